@@ -1,0 +1,73 @@
+"""The error tree, and the exit status that each error stands for.
+
+Rule 1: a job that fails is a value (an Outcome); only Pegasus failing is an exception.
+Rule 2: a message names the place and the next step, and needs no traceback to be understood.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from pegasus.model import Place
+
+
+class ExitStatus(enum.IntEnum):
+    """What the shell gets from ``pegasus``."""
+
+    SUCCESS = 0
+    JOB_FAILED = 1
+    USAGE = 2
+    BUG = 3
+    INTERRUPTED = 130
+
+
+class PegasusError(Exception):
+    """Something that a person can put right; its text says what and how."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class FileFault(PegasusError):
+    """A file of the user's that says something Pegasus cannot take.
+
+    Args:
+        place: where it stands.
+        what: what is wrong, as a sentence without its full stop.
+        instead: what to write instead, as a sentence without its full stop; may be empty.
+    """
+
+    def __init__(self, place: Place, what: str, instead: str = "") -> None:
+        super().__init__(f"{place}: {what}.{f' {instead}.' if instead else ''}")
+        self.place = place
+        self.what = what
+        self.instead = instead
+
+
+class TemplateFault(PegasusError):
+    """A template that cannot be filled in.
+
+    Args:
+        line: in the template's text, from 1.
+        column: in that line, in characters from 1.
+        what: what is wrong, as a sentence without its full stop.
+        instead: what to write instead, as a sentence without its full stop; may be empty.
+    """
+
+    def __init__(self, line: int, column: int, what: str, instead: str = "") -> None:
+        super().__init__(f"{line}:{column}: {what}.{f' {instead}.' if instead else ''}")
+        self.line = line
+        self.column = column
+        self.what = what
+        self.instead = instead
+
+
+class NodeUnreachable(PegasusError):
+    """A sub-node could not be connected to.
+
+    Args:
+        words: ssh's own words.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
