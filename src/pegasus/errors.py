@@ -7,6 +7,10 @@ Rule 2: a message names the place and the next step, and needs no traceback to b
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
 
 from pegasus.model import Place
 
@@ -71,3 +75,29 @@ class NodeUnreachable(PegasusError):
     def __init__(self, words: str) -> None:
         super().__init__(words)
         self.words = words
+
+
+@contextmanager
+def sole_error() -> Iterator[None]:
+    """Let the one error that came out of a nursery through as itself.
+
+    A nursery wraps whatever leaves it in an exception group, also where it is private to one room
+    and only one thing can go wrong in it. Cancellations beside the error are dropped: a task that
+    was cancelled has nothing to tell. Several different errors stay the group they are.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        cancelled, others = group.split(trio.Cancelled)
+        leaves = list(_leaves(others if others is not None else cancelled))
+        if others is not None and len(leaves) > 1:
+            raise
+        raise leaves[0] from leaves[0].__cause__
+
+
+def _leaves(error: BaseException | None) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    elif error is not None:
+        yield error

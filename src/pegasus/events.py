@@ -50,6 +50,18 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A command certainly never started on its sub-node; another one gets the job.
+
+    Attributes:
+        words: why.
+    """
+
+    assignment: Assignment
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Printed:
     """A command wrote bytes; pieces come as they were read, not line by line."""
 
@@ -74,7 +86,7 @@ class Noted:
     text: str
 
 
-Event: TypeAlias = Connected | Unreachable | Taken | Started | Ended | Noted
+Event: TypeAlias = Connected | Unreachable | Taken | Started | Returned | Ended | Noted
 """Everything but output: telling it never waits."""
 
 

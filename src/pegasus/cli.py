@@ -1,0 +1,144 @@
+"""The front desk: words on the command line become settings, a report becomes an exit status.
+
+Rule 1: nothing is decided here but how things are spelled.
+Rule 2: what a command needs is imported when the command runs; `pegasus --version` needs nothing.
+Rule 3: an error that a person can mend is one sentence; anything else is a bug, with a report.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Group, Parameter, validators
+
+from pegasus import __version__
+from pegasus.errors import ExitStatus, PegasusError
+
+FILES = Group("Files")
+SHOWN = Group("What is shown")
+
+app = App(
+    name="pegasus",
+    help="Give it a bag of jobs and a bag of nodes; it runs all of the jobs over SSH.",
+    version=__version__,
+    version_flags=["--version"],
+    default_parameter=Parameter(negative=""),
+    help_on_error=False,
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What the commands that run jobs have in common."""
+
+    hosts_file: Annotated[Path, Parameter(group=FILES)] = Path("hosts.yaml")
+    """The nodes."""
+    queue_file: Annotated[Path, Parameter(group=FILES)] = Path("queue.yaml")
+    """The jobs."""
+    ssh_config: Annotated[Path | None, Parameter(group=FILES)] = None
+    """Read this ssh configuration instead of yours and the system's (ssh's -F)."""
+    print_period: Annotated[
+        int,
+        Parameter(name=["--print-period", "-p"], group=SHOWN, validator=validators.Number(gte=0)),
+    ] = 1
+    """Show each N-th line that a job prints; 0 shows none."""
+    color: Annotated[Literal["auto", "always", "never"], Parameter(group=SHOWN)] = "auto"
+    """Colour the names of the sub-nodes: auto does on a terminal, unless NO_COLOR is set."""
+    daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
+    """Wait for jobs for ever, also for the queue file to appear."""
+    error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
+    """Take nothing more once a job has failed on any sub-node."""
+
+
+@app.command(name="queue", alias="q")
+def queue(*, common: Common | None = None) -> int:
+    """Run each job once, on the next free sub-node."""
+    return _run(common or Common(), broadcast=False)
+
+
+@app.command(name="init")
+def init(directory: Path = Path(), /) -> int:
+    """Write a starter hosts.yaml and queue.yaml that run at once on localhost.
+
+    Args:
+        directory: Where to; it is made where it is missing. Nothing is overwritten.
+    """
+    from pegasus.commands.init import init as write
+
+    status = write(directory)
+    sys.stderr.write(f"[Pegasus] Wrote {directory / 'hosts.yaml'} and {directory / 'queue.yaml'}.")
+    sys.stderr.write(f" Now: cd {directory} && pegasus q\n")
+    return status
+
+
+def _run(common: Common, *, broadcast: bool) -> int:
+    from pegasus.commands.run import RunSettings, run
+
+    settings = RunSettings(
+        hosts_file=common.hosts_file,
+        queue_file=common.queue_file,
+        ssh_config=common.ssh_config,
+        print_period=common.print_period,
+        color=common.color,
+        daemon=common.daemon,
+        error_aborts=common.error_aborts,
+        broadcast=broadcast,
+    )
+    return _in_trio(partial(run, settings))
+
+
+def _in_trio(command: Callable[[], Awaitable[int]]) -> int:
+    import trio
+
+    return trio.run(command)
+
+
+def main() -> None:
+    """Run ``pegasus``: the words of the command line, to an exit status."""
+    sys.exit(run_safely(lambda: app(result_action="return_int_as_exit_code_else_zero")))
+
+
+def run_safely(command: Callable[[], int]) -> int:
+    """Run a command, and give the exit status that its end stands for."""
+    try:
+        return command()
+    except BaseException as error:  # noqa: BLE001 -- the one place where everything ends
+        return _status_of(error)
+
+
+def _status_of(error: BaseException) -> int:
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, SystemExit):
+            return leaf.code if isinstance(leaf.code, int) else ExitStatus.USAGE
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return ExitStatus.INTERRUPTED
+    if all(isinstance(leaf, PegasusError) for leaf in leaves):
+        for leaf in leaves:
+            sys.stderr.write(f"[Pegasus] {leaf}\n")
+        return ExitStatus.USAGE
+    _report_bug(error)
+    return ExitStatus.BUG
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _report_bug(error: BaseException) -> None:
+    report = "".join(traceback.format_exception(error))
+    sys.stderr.write(
+        "[Pegasus] This is a bug in Pegasus. Please paste this report into an issue:\n"
+        f"pegasus {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"command line: {sys.argv[1:]!r}\n{report}"
+    )

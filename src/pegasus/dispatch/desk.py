@@ -1,0 +1,179 @@
+"""The dispatcher's desk, which both modes share: free slots, the hand-over, and what comes back.
+
+Rule 1: take only what can be started: first a slot, then the take, then the hand-over, with no
+checkpoint between the last two; so no cancellation can lose a taken job.
+Rule 2: draining is a cancel scope around dealing; aborting is one around everything.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+
+import trio
+
+from pegasus.dispatch.run import Run
+from pegasus.dispatch.worker import Slot, Worker
+from pegasus.errors import FileFault
+from pegasus.events import Ended, Noted, Returned, Started, Taken
+from pegasus.model import Assignment, Job, NotStarted, Outcome, succeeded
+
+QUEUE_POLL = 0.1
+"""Seconds between two looks at the queue file. A job that is added starts within half a second;
+a look is one ``stat``, which also sees changes made on other machines."""
+
+STARTED_LIMIT = 5.0
+"""Seconds to wait for the words of commands that were just handed over that they have begun; a
+node that does not answer must not keep a person who pressed Ctrl-C waiting for the notice."""
+
+
+class Dispatcher(ABC):
+    """Owns the queue for the length of a run; workers report to it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.workers = [Worker(sub_node, run) for sub_node in run.sub_nodes]
+        self.number = 0
+        self.closed = False
+        self.returned: deque[tuple[int, Job]] = deque()
+        self._announced, self._free = trio.open_memory_channel[Slot](0)
+        self._slots: list[Slot] = []
+        self._news = trio.Event()
+        self._said: set[str] = set()
+
+    async def run_all(self) -> None:
+        """Deal until there is nothing more to deal, and wait for all that runs."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for worker in self.workers:
+                    nursery.start_soon(worker.serve, self)
+                with self.run.drain.scope:
+                    await self.deal()
+                self._close()
+                await self._wait_started()
+                self.run.drain.over.set()
+        finally:
+            self.run.drain.over.set()
+
+    @abstractmethod
+    async def deal(self) -> None:
+        """Take jobs and hand them over, until there are no more."""
+
+    # What modes deal with.
+
+    async def wait_slots(self, enough: int) -> list[Slot]:
+        """Wait until that many workers have a shell ready; give all that do."""
+        while len(self._standing()) < enough:
+            self._slots.append(await self._free.receive())
+        while True:
+            try:
+                self._slots.append(self._free.receive_nowait())
+            except trio.WouldBlock:
+                return self._standing()
+
+    def _standing(self) -> list[Slot]:
+        self._slots = [slot for slot in self._slots if slot.stands]
+        return list(self._slots)
+
+    def take_note(self, job: Job) -> int:
+        """Give a job that was taken its number in the run."""
+        self.number += 1
+        self.run.listener.tell(Taken(self.number, job))
+        return self.number
+
+    def hand_over(self, slot: Slot, number: int, job: Job, command: str) -> None:
+        """Give a taken job to a worker; one whose shell broke meanwhile leaves it to another."""
+        self._slots.remove(slot)
+        worker = slot.worker
+        assignment = Assignment(number, job, worker.sub_node, command)
+        try:
+            slot.give.send_nowait(assignment)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.take_back(assignment, "its connection broke")
+        else:
+            worker.assignment = assignment
+            self.run.listener.tell(Started(assignment))
+
+    def running(self) -> bool:
+        """Tell whether any command runs."""
+        return any(worker.assignment is not None for worker in self.workers)
+
+    async def wait_news(self) -> None:
+        """Wait until something ended or came back."""
+        await self._news.wait()
+
+    async def more(self) -> bool:
+        """Wait until the queue may have more to give; False when it never will."""
+        while not self.run.queue.changed() and not self.returned:
+            if not self.running() and not self.run.daemon:
+                return False
+            with trio.move_on_after(QUEUE_POLL):
+                await self.wait_news()
+        return True
+
+    async def more_after(self, fault: FileFault) -> None:
+        """Say what is wrong, once, and wait for the file to change.
+
+        Raises:
+            FileFault: nothing runs that one could wait for.
+        """
+        if str(fault) not in self._said and (self.running() or self.run.daemon):
+            self._said.add(str(fault))
+            self.run.listener.tell(Noted(f"{fault} Waiting for the file to change."))
+        if not await self.more():
+            raise fault
+
+    # What workers report.
+
+    async def announce(self, slot: Slot) -> None:
+        """Offer a slot; waits until it is looked at."""
+        await self._announced.send(slot)
+
+    @abstractmethod
+    def unreached(self, worker: Worker) -> None:
+        """Take note that a worker's sub-node can't be reached."""
+
+    def take_back(self, assignment: Assignment, words: str) -> None:
+        """Take back a job that certainly never started; another sub-node gets it."""
+        if self.closed:
+            self.end(assignment, NotStarted(words), 0.0)
+            return
+        self.run.listener.tell(Returned(assignment, words))
+        self.returned.append((assignment.number, assignment.job))
+        self._tell_news()
+
+    def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
+        """Take note of an end."""
+        self.run.listener.tell(Ended(assignment, outcome, seconds))
+        if self.run.error_aborts and not succeeded(outcome):
+            self._drain_after_failure()
+        self._tell_news()
+
+    def _drain_after_failure(self) -> None:
+        if not self.closed and not self.run.drain.begun:
+            self.run.drain.begin()
+            self.run.listener.tell(Noted("A job failed: nothing more is taken."))
+
+    def _tell_news(self) -> None:
+        """Wake whoever waits for news; each piece of news is a fresh event."""
+        self._news.set()
+        self._news = trio.Event()
+
+    # The end.
+
+    def _close(self) -> None:
+        """Send home whoever has no job; the others go when they are done with theirs."""
+        self.closed = True
+        for worker in self.workers:
+            if worker.assignment is None:
+                worker.scope.cancel(reason="nothing more will be taken")
+        for number, job in self.returned:
+            assignment = Assignment(number, job, self.workers[0].sub_node, job.command)
+            self.end(assignment, NotStarted("no sub-node was left for it"), 0.0)
+
+    async def _wait_started(self) -> None:
+        """Wait until everything that was handed over has begun."""
+        with trio.move_on_after(STARTED_LIMIT):
+            for worker in self.workers:
+                if worker.assignment is not None and worker.shell is not None:
+                    await worker.shell.started.wait()

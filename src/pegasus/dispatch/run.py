@@ -1,0 +1,112 @@
+"""What a run is given: sub-nodes, a queue, sessions, a listener; and the way to end its taking.
+
+Rule 1: protocols here say all that dispatch asks of the other rooms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from pegasus.errors import FileFault
+from pegasus.events import Listener, Printed
+from pegasus.model import Assignment, Job, Outcome, SubNode
+
+
+class Shell(Protocol):
+    """A shell on a sub-node that waits for one command."""
+
+    @property
+    def started(self) -> trio.Event:
+        """Set as soon as the command runs, or can't any more."""
+
+    async def wait_broken(self) -> None:
+        """Wait until the shell is gone."""
+
+    async def run(
+        self, assignment: Assignment, run_name: str, show: Callable[[Printed], Awaitable[None]]
+    ) -> Outcome:
+        """Run the command to its end; hand it over before the first checkpoint."""
+
+
+class Session(Protocol):
+    """An open way into a sub-node."""
+
+    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+        """Start a shell that waits for a command; raises NodeUnreachable."""
+
+
+class TakenJobs(Protocol):
+    """What a take came to."""
+
+    @property
+    def jobs(self) -> Sequence[tuple[Job, str]]:
+        """Jobs that were taken, with the text that their ``fill`` gave, in order."""
+
+    @property
+    def fault(self) -> FileFault | None:
+        """What keeps the next entry from being taken, if anything."""
+
+
+class Queue(Protocol):
+    """Where jobs come from."""
+
+    async def take(self, fills: Sequence[Callable[[Job], str]]) -> TakenJobs:
+        """Take up to one job a fill; cancelled, it has taken nothing."""
+
+    def changed(self) -> bool:
+        """Tell whether there may be something new since the last take."""
+
+
+class Drain:
+    """The end of taking, asked for by a person or by a failed job."""
+
+    def __init__(self) -> None:
+        self._scope = trio.CancelScope()
+        self.over = trio.Event()
+        """Set when nothing more will be taken and everything taken has begun."""
+
+    @property
+    def scope(self) -> trio.CancelScope:
+        """What stands around taking; it is entered once."""
+        return self._scope
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether the end of taking was asked for."""
+        return self._scope.cancel_called
+
+    def begin(self) -> None:
+        """Take nothing more."""
+        self._scope.cancel(reason="draining")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run is given.
+
+    Attributes:
+        name: of the run.
+        sub_nodes: at least one.
+        open_session: opens a way into a sub-node; raises NodeUnreachable.
+        queue: where jobs come from.
+        fill: fills a job in for a sub-node; raises TemplateFault.
+        listener: is told what happens.
+        drain: ends the taking.
+        daemon: whether an empty queue is waited on for ever.
+        error_aborts: whether the first failure drains.
+    """
+
+    name: str
+    sub_nodes: Sequence[SubNode]
+    open_session: Callable[[SubNode], AbstractAsyncContextManager[Session]]
+    queue: Queue
+    fill: Callable[[Job, SubNode], str]
+    listener: Listener
+    drain: Drain = field(default_factory=Drain)
+    daemon: bool = False
+    error_aborts: bool = False

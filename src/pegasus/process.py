@@ -1,0 +1,126 @@
+"""A child process: its own session, its streams, and an end that leaves nothing behind.
+
+Rule 1: a child lives in a session of its own, so that the terminal's Ctrl-C never reaches it.
+Rule 2: a child is ended by its process group, and never outlives the block that opened it.
+Rule 3: this room knows neither ssh nor jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from subprocess import PIPE
+
+import trio
+
+from pegasus.errors import sole_error
+
+END_GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL for a child that should have nothing left to do: ssh needs
+a few milliseconds to close a connection; a stopped or stuck one is not worth a longer wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child process and its three pipes."""
+
+    process: trio.Process
+    stdin: trio.lowlevel.FdStream
+    stdout: trio.abc.ReceiveStream
+    stderr: trio.abc.ReceiveStream
+
+    def write_now(self, data: bytes) -> bytes:
+        """Write to its standard input without waiting, and give back what did not fit.
+
+        Raises:
+            OSError: the child does not read any more.
+            trio.ClosedResourceError: its standard input is closed.
+        """
+        try:
+            return data[os.write(self.stdin.fileno(), data) :]
+        except BlockingIOError:
+            return data
+
+    async def wait(self) -> int:
+        """Wait for its end, and give its exit status; minus N for a signal N."""
+        return await self.process.wait()
+
+
+async def end_group(process: trio.Process) -> None:
+    """End a child's whole process group: SIGTERM, and SIGKILL after END_GRACE.
+
+    Trio runs this shielded and cancels it as soon as the child itself is gone.
+    """
+    signal_group(process, signal.SIGTERM)
+    try:
+        await trio.sleep(END_GRACE)
+    finally:
+        # Also when the child went at once: something in its group may have ignored SIGTERM.
+        signal_group(process, signal.SIGKILL)
+
+
+def signal_group(process: trio.Process, number: int) -> None:
+    """Send a signal to the child's process group; a group that is gone is no error."""
+    # PermissionError: what is left of the group belongs to somebody else (sudo, a setuid program).
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+@asynccontextmanager
+async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Child]:
+    """Start a child with three pipes, in a session of its own; leaving the block ends it.
+
+    The end is the closing of its standard input, and for a child that doesn't take the hint the
+    end of its process group.
+
+    Args:
+        argv: what to start.
+        patience: seconds that it may take to end by itself.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    with sole_error():
+        async with trio.open_nursery() as nursery:
+            process: trio.Process = await nursery.start(
+                partial(
+                    trio.run_process,
+                    argv,
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=PIPE,
+                    check=False,
+                    start_new_session=True,
+                    deliver_cancel=end_group,
+                )
+            )
+            child = Child(process, *_pipes(process))
+            try:
+                yield child
+            finally:
+                with trio.CancelScope(shield=True), trio.move_on_after(patience):
+                    await child.stdin.aclose()
+                    await child.wait()
+                nursery.cancel_scope.cancel(reason="the block that opened this child is left")
+
+
+def _pipes(
+    process: trio.Process,
+) -> tuple[trio.lowlevel.FdStream, trio.abc.ReceiveStream, trio.abc.ReceiveStream]:
+    stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+    if not isinstance(stdin, trio.lowlevel.FdStream) or stdout is None or stderr is None:
+        raise TypeError("this is no child with three pipes of a POSIX system")
+    return stdin, stdout, stderr
+
+
+def raise_open_files_limit() -> None:
+    """Allow this process as many open files as it may have: three a child, and one a socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

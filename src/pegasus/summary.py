@@ -1,0 +1,95 @@
+"""What a run came to: outcomes by count, and each that nobody hoped for.
+
+Rule 1: a listener like any other; it only counts, and leaves the printing to whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pegasus.events import Ended, Event, Printed
+from pegasus.model import (
+    Cancelled,
+    Exited,
+    Killed,
+    Lost,
+    NotStarted,
+    Outcome,
+    TimedOut,
+    succeeded,
+)
+
+_COMMAND_LIMIT = 200
+"""Characters of a command in the summary: enough to know it by; all of it stands above."""
+
+_KINDS = {
+    "succeeded": Exited,
+    "failed": Exited,
+    "killed": Killed,
+    "timed out": TimedOut,
+    "lost": Lost,
+    "cancelled": Cancelled,
+    "not started": NotStarted,
+}
+"""The words by which outcomes are counted, in the order in which they are said."""
+
+
+def kind(outcome: Outcome) -> str:
+    """Give the word by which an outcome is counted."""
+    if succeeded(outcome):
+        return "succeeded"
+    words = {outcome_type: word for word, outcome_type in _KINDS.items()}
+    return words[type(outcome)]
+
+
+class Summary:
+    """Counts the commands of a run by outcome."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._bad: list[Ended] = []
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Tell whether every command that ended succeeded."""
+        return not self._bad
+
+    def tell(self, event: Event) -> None:
+        """Count an end."""
+        if isinstance(event, Ended):
+            self._counts[kind(event.outcome)] += 1
+            if not succeeded(event.outcome):
+                self._bad.append(event)
+
+    async def show(self, printed: Printed) -> None:
+        """Let output pass."""
+
+    def text(self) -> str:
+        """Say it: a line of counts, and one for each command that did not succeed."""
+        total = sum(self._counts.values())
+        if not total:
+            return "Nothing was run."
+        counts = ", ".join(f"{self._counts[word]} {word}" for word in _KINDS if self._counts[word])
+        lines = [f"{total} command{'s' if total > 1 else ''}: {counts}."]
+        lines += [_line(ended) for ended in self._bad]
+        return "\n".join(lines)
+
+
+def _line(ended: Ended) -> str:
+    assignment = ended.assignment
+    command = assignment.command
+    shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
+    one_line = shown.replace("\n", "\\n")
+    where = f"job {assignment.number} on {assignment.sub_node}"
+    return f"  {where}: {ended.outcome}, after {duration(ended.seconds)}: {one_line}"
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time as people read it: ``0.3 s``, ``3 min 5 s``, ``2 h 7 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

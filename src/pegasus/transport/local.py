@@ -1,0 +1,38 @@
+"""A session into this very machine: commands are local process groups, without any SSH."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+import trio
+
+from pegasus.model import Killed, Lost, Outcome
+from pegasus.transport.shell import SCRIPT, Shell, open_shell
+
+NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hostnames that need no SSH."""
+
+PATIENCE = 2.0
+"""Seconds that a shell may take to go: it has nothing left to do, on a machine that may be busy."""
+
+
+class LocalSession:
+    """An open way into this machine, which is always open."""
+
+    def __init__(self, hurry: trio.Event) -> None:
+        self._hurry = hurry
+
+    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+        """Start a shell that waits for a command.
+
+        Raises:
+            NodeUnreachable: it could not be started.
+        """
+        return open_shell(["sh", "-c", SCRIPT], _judge, self._hurry, PATIENCE)
+
+
+async def _judge(status: int) -> Outcome:
+    """Say what became of a command whose shell went without a word."""
+    if status < 0:
+        return Killed(-status)
+    return Lost(f"its shell ended with status {status} and without a word about the command")

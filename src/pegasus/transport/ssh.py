@@ -1,0 +1,290 @@
+"""A session over SSH: one control master a sub-node, and the commands over its control socket.
+
+Rule 1: ssh is the user's own, with the user's own configuration; what would break a run is
+overruled on the command line, what is merely a default stands behind the user's own settings.
+Rule 2: a master belongs to its block: it ends with it, and also when Pegasus is killed.
+Rule 3: nothing is ever sent over a connection that ssh opened by itself: a client that finds its
+master gone must fail, not connect.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+import trio
+
+from pegasus.errors import NodeUnreachable, PegasusError, sole_error
+from pegasus.model import Killed, Lost, Outcome, SubNode
+from pegasus.process import open_child
+from pegasus.transport.shell import Shell, open_shell, remote_command
+
+HANDSHAKES = 8
+"""Connections to one host that may be on their way at once: sshd's MaxStartups begins to refuse
+at ten that are not logged in yet, and another user may be at the door as well."""
+
+CONNECT_LIMIT = 60.0
+"""Seconds that a connection may need before it is given up. ssh's own ConnectTimeout ends at the
+banner; a node that hangs after it would be waited for until sshd's LoginGraceTime of 120 s."""
+
+SOCKET_POLL = 0.01
+"""Seconds between two looks for the control socket; its appearing is the only sign there is."""
+
+CLIENT_PATIENCE = 0.1
+"""Seconds for a client to end by itself. One whose command left something in the background
+would not for as long as that lives; what is lost by ending it is nothing."""
+
+MASTER_PATIENCE = 2.0
+"""Seconds for a master to say good-bye to its node."""
+
+WORDS_LIMIT = 8192
+"""Bytes of what ssh says that are kept: its last words are the ones that explain."""
+
+GUARD = r"""s=$1; d=$2; shift 2
+exec 3<&0 </dev/null
+"$@" 3<&- & p=$!
+( trap '' HUP INT QUIT
+  read -r x <&3 && exec kill -s TERM $p
+  trap '' TERM
+  kill -s TERM $p; rm -rf "$d"; sleep 2; kill -s KILL 0
+) >/dev/null 2>&1 &
+r=$!
+exec 3<&- >/dev/null 2>&1
+trap : HUP INT TERM QUIT
+wait $p
+while kill -s 0 $p; do wait $p; done
+kill -s TERM $r; rm -f "$s"
+"""
+# A master under guard: the little sh above it has its lifeline, and ends it when the lifeline is
+# closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
+# was killed, and then the directory of the control sockets goes as well.
+
+FALLBACKS = """\
+# Written by Pegasus for one run: the user's settings first, since in ssh the first value wins.
+{includes}
+Host *
+  StrictHostKeyChecking accept-new
+  ServerAliveInterval 15
+  ServerAliveCountMax 3
+  ConnectTimeout 20
+"""
+
+OVERRULED = (
+    "BatchMode=yes",  # nobody is there to type a password
+    "RemoteCommand=none",
+    "RequestTTY=no",
+    "PermitLocalCommand=no",
+    "ClearAllForwardings=yes",
+    "ControlPersist=no",  # else the master goes to the background, out of reach
+    "VisualHostKey=no",
+    "EscapeChar=none",
+    "LogLevel=INFO",  # ERROR and above hide why a connection was given up
+)
+
+OVERRULED_SINCE_8_7 = ("ForkAfterAuthentication=no", "StdinNull=no")
+"""The same, for an ssh that knows these settings; an older one would refuse to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """How ssh is called in one run.
+
+    Attributes:
+        directory: of the control sockets; private to this user.
+        overruled: settings that stand above the user's own.
+        handshakes: by host, who may connect now.
+        numbers: of the control sockets.
+    """
+
+    directory: Path
+    overruled: tuple[str, ...] = OVERRULED
+    handshakes: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def argv(self, *options: str, to: str, command: Sequence[str] = ()) -> list[str]:
+        """Spell a call of ssh.
+
+        Args:
+            options: more options, before Pegasus's own; the first value of a setting wins.
+            to: the destination.
+            command: what to run there.
+        """
+        overruled = [word for option in self.overruled for word in ("-o", option)]
+        config = ["-F", str(self.directory / "config")]
+        return ["ssh", *config, *options, *overruled, "-T", "-x", "-a", *destination(to), *command]
+
+    def limiter(self, hostname: str) -> trio.CapacityLimiter:
+        """Give the limiter of the handshakes with a host."""
+        return self.handshakes.setdefault(hostname, trio.CapacityLimiter(HANDSHAKES))
+
+
+def destination(hostname: str) -> list[str]:
+    """Spell a destination so that no ssh mistakes it for something else.
+
+    ``ssh://`` addresses are taken apart here: ssh itself refuses a user with an IPv6 address.
+
+    Raises:
+        PegasusError: it is no destination.
+    """
+    if hostname.startswith("-"):
+        raise PegasusError(f"{hostname!r} is no destination: it begins with a dash.")
+    if not hostname.startswith("ssh://"):
+        return ["--", hostname]
+    match = _ADDRESS.fullmatch(hostname)
+    if match is None or int(match["port"] or 1) not in range(1, 65536):
+        raise PegasusError(f"{hostname!r} is no address. Write ssh://USER@HOST:PORT.")
+    words = ["-p", match["port"]] if match["port"] else []
+    words += ["-l", unquote(match["user"])] if match["user"] else []
+    return [*words, "--", match["host"].strip("[]")]
+
+
+_ADDRESS = re.compile(
+    r"ssh://(?:(?P<user>[^@/]+)@)?(?P<host>\[[^\]/@-][^\]/@]*\]|[^:/@\[\]-][^:/@\[\]]*)"
+    r"(?::(?P<port>[0-9]{1,5}))?/?"
+)
+
+
+@asynccontextmanager
+async def open_ssh(user_config: Path | None) -> AsyncIterator[Ssh]:
+    """Make a private directory for the control sockets of a run, and remove it afterwards.
+
+    The directory stands in ``/tmp`` whatever TMPDIR says, since the path of a socket is limited
+    to about a hundred bytes, and its name can't be guessed before it is made.
+
+    Args:
+        user_config: the file to read instead of the user's and the system's configuration.
+
+    Raises:
+        PegasusError: there is no ssh, or no such file.
+    """
+    overruled = OVERRULED + (OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ())
+    directory = Path(tempfile.mkdtemp(prefix="pgs-", dir="/tmp"))
+    try:
+        (directory / "config").write_text(_config(user_config))
+        yield Ssh(directory, overruled)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _ssh_version() -> tuple[int, ...]:
+    """Ask ssh for its version; (0,) for one that is no OpenSSH."""
+    try:
+        said = await trio.run_process(["ssh", "-V"], capture_stderr=True, check=False)
+    except OSError as error:
+        raise PegasusError(
+            f"ssh can't be started ({error.strerror}). Install an OpenSSH client."
+        ) from error
+    match = re.search(rb"OpenSSH_(\d+)\.(\d+)", said.stderr)
+    return tuple(int(number) for number in match.groups()) if match else (0,)
+
+
+def _config(user_config: Path | None) -> str:
+    if user_config and not user_config.is_file():
+        raise PegasusError(f"{user_config}: there is no such ssh configuration file.")
+    files = [user_config.absolute()] if user_config else ["~/.ssh/config", "/etc/ssh/ssh_config"]
+    return FALLBACKS.format(includes="\n".join(f'Include "{file}"' for file in files))
+
+
+class SshSession:
+    """An open connection to a sub-node."""
+
+    def __init__(self, ssh: Ssh, to: str, socket: Path, hurry: trio.Event) -> None:
+        self._ssh = ssh
+        self._to = to
+        self._socket = socket
+        self._hurry = hurry
+        self._words = b""
+        self._gone = trio.Event()
+
+    @property
+    def words(self) -> str:
+        """What ssh said, without its small talk."""
+        lines = self._words.decode(errors="replace").replace("\r", "").splitlines()
+        kept = [line for line in lines if not line.startswith("Warning: Permanently added")]
+        return "; ".join(line.strip() for line in kept if line.strip())
+
+    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+        """Start a shell on the node that waits for a command.
+
+        Raises:
+            NodeUnreachable: the connection is broken, or takes no more commands.
+        """
+        return open_shell(
+            self._ssh.argv(
+                *("-o", "ControlMaster=no", "-S", str(self._socket), "-o", "ProxyCommand=false"),
+                to=self._to,
+                command=[remote_command()],
+            ),
+            self._judge,
+            self._hurry,
+            CLIENT_PATIENCE,
+        )
+
+    async def _judge(self, status: int) -> Outcome:
+        """Say what became of a command whose shell went without a word.
+
+        If the connection is as good as before, somebody killed the shell, and only SIGKILL can.
+        """
+        try:
+            async with self.open_shell():
+                return Killed(9)
+        except NodeUnreachable:
+            return Lost(self.words or f"the connection broke (ssh ended with status {status})")
+
+    async def read_words(self, source: trio.abc.ReceiveStream) -> None:
+        """Keep what ssh says, to its end."""
+        async for data in source:
+            self._words = (self._words + data)[-WORDS_LIMIT:]
+        self._gone.set()
+
+    def _is_open(self) -> bool:
+        return self._socket.exists()
+
+    async def wait_open(self) -> None:
+        """Wait for the control socket, which appears when the node has let us in.
+
+        Raises:
+            NodeUnreachable: it has not; in ssh's own words.
+        """
+        with trio.move_on_after(CONNECT_LIMIT):
+            while not self._gone.is_set():
+                if self._is_open():
+                    return
+                with trio.move_on_after(SOCKET_POLL):
+                    await self._gone.wait()
+            raise NodeUnreachable(self.words or "ssh ended without a word")
+        raise NodeUnreachable(self.words or f"no connection within {CONNECT_LIMIT:g} seconds")
+
+
+@asynccontextmanager
+async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIterator[SshSession]:
+    """Connect to a sub-node: one control master of its own.
+
+    Raises:
+        NodeUnreachable: it could not be connected to; in ssh's own words.
+    """
+    socket = ssh.directory / str(next(ssh.numbers))
+    session = SshSession(ssh, sub_node.hostname, socket, hurry)
+    master = ssh.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
+    argv = ["sh", "-c", GUARD, "pegasus", str(socket), str(ssh.directory), *master]
+    limiter, borrower = ssh.limiter(sub_node.hostname), object()
+    await limiter.acquire_on_behalf_of(borrower)
+    with ExitStack() as handshake, sole_error():
+        handshake.callback(limiter.release_on_behalf_of, borrower)
+        async with open_child(argv, MASTER_PATIENCE) as child, trio.open_nursery() as nursery:
+            nursery.start_soon(session.read_words, child.stderr)
+            try:
+                await session.wait_open()
+                handshake.close()
+                yield session
+            finally:
+                nursery.cancel_scope.cancel(reason="the session is closed")
+                with suppress(OSError):
+                    child.write_now(b"good-bye\n")
