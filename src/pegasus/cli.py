@@ -64,6 +64,12 @@ def queue(*, common: Common | None = None) -> int:
     return _run(common or Common(), broadcast=False)
 
 
+@app.command(name="broadcast", alias="b")
+def broadcast(*, common: Common | None = None) -> int:
+    """Run each job on every sub-node; the next begins when all are done with this one."""
+    return _run(common or Common(), broadcast=True)
+
+
 @app.command(name="init")
 def init(directory: Path = Path(), /) -> int:
     """Write a starter hosts.yaml and queue.yaml that run at once on localhost.

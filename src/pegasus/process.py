@@ -13,7 +13,6 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from subprocess import PIPE
 
 import trio
@@ -85,20 +84,10 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
     Raises:
         OSError: it could not be started.
     """
+    shield = trio.CancelScope(shield=True)
     with sole_error():
         async with trio.open_nursery() as nursery:
-            process: trio.Process = await nursery.start(
-                partial(
-                    trio.run_process,
-                    argv,
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    stderr=PIPE,
-                    check=False,
-                    start_new_session=True,
-                    deliver_cancel=end_group,
-                )
-            )
+            process: trio.Process = await nursery.start(_run, shield, argv)
             child = Child(process, *_pipes(process))
             try:
                 yield child
@@ -106,7 +95,24 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
                 with trio.CancelScope(shield=True), trio.move_on_after(patience):
                     await child.stdin.aclose()
                     await child.wait()
-                nursery.cancel_scope.cancel(reason="the block that opened this child is left")
+                shield.cancel(reason="the block that opened this child is left")
+
+
+async def _run(
+    shield: trio.CancelScope, argv: Sequence[str], task_status: trio.TaskStatus[trio.Process]
+) -> None:
+    """Run a child to its end; a cancellation is for the block that opened it to act upon."""
+    with shield:
+        await trio.run_process(
+            argv,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            check=False,
+            start_new_session=True,
+            deliver_cancel=end_group,
+            task_status=task_status,
+        )
 
 
 def _pipes(

@@ -10,23 +10,22 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import trio
 
 from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
-from pegasus.errors import ExitStatus, PegasusError, TemplateFault, sole_error
+from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.events import Event, Listener, Noted, Printed
 from pegasus.hosts_file import read_hosts
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit
-from pegasus.queue_file import COMMAND_LIMIT, QueueFile, Taken
+from pegasus.queue_file import QueueFile, Taken
 from pegasus.screen import Screen, open_screen
 from pegasus.summary import Summary
-from pegasus.template import Template
+from pegasus.template import parse
 from pegasus.transport import open_ssh, session_opener
 
 LAST_WORDS = 3.0
@@ -67,19 +66,21 @@ class Listeners:
 class LockedQueue:
     """The queue file, as dispatch asks for it: a take is one step under the lock."""
 
-    def __init__(self, file: QueueFile, listener: Listener) -> None:
+    def __init__(self, file: QueueFile, listener: Listener, *, may_be_missing: bool) -> None:
         self._file = file
         self._listener = listener
+        self._may_be_missing = may_be_missing
         self._seen = file.state()
         # Its own limiter: a slow disk must not keep processes from being started.
         self._disk = trio.CapacityLimiter(1)
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> Taken:
         """Take up to one job a fill; cancelled while it waits for the lock, it has taken none."""
-        async with self._file.locked(lambda words: self._listener.tell(Noted(words))):
+        async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
             self._seen = self._file.state()
             with trio.CancelScope(shield=True):
-                return await trio.to_thread.run_sync(self._file.take, fills, limiter=self._disk)
+                taken = await trio.to_thread.run_sync(locked.take, fills, limiter=self._disk)
+        return Taken(empty=True) if taken.missing and self._may_be_missing else taken
 
     def changed(self) -> bool:
         """Tell whether the file is another than when it was last looked into."""
@@ -169,7 +170,7 @@ async def _run_on_screen(
         listener = Listeners(screen, summary)
         with stages.closing, stages.aborting:
             try:
-                await _dispatch(settings, sub_nodes, LockedQueue(queue, listener), listener, stages)
+                await _dispatch(settings, sub_nodes, queue, listener, stages)
             except PegasusError as caught:
                 error = caught
                 screen.say(str(caught))
@@ -189,7 +190,7 @@ async def _drain_when(reader_gone: trio.Event, drain: Drain) -> None:
 async def _dispatch(
     settings: RunSettings,
     sub_nodes: Sequence[SubNode],
-    queue: LockedQueue,
+    queue: QueueFile,
     listener: Listener,
     stages: Stages,
 ) -> None:
@@ -199,7 +200,7 @@ async def _dispatch(
                 name=f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
                 sub_nodes=sub_nodes,
                 open_session=session_opener(ways, stages.hurry),
-                queue=queue,
+                queue=LockedQueue(queue, listener, may_be_missing=settings.daemon),
                 fill=fill,
                 listener=listener,
                 drain=stages.drain,
@@ -213,24 +214,7 @@ def fill(job: Job, sub_node: SubNode) -> str:
     """Fill a job in for a sub-node, whose parameters win over the job's.
 
     Raises:
-        TemplateFault: it can't be, or what comes of it can't be run.
+        TemplateFault: it can't be.
     """
     values = dict(job.params) | {"hostname": sub_node.hostname} | dict(sub_node.params)
-    command = _template(job.command).fill(values)
-    if not command.strip():
-        raise TemplateFault(1, 1, "nothing is left of this command once it is filled in")
-    if "\0" in command:
-        raise TemplateFault(1, 1, "a NUL character can't be part of a command")
-    if len(command.encode()) > COMMAND_LIMIT:
-        raise TemplateFault(
-            1,
-            1,
-            f"this command is longer than a node can be given ({COMMAND_LIMIT:,} bytes)",
-            "Put it into a script on the node",
-        )
-    return command
-
-
-@lru_cache(maxsize=64)
-def _template(text: str) -> Template:
-    return Template(text)
+    return parse(job.command).fill(values)

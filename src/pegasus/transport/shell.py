@@ -27,7 +27,7 @@ import trio
 
 from pegasus.errors import NodeUnreachable, sole_error
 from pegasus.events import Printed
-from pegasus.model import Assignment, Exited, Killed, NotStarted, Outcome, Stream
+from pegasus.model import Assignment, Exited, Killed, Lost, NotStarted, Outcome, Stream
 from pegasus.process import Child, open_child
 from pegasus.transport.marks import Marks, Phase
 
@@ -42,8 +42,9 @@ READY_LIMIT = 60.0
 """Seconds that a shell may need to get ready: an account's start-up files on a busy node and a
 home directory on a slow file system take many, a node that never answers must not take for ever."""
 
-AFTER_KILL = 2.0
-"""Seconds to wait for the echo of a SIGKILL: a round trip over a slow link."""
+ECHO_LIMIT = 2.0
+"""Seconds to wait for the echo of something that takes no time itself: a round trip over a slow
+link."""
 
 GONE_LIMIT = 2.0
 """Seconds between the end of a command and the end of its shell: it has nothing left to do."""
@@ -65,9 +66,8 @@ exec 3<&0 </dev/null
 w=$!
 exec 3<&- 4>&1 5>&2
 trap : HUP INT QUIT; t=; trap t=1 TERM
-printf %sb "$m"; printf %sb "$m" >&2
 ( trap : HUP INT TERM QUIT; exec 2>&1
-  ( exec >&4 2>&5 4>&- 5>&-; exec sh -c -- "$c" )
+  ( exec >&4 2>&5 4>&- 5>&-; printf %sb "$m"; printf %sb "$m" >&2; exec sh -c -- "$c" )
   printf ' %s\n' $?
 ) | ( trap '' HUP INT TERM QUIT; k=
   while IFS= read -r l; do k="$k$l"; done
@@ -99,6 +99,8 @@ printf %sx "$m"; printf %sx "$m" >&5
 # - the command's `sh` stands in a subshell of its own, and the shell above it has the pipe as its
 #   standard error: what a shell says there ("Killed") is how it tells a signal from an exit
 #   status of 128 and more, and it must not mix with what the command says.
+# - that it begins is said by the very process that becomes the command: a signal that came
+#   earlier could be lost on a shell that has forked and not yet given up its handlers.
 # - a command that was told to end may leave others of its group behind that take their time;
 #   the watcher stays for the SIGKILL until they are gone. Where there is no /proc to look at,
 #   the wait is always as long as the grace.
@@ -216,11 +218,13 @@ class Shell:
 
     async def _stop(self) -> None:
         """End the command: SIGTERM to its process group, SIGKILL after KILL_GRACE."""
+        with trio.move_on_after(ECHO_LIMIT):
+            await self.started.wait()
         if not self._hurry.is_set() and self._signal("TERM"):
             with trio.move_on_after(KILL_GRACE):
                 await _wait_first(self._turn[Phase.GONE], self._hurry)
         if not self._turn[Phase.GONE].is_set() and self._signal("KILL"):
-            with trio.move_on_after(AFTER_KILL):
+            with trio.move_on_after(ECHO_LIMIT):
                 await self._over.wait()
 
     def _signal(self, name: str) -> bool:
@@ -273,6 +277,8 @@ def read_end(words: str) -> Outcome:
     an exit status. It has none for SIGINT and SIGPIPE; there the number has to be believed.
     """
     said, _, number = words.strip("\n").rpartition(" ")
+    if not number.isdigit():
+        return Lost(f"its shell's last words make no sense: {words!r}")
     status = int(number)
     if status > 256:
         return Killed(status - 256)

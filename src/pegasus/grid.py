@@ -1,0 +1,94 @@
+"""Lists of values -> combinations, and what remains of them when the first ones are gone.
+
+Rule 1: pure; a grid may stand for millions of jobs: nothing here makes more than is asked for.
+Rule 2: one order everywhere: commands outermost, then the parameters as written, the last fastest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+from pegasus.model import Entry, Job
+
+
+def count(entry: Entry) -> int:
+    """Tell how many jobs the entry stands for."""
+    return math.prod(_sizes(entry))
+
+
+def jobs(entry: Entry) -> Iterator[Job]:
+    """Give the entry's jobs one by one, in the order in which they are run."""
+    names = [name for name, _ in entry.params]
+    for command, *values in itertools.product(
+        entry.commands, *(values for _, values in entry.params)
+    ):
+        yield Job(command, tuple(zip(names, values, strict=True)))
+
+
+def take(entry: Entry, n: int) -> tuple[tuple[Job, ...], tuple[Entry, ...]]:
+    """Split off the first jobs of an entry.
+
+    Args:
+        entry: the grid.
+        n: how many jobs to split off; all of them, where the entry has no more.
+
+    Returns:
+        The jobs, and the entries that stand for exactly the others, in the same order: at most one
+        for each list of the entry.
+    """
+    remaining = tuple(
+        Entry(
+            tuple(entry.commands[i] for i in part[0]),
+            tuple(
+                (name, tuple(values[i] for i in indexes))
+                for (name, values), indexes in zip(entry.params, part[1:], strict=True)
+            ),
+            entry.place,
+        )
+        for part in remains(_sizes(entry), n)
+    )
+    return tuple(itertools.islice(jobs(entry), n)), remaining
+
+
+def remains(sizes: Sequence[int], n: int) -> list[tuple[range, ...]]:
+    """Cover what is left of a grid without its first combinations by as few grids as can be.
+
+    The number ``n``, written in the mixed radix of the sizes, is the first combination that stays.
+    The grid that begins there varies from its last digit that is not zero onwards; every list
+    before that adds one grid, of the values after its digit.
+
+    Args:
+        sizes: the lengths of the lists, the one that varies fastest last; none is 0.
+        n: how many combinations are gone.
+
+    Returns:
+        For each grid the indexes that remain of each list.
+    """
+    if n <= 0:
+        return [tuple(range(size) for size in sizes)]
+    if n >= math.prod(sizes):
+        return []
+    digits = _digits(sizes, n)
+    last = max(level for level, digit in enumerate(digits) if digit)
+    grids = []
+    for level in range(last, -1, -1):
+        first = digits[level] if level == last else digits[level] + 1
+        if first < sizes[level]:
+            fixed = [range(digit, digit + 1) for digit in digits[:level]]
+            whole = [range(size) for size in sizes[level + 1 :]]
+            grids.append((*fixed, range(first, sizes[level]), *whole))
+    return grids
+
+
+def _sizes(entry: Entry) -> list[int]:
+    return [len(entry.commands), *(len(values) for _, values in entry.params)]
+
+
+def _digits(sizes: Sequence[int], n: int) -> list[int]:
+    digits = []
+    for size in reversed(sizes):
+        n, digit = divmod(n, size)
+        digits.append(digit)
+    return digits[::-1]

@@ -1,0 +1,134 @@
+"""hosts.yaml -> sub-nodes.
+
+Rule 1: a fault is told before anything is connected to or taken.
+Rule 2: how a destination is spelled for ssh is ssh's business; here it is only kept from being
+something else than a destination.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pegasus.errors import FileFault, TemplateFault
+from pegasus.model import Params, Place, SubNode
+from pegasus.template import Template
+from pegasus.yaml_text import Item, ListReader, Mapping, Scalar, Source, Words, scalars
+
+MOST_SUB_NODES = 10_000
+"""Each is a connection of its own; more than any cluster has, and less than a typo soon makes."""
+
+_WORDS = Words(
+    key="hostname",
+    file="a list of hosts",
+    quote="Quote the text",
+    plain='Write "- hostname: [...]" or a plain string',
+    elsewhere=("command", 'Commands belong in the queue file; here write "- hostname: [...]"'),
+    spaces=False,
+)
+
+
+def read_hosts(path: str | Path) -> tuple[SubNode, ...]:
+    """Read the sub-nodes that a hosts file stands for, in their order, numbered from 0.
+
+    Args:
+        path: as the user gave it; faults name it.
+
+    Raises:
+        FileFault: the file is missing, cannot be read, or has something in it that stands for no
+            sub-node; it is the first such fault.
+    """
+    shown = str(path)
+    source = Source(shown, _read(shown))
+    sub_nodes: list[SubNode] = []
+    for item in ListReader(source, _WORDS):
+        if isinstance(item, FileFault):
+            raise item
+        _refuse_too_many(source, item, len(sub_nodes))
+        sub_nodes += itertools.starmap(SubNode, _numbered(_expanded(source, item), len(sub_nodes)))
+    if not sub_nodes:
+        raise FileFault(Place(shown, 1, 1), "no host stands in this file", 'Write "- localhost"')
+    return tuple(sub_nodes)
+
+
+def _numbered(found: Iterator[tuple[str, Params]], first: int) -> Iterator[tuple[int, str, Params]]:
+    return ((first + i, *each) for i, each in enumerate(found))
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise FileFault(
+            Place(path, 1, 1),
+            "there is no such file",
+            "`pegasus init` makes a starter; list one host on each line, as in `- localhost`",
+        ) from error
+    except OSError as error:
+        raise FileFault(
+            Place(path, 1, 1),
+            f"this file cannot be read: {error.strerror or error}",
+            "Give the path of a file that you may read",
+        ) from error
+
+
+def _expanded(source: Source, item: Item) -> Iterator[tuple[str, Params]]:
+    """Give the sub-nodes of an item: hostnames outermost, the last parameter fastest."""
+    for hostname, *values in itertools.product(*_lists(item)):
+        names = [name.text for name, _ in _params(item)]
+        params = tuple(zip(names, (value.text for value in values), strict=True))
+        yield _destination(source, hostname, params), params
+
+
+def _destination(source: Source, hostname: Scalar, params: Params) -> str:
+    place = source.place(hostname.start)
+    try:
+        name = Template(hostname.text).fill(dict(params))
+    except TemplateFault as fault:
+        raise FileFault(
+            place, f'in the hostname "{hostname.text}": {fault.what}', fault.instead
+        ) from fault
+    if not name:
+        raise FileFault(place, "this hostname is empty", "Write a host, or remove the entry")
+    if any(character.isspace() or not character.isprintable() for character in name):
+        raise FileFault(
+            place,
+            f"a hostname has no blanks or control characters, and this is {name!r}",
+            "List every host as an entry of its own",
+        )
+    if _host_of(name).startswith("-") or name.startswith("-"):
+        raise FileFault(
+            place,
+            f'the hostname "{name}" begins with "-", and ssh would take it for an option',
+            "Write the host alone; options belong in ~/.ssh/config",
+        )
+    return name
+
+
+def _host_of(destination: str) -> str:
+    return destination.removeprefix("ssh://").rpartition("@")[2]
+
+
+def _params(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:
+    pairs = item.node.pairs if isinstance(item.node, Mapping) else ()
+    return [(name, scalars(value)) for name, value in pairs if name.text != "hostname"]
+
+
+def _lists(item: Item) -> list[tuple[Scalar, ...]]:
+    """Give the values of an item, hostnames first."""
+    if isinstance(item.node, Scalar):
+        return [(item.node,)]
+    hostnames = next(scalars(value) for name, value in item.node.pairs if name.text == "hostname")
+    return [hostnames, *(values for _, values in _params(item))]
+
+
+def _refuse_too_many(source: Source, item: Item, so_far: int) -> None:
+    count = so_far + math.prod(len(values) for values in _lists(item))
+    if count > MOST_SUB_NODES:
+        raise FileFault(
+            source.place(item.start),
+            f"up to here the file stands for {count:,} sub-nodes, more than {MOST_SUB_NODES:,}",
+            "Every combination of its values is one: look for a list that is too long",
+        )

@@ -1,0 +1,143 @@
+r"""Bytes -> lines, incrementally.
+
+Rule 1: a line ends with ``\n``, or with ``\r`` as progress bars write it; a run of ``\r`` and
+the ``\n`` behind it are one end, and a ``\r`` at the beginning of a line ends nothing.
+Rule 2: nothing is decoded; whatever ends no line passes as it is, NUL and broken UTF-8 too.
+Rule 3: how the bytes were cut into reads makes no difference to the lines.
+Rule 4: memory is bounded: a line without end comes in pieces, each of them a line.
+
+Lines travel as blocks: bytes of any number of whole lines, each with ``\n`` behind it. One call
+of the C library for a whole block is what keeps up with jobs that print a lot.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_LINE = 64 * 1024
+"""Bytes of a line that are shown in one piece: what a pipe of Linux holds, and a read brings."""
+
+_LONGEST_CHARACTER = 4
+"""Bytes of a character in UTF-8."""
+
+_RETURNS_AT_A_BEGINNING = re.compile(rb"\n\r++")
+_END = re.compile(rb"\r++\n?")
+
+
+class Lines:
+    """Makes lines of one stream's bytes as they come.
+
+    Args:
+        longest: how many bytes of one line are held back while its end has not come.
+    """
+
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._longest = longest
+        self._rest = bytearray()
+        self._after_return = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes; give the block of lines that are complete now."""
+        if self._after_return or b"\r" in data:
+            data = self._with_plain_ends(data)
+        self._rest += data
+        if len(self._rest) <= self._longest and b"\n" not in data:
+            return b""
+        block, rest = _cut(bytes(self._rest), self._longest)
+        self._rest[:] = rest
+        return block
+
+    def finish(self) -> bytes:
+        """Give the last line, where it has no end of its own, as a block; forget everything."""
+        last = bytes(self._rest)
+        self._rest.clear()
+        self._after_return = False
+        return last + b"\n" if last else b""
+
+    def _with_plain_ends(self, data: bytes) -> bytes:
+        r"""Turn every end into ``\n``.
+
+        A line that a ``\r`` ends is given away at once, for a progress bar says nothing more for
+        a while; that the ``\n`` of the next read may belong to the same end is remembered.
+        """
+        if self._after_return:
+            data = data.lstrip(b"\r")
+            if not data:
+                return b""
+            self._after_return = False
+            data = data.removeprefix(b"\n")
+        if not self._rest:
+            data = data.lstrip(b"\r")
+        data = _RETURNS_AT_A_BEGINNING.sub(b"\n", data.replace(b"\r\n", b"\n"))
+        self._after_return = data.endswith(b"\r")
+        return _END.sub(b"\n", data) if b"\r" in data else data
+
+
+class EveryNth:
+    """Lets each N-th line of a stream through.
+
+    Args:
+        period: N; 1 lets all through, 0 none.
+    """
+
+    def __init__(self, period: int) -> None:
+        self._period = period
+        self._skip = period - 1
+
+    def take(self, block: bytes) -> bytes:
+        """Give those lines of the stream's next block that are to be shown, as a block."""
+        if self._period == 1 or not block:
+            return block
+        if self._period == 0:
+            return b""
+        lines = block[:-1].split(b"\n")
+        shown = lines[self._skip :: self._period]
+        self._skip = (self._skip - len(lines)) % self._period
+        return b"\n".join([*shown, b""])
+
+
+def behind(prefix: bytes, block: bytes) -> bytes:
+    """Put the prefix in front of each line of a block."""
+    if not block:
+        return b""
+    return b"".join((prefix, block[:-1].replace(b"\n", b"\n" + prefix), b"\n"))
+
+
+def block_of(text: str) -> bytes:
+    r"""Make a block of Pegasus's own words or of somebody's that it passes on; never empty.
+
+    Newlines at the end are none of the text's business. What UTF-8 cannot say (half of a
+    surrogate pair, from an error message about a strange file name) is written as ``\udc80``.
+    """
+    lines = Lines()
+    block = lines.feed(text.rstrip("\r\n").encode("utf-8", "backslashreplace"))
+    return block + lines.finish() or b"\n"
+
+
+def _cut(text: bytes, longest: int) -> tuple[bytes, bytes]:
+    """Cut text into a block, with no line of more than ``longest`` bytes, and the rest.
+
+    It goes in strides of ``longest`` bytes, each to the last end within the stride, and not
+    line by line.
+    """
+    pieces = []
+    start = 0
+    while len(text) - start > longest:
+        end = text.rfind(b"\n", start, start + longest + 1) + 1
+        if end:
+            pieces.append(text[start:end])
+        else:
+            end = _between_characters(text, start + longest)
+            pieces += [text[start:end], b"\n"]
+        start = end
+    end = text.rfind(b"\n", start) + 1 or start
+    pieces.append(text[start:end])
+    return b"".join(pieces), text[end:]
+
+
+def _between_characters(text: bytes, index: int) -> int:
+    """Go back to where a character of UTF-8 begins, if there is any as near as it must be."""
+    for earlier in range(index, index - _LONGEST_CHARACTER, -1):
+        if text[earlier] & 0b1100_0000 != 0b1000_0000:
+            return earlier
+    return index

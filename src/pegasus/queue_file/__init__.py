@@ -1,0 +1,21 @@
+"""queue.yaml, consumed.yaml and their lock.
+
+Rule 1: no job is lost and none is taken twice, whatever ends Pegasus at whatever moment.
+Rule 2: this room knows files; what a sub-node or a run is, it never knows.
+"""
+
+from __future__ import annotations
+
+from pegasus.queue_file.entries import LONGEST_COMMAND, check_command
+from pegasus.queue_file.queue import Fill, LockedQueue, QueueFile, Taken
+from pegasus.queue_file.rendering import canonical
+
+__all__ = [
+    "LONGEST_COMMAND",
+    "Fill",
+    "LockedQueue",
+    "QueueFile",
+    "Taken",
+    "canonical",
+    "check_command",
+]

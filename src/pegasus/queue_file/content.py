@@ -1,0 +1,113 @@
+"""The queue file as bytes: read whole, told apart from what it was before, replaced as a whole.
+
+Rule 1: what cannot be read is a fault with the path that the user gave, never a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from pegasus.errors import FileFault
+from pegasus.model import Place
+from pegasus.queue_file import disk
+
+State: TypeAlias = tuple[int, int, int]
+"""When it was changed in nanoseconds, its size, and which file it is."""
+
+MOST_READS = 5
+"""How often a file that changes while it is read is read again; then what came last is taken."""
+
+
+def state(real: Path) -> State | None:
+    """Tell one state of a file from another; None where there is no file."""
+    try:
+        return _state_of(real.stat())
+    except OSError:
+        return None
+
+
+def read(path: str, real: Path) -> tuple[bytes, State]:
+    """Read a file, and the state it was in.
+
+    Raises:
+        FileFault: it is missing or cannot be read.
+    """
+    try:
+        # Non-blocking, so that a named pipe in the file's place does not hold us for ever.
+        fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        _refuse(path, error)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            _refuse(path, IsADirectoryError("this is not a regular file"))
+        return _read_unchanged(fd)
+    except OSError as error:
+        _refuse(path, error)
+    finally:
+        os.close(fd)
+
+
+def refuse_read_only(path: str, real: Path) -> None:
+    """Respect a file that its owner made read-only, although it could be replaced.
+
+    Raises:
+        FileFault: it is.
+    """
+    if real.exists() and not os.access(real, os.W_OK):
+        raise FileFault(Place(path, 1, 1), "this file is read-only", "Make it writable for you")
+
+
+def replace(real: Path, content: bytes, then: State | None) -> bool:
+    """Replace a file, unless it has changed; its lock is held.
+
+    Args:
+        real: the file.
+        content: what it is to be.
+        then: the state it must still be in.
+
+    Returns:
+        Whether it was replaced.
+
+    Raises:
+        OSError: it was not.
+    """
+    new = real.with_name(f".{real.name}.pegasus-add")
+    new.unlink(missing_ok=True)
+    try:
+        disk.write_new(new, content, like=None if then is None else real)
+        if state(real) != then:
+            return False
+        new.replace(real)
+    finally:
+        new.unlink(missing_ok=True)
+    disk.sync_folder(real.parent)
+    return True
+
+
+def _state_of(found: os.stat_result) -> State:
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _read_unchanged(fd: int) -> tuple[bytes, State]:
+    for _ in range(MOST_READS):
+        before = _state_of(os.fstat(fd))
+        data = b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
+        if before == _state_of(os.fstat(fd)) and len(data) == before[1]:
+            break
+        os.lseek(fd, 0, os.SEEK_SET)
+    return data, before
+
+
+def _refuse(path: str, error: OSError) -> NoReturn:
+    what, instead = str(error.strerror or error), "Look after the file, or give another path"
+    if isinstance(error, FileNotFoundError):
+        what = "there is no such file"
+        instead = "`pegasus init` makes a starter"
+    elif isinstance(error, PermissionError):
+        what, instead = "this file cannot be read", "Make it readable for you"
+    elif isinstance(error, IsADirectoryError):
+        what, instead = "this is not a regular file", "Give the path of a file"
+    raise FileFault(Place(path, 1, 1), what, instead) from error

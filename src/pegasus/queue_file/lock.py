@@ -1,0 +1,157 @@
+"""The lock of a queue file: who holds it, and how others wait for it.
+
+Rule 1: it stands beside the real file and is never removed: a lock file that is removed while
+someone waits for it is two locks.
+Rule 2: the operating system locks; the words in the file only say who. A killed holder's words stay
+behind, so they are believed only of a process that lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shlex
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from pathlib import Path
+
+import filelock
+import trio
+
+from pegasus.errors import PegasusError
+
+FIRST_POLL, LAST_POLL = 0.005, 0.05
+"""Seconds between two tries: nobody is told when a lock is free, so one has to look."""
+
+SAY_AFTER = 1.0
+"""Seconds after which whoever waits says so."""
+
+LONGEST_WORDS = 200
+"""Characters of a command line that are worth telling to who waits for it."""
+
+
+@contextlib.asynccontextmanager
+async def held(queue: Path, shown: str, on_wait: Callable[[str], None]) -> AsyncIterator[None]:
+    """Hold the lock of a queue file.
+
+    Waiting can be cancelled; once the lock is held, nothing here is a checkpoint.
+
+    Args:
+        queue: the real path of the queue file, which need not exist.
+        shown: the path as the user gave it.
+        on_wait: is told once, after a second of waiting, who holds the lock.
+
+    Raises:
+        PegasusError: there can be no lock there.
+    """
+    path = queue.with_name(queue.name + ".lock")
+    fds: list[int] = []
+    try:
+        _create(path, queue)
+        # Another object each time, so that two tasks of one process exclude each other as well.
+        lock = filelock.FileLock(
+            path, thread_local=False, fallback_to_soft=False, on_acquired=fds.append
+        )
+        await _acquire(lock, path, f"{shown}.lock", on_wait)
+    except OSError as error:
+        raise _no_lock(error, f"{shown}.lock") from error
+    try:
+        _write_words(fds[-1])
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.ftruncate(fds[-1], 0)
+        lock.release()
+
+
+async def _acquire(
+    lock: filelock.BaseFileLock, path: Path, shown: str, on_wait: Callable[[str], None]
+) -> None:
+    await trio.lowlevel.checkpoint()
+    say_at = trio.current_time() + SAY_AFTER
+    poll, said = FIRST_POLL, False
+    while True:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if not said and trio.current_time() >= say_at:
+                said = True
+                on_wait(f"waiting for {shown}, which {holder(path)} holds")
+            await trio.sleep(poll)
+            poll = min(2 * poll, LAST_POLL)
+        else:
+            return
+
+
+def holder(path: Path) -> str:
+    """Say who holds a lock that is known to be held, from the words in the lock file."""
+    try:
+        words = json.loads(path.read_bytes())
+        pid, host, command = int(words["pid"]), str(words["host"]), str(words["command"])
+        here = host == socket.gethostname()
+        if not here or _started(pid) == words["started"]:
+            on = "" if here else f" on {host}"
+            return f"`{command}` (process {pid}{on}, since {words['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return "another process"
+
+
+def _write_words(fd: int) -> None:
+    """Say who we are; a full disk or the like must not keep anyone from the lock."""
+    words = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "command": _command()[:LONGEST_WORDS],
+        "since": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
+        "started": _started(os.getpid()),
+    }
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(words).encode() + b"\n", 0)
+
+
+def _command() -> str:
+    name, *arguments = sys.argv or [""]
+    return shlex.join([Path(name).name or "python", *arguments])
+
+
+def _started(pid: int) -> int | None:
+    """Tell when a process of this host started, so that its number cannot be taken for another's.
+
+    The number is field 22 of proc(5)'s stat; the name before it may have blanks in it.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _create(path: Path, queue: Path) -> None:
+    """Let everyone who may write the queue file use its lock, whoever made it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+    with contextlib.suppress(FileExistsError):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with contextlib.closing(os.fdopen(fd, "wb")), contextlib.suppress(OSError):
+            os.fchmod(fd, stat.S_IMODE(queue.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _no_lock(error: OSError, shown: str) -> PegasusError:
+    instead = {
+        errno.ENOENT: "Make the folder, or give another path with --queue-file",
+        errno.EACCES: "Make the folder and the lock file writable for you",
+        errno.EROFS: "Copy the files to a place that can be written",
+        errno.ENOSYS: "Keep the queue on a file system that has locks",
+        errno.ENOLCK: "Keep the queue on a file system that has locks",
+        errno.EOPNOTSUPP: "Keep the queue on a file system that has locks",
+        errno.ELOOP: "Replace the symbolic link by a file, or remove it",
+        errno.ENOSPC: "Free some space on the disk",
+    }.get(error.errno or 0, "Nothing was taken")
+    return PegasusError(f"{shown}: cannot lock the queue: {error.strerror or error}. {instead}.")

@@ -1,0 +1,187 @@
+"""Entries and jobs -> the lines of YAML that stand for them.
+
+Rule 1: the user's own words: what stood in one line is written as it stood.
+Rule 2: nothing here is trusted: what is spliced into a file is read back, and written again in the
+strictest style if it reads differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pegasus import yaml_text
+from pegasus.model import Entry, Job
+from pegasus.queue_file.entries import Written, levels
+from pegasus.yaml_text import BREAKS, Listing, Mapping, Scalar, Value
+
+LONGEST_KEY = 1000
+"""Characters; YAML takes a name only if its colon comes within 1024, else it needs a `?`."""
+
+_NEW = "new"
+"""The style of a scalar that stands in no file yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to write.
+
+    Attributes:
+        text: the file's text, for what is written as it stood there.
+        flow: whether it is for a list in brackets.
+        strict: whether every text is put into double quotes, on one line.
+    """
+
+    text: str = ""
+    flow: bool = False
+    strict: bool = False
+
+
+def canonical(job: Job) -> str:
+    """Write a job in the one form that consumed.yaml has: two lines for a plain one-line command.
+
+    Reading it gives back the identical job, whatever its texts are.
+    """
+    pairs = (("command", job.command), *job.params)
+    node = Mapping(
+        tuple((_new(name), _listing([value])) for name, value in pairs), 0, 0, flow=False
+    )
+    return "".join(f"{line}\n" for line in _block_entry(node, Style(), one_line=True))
+
+
+def remaining(
+    written: Written, parts: Sequence[tuple[range, ...]], style: Style
+) -> list[list[str]]:
+    """Write what remains of an entry.
+
+    Args:
+        written: the entry as it stands in its file.
+        parts: for each entry to write the indexes that remain of each list.
+        style: how to write.
+
+    Returns:
+        For each entry its lines, beginning with its dash; in a list in brackets one without a dash.
+    """
+    node = written.item.node
+    if isinstance(node, Scalar):
+        return [_entry(node, style) for _ in parts]
+    order = levels(node)
+    entries = []
+    for part in parts:
+        kept = dict(zip(order, part, strict=True))
+        pairs = tuple((name, _only(value, kept[i])) for i, (name, value) in enumerate(node.pairs))
+        entries.append(_entry(Mapping(pairs, node.start, node.end, node.flow), style))
+    return entries
+
+
+def added(entry: Entry, style: Style) -> list[str]:
+    """Write an entry that is new: as a plain text where it is nothing but one command."""
+    if not entry.params and len(entry.commands) == 1:
+        return _entry(_new(entry.commands[0]), style)
+    pairs = (("command", entry.commands), *entry.params)
+    nodes = tuple((_new(name), _new_value(values)) for name, values in pairs)
+    return _entry(Mapping(nodes, 0, 0, flow=False), style)
+
+
+def _new(text: str) -> Scalar:
+    return Scalar(text, 0, 0, _NEW)
+
+
+def _listing(values: Sequence[str], *, flow: bool = False) -> Listing:
+    return Listing(tuple(_new(value) for value in values), 0, 0, flow)
+
+
+def _new_value(values: Sequence[str]) -> Value:
+    """One value is written as a text; several in brackets, unless a literal block may help."""
+    if len(values) == 1:
+        return _new(values[0])
+    return _listing(values, flow=not any("\n" in value for value in values))
+
+
+def _only(value: Value, indexes: range) -> Value:
+    if isinstance(value, Scalar):
+        return value
+    values = tuple(value.values[i] for i in indexes)
+    return Listing(values, value.start, value.end, value.flow)
+
+
+def _entry(node: Scalar | Mapping, style: Style) -> list[str]:
+    if style.flow:
+        return [_one_line(node, style) if isinstance(node, Scalar) else _braces(node, style)]
+    if isinstance(node, Scalar):
+        return _scalar("- ", node, style)
+    if node.flow:
+        return [f"- {_braces(node, style)}"]
+    return _block_entry(node, style)
+
+
+def _block_entry(mapping: Mapping, style: Style, *, one_line: bool = False) -> list[str]:
+    lines = [line for pair in mapping.pairs for line in _pair(*pair, style, one_line=one_line)]
+    return [f"- {lines[0]}", *(f"  {line}" if line else "" for line in lines[1:])]
+
+
+def _pair(name: Scalar, value: Value, style: Style, *, one_line: bool) -> list[str]:
+    """Write a name and its value, as lines that begin at the name's column."""
+    key = _one_line(name, style)
+    head, colon = ([], f"{key}:") if len(key) <= LONGEST_KEY else ([f"? {key}"], ":")
+    if isinstance(value, Listing) and not value.flow:
+        indent = "  " if _is_indented(name, value, style) else ""
+        dashes = [_dash(each, style, one_line=one_line) for each in value.values]
+        lines = [line for each in dashes for line in each]
+        return [*head, colon, *(f"{indent}{line}" if line else "" for line in lines)]
+    if isinstance(value, Listing):
+        return [*head, f"{colon} {_brackets(value, style)}"]
+    return [*head, *_scalar(f"{colon} ", value, style)]
+
+
+def _is_indented(name: Scalar, value: Listing, style: Style) -> bool:
+    """Tell whether a list's dashes stood further to the right than its name."""
+    return _column(style.text, value.start) > _column(style.text, name.start)
+
+
+def _column(text: str, index: int) -> int:
+    return index - (text.rfind("\n", 0, index) + 1)
+
+
+def _dash(scalar: Scalar, style: Style, *, one_line: bool) -> list[str]:
+    return [f"- {_one_line(scalar, style)}"] if one_line else _scalar("- ", scalar, style)
+
+
+def _scalar(before: str, scalar: Scalar, style: Style) -> list[str]:
+    """Write a text behind what introduces it, several lines as a literal block where YAML can."""
+    if "\n" in scalar.text and not style.strict and not _as_it_stood(scalar, style):
+        lines = yaml_text.literal(scalar.text, "  ")
+        if lines is not None:
+            return [before + lines[0], *lines[1:]]
+    return [before + _one_line(scalar, style)]
+
+
+def _braces(mapping: Mapping, style: Style) -> str:
+    inside = Style(style.text, flow=True, strict=style.strict)
+    return "{" + ", ".join(_flow_pair(name, value, inside) for name, value in mapping.pairs) + "}"
+
+
+def _flow_pair(name: Scalar, value: Value, style: Style) -> str:
+    key = _one_line(name, style)
+    colon = f"{key}:" if len(key) <= LONGEST_KEY else f"? {key} :"
+    written = _one_line(value, style) if isinstance(value, Scalar) else _brackets(value, style)
+    return f"{colon} {written}"
+
+
+def _brackets(listing: Listing, style: Style) -> str:
+    inside = Style(style.text, flow=True, strict=style.strict)
+    return "[" + ", ".join(_one_line(each, inside) for each in listing.values) + "]"
+
+
+def _one_line(scalar: Scalar, style: Style) -> str:
+    if style.strict:
+        return yaml_text.quoted(scalar.text)
+    return _as_it_stood(scalar, style) or yaml_text.one_line(scalar.text, flow=style.flow)
+
+
+def _as_it_stood(scalar: Scalar, style: Style) -> str:
+    """Give the text as the user wrote it, quotes and all, if it stood on one line; else nothing."""
+    if scalar.style == _NEW or scalar.block:
+        return ""
+    written = style.text[scalar.start : scalar.end]
+    return "" if any(character in written for character in BREAKS) else written

@@ -1,0 +1,164 @@
+"""Cuts entries out of a queue file's text and puts entries in; everything else stays as it is.
+
+Rule 1: comments are never removed: one that stood inside of a removed entry becomes a line of its
+own at that place.
+Rule 2: pure: it says what to change; that the result reads as it should, others check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.yaml_text import BREAKS, Source, encoded, leaves
+
+_COMMENT = re.compile(f"#[^{BREAKS}]*")
+_SPACES = re.compile("[ \t]*")
+
+Lines: TypeAlias = Sequence[str]
+"""An entry as it is to be written, without indentation and line breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Put ``text`` in the place of what stands from ``start`` to ``end``."""
+
+    start: int
+    end: int
+    text: str
+
+
+def edited(source: Source, edits: Sequence[Edit]) -> bytes:
+    """Give the file's bytes after some edits, in the order in which they stand in the file."""
+    pieces, at = [], 0
+    for edit in edits:
+        pieces += [source.text[at : edit.start], edit.text]
+        at = edit.end
+    head, tail = source.offset(0), source.offset(at)
+    return source.data[:head] + encoded("".join(pieces)) + source.data[tail:]
+
+
+def cut(reader: QueueReader, gone: Sequence[Written], remainder: Sequence[Lines]) -> list[Edit]:
+    """Take entries out of a file.
+
+    Args:
+        reader: the file.
+        gone: the entries that go, the first ones of the file; at least one.
+        remainder: the entries to stand in the place of the last of them.
+    """
+    one = _cut_flow if reader.list.flow else _cut_block
+    *whole, last = gone
+    return [
+        *(edit for written in whole for edit in one(reader, written, ())),
+        *one(reader, last, remainder),
+    ]
+
+
+def insert(reader: QueueReader, entries: Sequence[Lines], *, top: bool) -> Edit:
+    """Put entries into a file.
+
+    Args:
+        reader: the file, read to its end, and found to be without a syntax fault.
+        entries: what to put in; at least one.
+        top: whether they go before all others, instead of after them.
+    """
+    source, start, end = reader.source, reader.list.start, reader.list.end
+    if reader.list.flow:
+        return _insert_flow(reader, ", ".join(lines[0] for lines in entries), top=top)
+    indent = _indent_of(source, start)
+    if start is not None and top:
+        at = source.line_start(start)
+        return Edit(at, at, _block(source, entries, indent))
+    assert end is not None  # noqa: S101 - the reader was read to its end
+    begins_line = end == 0 or source.text[end - 1] in BREAKS
+    before = "" if begins_line else _newline_of(source)
+    return Edit(end, end, before + _block(source, entries, indent))
+
+
+def _cut_block(reader: QueueReader, written: Written, remainder: Sequence[Lines]) -> list[Edit]:
+    source, dash = reader.source, written.item.start
+    start, end = source.line_start(dash), reader.list.line_done(written.item.end)
+    indent = source.text[start:dash]
+    newline = _newline_of(source)
+    comments = [
+        _own_line(source, comment) or f"{indent}{comment[0]}{newline}"
+        for comment in _comments(source, written, end)
+    ]
+    return [Edit(start, end, "".join(comments) + _block(source, remainder, indent))]
+
+
+def _cut_flow(reader: QueueReader, written: Written, remainder: Sequence[Lines]) -> list[Edit]:
+    source, start, end = reader.source, written.item.start, written.item.end
+    newline = _newline_of(source)
+    comments = "".join(
+        f"{newline}{comment[0]}{newline}" for comment in _comments(source, written, end)
+    )
+    if remainder:
+        return [Edit(start, end, comments + ", ".join(lines[0] for lines in remainder))]
+    comma = reader.list.next_content(end)
+    if source.text[comma] != ",":
+        return [Edit(start, end, comments)]
+    following = _spaces_end(source, comma + 1)
+    if not comments and comma == end and _is_alone(source, start, following):
+        return [Edit(source.line_start(start), source.line_end(following), "")]
+    return [Edit(start, end, comments), Edit(comma, following, "")]
+
+
+def _insert_flow(reader: QueueReader, text: str, *, top: bool) -> Edit:
+    first = reader.list.start
+    assert first is not None  # noqa: S101 - it is written in brackets
+    is_empty = reader.list.last_end == first + 1
+    if top or is_empty:
+        return Edit(first + 1, first + 1, text if is_empty else f"{text}, ")
+    return Edit(reader.list.last_end, reader.list.last_end, f", {text}")
+
+
+def _comments(source: Source, written: Written, end: int) -> Iterator[re.Match[str]]:
+    """Find an entry's comments up to ``end``: what looks like one between its texts."""
+    at = written.item.start
+    for leaf in leaves(written.item.node):
+        begins = source.line_end(leaf.start) if leaf.block else leaf.start
+        yield from _COMMENT.finditer(source.text, at, begins)
+        at = leaf.end
+    yield from _COMMENT.finditer(source.text, at, end)
+
+
+def _own_line(source: Source, comment: re.Match[str]) -> str:
+    """Give the whole line of a comment that has one for itself, else nothing."""
+    start, end = source.line_start(comment.start()), source.line_end(comment.end())
+    if source.text[start : comment.start()].strip(" \t"):
+        return ""
+    line = source.text[start:end]
+    return line if line[-1] in BREAKS else line + _newline_of(source)
+
+
+def _is_alone(source: Source, start: int, following: int) -> bool:
+    """Tell whether an item of a list in brackets has its lines for itself."""
+    before = source.text[source.line_start(start) : start]
+    return not before.strip(" \t") and source.text[following : following + 1] in {"\r", "\n"}
+
+
+def _block(source: Source, entries: Sequence[Lines], indent: str) -> str:
+    newline = _newline_of(source)
+    return "".join(
+        f"{indent}{line}{newline}" if line else newline for lines in entries for line in lines
+    )
+
+
+def _newline_of(source: Source) -> str:
+    """Give the line break that the file uses."""
+    first = source.line_end(0)
+    return "\r\n" if source.text[:first].endswith("\r\n") else "\n"
+
+
+def _indent_of(source: Source, start: int | None) -> str:
+    return "" if start is None else source.text[source.line_start(start) : start]
+
+
+def _spaces_end(source: Source, index: int) -> int:
+    source.line_end(index)  # so that the rest of the line is decoded
+    found = _SPACES.match(source.text, index)
+    return found.end() if found else index

@@ -1,0 +1,82 @@
+"""Lines and whose they are -> the bytes for one output.
+
+Rule 1: a pipe or a file gets the bytes as they are, a terminal only what it can be trusted with.
+Rule 2: nothing here writes; of the terminal it only asks how wide it is, anew for every block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from pegasus.colour import in_bold, in_colour_of
+from pegasus.lines import behind
+from pegasus.model import SubNode
+from pegasus.terminal_text import fit, visible
+
+NARROWEST_TEXT = 10
+"""Columns of text beside the prefix for which wrapping is worth it. With fewer of them a line
+would become a ribbon, and the terminal's own wrapping reads better."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    data: bytes
+    cells: int
+
+
+class Layout:
+    """How lines look on one output.
+
+    Args:
+        fd: the output, asked for its width.
+        terminal: whether it is one.
+        colour: whether names have colours there.
+        environ: ``COLUMNS`` counts where the terminal does not know its width.
+    """
+
+    def __init__(
+        self, fd: int, *, terminal: bool, colour: bool, environ: Mapping[str, str]
+    ) -> None:
+        self._fd = fd
+        self._terminal = terminal
+        self._colour = colour
+        self._environ = environ
+        self._prefixes: dict[SubNode | None, _Prefix] = {}
+
+    def lines_of(self, sub_node: SubNode | None, block: bytes) -> bytes:
+        """Lay out a block of lines of a sub-node's, or of Pegasus's own (None)."""
+        if not block:
+            return b""
+        prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
+        if self._terminal:
+            block = fit(block, self._columns_beside(prefix), colour=self._colour)
+        return behind(prefix.data, block)
+
+    def _new_prefix(self, sub_node: SubNode | None) -> _Prefix:
+        name = f"[{'Pegasus' if sub_node is None else visible(str(sub_node))}]"
+        cells = cell_len(name) + len(" ")
+        if self._colour:
+            name = in_bold(name) if sub_node is None else in_colour_of(sub_node.number, name)
+        prefix = _Prefix(f"{name} ".encode("utf-8", "backslashreplace"), cells)
+        self._prefixes[sub_node] = prefix
+        return prefix
+
+    def _columns_beside(self, prefix: _Prefix) -> int | None:
+        columns = self._width() - prefix.cells
+        return columns if columns >= NARROWEST_TEXT else None
+
+    def _width(self) -> int:
+        """Give the terminal's width, 0 where nobody knows it.
+
+        The terminal is asked first: ``COLUMNS`` is what it was when the shell last looked.
+        """
+        try:
+            columns = os.get_terminal_size(self._fd).columns
+        except OSError:  # it vanished; the writer will notice
+            columns = 0
+        said = self._environ.get("COLUMNS", "")
+        return columns or (int(said) if said.isdecimal() and len(said) < len("10000") else 0)

@@ -1,0 +1,63 @@
+"""What Pegasus says of an event, and what it has said already.
+
+Rule 1: only words; no prefix, no colour, no bytes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pegasus.events import Connected, Noted, Unreachable
+from pegasus.model import Assignment, Outcome, Stream
+
+_NAMES = {Stream.STDOUT: "output", Stream.STDERR: "error"}
+
+
+def started(assignment: Assignment) -> str:
+    """Say what is run, as it was written: a command of several lines keeps them."""
+    command = assignment.command.rstrip("\n")
+    return f"=== run '{command}' ==="
+
+
+def ended(outcome: Outcome) -> str:
+    """Say what became of it."""
+    return f"=== done ({outcome}) ==="
+
+
+def left_out(lines: int) -> str:
+    """Say how many of Pegasus's own lines there was no room for."""
+    return f"{lines:,} {'line' if lines == 1 else 'lines'} of mine left out while nobody read"
+
+
+def unwritable(stream: Stream, error: OSError) -> str:
+    """Say that an output takes nothing, and what that means."""
+    why = error.strerror or error
+    return f"cannot write to standard {_NAMES[stream]}: {why}; what does not fit there is dropped"
+
+
+class OwnWords:
+    """What Pegasus says in its own name; remembers what is wrong with which sub-node."""
+
+    def __init__(self) -> None:
+        self._troubles: dict[int, str] = {}
+
+    def about(self, event: Connected | Unreachable | Noted) -> str | None:
+        """Give the words for an event, None where a person has read them or needs none."""
+        match event:
+            case Noted(text):
+                return text
+            case Connected(sub_node):
+                known = self._troubles.pop(sub_node.number, None)
+                return None if known is None else f"{sub_node} is connected now"
+            case Unreachable(sub_node, words, again_in):
+                known = self._troubles.get(sub_node.number)
+                self._troubles[sub_node.number] = words
+                if words == known:
+                    return None
+                return f"{sub_node} cannot be reached, {_when(again_in)}: {words.strip()}"
+
+
+def _when(again_in: float | None) -> str:
+    if again_in is None:
+        return "giving up"
+    return f"trying again in {max(1, math.ceil(again_in))} s"

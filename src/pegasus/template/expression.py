@@ -1,0 +1,339 @@
+"""What stands between the braces of a tag: ``replace model "/" (first_non_empty a "b")``.
+
+Rule 1: an expression is read once, into frozen words, and evaluated as often as it is filled in.
+Rule 2: a name is looked up in what the caller gives; nothing else can be reached through it.
+Rule 3: an unknown name is refused, except in a condition (``lenient``), where it is null.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pegasus.template.helpers import HELPERS, call
+from pegasus.template.value import Refusal, Value
+
+MAX_DEPTH = (
+    50  # brackets within brackets: far more than a person writes, far less than Python's stack
+)
+
+LITERAL_HINT = r"Write \{{ where {{ is plain text"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value written in the template itself."""
+
+    value: str | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name of a parameter."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A helper and what it is given; the helper exists and takes that many arguments."""
+
+    helper: str
+    arguments: tuple[Expression, ...]
+
+
+Expression: TypeAlias = Literal | Name | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A bare word, or with ``bracketed`` a name written ``[like this]``."""
+
+    text: str
+    bracketed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A text in quotes, without them."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """``(`` or ``)``."""
+
+    text: str
+
+
+Token: TypeAlias = Word | Quoted | Bracket
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>\s+)
+    | (?P<quoted>"[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*')
+    | \[(?P<name>[^\]]*)\]
+    | (?P<bracket>[()])
+    | (?P<word>[^\s"'(){}\[\]=|~]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {
+    "\\": "\\",
+    '"': '"',
+    "'": "'",
+    "/": "/",
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "b": "\b",
+    "f": "\f",
+}
+_NUMBER = re.compile(r"[-+]?\.?[0-9][0-9._]*(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+
+
+def read_tokens(
+    text: str, start: int, closing: re.Pattern[str]
+) -> tuple[list[Token], re.Match[str]]:
+    """Read what a tag holds, up to its closing braces; braces inside quotes do not close it.
+
+    Returns:
+        The tokens, and the closing braces as ``closing`` matched them.
+
+    Raises:
+        Refusal: the tag is never closed, or holds what no tag can hold.
+    """
+    tokens: list[Token] = []
+    while not (closed := closing.match(text, start)):
+        match = _TOKEN.match(text, start)
+        if match is None:
+            raise _unreadable(text, start)
+        if match.lastgroup != "space":
+            tokens.append(_token(match))
+        start = match.end()
+    return tokens, closed
+
+
+def _token(match: re.Match[str]) -> Token:
+    kind = match.lastgroup or ""
+    text = match[kind]
+    match kind:
+        case "quoted":
+            return Quoted(_ESCAPE.sub(_unescaped, text[1:-1]))
+        case "bracket":
+            return Bracket(text)
+        case _:
+            return Word(text, bracketed=kind == "name")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    try:
+        return _ESCAPES[match[1]]
+    except KeyError:
+        raise Refusal(
+            f"a text in quotes has no escape {match[0]}", r"A backslash is written \\"
+        ) from None
+
+
+def _unreadable(text: str, start: int) -> Refusal:
+    wrong = text[start : start + 1]
+    match wrong:
+        case "":
+            return Refusal("this tag is never closed with }}", LITERAL_HINT)
+        case '"' | "'":
+            return Refusal(f"the quote {wrong} in this tag is never closed", LITERAL_HINT)
+        case "=":
+            return Refusal("named arguments (name=value) are not supported in a tag", LITERAL_HINT)
+        case _:
+            return Refusal(f'this tag has a "{wrong}" where none can stand', LITERAL_HINT)
+
+
+def parse_value(tokens: list[Token]) -> Expression:
+    """Read the whole of a tag that prints: a name, a helper and its arguments, or a literal.
+
+    Raises:
+        Refusal: it is none of these.
+    """
+    match tokens:
+        case []:
+            raise Refusal("this tag is empty", LITERAL_HINT)
+        case [Word(text)]:  # alone even "5" and "true" are names: a parameter may be called so
+            return Name(text)
+        case [Word(text), *_]:
+            return _call(text, _arguments(tokens[1:]))
+        case _:
+            return parse_condition(tokens, "this tag")
+
+
+def parse_condition(tokens: list[Token], where: str) -> Expression:
+    """Read the one argument that a block takes.
+
+    Args:
+        tokens: what stands behind the block's word.
+        where: how to call the block in an error.
+
+    Raises:
+        Refusal: it is no argument, or more than one.
+    """
+    arguments = _arguments(tokens)
+    if not arguments:
+        raise Refusal(f"{where} has no condition", 'Name a parameter, or write (eq gpu "0")')
+    if len(arguments) > 1:
+        raise Refusal(
+            f"{where} takes one value, and got {len(arguments)}",
+            'A helper goes into brackets: (eq gpu "0")',
+        )
+    return arguments[0]
+
+
+def _arguments(tokens: Iterable[Token]) -> tuple[Expression, ...]:
+    """Read arguments; a stack of open brackets, not recursion, keeps track of calls."""
+    stack: list[list[Expression]] = [[]]
+    helpers: list[str | None] = []
+    for token in tokens:
+        match token:
+            case Bracket("("):
+                if len(helpers) == MAX_DEPTH:
+                    raise Refusal(f"more than {MAX_DEPTH} brackets stand in one another here")
+                stack.append([])
+                helpers.append(None)
+            case Bracket():
+                if not helpers:
+                    raise Refusal("a ) closes no (", LITERAL_HINT)
+                arguments = tuple(stack.pop())
+                stack[-1].append(_bracketed(helpers.pop(), arguments))
+            case Word(text) if helpers and helpers[-1] is None:
+                helpers[-1] = text
+            case _ if helpers and helpers[-1] is None:
+                raise Refusal('a helper must follow a "("', 'For example (eq gpu "0")')
+            case _:
+                stack[-1].append(_single(token))
+    if helpers:
+        raise Refusal("a ( is never closed with )", LITERAL_HINT)
+    return tuple(stack[0])
+
+
+def _bracketed(helper: str | None, arguments: tuple[Expression, ...]) -> Expression:
+    if helper is None:
+        raise Refusal("these brackets are empty", 'A helper goes into them: (eq gpu "0")')
+    return _call(helper, arguments)
+
+
+def _single(token: Token) -> Expression:
+    match token:
+        case Quoted(text):
+            return Literal(text)
+        case Word(text, bracketed=False) if text in _WORDS:
+            return Literal(_WORDS[text])
+        case Word(text, bracketed=False) if _NUMBER.fullmatch(text):
+            return Literal(_number(text))
+        case _:
+            return Name(token.text)
+
+
+def _number(text: str) -> float:
+    """Read a number that prints as it was typed; 0.10 or 1e-4 would come out as another text."""
+    try:
+        value: float = json.loads(text)
+        if json.dumps(value) == text:
+            return value
+    except ValueError:
+        pass
+    raise Refusal(
+        f"the number {text} would not be printed as it is typed",
+        f'Write it as a text, "{text}", or if it is a name in square brackets, [{text}]',
+    )
+
+
+def _call(helper: str, arguments: tuple[Expression, ...]) -> Call:
+    if helper not in HELPERS:
+        raise Refusal(
+            f'there is no helper "{shown(helper)}"', _hints(close(helper, HELPERS), LITERAL_HINT)
+        )
+    wants = HELPERS[helper]
+    if not wants.counts(len(arguments)):
+        raise Refusal(f'"{helper}" takes {wants.wants}, and got {len(arguments)}')
+    if helper in {"eq", "ne"}:
+        _refuse_hopeless(helper, arguments)
+    return Call(helper, arguments)
+
+
+def _refuse_hopeless(helper: str, arguments: tuple[Expression, ...]) -> None:
+    """Refuse ``eq gpu 0``: a parameter is text, so it would be false for every value there is."""
+    match arguments:
+        case (Name(name), Literal(float() | int() as value)) | (
+            Literal(float() | int() as value),
+            Name(name),
+        ):
+            text = json.dumps(value)
+            raise Refusal(
+                f'"{helper}" compares {name}, which is text, with {text}, which is not',
+                f'Write "{text}" in quotes',
+            )
+        case _:
+            return
+
+
+def evaluate(expression: Expression, values: Mapping[str, str], *, lenient: bool) -> Value:
+    """Work an expression out.
+
+    Args:
+        expression: what was read.
+        values: each name's text.
+        lenient: whether an unknown name is null, as in a condition.
+
+    Raises:
+        Refusal: a name is unknown, or a helper cannot take what it is given.
+    """
+    match expression:
+        case Literal(value):
+            return value
+        case Name(name):
+            if name in values:
+                return values[name]
+            if lenient:
+                return None
+            raise _unknown(name, values)
+        case Call(helper, arguments):
+            given = [evaluate(each, values, lenient=lenient) for each in arguments]
+            return call(helper, given, lenient=lenient)
+
+
+def _unknown(name: str, values: Mapping[str, str]) -> Refusal:
+    if name in HELPERS:
+        return Refusal(
+            f'"{name}" is a helper that takes {HELPERS[name].wants}, and got none', LITERAL_HINT
+        )
+    known = ", ".join(sorted(values))
+    names = f"The names known here are {known}" if known else "No name is known here"
+    return Refusal(
+        f'there is no parameter "{shown(name)}"', _hints(close(name, values), names, LITERAL_HINT)
+    )
+
+
+def close(name: str, known: Iterable[str]) -> str:
+    """Ask whether the likeliest of the known names was meant; nothing where none comes near."""
+    likely = difflib.get_close_matches(name[:MAX_SHOWN], list(known), 1)
+    return f'Did you mean "{likely[0]}"?' if likely else ""
+
+
+MAX_SHOWN = 60  # characters of the user's text in a message, which should fit a line
+
+
+def shown(text: str) -> str:
+    """Cut a text for a message."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def _hints(*sentences: str) -> str:
+    """Join hints into one text whose last full stop is still to come."""
+    return " ".join(
+        sentence if sentence.endswith("?") else f"{sentence}." for sentence in sentences if sentence
+    ).removesuffix(".")

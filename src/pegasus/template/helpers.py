@@ -1,0 +1,339 @@
+"""The helpers of a template: ``{{ replace model "/" "--" }}``.
+
+Rule 1: a helper takes values and gives one; it knows no tag, no name and no position.
+Rule 2: what a helper cannot take is a Refusal, never a guess.
+Rule 3: nothing here touches a file; of the outside world only ``env_var`` sees anything.
+Rule 4: a library is imported by the first call that needs it, so that most runs pay for none.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import json
+import os
+import pathlib
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from pegasus.template.value import Refusal, Value, as_text, named, sound, truthy
+
+if TYPE_CHECKING:
+    from pluralizer import Pluralizer
+    from textcase import Case
+
+
+class Kind(enum.Enum):
+    """What a helper takes in one place."""
+
+    TEXT = "text"
+    SOMETHING = "anything but null"
+    ANYTHING = "anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """One helper.
+
+    Attributes:
+        run: what it does with its arguments.
+        takes: what it takes in each place.
+        repeats: whether the last place may be filled any number of times more.
+    """
+
+    run: Callable[..., Value]
+    takes: tuple[Kind, ...]
+    repeats: bool = False
+
+    def counts(self, given: int) -> bool:
+        """Tell whether it can take so many arguments."""
+        return given >= len(self.takes) if self.repeats else given == len(self.takes)
+
+    @property
+    def wants(self) -> str:
+        """How many arguments it takes, in words."""
+        least = len(self.takes)
+        plural = "" if least == 1 else "s"
+        return f"{'at least ' if self.repeats else ''}{least} argument{plural}"
+
+
+def call(name: str, arguments: Sequence[Value], *, lenient: bool) -> Value:
+    """Call the helper of that name.
+
+    Args:
+        name: one of HELPERS.
+        arguments: as many as it takes.
+        lenient: whether null, where the helper cannot take it, gives null and no Refusal.
+
+    Raises:
+        Refusal: it cannot take these arguments.
+    """
+    helper = HELPERS[name]
+    for place, argument in enumerate(arguments):
+        kind = helper.takes[min(place, len(helper.takes) - 1)]
+        if lenient and argument is None and kind is not Kind.ANYTHING:
+            return None
+        if not _fits(argument, kind):
+            _refuse_kind(name, place, argument, kind)
+    try:
+        return sound(helper.run(*arguments))
+    except RecursionError:
+        raise Refusal(f'"{name}" cannot follow JSON nested as deep as this') from None
+
+
+def _fits(value: Value, kind: Kind) -> bool:
+    match kind:
+        case Kind.TEXT:
+            return isinstance(value, str)
+        case Kind.SOMETHING:
+            return value is not None
+        case Kind.ANYTHING:
+            return True
+
+
+def _refuse_kind(name: str, place: int, value: Value, kind: Kind) -> NoReturn:
+    instead = ""
+    if isinstance(value, bool | int | float):
+        instead = "A number, true or false is a text only in quotes"
+    raise Refusal(
+        f'"{name}" takes {kind.value} as argument {place + 1}, and got {named(value)}', instead
+    )
+
+
+# Text.
+
+
+def _replace(text: str, old: str, new: str) -> str:
+    return text.replace(old, new)
+
+
+def _unquote(text: str) -> str:
+    r"""Take off one pair of quotes; what is inside them, ``\n`` too, stays as it is."""
+    paired = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`"
+    return text[1:-1] if paired else text
+
+
+def _quote(value: Value) -> str:
+    return shlex.quote(as_text(value))
+
+
+def _first_non_empty(*values: Value) -> Value:
+    """Give the first that says something; a number or false does, null and ``""`` do not."""
+    return next((value for value in values if value not in (None, "", [], {})), "")
+
+
+def _length(value: Value) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, str | list | dict):
+        return len(value)
+    raise Refusal(f'"len" takes a text, a list or an object, and got {named(value)}')
+
+
+# Case and number of words.
+
+
+@functools.cache
+def _cases() -> dict[str, Case]:
+    # Imported late: see rule 4.
+    import textcase  # noqa: PLC0415
+
+    return {
+        "camel": textcase.camel,
+        "pascal": textcase.pascal,
+        "snake": textcase.snake,
+        "screaming": textcase.constant,
+        "kebab": textcase.kebab,
+        "train": textcase.Case("-", lambda words: map(str.capitalize, words)),
+        "sentence": textcase.sentence,
+        "title": textcase.title,
+    }
+
+
+def _in_case(name: str, text: str) -> str:
+    """Write the words of a text in a case.
+
+    textcase's own boundaries drop punctuation, which glues ``meta/llama`` together, and part
+    digits from letters on both sides (``8b`` would be ``8_b``). Pegasus's users have had words
+    that end at anything but a letter or digit, and digits that begin a word.
+    """
+    import textcase  # noqa: PLC0415
+
+    between = textcase.Boundary(match=lambda rest: not rest[:1].isalnum(), length=1)
+    boundaries = (
+        between,
+        textcase.LOWER_UPPER,
+        textcase.LOWER_DIGIT,
+        textcase.DIGIT_UPPER,
+        textcase.ACRONYM,
+    )
+    return _cases()[name](text, boundaries=boundaries, strip_punctuation=False)
+
+
+def _case(name: str) -> Helper:
+    return Helper(functools.partial(_in_case, name), (Kind.TEXT,))
+
+
+_REGULAR = r"(epoch|cache|schema|[cgnt]pu)"
+_SIBILANT = r"(bias|lens)"
+"""Words of our users' trade that pluralizer would make ``epoches``, ``gpuses`` and ``bia`` of."""
+
+
+@functools.cache
+def _pluralizer() -> Pluralizer:
+    import pluralizer  # noqa: PLC0415
+
+    # Its constructor is the one thing in it without types.
+    words = pluralizer.Pluralizer()  # type: ignore[no-untyped-call]
+    words.add_plural_rule(re.compile(_REGULAR + "s?$", re.IGNORECASE), "$1s")
+    words.add_singular_rule(re.compile(_REGULAR + "s$", re.IGNORECASE), "$1")
+    words.add_plural_rule(re.compile(_SIBILANT + "(?:es)?$", re.IGNORECASE), "$1es")
+    words.add_singular_rule(re.compile(_SIBILANT + "(?:es)?$", re.IGNORECASE), "$1")
+    words.add_irregular_rule("axis", "axes")
+    words.add_irregular_rule("basis", "bases")
+    return words
+
+
+def _plural(text: str) -> str:
+    return _pluralizer().plural(text)
+
+
+def _singular(text: str) -> str:
+    return _pluralizer().singular(text)
+
+
+# Paths: only their text is looked at, for the file is on the node, if anywhere.
+
+
+def _file_name(path: str) -> str:
+    return pathlib.PurePosixPath(path).name
+
+
+def _parent(path: str) -> str:
+    return str(pathlib.PurePosixPath(path).parent)
+
+
+def _extension(path: str) -> str:
+    return pathlib.PurePosixPath(path).suffix[1:]
+
+
+# Conditions.
+
+
+def _equal(left: Value, right: Value) -> bool:
+    """Compare as JSON does, where 1, 1.0, true and "1" are four things; Python confuses three."""
+    return _sorted(left) == _sorted(right)
+
+
+def _sorted(value: Value) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _unequal(left: Value, right: Value) -> bool:
+    return not _equal(left, right)
+
+
+def _and(*values: Value) -> bool:
+    return all(truthy(value) for value in values)
+
+
+def _or(*values: Value) -> bool:
+    return any(truthy(value) for value in values)
+
+
+def _not(value: Value) -> bool:
+    return not truthy(value)
+
+
+# The outside and JSON.
+
+
+def _env_var(name: str) -> str | None:
+    """Read a variable of Pegasus's own environment; null where it is not set."""
+    try:
+        return os.environ.get(name)
+    except ValueError:  # a name that the system's encoding cannot say is not set either
+        return None
+
+
+def _str_to_json(text: str) -> Value:
+    """Read JSON; an empty text stays an empty text, as it always has."""
+    if not text:
+        return ""
+    try:
+        value: Value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise Refusal(f"this text is no JSON: {error}") from None
+    return value
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"it has no word {word}")
+
+
+def _json_query(expression: str, data: Value) -> Value:
+    if isinstance(data, str) and data:
+        raise Refusal(
+            '"json_query" takes JSON as argument 2, and got text',
+            "Write json_str_query, which reads the text as JSON first",
+        )
+    return _search(expression, data)
+
+
+def _json_str_query(expression: str, text: str) -> Value:
+    return _search(expression, _str_to_json(text))
+
+
+def _search(expression: str, data: Value) -> Value:
+    import jmespath  # noqa: PLC0415
+
+    try:
+        found: Value = jmespath.search(expression, data)
+    # jmespath's own errors are ValueErrors; the rest comes out of its functions and slices.
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        words = " ".join(str(error).split())
+        raise Refusal(f"the JMESPath expression fails: {words}") from None
+    return found
+
+
+_ONE_TEXT = (Kind.TEXT,)
+_TWO = (Kind.ANYTHING, Kind.ANYTHING)
+
+HELPERS: dict[str, Helper] = {
+    "replace": Helper(_replace, (Kind.TEXT, Kind.TEXT, Kind.TEXT)),
+    "trim": Helper(str.strip, _ONE_TEXT),
+    "trim_start": Helper(str.lstrip, _ONE_TEXT),
+    "trim_end": Helper(str.rstrip, _ONE_TEXT),
+    "to_lower_case": Helper(str.lower, _ONE_TEXT),
+    "to_upper_case": Helper(str.upper, _ONE_TEXT),
+    "to_snake_case": _case("snake"),
+    "to_screaming_snake_case": _case("screaming"),
+    "to_kebab_case": _case("kebab"),
+    "to_camel_case": _case("camel"),
+    "to_pascal_case": _case("pascal"),
+    "to_train_case": _case("train"),
+    "to_sentence_case": _case("sentence"),
+    "to_title_case": _case("title"),
+    "to_singular": Helper(_singular, _ONE_TEXT),
+    "to_plural": Helper(_plural, _ONE_TEXT),
+    "first_non_empty": Helper(_first_non_empty, (Kind.ANYTHING,), repeats=True),
+    "quote": Helper(_quote, (Kind.SOMETHING,)),
+    "unquote": Helper(_unquote, _ONE_TEXT),
+    "file_name": Helper(_file_name, _ONE_TEXT),
+    "parent": Helper(_parent, _ONE_TEXT),
+    "extension": Helper(_extension, _ONE_TEXT),
+    "eq": Helper(_equal, _TWO),
+    "ne": Helper(_unequal, _TWO),
+    "and": Helper(_and, _TWO, repeats=True),
+    "or": Helper(_or, _TWO, repeats=True),
+    "not": Helper(_not, (Kind.ANYTHING,)),
+    "len": Helper(_length, (Kind.ANYTHING,)),
+    "env_var": Helper(_env_var, _ONE_TEXT),
+    "str_to_json": Helper(_str_to_json, _ONE_TEXT),
+    "json_query": Helper(_json_query, (Kind.TEXT, Kind.ANYTHING)),
+    "json_str_query": Helper(_json_str_query, (Kind.TEXT, Kind.TEXT)),
+}
+"""Every helper there is, by the name that a template calls it by."""

@@ -1,0 +1,169 @@
+r"""What jobs print -> what a terminal may be sent: harmless, and no wider than it is.
+
+Rule 1: no job can move the cursor, clear the screen, set a title or switch a mode: of all
+control sequences only colours (SGR) pass.
+Rule 2: text is never lost silently: what is neither text nor a well-formed sequence is made
+visible (``^G``, ``\x9b``, ``\xff``).
+Rule 3: pure; nothing here knows which terminal it is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+
+from rich.cells import cell_len, split_graphemes
+
+from pegasus.colour import RESET
+
+TAB = 8
+"""Columns from one tab stop to the next, as everywhere. They are counted from where the text
+begins, not from the edge of the terminal, so that a job's columns stay columns."""
+
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
+
+_CONTROL = re.compile(
+    r"""
+      (?P<colour>  \x1b \[ [0-9;:]*+ m )                  # >, ? or = in it: no colour but a mode
+    | (?P<sequence>
+          \x1b \[ [0-?]*+ [ -/]*+ [@-~]                   # CSI: cursor, clearing, modes
+        | \x1b [\]PX^_] [^\x07\x1b]*+ (?: \x07|\x1b\\ )   # OSC, DCS and kin: titles, links, ...
+        | \x1b [ -/]*+ [0-OQ-WYZ\\`-~]                    # other escapes: character sets, reset
+      )
+    | (?P<character> [\x00-\x08\x0a-\x1f\x7f-\x9f] )      # any but the tab
+    """,
+    re.VERBOSE,
+)
+
+_MARK = re.compile(r"(\x1b\[[0-9;:]*+m|\t)")
+
+_SLOTS = {
+    str(code): slot
+    for slot, codes in {
+        "weight": (1, 2, 22),
+        "slant": (3, 23),
+        "underline": (4, 21, 24),
+        "blink": (5, 6, 25),
+        "inverse": (7, 27),
+        "hidden": (8, 28),
+        "struck": (9, 29),
+        "foreground": (*range(30, 40), *range(90, 98)),
+        "background": (*range(40, 50), *range(100, 108)),
+    }.items()
+    for code in codes
+}
+_OFF = frozenset(("22", "23", "24", "25", "27", "28", "29", "39", "49"))
+
+_LONGEST_COLOUR = len("48:2::255:255:255:0:0")
+"""Characters of a colour that is carried over to the next row; real ones are no longer."""
+
+
+def fit(block: bytes, columns: int | None, *, colour: bool) -> bytes:
+    """Make of a block of lines one that a terminal may be sent.
+
+    Args:
+        block: lines, each with a newline behind it.
+        columns: how wide the shown lines may be, at least 2; None for no limit.
+        colour: whether the job's own colours pass. They end with each shown line.
+    """
+    lines = block[:-1].split(b"\n")
+    plain = not block.translate(None, _PLAIN)
+    if plain and (columns is None or max(map(len, lines)) <= columns):
+        return block
+    room = sys.maxsize if columns is None else columns
+    rows = [row for line in lines for row in _rows(line, room, colour=colour)]
+    return "\n".join([*rows, ""]).encode()
+
+
+def visible(text: str) -> str:
+    r"""Put a text into one line: each control character as ``\n``, ``\x1b`` and so on."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], text)
+
+
+def _rows(line: bytes, room: int, *, colour: bool) -> list[str]:
+    text = line.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return [text] if cell_len(text) <= room else list(_chop(text, room, room))
+    return _fold(_CONTROL.sub(_keep_colour if colour else _drop_colour, text), room)
+
+
+def _keep_colour(match: re.Match[str]) -> str:
+    return match["colour"] or _drop_colour(match)
+
+
+def _drop_colour(match: re.Match[str]) -> str:
+    character = match["character"]
+    if not character:
+        return ""
+    return f"\\x{ord(character):02x}" if character >= "\x80" else f"^{chr(ord(character) ^ 0x40)}"
+
+
+def _fold(text: str, room: int) -> list[str]:
+    """Fold text with colours and tabs in it; each row begins in the colour it has to be in."""
+    rows, row, used = [], "", 0
+    style: dict[str, str] = {}
+    for part in _MARK.split(text):
+        if part == "\t":
+            blank = min(TAB - used % TAB, room - used)
+            row, used = row + " " * blank, used + blank
+        elif part.startswith("\x1b"):
+            row += part
+            _restyle(style, part[2:-1])
+        elif part:
+            first, *others = _chop(part, room - used, room)
+            for other in others:
+                rows.append(_ended(row + first))
+                row, used, first = _begun(style), 0, other
+            row, used = row + first, used + cell_len(first)
+    return [*rows, _ended(row)]
+
+
+def _begun(style: dict[str, str]) -> str:
+    return f"\x1b[{';'.join(style.values())}m" if style else ""
+
+
+def _ended(row: str) -> str:
+    return row + RESET if "\x1b" in row else row
+
+
+def _chop(text: str, first: int, room: int) -> Iterator[str]:
+    """Chop text into pieces: the first of up to ``first`` cells, the others of up to ``room``.
+
+    A piece is never empty but the first, which is where nothing fits. Not rich's ``chop_cells``:
+    it knows no shorter first piece, and it loses text that has no width.
+    """
+    if text.isascii():
+        yield text[:first]
+        yield from (text[start : start + room] for start in range(first, len(text), room))
+        return
+    begin, used, limit = 0, 0, first
+    for start, _, cells in split_graphemes(text)[0]:
+        if used + cells > limit:
+            yield text[begin:start]
+            begin, used, limit = start, 0, room
+        used += cells
+    yield text[begin:]
+
+
+def _restyle(style: dict[str, str], parameters: str) -> None:
+    """Note what a colour sequence does; what is unknown passes but is not carried over."""
+    codes = iter(parameters.split(";"))
+    for text in codes:
+        code = text.partition(":")[0].lstrip("0")
+        value = ";".join([text, *_arguments(text, codes)])
+        if not code:
+            style.clear()
+        elif code in _OFF:
+            style.pop(_SLOTS[code], None)
+        elif code in _SLOTS and len(value) <= _LONGEST_COLOUR:
+            style[_SLOTS[code]] = value
+
+
+def _arguments(text: str, codes: Iterator[str]) -> list[str]:
+    """Take what belongs to a colour of 256 (``38;5;N``) or of all (``38;2;R;G;B``)."""
+    if text not in {"38", "48"}:
+        return []
+    kind = next(codes, "")
+    count = {"5": 1, "2": 3}.get(kind, 0)
+    return [kind, *(next(codes, "") for _ in range(count))]

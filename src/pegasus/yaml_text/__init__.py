@@ -1,0 +1,31 @@
+"""YAML whose scalars are the user's own text, with places.
+
+Rule 1: this room knows lists of texts and mappings; what a command or a host is, others know.
+Rule 2: no text is converted, dropped or merged: what could be is refused, with its place.
+"""
+
+from __future__ import annotations
+
+from pegasus.yaml_text.nodes import Item, Listing, Mapping, Scalar, Value, leaves, scalars, texts
+from pegasus.yaml_text.reading import ListReader, Words
+from pegasus.yaml_text.source import BREAKS, Source, encoded
+from pegasus.yaml_text.writing import literal, one_line, quoted
+
+__all__ = [
+    "BREAKS",
+    "Item",
+    "ListReader",
+    "Listing",
+    "Mapping",
+    "Scalar",
+    "Source",
+    "Value",
+    "Words",
+    "encoded",
+    "leaves",
+    "literal",
+    "one_line",
+    "quoted",
+    "scalars",
+    "texts",
+]

@@ -1,0 +1,91 @@
+"""What can stand in a list of entries: texts, lists of texts, mappings of both, with places.
+
+Rule 1: a text is what the user typed, never what YAML makes of it.
+Rule 2: ``start`` and ``end`` are indexes into the text of the Source that the nodes came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One text.
+
+    Attributes:
+        text: what it says.
+        start: where it begins, with its quotes or its ``|``.
+        end: where it ends; for a block scalar after its last line that is not blank.
+        style: empty for a plain one, else ``'``, ``"``, ``|`` or ``>``.
+    """
+
+    text: str
+    start: int
+    end: int
+    style: str
+
+    @property
+    def block(self) -> bool:
+        """Whether it is written as a block, below a ``|`` or ``>``."""
+        return self.style in {"|", ">"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of texts; ``flow`` where it is written in brackets."""
+
+    values: tuple[Scalar, ...]
+    start: int
+    end: int
+    flow: bool
+
+
+Value: TypeAlias = Scalar | Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Names with their values, in the order written; ``flow`` where it is written in braces."""
+
+    pairs: tuple[tuple[Scalar, Value], ...]
+    start: int
+    end: int
+    flow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the list that a file is.
+
+    Attributes:
+        node: what it says.
+        start: where it begins: its dash, or in a list in brackets its first character.
+        end: where its last character is, plus one.
+    """
+
+    node: Scalar | Mapping
+    start: int
+    end: int
+
+
+def texts(value: Value) -> tuple[str, ...]:
+    """Give the values that a value stands for: a text is a list of one."""
+    return tuple(scalar.text for scalar in scalars(value))
+
+
+def scalars(value: Value) -> tuple[Scalar, ...]:
+    """Give the scalars of a value: a text is a list of one."""
+    return (value,) if isinstance(value, Scalar) else value.values
+
+
+def leaves(node: Scalar | Mapping) -> Iterator[Scalar]:
+    """Give every scalar of a node in the order in which they stand in the file."""
+    if isinstance(node, Scalar):
+        yield node
+        return
+    for name, value in node.pairs:
+        yield name
+        yield from scalars(value)

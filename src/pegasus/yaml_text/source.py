@@ -1,0 +1,137 @@
+"""A file's bytes as text with places, decoded piece by piece.
+
+Rule 1: what stands after the piece that is asked for is never looked at: the head of a long queue
+costs no more than the head of a short one.
+Rule 2: what YAML or UTF-8 forbids is not an error here, only remembered: what stands before it can
+be read. Whoever reads an item asks whether something bad stands in it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from pegasus.errors import FileFault
+from pegasus.model import Place
+
+FIRST_PIECE = 16 * 1024
+"""Bytes decoded first: what libyaml asks for at a time."""
+
+LARGEST_PIECE = 1024 * 1024
+"""Pieces double up to this many bytes, so that reading a whole file stays linear in its length."""
+
+_UNREADABLE = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # not c-printable of YAML
+)
+BREAKS = "\n\r\x85\u2028\u2029"
+"""What ends a line for YAML 1.1; as the inside of a regular expression's class."""
+
+_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+_STAND_IN = "\ufffd"
+"""What the parser sees in place of a character that it would refuse, so that it goes on."""
+
+_FIRST_ESCAPED_BYTE, _LAST_ESCAPED_BYTE = 0xDC80, 0xDCFF
+
+
+class Source:
+    """The text of one file.
+
+    Indexes are those of YAML's marks: characters after the byte-order mark.
+
+    Args:
+        path: as the user gave it; faults name it.
+        data: the file's bytes.
+    """
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self.path = path
+        self.data = data
+        self.text = ""
+        self._head = self._decoded = _length_of_byte_order_marks(data)
+        self._piece = FIRST_PIECE
+        self._fed = 0
+        self._bad: list[int] = []
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._counted = (0, 1, 0)
+
+    def read(self, _size: int = 0, /) -> str:
+        """Give the next piece of text to a YAML parser, and nothing at the end."""
+        if self._fed == len(self.text):
+            self.decode_more()
+        piece = self.text[self._fed :]
+        self._fed = len(self.text)
+        return _UNREADABLE.sub(_STAND_IN, piece)
+
+    def decode_more(self) -> bool:
+        """Make ``text`` longer by a piece; tell whether there was one."""
+        before = len(self.text)
+        while len(self.text) == before and self._decoded < len(self.data):
+            piece = self.data[self._decoded : self._decoded + self._piece]
+            self._decoded += len(piece)
+            self._piece = min(2 * self._piece, LARGEST_PIECE)
+            self.text += self._decoder.decode(piece, final=self._decoded >= len(self.data))
+        self._bad += [bad.start() for bad in _UNREADABLE.finditer(self.text, before)]
+        return len(self.text) > before
+
+    def line_end(self, index: int) -> int:
+        """Give the index after the line break that ends the line of ``index``, or the text's end.
+
+        Lines are YAML's.
+        """
+        while True:
+            found = _BREAK.search(self.text, index)
+            if found and (found.end() < len(self.text) or found[0] != "\r"):
+                return found.end()
+            if not self.decode_more():
+                return found.end() if found else len(self.text)
+
+    def line_start(self, index: int) -> int:
+        """Give the index of the first character of the line of ``index``; lines are YAML's."""
+        return max(self.text.rfind(character, 0, index) + 1 for character in BREAKS)
+
+    def place(self, index: int) -> Place:
+        """Give the place of a character, as editors count: only a line feed ends a line."""
+        if index < self._counted[0]:
+            self._counted = (0, 1, 0)
+        at, line, start = self._counted
+        line += self.text.count("\n", at, index)
+        start = max(start, self.text.rfind("\n", at, index) + 1)
+        self._counted = (index, line, start)
+        return Place(self.path, line, index - start + 1)
+
+    def offset(self, index: int) -> int:
+        """Give the position in the file's bytes of a character."""
+        return self._head + len(encoded(self.text[:index]))
+
+    def bad_character(self, start: int, end: int) -> FileFault | None:
+        """Give the fault of the first character from ``start`` to ``end`` that cannot be read."""
+        index = next((bad for bad in self._bad if start <= bad < end), None)
+        return None if index is None else self._unreadable(index)
+
+    def _unreadable(self, index: int) -> FileFault:
+        code = ord(self.text[index])
+        if _FIRST_ESCAPED_BYTE <= code <= _LAST_ESCAPED_BYTE:
+            return FileFault(
+                self.place(index),
+                f"the byte 0x{code - 0xDC00:02x} is not UTF-8",
+                "Save the file as UTF-8",
+            )
+        return FileFault(
+            self.place(index),
+            f"the control character U+{code:04X} cannot stand in a YAML file",
+            f'Remove it, or write it as "\\x{code:02x}" in double quotes'
+            if 0 < code < 0x100
+            else "Remove it",
+        )
+
+
+def encoded(text: str) -> bytes:
+    """Give the very bytes that the text was decoded from."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _length_of_byte_order_marks(data: bytes) -> int:
+    length = 0
+    while data.startswith(codecs.BOM_UTF8, length):
+        length += len(codecs.BOM_UTF8)
+    return length

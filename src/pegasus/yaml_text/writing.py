@@ -1,0 +1,75 @@
+"""A text -> YAML that reads back as that very text.
+
+Rule 1: cautious: what might be read as something else, by any YAML, is quoted.
+Rule 2: nothing here knows the file that it is written into; whoever splices it in, reads it back.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNPRINTABLE = re.compile(
+    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""What cannot stand for itself on one line: controls, YAML's line breaks, a byte-order mark."""
+
+_PLAIN = re.compile(r"(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~.]|-(?=[^\s\-])|--(?=\w)|\.(?!\.\.)|[=<~])")
+"""How a text may begin that needs no quotes; a few that YAML allows are left out."""
+
+_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
+
+
+def one_line(text: str, *, flow: bool = False) -> str:
+    """Write a text on one line: plain where that is safe, else quoted.
+
+    Args:
+        text: the text; any at all.
+        flow: whether it stands between brackets or braces.
+    """
+    if _UNPRINTABLE.search(text):
+        return quoted(text)
+    if _is_plain(text, flow=flow):
+        return text
+    if "'" in text and '"' not in text and "\\" not in text:
+        return quoted(text)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(text: str) -> str:
+    """Write a text in double quotes on one line, with escapes: the style that can say anything."""
+    return '"' + re.sub(rf'["\\]|{_UNPRINTABLE.pattern}', _escaped, text) + '"'
+
+
+def literal(text: str, indent: str) -> list[str] | None:
+    r"""Write a text as the lines of a literal block, the first of them its ``|``.
+
+    Args:
+        text: a text of several lines.
+        indent: what stands in front of each of its lines.
+
+    Returns:
+        The lines; None where YAML has no literal block for the text: it has characters that would
+        need escapes, begins with a blank or a line break, or ends in several line breaks.
+    """
+    body = text.removesuffix("\n")
+    unfit = _UNPRINTABLE.search(text.replace("\n", "").replace("\t", ""))
+    if unfit or not body or body[0] in " \t\n" or body[-1] in " \t\n":
+        return None
+    header = "|" if text.endswith("\n") else "|-"
+    return [header, *(indent + line if line else "" for line in body.split("\n"))]
+
+
+def _is_plain(text: str, *, flow: bool) -> bool:
+    if not _PLAIN.match(text) or text[-1] in " :":
+        return False
+    if ": " in text or " #" in text:
+        return False
+    return not (flow and re.search(r"[,\[\]{}:?]", text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character in _NAMED:
+        return _NAMED[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,198 @@
+"""What every session promises, fake or real: the same tests run on each kind.
+
+A test module makes them its own by a fixture ``open_session``, an async context manager function,
+and ``from tests.contract import *``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import trio
+
+from pegasus.dispatch import Session
+from pegasus.events import Printed
+from pegasus.model import Assignment, Exited, Job, Killed, Outcome, Stream, SubNode
+
+OpenSession = Callable[[], AbstractAsyncContextManager[Session]]
+
+LIMIT = 20.0
+"""Seconds that anything here may take, on a machine that is busy with other things."""
+
+
+class Output:
+    """What a command printed, by stream."""
+
+    def __init__(self) -> None:
+        self.streams = dict.fromkeys(Stream, b"")
+
+    async def show(self, printed: Printed) -> None:
+        await trio.lowlevel.checkpoint()
+        self.streams[printed.stream] += printed.data
+
+    @property
+    def stdout(self) -> bytes:
+        return self.streams[Stream.STDOUT]
+
+    @property
+    def stderr(self) -> bytes:
+        return self.streams[Stream.STDERR]
+
+
+def assignment(command: str, number: int = 1) -> Assignment:
+    """Assign a command to some sub-node."""
+    return Assignment(number, Job(command), SubNode(0, "node"), command)
+
+
+async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
+    """Run a command in a shell of its own."""
+    output = Output()
+    with trio.fail_after(LIMIT):
+        async with session.open_shell() as shell:
+            return await shell.run(assignment(command), "run-1", output.show), output
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 126, 127, 128, 130 + 7, 143, 254, 255])
+async def test_exit_status(open_session: OpenSession, status: int) -> None:
+    """A command's exit status is its outcome, also one that shells and ssh use for other things."""
+    async with open_session() as session:
+        outcome, _ = await run_command(session, f"exit {status}")
+    assert outcome == Exited(status)
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 13, 15])
+async def test_killed_by_a_signal(open_session: OpenSession, number: int) -> None:
+    """A command that a signal ended is told apart from one that exited."""
+    async with open_session() as session:
+        outcome, _ = await run_command(session, f"kill -{number} $$")
+    assert outcome == Killed(number)
+
+
+async def test_output(open_session: OpenSession) -> None:
+    """What a command prints arrives as it is."""
+    async with open_session() as session:
+        outcome, output = await run_command(session, "printf hello")
+    assert (outcome, output.stdout, output.stderr) == (Exited(0), b"hello", b"")
+
+
+async def test_one_after_the_other(open_session: OpenSession) -> None:
+    """A session serves one command after the other."""
+    async with open_session() as session:
+        outcomes = [(await run_command(session, f"exit {status}"))[0] for status in range(5)]
+    assert outcomes == [Exited(status) for status in range(5)]
+
+
+async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
+    """A cancelled command is ended, and the session serves the next one."""
+    async with open_session() as session:
+        with trio.fail_after(LIMIT), trio.CancelScope() as scope:
+            async with session.open_shell() as shell, trio.open_nursery() as nursery:
+                nursery.start_soon(shell.run, assignment("sleep 1000"), "run-1", Output().show)
+                await shell.started.wait()
+                scope.cancel()
+        assert scope.cancelled_caught
+        outcome, _ = await run_command(session, "exit 4")
+    assert outcome == Exited(4)
+
+
+async def test_a_shell_that_is_not_used(open_session: OpenSession) -> None:
+    """A shell that waits for a command in vain goes without a trace."""
+    with trio.fail_after(LIMIT):
+        async with open_session() as session:
+            async with session.open_shell():
+                pass
+            outcome, _ = await run_command(session, "exit 0")
+    assert outcome == Exited(0)
+
+
+class OnlyReal:
+    """What only real sessions can promise."""
+
+    async def test_streams_apart(self, open_session: OpenSession) -> None:
+        """Standard output and standard error stay apart, and neither loses its end."""
+        async with open_session() as session:
+            _, output = await run_command(session, "echo out; echo err >&2; printf x; printf y >&2")
+        assert (output.stdout, output.stderr) == (b"out\nx", b"err\ny")
+
+    async def test_much_output(self, open_session: OpenSession) -> None:
+        """All of a large output arrives before the command counts as ended."""
+        async with open_session() as session:
+            _, output = await run_command(
+                session, "head -c 3000000 /dev/zero; head -c 1000000 /dev/zero >&2; printf end"
+            )
+        assert output.stdout == b"\0" * 3_000_000 + b"end"
+        assert len(output.stderr) == 1_000_000
+
+    async def test_background_children(self, open_session: OpenSession) -> None:
+        """A job that leaves a process in the background ends all the same, and it lives on."""
+        async with open_session() as session:
+            outcome, output = await run_command(session, "sleep 60 & echo $!")
+            assert outcome == Exited(0)
+            child = output.stdout.decode().strip()
+            outcome, output = await run_command(session, f"kill {child} && echo it lived")
+        assert output.stdout == b"it lived\n"
+
+    async def test_many_background_children(self, open_session: OpenSession) -> None:
+        """However many jobs leave something in the background, the next one runs."""
+        async with open_session() as session:
+            for _ in range(12):
+                outcome, _ = await run_command(session, "sleep 5 & exit 0")
+                assert outcome == Exited(0)
+
+    async def test_environment(self, open_session: OpenSession) -> None:
+        """A job knows the run, its number and its sub-node's number."""
+        async with open_session() as session:
+            _, output = await run_command(
+                session, "echo $PEGASUS_RUN $PEGASUS_JOB $PEGASUS_SUB_NODE"
+            )
+        assert output.stdout == b"run-1 1 0\n"
+
+    async def test_no_input_and_no_terminal(self, open_session: OpenSession) -> None:
+        """A job reads nothing, has no terminal, and no open file but its three streams."""
+        async with open_session() as session:
+            _, output = await run_command(
+                session, "cat; test -t 0 || echo no terminal; ls /proc/$$/fd | tr '\\n' ' '"
+            )
+        assert output.stdout == b"no terminal\n0 1 2 "
+
+    async def test_a_killed_group(self, open_session: OpenSession) -> None:
+        """A job that kills its whole process group, and Pegasus's shell with it, was killed."""
+        async with open_session() as session:
+            assert (await run_command(session, "kill -9 0"))[0] == Killed(9)
+            assert (await run_command(session, "exit 0"))[0] == Exited(0)
+
+    async def test_a_terminated_group(self, open_session: OpenSession) -> None:
+        """A job that terminates its process group is told by the signal."""
+        async with open_session() as session:
+            assert (await run_command(session, "kill -TERM 0"))[0] == Killed(15)
+
+    async def test_a_long_command(self, open_session: OpenSession) -> None:
+        """A command may be as long as a node can be given."""
+        text = "é" * 30_000 + "x" * 71_000
+        async with open_session() as session:
+            outcome, output = await run_command(session, f"printf %s '{text}' | wc -c")
+        assert (outcome, output.stdout.split()) == (Exited(0), [b"131000"])
+
+    async def test_a_tree_is_ended(self, open_session: OpenSession, tmp_path: Any) -> None:
+        """Cancelling ends the command's whole tree; what ignores SIGTERM is killed, but last."""
+        tree = (
+            "(trap '' TERM; sleep 9119; sleep 9229) & "
+            "sh -c 'sh -c \"sleep 9339\" & wait' & echo started; wait"
+        )
+        output = Output()
+        async with open_session() as session:
+            with trio.fail_after(LIMIT), trio.CancelScope() as scope:
+                async with session.open_shell() as shell, trio.open_nursery() as nursery:
+                    nursery.start_soon(shell.run, assignment(tree), "run-1", output.show)
+                    while b"started" not in output.stdout:
+                        await trio.sleep(0.01)
+                    scope.cancel()
+            _, left = await run_command(
+                session,
+                "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$f 2>/dev/null | "
+                "grep '^sleep 9[0-9][0-9]9 '; done; true",
+            )
+        assert left.stdout == b""

@@ -1,0 +1,218 @@
+"""Fakes for where timing must be exact: nodes that are reached or not as a test says, shells that
+understand five commands, a queue in memory. The sessions pass the same contract tests as the real
+ones, ``tests/contract.py``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from pegasus.errors import FileFault, NodeUnreachable, TemplateFault
+from pegasus.events import Ended, Event, Printed, Started, Taken
+from pegasus.model import (
+    Assignment,
+    Exited,
+    Job,
+    Killed,
+    Lost,
+    NotStarted,
+    Outcome,
+    Place,
+    Stream,
+    SubNode,
+)
+
+
+class FakeShell:
+    """Understands ``printf WORD``, ``exit N``, ``kill -N $$``, ``sleep N`` and ``hang up``."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self.started = trio.Event()
+        self._node = node
+
+    async def wait_broken(self) -> None:
+        await self._node.broken.wait()
+
+    async def run(
+        self, assignment: Assignment, run_name: str, show: Callable[[Printed], Awaitable[None]]
+    ) -> Outcome:
+        if self._node.broken.is_set():
+            return NotStarted("the shell on the node was gone")
+        self.started.set()
+        self._node.ran.append(assignment.command)
+        match assignment.command.split():
+            case ["printf", word]:
+                await show(Printed(assignment, Stream.STDOUT, word.encode()))
+                return Exited(0)
+            case ["exit", status]:
+                await trio.lowlevel.checkpoint()
+                return Exited(int(status))
+            case ["kill", number, "$$"]:
+                await trio.lowlevel.checkpoint()
+                return Killed(-int(number))
+            case ["sleep", seconds]:
+                return await self._sleep(float(seconds))
+            case ["hang", "up"]:
+                self._node.hang_up()
+                await trio.lowlevel.checkpoint()
+                return Lost(self._node.words)
+        raise AssertionError(f"a fake shell does not know {assignment.command!r}")
+
+    async def _sleep(self, seconds: float) -> Outcome:
+        with trio.move_on_after(seconds):
+            await self._node.broken.wait()
+            return Lost(self._node.words)
+        return Exited(0)
+
+
+@dataclass(eq=False)
+class FakeNode:
+    """A node of a test's own.
+
+    Attributes:
+        words: what "ssh" says while it can't be reached.
+        reachable: whether it can be.
+        tries: when a connection was tried.
+        ran: the commands that ran on it.
+        open: how many sessions are open.
+    """
+
+    words: str = "Connection refused"
+    reachable: bool = True
+    tries: list[float] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    open: int = 0
+    broken: trio.Event = field(default_factory=trio.Event)
+
+    def hang_up(self) -> None:
+        """Break the connection that is open now."""
+        self.broken.set()
+
+    @asynccontextmanager
+    async def open_session(self) -> AsyncIterator[FakeNode]:
+        self.tries.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        if not self.reachable:
+            raise NodeUnreachable(self.words)
+        self.broken = trio.Event()
+        self.open += 1
+        try:
+            yield self
+        finally:
+            self.open -= 1
+
+    @asynccontextmanager
+    async def open_shell(self) -> AsyncIterator[FakeShell]:
+        await trio.lowlevel.checkpoint()
+        if self.broken.is_set():
+            raise NodeUnreachable(self.words)
+        yield FakeShell(self)
+
+
+class FakeNodes:
+    """A bag of nodes by name, made as they are asked for."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, FakeNode] = {}
+
+    @property
+    def open(self) -> int:
+        """How many sessions are open."""
+        return sum(node.open for node in self.by_name.values())
+
+    def __getitem__(self, name: str) -> FakeNode:
+        return self.by_name.setdefault(name, FakeNode())
+
+    @asynccontextmanager
+    async def open_session(self, sub_node: SubNode) -> AsyncIterator[FakeNode]:
+        async with self[str(sub_node)].open_session() as session:
+            yield session
+
+
+@dataclass(frozen=True)
+class FakeTaken:
+    """What a take from a fake queue came to."""
+
+    jobs: Sequence[tuple[Job, str]]
+    fault: FileFault | None = None
+
+
+class FakeQueue:
+    """A queue in memory; ``BAD`` stands for an entry that can't be read."""
+
+    BAD = Job("BAD")
+
+    def __init__(self, commands: Iterable[str] = ()) -> None:
+        self.jobs = deque(Job(command) for command in commands)
+        self.takes: list[float] = []
+        self._seen: list[Job] = []
+
+    async def take(self, fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+        await trio.lowlevel.checkpoint()
+        self._seen = list(self.jobs)
+        self.takes.append(trio.current_time())
+        taken = []
+        for fill in fills:
+            if not self.jobs:
+                break
+            if self.jobs[0] == self.BAD:
+                return FakeTaken(taken, FileFault(Place("queue.yaml", 1, 1), "this is bad"))
+            try:
+                taken.append((self.jobs[0], fill(self.jobs[0])))
+            except TemplateFault as fault:
+                return FakeTaken(taken, FileFault(Place("queue.yaml", 1, 1), fault.what))
+            self.jobs.popleft()
+        return FakeTaken(taken)
+
+    def changed(self) -> bool:
+        return list(self.jobs) != self._seen
+
+    def add(self, *commands: str) -> None:
+        """Add jobs at the end."""
+        self.jobs.extend(Job(command) for command in commands)
+
+
+class Listening:
+    """A listener that remembers what it was told, and when."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, Event | Printed]] = []
+
+    def tell(self, event: Event) -> None:
+        self.told.append((trio.current_time(), event))
+
+    async def show(self, printed: Printed) -> None:
+        await trio.lowlevel.checkpoint()
+        self.told.append((trio.current_time(), printed))
+
+    @property
+    def outcomes(self) -> list[tuple[str, str, Outcome]]:
+        """Command, sub-node and outcome of all that ended, in order."""
+        return [
+            (event.assignment.command, str(event.assignment.sub_node), event.outcome)
+            for _, event in self.told
+            if isinstance(event, Ended)
+        ]
+
+    @property
+    def taken(self) -> list[str]:
+        """The commands that were taken, in order."""
+        return [event.job.command for _, event in self.told if isinstance(event, Taken)]
+
+    def spans(self) -> dict[tuple[int, int], tuple[float, float]]:
+        """When each command began and ended, by job number and sub-node number."""
+        begun: dict[tuple[int, int], float] = {}
+        spans = {}
+        for when, event in self.told:
+            if isinstance(event, Started | Ended):
+                key = (event.assignment.number, event.assignment.sub_node.number)
+                if isinstance(event, Started):
+                    begun[key] = when
+                else:
+                    spans[key] = (begun[key], when)
+        return spans

@@ -1,0 +1,329 @@
+"""Dispatch: every job is accounted for, whatever happens and in whatever order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from pegasus.dispatch import Run, run_broadcast, run_queue
+from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
+from pegasus.events import Noted, Returned, Unreachable
+from pegasus.model import Cancelled, Exited, Job, Lost, SubNode
+from tests.fakes import FakeNodes, FakeQueue, Listening
+
+
+class Bench:
+    """A run on fakes: three nodes by default."""
+
+    def __init__(self, *commands: str, nodes: int = 3, **options: bool) -> None:
+        self.nodes = FakeNodes()
+        self.queue = FakeQueue(commands)
+        self.listening = Listening()
+        self.run = Run(
+            name="test",
+            sub_nodes=[SubNode(number, f"n{number}") for number in range(nodes)],
+            open_session=self.nodes.open_session,
+            queue=self.queue,
+            fill=self.fill,
+            listener=self.listening,
+            **options,
+        )
+
+    def fill(self, job: Job, sub_node: SubNode) -> str:
+        if "{{" in job.command:
+            raise TemplateFault(1, 1, "unknown name")
+        return job.command
+
+    @property
+    def commands_run(self) -> Counter[str]:
+        return Counter(command for node in self.nodes.by_name.values() for command in node.ran)
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for _, event in self.listening.told if isinstance(event, Noted)]
+
+
+async def test_each_job_runs_once_in_order(autojump_clock: MockClock) -> None:
+    """Every job of the queue is taken in order and runs exactly once."""
+    commands = [f"sleep {i % 4}.{i}" for i in range(30)]
+    bench = Bench(*commands)
+    await run_queue(bench.run)
+    assert bench.listening.taken == commands
+    assert bench.commands_run == Counter(commands)
+    assert all(outcome == Exited(0) for _, _, outcome in bench.listening.outcomes)
+
+
+async def test_jobs_are_taken_when_a_sub_node_is_free(autojump_clock: MockClock) -> None:
+    """A job stays in the queue until a sub-node can start it."""
+    bench = Bench(*["sleep 10"] * 6, nodes=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        assert len(bench.queue.jobs) == 4
+        await trio.sleep(10)
+        assert len(bench.queue.jobs) == 2
+
+
+async def test_an_empty_queue_ends_the_run(autojump_clock: MockClock) -> None:
+    """With nothing to run and nothing running there is nothing to wait for."""
+    bench = Bench()
+    with trio.fail_after(2):
+        await run_queue(bench.run)
+    assert bench.listening.outcomes == []
+
+
+async def test_a_job_added_while_another_runs(autojump_clock: MockClock) -> None:
+    """A job added while any command runs starts within half a second on a free sub-node."""
+    bench = Bench("sleep 60")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(20)
+        bench.queue.add("exit 3")
+        await trio.sleep(0.5)
+        assert [(c, o) for c, _, o in bench.listening.outcomes] == [("exit 3", Exited(3))]
+
+
+async def test_a_job_deleted_never_runs(autojump_clock: MockClock) -> None:
+    """A job that is deleted from the queue before it is taken never runs."""
+    bench = Bench("sleep 60", "sleep 60", "sleep 60", "exit 4")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(20)
+        bench.queue.jobs.pop()
+    assert "exit 4" not in bench.commands_run
+
+
+async def test_the_daemon_waits(autojump_clock: MockClock) -> None:
+    """A daemon waits for jobs for ever, and starts one within half a second."""
+    bench = Bench(daemon=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(3600)
+        bench.queue.add("exit 0")
+        await trio.sleep(0.5)
+        assert bench.commands_run == Counter(["exit 0"])
+        bench.run.drain.begin()
+
+
+async def test_drain(autojump_clock: MockClock) -> None:
+    """Draining takes nothing more, lets what runs end, and hangs up free sub-nodes at once."""
+    bench = Bench("sleep 10", "sleep 20")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        bench.run.drain.begin()
+        await bench.run.drain.over.wait()
+        bench.queue.add("exit 0")
+        await trio.sleep(1)
+        assert bench.nodes.open == 2
+        await trio.sleep(6)
+        assert bench.nodes.open == 1
+    assert [outcome for _, _, outcome in bench.listening.outcomes] == [Exited(0), Exited(0)]
+    assert len(bench.queue.jobs) == 1
+
+
+async def test_drain_while_connecting(autojump_clock: MockClock) -> None:
+    """Draining does not wait for a node that can't be reached."""
+    bench = Bench("sleep 10", nodes=2)
+    bench.nodes["n1"].reachable = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(3)
+        bench.run.drain.begin()
+        before = trio.current_time()
+    assert trio.current_time() - before == pytest.approx(7, abs=0.5)
+
+
+async def test_abort(autojump_clock: MockClock) -> None:
+    """Cancelling a run accounts for every command that ran: cancelled."""
+    bench = Bench(*["sleep 100"] * 5)
+    with trio.move_on_after(5):
+        await run_queue(bench.run)
+    assert [outcome for _, _, outcome in bench.listening.outcomes] == [Cancelled()] * 3
+    assert len(bench.queue.jobs) == 2
+    assert bench.run.drain.over.is_set()
+
+
+@pytest.mark.parametrize("ticks", range(40))
+async def test_abort_at_any_step(ticks: int, autojump_clock: MockClock) -> None:
+    """At whatever step a run is cancelled, what was taken and what is left are all there is."""
+    commands = [f"exit {number}" for number in range(12)]
+    bench = Bench(*commands, nodes=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    left = [job.command for job in bench.queue.jobs]
+    assert bench.listening.taken + left == commands
+    assert sorted(command for command, _, _ in bench.listening.outcomes) == sorted(
+        bench.listening.taken
+    )
+
+
+async def test_a_node_that_is_unreachable(autojump_clock: MockClock) -> None:
+    """The others do the work; the one is named with ssh's words and tried again, ever later."""
+    bench = Bench("sleep 1000", "sleep 1000", "sleep 1000", nodes=2)
+    bench.nodes["n0"].reachable = False
+    await run_queue(bench.run)
+    tries = bench.nodes["n0"].tries
+    pauses = [b - a for a, b in itertools.pairwise(tries)]
+    assert all(1.3 * a < b or b > 44 for a, b in itertools.pairwise(pauses))
+    assert max(pauses) <= 75
+    words = {event.words for _, event in bench.listening.told if isinstance(event, Unreachable)}
+    assert words == {"Connection refused"}
+    assert bench.commands_run == Counter(["sleep 1000"] * 3)
+
+
+async def test_a_node_that_comes_back(autojump_clock: MockClock) -> None:
+    """A node that could not be reached at first works as soon as it can be."""
+    bench = Bench(*["sleep 100"] * 4, nodes=2)
+    bench.nodes["n0"].reachable = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(50)
+        bench.nodes["n0"].reachable = True
+    assert bench.nodes["n0"].ran
+
+
+async def test_no_node_at_all(autojump_clock: MockClock) -> None:
+    """When no node can be reached nothing is taken, and the run says so."""
+    bench = Bench("exit 0")
+    for name in ("n0", "n1", "n2"):
+        bench.nodes[name].reachable = False
+    with (
+        pytest.raises(PegasusError, match="No node can be reached, nothing was taken"),
+        sole_error(),
+    ):
+        await run_queue(bench.run)
+    assert len(bench.queue.jobs) == 1
+
+
+async def test_a_broken_connection(autojump_clock: MockClock) -> None:
+    """What ran over a connection that broke is lost, and is not run again; the node comes back."""
+    bench = Bench("hang up", "exit 0", nodes=1)
+    await run_queue(bench.run)
+    assert bench.listening.outcomes == [
+        ("hang up", "n0", Lost("Connection refused")),
+        ("exit 0", "n0", Exited(0)),
+    ]
+
+
+async def test_a_job_that_never_started(autojump_clock: MockClock) -> None:
+    """A connection that breaks between the take and the start costs no job: another gets it."""
+    bench = Bench(nodes=2, daemon=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(1)
+        bench.queue.add("exit 0", "exit 1")
+        real_take = bench.queue.take
+
+        async def take_and_hang_up(fills: object) -> object:
+            taken = await real_take(fills)  # type: ignore[arg-type]  # the fake's own argument
+            bench.nodes["n0"].hang_up()
+            bench.nodes["n0"].reachable = False
+            return taken
+
+        bench.queue.take = take_and_hang_up  # type: ignore[method-assign, assignment]  # a fake
+        await trio.sleep(1)
+        assert any(isinstance(event, Returned) for _, event in bench.listening.told)
+        assert bench.nodes["n1"].ran == ["exit 1", "exit 0"] or bench.nodes["n1"].ran == [
+            "exit 0",
+            "exit 1",
+        ]
+        bench.run.drain.begin()
+    assert sorted(c for c, _, _ in bench.listening.outcomes) == ["exit 0", "exit 1"]
+
+
+async def test_a_bad_entry_while_others_run(autojump_clock: MockClock) -> None:
+    """A bad entry is named once and waited for while commands run; mended, the run goes on."""
+    bench = Bench("sleep 30", "BAD", "exit 5")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(10)
+        assert bench.notes == [
+            "queue.yaml:1:1: this is bad. Waiting for the file to change.",
+        ]
+        bench.queue.jobs.popleft()
+    assert bench.commands_run == Counter(["sleep 30", "exit 5"])
+
+
+async def test_a_bad_entry_at_last(autojump_clock: MockClock) -> None:
+    """With nothing left to wait for, a bad entry ends the run; it stays in the queue."""
+    bench = Bench("exit 0", "BAD", "exit 5")
+    with pytest.raises(FileFault, match="this is bad"), sole_error():
+        await run_queue(bench.run)
+    assert bench.commands_run == Counter(["exit 0"])
+    assert len(bench.queue.jobs) == 2
+
+
+async def test_a_template_that_cannot_be_filled(autojump_clock: MockClock) -> None:
+    """A command that can't be filled in is not taken."""
+    bench = Bench("exit 0", "echo {{ nope }}")
+    with pytest.raises(FileFault, match="unknown name"), sole_error():
+        await run_queue(bench.run)
+    assert bench.listening.taken == ["exit 0"]
+
+
+async def test_error_aborts(autojump_clock: MockClock) -> None:
+    """With -e nothing is taken once a job has failed; the others that run go on to their end."""
+    bench = Bench("sleep 30", "exit 1", "sleep 1", "exit 0", "exit 0", nodes=2, error_aborts=True)
+    await run_queue(bench.run)
+    assert bench.commands_run == Counter(["sleep 30", "exit 1"])
+    assert bench.notes == ["A job failed: nothing more is taken."]
+
+
+async def test_broadcast_in_lockstep(autojump_clock: MockClock) -> None:
+    """No command of a step begins on any sub-node before the last one has ended on all."""
+    rng = random.Random(0)
+    bench = Bench(*[f"sleep {rng.uniform(0, 9):.3f}" for _ in range(20)], nodes=8)
+    pace = {node: rng.uniform(0.1, 3) for node in range(8)}
+
+    def fill(job: Job, sub_node: SubNode) -> str:
+        return f"sleep {float(job.command.split()[1]) * pace[sub_node.number]:.3f}"
+
+    object.__setattr__(bench.run, "fill", fill)
+    await run_broadcast(bench.run)
+    spans = bench.listening.spans()
+    assert len(spans) == 20 * 8
+    for step in range(1, 20):
+        ended = max(spans[step, node][1] for node in range(8))
+        begun = min(spans[step + 1, node][0] for node in range(8))
+        assert ended <= begun
+
+
+async def test_broadcast_with_an_unreachable_node(autojump_clock: MockClock) -> None:
+    """A broadcast takes nothing before every sub-node is connected, and says who is not."""
+    bench = Bench("exit 0")
+    bench.nodes["n1"].reachable = False
+    with pytest.raises(PegasusError, match="n1 can't be reached"), sole_error():
+        await run_broadcast(bench.run)
+    assert len(bench.queue.jobs) == 1
+    assert not bench.commands_run
+
+
+async def test_broadcast_error_aborts(autojump_clock: MockClock) -> None:
+    """With -e the step that failed ends everywhere, and the next stays in the queue."""
+    bench = Bench("sleep 1", "x", "sleep 2", nodes=2, error_aborts=True)
+
+    def fill(job: Job, sub_node: SubNode) -> str:
+        if job.command == "x":
+            return "exit 1" if sub_node.number else "sleep 10"
+        return job.command
+
+    object.__setattr__(bench.run, "fill", fill)
+    await run_broadcast(bench.run)
+    assert [job.command for job in bench.queue.jobs] == ["sleep 2"]
+    assert ("sleep 10", "n0", Exited(0)) in bench.listening.outcomes
+
+
+async def test_broadcast_goes_on_without_error_aborts(autojump_clock: MockClock) -> None:
+    """Without -e a failed step is reported, and the next one begins on all."""
+    bench = Bench("exit 1", "exit 0", nodes=2)
+    await run_broadcast(bench.run)
+    assert len(bench.listening.outcomes) == 4

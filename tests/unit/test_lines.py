@@ -1,0 +1,156 @@
+"""What users may rely on when bytes become lines."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pegasus.lines import LONGEST_LINE, EveryNth, Lines, behind, block_of
+
+LONGEST = 8
+
+texts = st.lists(
+    st.sampled_from([b"\n", b"\r", b"a", b"\0", b"\xff", "é".encode(), "日".encode(), b"long" * 4])
+).map(b"".join)
+
+
+def lines_of(*reads: bytes, longest: int = LONGEST_LINE) -> list[bytes]:
+    """Give the lines that these reads make."""
+    lines = Lines(longest)
+    block = b"".join([*map(lines.feed, reads), lines.finish()])
+    assert block.endswith(b"\n") or not block
+    return block.split(b"\n")[:-1]
+
+
+def expected(text: bytes) -> list[bytes]:
+    r"""The rule in slow motion: ends are ``\r*\n`` or ``\r+``; an empty line needs an ``\n``."""
+    parts = re.split(rb"(\r*\n|\r+)", text)
+    shown = [
+        line for line, end in zip(parts[::2], parts[1::2], strict=False) if line or b"\n" in end
+    ]
+    return [*shown, parts[-1]] if parts[-1] else shown
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (b"", []),
+        (b"a\nb\n", [b"a", b"b"]),
+        (b"\n\na\n\n", [b"", b"", b"a", b""]),
+        (b"no end", [b"no end"]),
+        (b"dos\r\nlines\r\n\r\n", [b"dos", b"lines", b""]),
+        (b"twice translated\r\r\nb\r\r\n", [b"twice translated", b"b"]),
+        (b"\r 10%\r 20%\r\r100%\r\ndone\n", [b" 10%", b" 20%", b"100%", b"done"]),
+        (b"a\n\rb\r", [b"a", b"b"]),
+        (b"NUL \0 and \xff\xfe\n", [b"NUL \0 and \xff\xfe"]),
+        (b"\x85\x0b\x0c\x1c are text\n", [b"\x85\x0b\x0c\x1c are text"]),
+    ],
+)
+def test_ends_of_lines(text: bytes, lines: list[bytes]) -> None:
+    r"""Lines end with ``\n``, ``\r\n`` or ``\r``, and a progress bar makes no blank lines."""
+    assert lines_of(text) == lines == expected(text)
+
+
+@given(st.lists(texts))
+def test_reads_make_no_difference(reads: list[bytes]) -> None:
+    """However a connection cuts the bytes into reads, the lines are the same."""
+    text = b"".join(reads)
+    assert lines_of(*reads) == expected(text)
+    assert lines_of(*reads, longest=LONGEST) == lines_of(text, longest=LONGEST)
+
+
+@given(texts)
+def test_nothing_is_lost(text: bytes) -> None:
+    """Whatever is no end of a line is there, once and in order."""
+    assert b"".join(lines_of(text, longest=LONGEST)) == re.sub(rb"[\r\n]", b"", text)
+
+
+@given(texts)
+def test_lines_are_bounded(text: bytes) -> None:
+    """No line is longer than the limit, and only those that are too long are cut."""
+    lines = lines_of(text, longest=LONGEST)
+    assert all(len(line) <= LONGEST for line in lines)
+    if all(len(line) <= LONGEST for line in expected(text)):
+        assert lines == expected(text)
+
+
+@given(st.text(alphabet="aé日😀", min_size=1), st.integers(4, 9))
+def test_characters_stay_whole(text: str, longest: int) -> None:
+    """A line that is cut is not cut within a character."""
+    pieces = lines_of(text.encode(), longest=longest)
+    assert "".join(piece.decode() for piece in pieces) == text
+    assert all(len(a + b) > longest for a, b in pairwise(pieces))
+
+
+def test_continuation_bytes_without_a_beginning_are_cut_where_they_must_be() -> None:
+    """Bytes that only look like UTF-8 do not make a line longer than the limit."""
+    assert lines_of(b"\x80" * 20, longest=8) == [b"\x80" * 8, b"\x80" * 8, b"\x80" * 4]
+
+
+def test_a_progress_bar_is_shown_as_it_moves() -> None:
+    r"""A line that a ``\r`` ends is there at once, and not only when the next one begins."""
+    lines = Lines()
+    assert lines.feed(b"10%\r") == b"10%\n"
+    assert lines.feed(b"\n20%") == b""
+    assert lines.feed(b"\r") == b"20%\n"
+    assert lines.feed(b"\r\r") == b""
+    assert lines.feed(b"\n\n") == b"\n"
+    assert lines.finish() == b""
+
+
+def test_a_line_without_end_needs_little_memory() -> None:
+    """A 100 MB line passes in pieces, and no more than one of them is held back."""
+    lines = Lines()
+    read = b"x" * 50_000
+    shown = 0
+    for _ in range(2000):
+        shown += len(lines.feed(read).replace(b"\n", b""))
+        assert len(lines._rest) <= LONGEST_LINE
+    assert shown + len(lines.finish()) - 1 == 100_000_000
+
+
+def test_lines_can_be_used_again_after_their_end() -> None:
+    """An end forgets everything, also that a return came last."""
+    lines = Lines()
+    assert lines.feed(b"a\r") + lines.finish() == b"a\n"
+    assert lines.feed(b"\n") == b"\n"
+
+
+@given(st.lists(st.integers(0, 7)), st.integers(0, 5))
+def test_every_nth_line(counts: list[int], period: int) -> None:
+    """With a period of N the lines N, 2N, 3N are shown, however they come; with 0 none."""
+    numbers = iter(range(1, sum(counts) + 1))
+    every = EveryNth(period)
+    blocks = [b"".join(b"%d\n" % next(numbers) for _ in range(count)) for count in counts]
+    shown = b"".join(map(every.take, blocks)).split()
+    wanted = range(period, sum(counts) + 1, period) if period else range(0)
+    assert [int(line) for line in shown] == list(wanted)
+
+
+@given(texts, st.binary().filter(lambda prefix: b"\n" not in prefix))
+def test_behind_a_prefix(text: bytes, prefix: bytes) -> None:
+    """Each line has the prefix in front, empty ones too; without it the lines are the same."""
+    lines = Lines()
+    block = lines.feed(text) + lines.finish()
+    shown = behind(prefix, block).split(b"\n")[:-1]
+    assert all(line.startswith(prefix) for line in shown)
+    assert [line.removeprefix(prefix) for line in shown] == expected(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        ("one", b"one\n"),
+        ("one\r\ntwo\n\n", b"one\ntwo\n"),
+        ("", b"\n"),
+        ("\n", b"\n"),
+        ("caf\udce9 \ud83d", b"caf\\udce9 \\ud83d\n"),
+    ],
+)
+def test_words_become_a_block(text: str, block: bytes) -> None:
+    """Any text can be said, also one that UTF-8 has no bytes for."""
+    assert block_of(text) == block

@@ -1,0 +1,39 @@
+"""The contract of sessions, on fakes and on localhost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from pegasus.dispatch import Session
+from pegasus.transport.local import LocalSession
+from tests import contract
+from tests.contract import *  # noqa: F403 -- the tests of the contract run here
+from tests.fakes import FakeNode
+
+
+@asynccontextmanager
+async def open_fake() -> AsyncIterator[Session]:
+    async with FakeNode().open_session() as session:
+        yield session
+
+
+@asynccontextmanager
+async def open_local() -> AsyncIterator[Session]:
+    await trio.lowlevel.checkpoint()
+    yield LocalSession(trio.Event())
+
+
+@pytest.fixture(params=["fake", "local"])
+def open_session(request: pytest.FixtureRequest) -> contract.OpenSession:
+    """Give a kind of session, one after the other."""
+    kinds: dict[str, contract.OpenSession] = {"fake": open_fake, "local": open_local}
+    return kinds[request.param]
+
+
+@pytest.mark.parametrize("open_session", ["local"], indirect=True)
+class TestLocal(contract.OnlyReal):
+    """Localhost keeps the whole contract."""
