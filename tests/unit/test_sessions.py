@@ -17,12 +17,14 @@ from tests.fakes import FakeNode
 
 @asynccontextmanager
 async def open_fake() -> AsyncIterator[Session]:
+    """Open a fake session."""
     async with FakeNode().open_session() as session:
         yield session
 
 
 @asynccontextmanager
 async def open_local() -> AsyncIterator[Session]:
+    """Open a session on localhost."""
     await trio.lowlevel.checkpoint()
     yield LocalSession(trio.Event())
 

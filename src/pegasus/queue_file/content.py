@@ -94,11 +94,18 @@ def _state_of(found: os.stat_result) -> State:
 def _read_unchanged(fd: int) -> tuple[bytes, State]:
     for _ in range(MOST_READS):
         before = _state_of(os.fstat(fd))
-        data = b"".join(iter(lambda: os.read(fd, 1 << 20), b""))
+        data = _read_all(fd, before[1])
         if before == _state_of(os.fstat(fd)) and len(data) == before[1]:
             break
         os.lseek(fd, 0, os.SEEK_SET)
     return data, before
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    pieces = []
+    while piece := os.read(fd, size + 1):  # one call, unless the file grows
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _refuse(path: str, error: OSError) -> NoReturn:

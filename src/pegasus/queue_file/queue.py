@@ -300,19 +300,35 @@ def _with(path: str, data: bytes, entries: Sequence[Entry], *, top: bool) -> byt
     """Give the file with more entries in it, read back and found to say what it should."""
     reader = QueueReader(path, data)
     before = list(itertools.islice(reader, 1)) if top else list(reader)
+    if not (top or reader.list.flow or data.endswith((b"\n", b"\r"))):
+        # Ending its last line may add a line break to a text: what is read back, has it as well.
+        reader = QueueReader(path, data + b"\n" * bool(reader.source.text))
+        before = list(reader)
     _refuse_closed(reader, before, top=top)
     flow = reader.list.flow
     for style in rendering.Style(flow=flow), rendering.Style(flow=flow, strict=True):
         written = [rendering.added(entry, style) for entry in entries]
-        content = splice.edited(reader.source, [splice.insert(reader, written, top=top)])
-        again = iter(QueueReader(path, content))
-        if not top:
-            kept = itertools.islice(again, len(before))
-            if not all(_alike(now, then) for now, then in zip(kept, before, strict=False)):
-                continue
-        if all(_same(next(again, None), entry) for entry in entries):
-            return content
+        data = splice.edited(reader.source, [splice.insert(reader, written, top=top)])
+        if _has_more(path, data, before, entries, top=top):
+            return data
     raise PegasusError(f"{path}: Pegasus cannot add to this file. Please report this as a bug.")
+
+
+def _has_more(
+    path: str,
+    data: bytes,
+    before: Sequence[Written | FileFault],
+    entries: Sequence[Entry],
+    *,
+    top: bool,
+) -> bool:
+    """Read a file back: are the entries in it, and are their neighbours what they were?"""
+    again = iter(QueueReader(path, data))
+    if not top and not all(_alike(next(again, None), then) for then in before):
+        return False
+    if not all(_same(next(again, None), entry) for entry in entries):
+        return False
+    return _alike(next(again, None), before[0] if top and before else None)
 
 
 def _refuse_closed(reader: QueueReader, found: Sequence[Written | FileFault], *, top: bool) -> None:
@@ -325,7 +341,7 @@ def _refuse_closed(reader: QueueReader, found: Sequence[Written | FileFault], *,
         raise last
 
 
-def _alike(now: Written | FileFault, then: Written | FileFault) -> bool:
+def _alike(now: Written | FileFault | None, then: Written | FileFault | None) -> bool:
     if isinstance(now, Written) and isinstance(then, Written):
         return _same(now, then.entry)
     return type(now) is type(then)

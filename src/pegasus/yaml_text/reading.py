@@ -100,6 +100,8 @@ class ListReader:
             return True
         if isinstance(event, yaml.ScalarEvent) and not event.value and not event.style:
             return False
+        if bad := self.source.bad_character(0, max(_end(event), 1)):
+            raise bad
         kind = "a mapping" if isinstance(event, yaml.MappingStartEvent) else "one text"
         raise FileFault(
             self.source.place(_start(event)),
@@ -111,8 +113,7 @@ class ListReader:
         """Look at what follows the list."""
         end = next(events, None)
         following = next(events, None)
-        while self.source.decode_more():
-            pass
+        self.source.decode_all()
         if isinstance(following, yaml.DocumentStartEvent):
             yield FileFault(
                 self.source.place(_start(following)),
@@ -200,21 +201,13 @@ class ListReader:
         """Find the ``...`` in a file with nothing else: the one empty file that YAML refuses."""
         if self.start is not None:
             return None
-        while self.source.decode_more():
-            pass
+        self.source.decode_all()
         text = self.source.text
         dots = re.search(r"^\.\.\.", text, re.MULTILINE)
         return dots.start() if dots and _NOTHING_BUT_DOTS.match(text) else None
 
     def _syntax_fault(self, error: yaml.YAMLError) -> FileFault:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        index = mark.index if mark else self.last_end
-        problem = getattr(error, "problem", None) or str(error)
-        opened = getattr(error, "context_mark", None)
-        if opened and index >= len(self.source.text.rstrip()):
-            index = (
-                opened.index
-            )  # an unclosed quote or bracket: the end says nothing, its start does
+        index = self._index_of(error)
         if bad := self.source.bad_character(self.last_end, index + 1):
             return bad
         if self.source.text[index : index + 1] == "\t":
@@ -223,11 +216,19 @@ class ListReader:
                 "YAML allows no tab here",
                 "Use spaces for indentation and after the dash",
             )
+        problem = getattr(error, "problem", None) or str(error)
         return FileFault(
             self.source.place(index),
             f"YAML cannot read {self._snippet(index)}: {problem}",
             self.words.quote,
         )
+
+    def _index_of(self, error: yaml.YAMLError) -> int:
+        """Find the character to point at: for what is never closed, where it was opened."""
+        marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
+        end = len(self.source.text.rstrip())
+        inside = [mark.index for mark in marks if mark and mark.index < end]
+        return inside[0] if inside else self.next_content(self.last_end)
 
     def _snippet(self, index: int) -> str:
         """Quote the line that a fault is in, cut to what fits into a sentence."""

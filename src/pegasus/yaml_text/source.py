@@ -73,6 +73,11 @@ class Source:
         self._bad += [bad.start() for bad in _UNREADABLE.finditer(self.text, before)]
         return len(self.text) > before
 
+    def decode_all(self) -> None:
+        """Make ``text`` all of the file."""
+        while self.decode_more():
+            pass
+
     def line_end(self, index: int) -> int:
         """Give the index after the line break that ends the line of ``index``, or the text's end.
 

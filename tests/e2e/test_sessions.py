@@ -1,0 +1,195 @@
+"""The contract of sessions over real SSH, into accounts of every login shell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from pegasus.dispatch import Session
+from pegasus.errors import NodeUnreachable, sole_error
+from pegasus.model import Exited, Killed, Lost, SubNode
+from pegasus.transport import open_ssh, session_opener
+from tests import contract
+from tests.contract import *  # noqa: F403 -- the tests of the contract run here
+from tests.nodes import Node, Nodes, WaysToAsk, start_nodes
+
+SHELLS = ("bash", "dash", "zsh", "fish", "tcsh", "busybox")
+
+
+@pytest.fixture(scope="module")
+def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
+    """Six nodes, each with another login shell."""
+    with start_nodes(len(SHELLS), way=way, shells=SHELLS, say=lambda _: None) as nodes:
+        yield nodes
+
+
+@asynccontextmanager
+async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
+    """Open a session into a node, with the nodes' own ssh configuration."""
+    async with open_ssh(nodes.ssh_config) as ways:
+        opener = session_opener(ways, trio.Event())
+        async with opener(SubNode(0, name)) as session:
+            yield session
+
+
+@pytest.fixture
+def open_session(nodes: Nodes) -> contract.OpenSession:
+    """Open sessions into a node with bash."""
+    return lambda: open_on(nodes, "node-1")
+
+
+class TestSsh(contract.OnlyReal):
+    """A node keeps the whole contract."""
+
+
+NASTY = (
+    """printf '%s\\n' "it's" 'a "quoted" word'""",
+    """printf '%s\\n' $HOME"/x" "${HOME}" '$HOME' | sed "s:$HOME:home:g" """,
+    r"""printf '%s\n' a\\b 'a\b' "a\\b" \'""",
+    """printf '%s\\n' hello! '!!' "!x" !""",
+    "printf 'one\n\ntwo\n'",
+    "cat <<'END'\nit's $HOME `x` \\n\nEND\n",
+    "cat <<END\n$((1 + 2)) \\$x\nEND",
+    "printf '%s\\n' 😀 é Á ä ß 漢字 '\u2028' '\u00a0'",
+    "printf '%s %%s %d\\n' '%s' 7",
+    "echo '{{' \"}}\" '{{{x}}}' | cat",
+    "-x 2>/dev/null; echo $?",
+    "printf '%s\\n' * | head -n 0; printf '%s\\n' '*' '?' '[a]' '~'",
+    "echo a;echo b&&echo c||echo d # a comment",
+    "(exit 3); echo $?; { echo x; echo y >&2; } 2>&1",
+    "for i in 1 2 3; do printf '%s,' \"$i\"; done; echo",
+    "printf '\\001\\002\\377\\000\\033[31m' | od -An -tx1",
+    'set -- \'a b\' c; echo $# "$1"; echo "$0"',
+    "f() { echo \"$@\"; }; f 'x  y' z; case abc in a*) echo ok;; esac",
+    "printf '%s\\n' '\t tab' ' lead' 'trail ' '^' '#no' '=x' '%1' '@' ','",
+    'x=`echo \'a  b\'`; echo "$x" | tr a-z A-Z; echo "$(printf \'%s\' "it\'s")"',
+)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_nasty_commands(shell_nodes: Nodes, shell: str) -> None:
+    """The same twenty nasty commands do the same on localhost and for every login shell."""
+    node = shell_nodes[f"node-{SHELLS.index(shell) + 1}"]
+    async with open_on(shell_nodes, "localhost") as here, open_on(shell_nodes, node.name) as there:
+        for command in NASTY:
+            expected = await contract.run_command(here, command)
+            got = await contract.run_command(there, command)
+            assert got[0] == expected[0], command
+            assert got[1].streams == expected[1].streams, command
+
+
+def test_there_are_twenty_nasty_commands() -> None:
+    """Twenty were promised."""
+    assert len(NASTY) == 20
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_outcomes_for_every_login_shell(shell_nodes: Nodes, shell: str) -> None:
+    """Exit statuses and signals are told apart whatever the login shell is."""
+    name = f"node-{SHELLS.index(shell) + 1}"
+    async with open_on(shell_nodes, name) as session:
+        for status in (0, 137, 255):
+            assert (await contract.run_command(session, f"exit {status}"))[0] == Exited(status)
+        for number in (9, 15):
+            assert (await contract.run_command(session, f"kill -{number} $$"))[0] == Killed(number)
+
+
+async def test_noisy_start_up_files(make_nodes: contract.Any) -> None:
+    """What an account's start-up files print is not taken for a command's output."""
+    nodes: Nodes = make_nodes(1, shells=("bash",))
+    node: Node = nodes["node-1"]
+    node.run("printf 'echo noise; echo more noise >&2; printf x\\n' > ~/.bashrc")
+    async with open_on(nodes, "node-1") as session:
+        outcome, output = await contract.run_command(session, "echo hello; echo err >&2")
+    assert (outcome, output.stdout, output.stderr) == (Exited(0), b"hello\n", b"err\n")
+
+
+async def test_a_connection_that_breaks(make_nodes: contract.Any) -> None:
+    """A command whose connection breaks is lost, which is neither an exit status nor a signal."""
+    nodes: Nodes = make_nodes(1)
+    output = contract.Output()
+    with trio.fail_after(contract.LIMIT):
+        async with (
+            open_on(nodes, "node-1") as session,
+            session.open_shell() as shell,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(_kill_sessions_when, shell.started, nodes["node-1"])
+            outcome = await shell.run(contract.assignment("sleep 60"), "run-1", output.show)
+    assert isinstance(outcome, Lost)
+
+
+async def _kill_sessions_when(started: trio.Event, node: Node) -> None:
+    await started.wait()
+    await trio.to_thread.run_sync(node.kill_sessions)
+
+
+async def test_a_node_that_is_not_there(make_nodes: contract.Any) -> None:
+    """A node that refuses connections is unreachable, in ssh's own words."""
+    nodes: Nodes = make_nodes(1)
+    nodes["node-1"].kill()
+    with pytest.raises(NodeUnreachable, match=r"Connection refused|No route to host"), sole_error():
+        async with open_on(nodes, "node-1"):
+            pass
+
+
+@asynccontextmanager
+async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session]:
+    """Open a session into a node with an ssh configuration of the test's own."""
+    async with (
+        open_ssh(config) as ways,
+        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+    ):
+        yield session
+
+
+async def test_a_wrong_key(make_nodes: contract.Any, tmp_path: contract.Any) -> None:
+    """A node that does not know our key is unreachable, in ssh's own words, and at once."""
+    nodes: Nodes = make_nodes(1)
+    config = tmp_path / "config"
+    text = nodes.ssh_config.read_text()
+    config.write_text(
+        f"Host *\n  IdentityFile /dev/null\n  IdentityAgent none\n{text}".replace(
+            str(nodes.key), "/dev/null"
+        )
+    )
+    with pytest.raises(NodeUnreachable, match="Permission denied"), sole_error():
+        async with open_with(config):
+            pass
+
+
+SPOILERS = """\
+Host *
+  RemoteCommand echo spoiled
+  RequestTTY force
+  PermitLocalCommand yes
+  LocalCommand echo spoiled
+  ControlMaster auto
+  ControlPath /tmp/pegasus-no-such-%n
+  ControlPersist yes
+  VisualHostKey yes
+  LogLevel QUIET
+  StdinNull yes
+  ForkAfterAuthentication yes
+  EscapeChar ~
+"""
+
+
+async def test_a_hostile_ssh_configuration(nodes: Nodes, tmp_path: contract.Any) -> None:
+    """Settings that would break a run are overruled; the rest of the configuration is kept."""
+    config = tmp_path / "config"
+    config.write_text(SPOILERS + nodes.ssh_config.read_text())
+    async with open_with(config) as session:
+        outcome, output = await contract.run_command(session, "echo hello; cat; echo e >&2")
+    assert (outcome, output.stdout, output.stderr) == (Exited(0), b"hello\n", b"e\n")
+
+
+async def test_addresses(nodes: Nodes) -> None:
+    """A node may be named by an alias, by user@alias, and by an ssh:// address."""
+    for name in ("node-1", "root@node-1", "ssh://root@node-1", "ssh://node-1/"):
+        async with open_on(nodes, name) as session:
+            assert (await contract.run_command(session, "exit 0"))[0] == Exited(0)

@@ -1,0 +1,127 @@
+"""Promises of hosts.yaml: which sub-nodes a file stands for, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pegasus.errors import FileFault
+from pegasus.hosts_file import MOST_SUB_NODES, read_hosts
+from pegasus.model import SubNode
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def hosts(text: str) -> tuple[SubNode, ...]:
+    Path("hosts.yaml").write_bytes(text.encode("utf-8", "surrogateescape"))
+    return read_hosts("hosts.yaml")
+
+
+def test_a_text_is_one_sub_node() -> None:
+    """A node listed plainly is one sub-node, spelled as ssh takes it."""
+    names = ["node-1", "user@node-1", "ssh://user@host:2222", "localhost", "::1"]
+    text = "".join(f"- '{name}'\n" for name in names)
+    assert hosts(text) == tuple(SubNode(i, name) for i, name in enumerate(names))
+
+
+def test_a_mapping_is_every_combination_hostnames_outermost() -> None:
+    """Two hosts with two containers are four sub-nodes, the last parameter varying fastest."""
+    text = "- container: [gpu0, gpu1]\n  hostname: [node-1, node-2]\n  rank: [0, 1]\n- last\n"
+    assert [str(sub_node) for sub_node in hosts(text)] == [
+        "node-1 (container=gpu0, rank=0)",
+        "node-1 (container=gpu0, rank=1)",
+        "node-1 (container=gpu1, rank=0)",
+        "node-1 (container=gpu1, rank=1)",
+        "node-2 (container=gpu0, rank=0)",
+        "node-2 (container=gpu0, rank=1)",
+        "node-2 (container=gpu1, rank=0)",
+        "node-2 (container=gpu1, rank=1)",
+        "last",
+    ]
+    assert [sub_node.number for sub_node in hosts(text)] == list(range(9))
+
+
+def test_the_same_sub_node_may_stand_there_twice() -> None:
+    """Two alike are two, with a number of their own."""
+    assert hosts("- a\n- a\n") == (SubNode(0, "a"), SubNode(1, "a"))
+
+
+def test_a_hostname_may_be_made_of_the_parameters() -> None:
+    """A hostname is a template over the parameters of its own item."""
+    assert hosts("- hostname: node-{{ i }}.x\n  i: [08, 09]\n") == (
+        SubNode(0, "node-08.x", (("i", "08"),)),
+        SubNode(1, "node-09.x", (("i", "09"),)),
+    )
+
+
+def test_values_are_the_users_own_text() -> None:
+    """No value is converted."""
+    assert hosts("- hostname: a\n  x: [010, yes, 1e-4, null]\n  y:\n")[0].params == (
+        ("x", "010"),
+        ("y", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "1:1: no host stands in this file. Write \"- localhost\"."),
+        ("# a\n[]\n", "1:1: no host stands in this file."),
+        ("a\n", "1:1: this file is one text, and a list of hosts is a list."),
+        ("hostname: a\n", "1:1: this file is a mapping, and a list of hosts is a list."),
+        ("- hostnames: a\n", '1:3: this entry has no "hostname". Write "- hostname: [...]" or a'),
+        ("- command: a\n", '1:3: this entry has no "hostname". Commands belong in the queue file;'),
+        ("- hostname: []\n", "1:13: this list is empty."),
+        ("- ''\n", "1:3: this hostname is empty."),
+        ("- hostname:\n  x: 1\n", "1:12: this hostname is empty."),
+        ("- -oProxyCommand=x\n", '1:3: the hostname "-oProxyCommand=x" begins with "-", and ssh'),
+        ("- ssh://-oX\n", '1:3: the hostname "ssh://-oX" begins with "-"'),
+        ("- user@-oX\n", '1:3: the hostname "user@-oX" begins with "-"'),
+        ("- hostname: '{{ x }}'\n  x: [a, -b]\n", '1:13: the hostname "-b" begins with "-"'),
+        ("- a b\n", "1:3: a hostname has no blanks or control characters, and this is 'a b'."),
+        ('- "a\\nb"\n', "1:3: a hostname has no blanks or control characters, and this is 'a\\nb'."),
+        ('- "a\\0"\n', "1:3: a hostname has no blanks or control characters"),
+        ("- hostname: n{{ j }}\n  i: 1\n", '1:13: in the hostname "n{{ j }}": '),
+        ("- n{{ i }}\n", '1:3: in the hostname "n{{ i }}": '),
+        ("- a\n- [b]\n", "2:3: YAML reads this entry as a list. Quote the text."),
+        ("- hostname: a\n  x: [[1]]\n", "2:7: a list must hold texts only, and this is a list."),
+        ("- hostname: a\n  hostname: b\n", '2:3: "hostname" stands in this entry twice.'),
+        ("- !x a\n", '1:3: YAML reads "!x" as a tag and would drop it.'),
+        ("- a\n- *b\n", '2:3: YAML reads "*b" as an alias.'),
+        ("- 'a\n", "1:3: YAML cannot read `- 'a`: "),
+        ("- \udcff\n", "1:3: the byte 0xff is not UTF-8."),
+        ("- a\n---\n- b\n", "2:1: a second YAML document begins here"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_told_with_its_place(text: str, message: str) -> None:
+    """A fault names file, line and column, says what is wrong and what to write instead."""
+    with pytest.raises(FileFault) as caught:
+        hosts(text)
+    assert str(caught.value).startswith(f"hosts.yaml:{message}")
+
+
+def test_a_missing_file_says_how_to_make_one() -> None:
+    """A newcomer is told what to do."""
+    with pytest.raises(FileFault) as caught:
+        read_hosts("no.yaml")
+    assert str(caught.value) == (
+        "no.yaml:1:1: there is no such file. "
+        "`pegasus init` makes a starter; list one host on each line, as in `- localhost`."
+    )
+
+
+def test_a_folder_is_no_hosts_file(tmp_path: Path) -> None:
+    """What cannot be read is a sentence."""
+    with pytest.raises(FileFault, match="this file cannot be read: Is a directory"):
+        read_hosts(tmp_path)
+
+
+def test_a_typo_does_not_make_a_million_sub_nodes() -> None:
+    """More sub-nodes than any cluster has are refused, without making them."""
+    digits = ", ".join(str(i) for i in range(200))
+    with pytest.raises(FileFault, match=f"8,000,001 sub-nodes, more than {MOST_SUB_NODES:,}"):
+        hosts(f"- a\n- hostname: b\n  x: [{digits}]\n  y: [{digits}]\n  z: [{digits}]\n")
