@@ -7,6 +7,7 @@ Rule 3: an error that a person can mend is one sentence; anything else is a bug,
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import traceback
@@ -109,7 +110,20 @@ def _in_trio(command: Callable[[], Awaitable[int]]) -> int:
 
 def main() -> None:
     """Run ``pegasus``: the words of the command line, to an exit status."""
+    _open_standard_streams()
     sys.exit(run_safely(lambda: app(result_action="return_int_as_exit_code_else_zero")))
+
+
+def _open_standard_streams() -> None:
+    """Give whoever closed one of the standard streams (``>&-``) an empty one.
+
+    Else the next file that is opened would get its number, and be written to by mistake.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def run_safely(command: Callable[[], int]) -> int:

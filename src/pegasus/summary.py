@@ -50,6 +50,11 @@ class Summary:
         self._bad: list[Ended] = []
 
     @property
+    def empty(self) -> bool:
+        """Tell whether nothing was run."""
+        return not self._counts
+
+    @property
     def all_succeeded(self) -> bool:
         """Tell whether every command that ended succeeded."""
         return not self._bad
@@ -67,8 +72,6 @@ class Summary:
     def text(self) -> str:
         """Say it: a line of counts, and one for each command that did not succeed."""
         total = sum(self._counts.values())
-        if not total:
-            return "Nothing was run."
         counts = ", ".join(f"{self._counts[word]} {word}" for word in _KINDS if self._counts[word])
         lines = [f"{total} command{'s' if total > 1 else ''}: {counts}."]
         lines += [_line(ended) for ended in self._bad]

@@ -9,12 +9,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
 
 from tests.e2e.runner import Pegasus
-from tests.nodes import Nodes, wait_until
+from tests.nodes import Node, Nodes, wait_until
 
 QUIZ_HOSTS = """\
 - hostname: [node-1, node-2]
@@ -67,13 +68,17 @@ def test_four_sub_nodes_are_four_connections(
     running = pegasus.on(nodes).start("q", hosts=hosts, queue=queue)
     running.wait_for("=== run", times=4)
     for node in nodes:
-        wait_until(lambda node=node: node.run("ls ~/cgpu0 ~/cgpu1 2>/dev/null | wc -l") == "2\n")
+        wait_until(partial(_all_run_on, node))
     for node in nodes:
         node.run("touch ~/go")
     assert running.wait().status == 0
     # Each `node.run` of this test is a connection as well; what matters is Pegasus's own.
     masters = sum(node.connections() for node in nodes)
     assert masters >= 4
+
+
+def _all_run_on(node: Node) -> bool:
+    return node.run("ls ~/cgpu0 ~/cgpu1 2>/dev/null | wc -l") == "2\n"
 
 
 def test_consumed_runs_again(pegasus: Pegasus) -> None:
@@ -167,7 +172,7 @@ def test_exit_status_0_and_1(pegasus: Pegasus) -> None:
         ([], "[]\n", "- exit 0\n", "hosts.yaml"),
         ([], "- localhost\n", "- echo 'a: b'\n", "queue.yaml:1:3"),
         ([], "- node-that-is-not\n", "- exit 0\n", "No node can be reached, nothing was taken"),
-        (["-p", "-1"], "- localhost\n", "- exit 0\n", "print-period"),
+        (["-p", "-1"], "- localhost\n", "- exit 0\n", "for -p"),
     ],
 )
 def test_exit_status_2(
@@ -195,8 +200,7 @@ def test_exit_status_3(pegasus: Pegasus) -> None:
     program = (
         sys.executable,
         "-c",
-        "import pegasus.commands.run as r; r.read_hosts = None\n"
-        "from pegasus.cli import main; main()",
+        "import pegasus.commands.run as r; r.read_hosts = None; import pegasus.cli as c; c.main()",
     )
     done = replace(pegasus, program=program).run("q", hosts="- localhost", queue="- exit 0\n")
     assert done.status == 3

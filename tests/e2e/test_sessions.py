@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -98,7 +99,7 @@ async def test_outcomes_for_every_login_shell(shell_nodes: Nodes, shell: str) ->
             assert (await contract.run_command(session, f"kill -{number} $$"))[0] == Killed(number)
 
 
-async def test_noisy_start_up_files(make_nodes: contract.Any) -> None:
+async def test_noisy_start_up_files(make_nodes: Any) -> None:
     """What an account's start-up files print is not taken for a command's output."""
     nodes: Nodes = make_nodes(1, shells=("bash",))
     node: Node = nodes["node-1"]
@@ -108,7 +109,7 @@ async def test_noisy_start_up_files(make_nodes: contract.Any) -> None:
     assert (outcome, output.stdout, output.stderr) == (Exited(0), b"hello\n", b"err\n")
 
 
-async def test_a_connection_that_breaks(make_nodes: contract.Any) -> None:
+async def test_a_connection_that_breaks(make_nodes: Any) -> None:
     """A command whose connection breaks is lost, which is neither an exit status nor a signal."""
     nodes: Nodes = make_nodes(1)
     output = contract.Output()
@@ -128,7 +129,7 @@ async def _kill_sessions_when(started: trio.Event, node: Node) -> None:
     await trio.to_thread.run_sync(node.kill_sessions)
 
 
-async def test_a_node_that_is_not_there(make_nodes: contract.Any) -> None:
+async def test_a_node_that_is_not_there(make_nodes: Any) -> None:
     """A node that refuses connections is unreachable, in ssh's own words."""
     nodes: Nodes = make_nodes(1)
     nodes["node-1"].kill()
@@ -147,7 +148,7 @@ async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session
         yield session
 
 
-async def test_a_wrong_key(make_nodes: contract.Any, tmp_path: contract.Any) -> None:
+async def test_a_wrong_key(make_nodes: Any, tmp_path: Path) -> None:
     """A node that does not know our key is unreachable, in ssh's own words, and at once."""
     nodes: Nodes = make_nodes(1)
     config = tmp_path / "config"
@@ -179,7 +180,7 @@ Host *
 """
 
 
-async def test_a_hostile_ssh_configuration(nodes: Nodes, tmp_path: contract.Any) -> None:
+async def test_a_hostile_ssh_configuration(nodes: Nodes, tmp_path: Path) -> None:
     """Settings that would break a run are overruled; the rest of the configuration is kept."""
     config = tmp_path / "config"
     config.write_text(SPOILERS + nodes.ssh_config.read_text())

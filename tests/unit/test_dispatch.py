@@ -20,7 +20,9 @@ from tests.fakes import FakeNodes, FakeQueue, Listening
 class Bench:
     """A run on fakes: three nodes by default."""
 
-    def __init__(self, *commands: str, nodes: int = 3, **options: bool) -> None:
+    def __init__(
+        self, *commands: str, nodes: int = 3, daemon: bool = False, error_aborts: bool = False
+    ) -> None:
         self.nodes = FakeNodes()
         self.queue = FakeQueue(commands)
         self.listening = Listening()
@@ -31,7 +33,8 @@ class Bench:
             queue=self.queue,
             fill=self.fill,
             listener=self.listening,
-            **options,
+            daemon=daemon,
+            error_aborts=error_aborts,
         )
 
     def fill(self, job: Job, sub_node: SubNode) -> str:

@@ -174,7 +174,10 @@ async def _run_on_screen(
             except PegasusError as caught:
                 error = caught
                 screen.say(str(caught))
-        screen.say(summary.text())
+        if not summary.empty:
+            screen.say(summary.text())
+        elif error is None and not stages.interrupted:
+            screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     if error is not None:
         return error.exit_status
     if stages.interrupted:
