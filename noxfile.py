@@ -1,0 +1,149 @@
+"""What CI runs, and everybody else: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
+
+Sessions: unit (once for each Python that is usable here), lint, typing, e2e (on every kind of
+test nodes that works here), and e2e_docker and e2e_local for one kind.
+What stands after ``--`` goes to pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+VERSIONS = ("3.11", "3.12", "3.13")  # as the classifiers in pyproject.toml say
+LINKS = ROOT / ".nox" / "interpreters"
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+nox.needs_version = ">=2026.4"
+nox.options.default_venv_backend = "virtualenv"  # uv keeps an old build while pyproject is the same
+nox.options.download_python = "never"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["unit", "lint", "typing", "e2e"]
+
+
+def candidates(version: str) -> Iterator[Path]:
+    """Give the files that may be this Python: on PATH, then in pyenv, newest first."""
+    name = f"python{version}"
+    for folder in os.get_exec_path():
+        yield Path(folder, name)
+    homes = {os.environ.get("PYENV_ROOT"), *(f"{home}/.pyenv" for home in own_homes())}
+    for home in sorted(filter(None, homes)):
+        yield from sorted(Path(home, "versions").glob(f"{version}.*/bin/{name}"), reverse=True)
+
+
+def own_homes() -> set[str]:
+    """Give the home that the environment names and the one that the system knows."""
+    homes = {os.environ.get("HOME", "")}
+    with suppress(KeyError):
+        homes.add(pwd.getpwuid(os.getuid()).pw_dir)
+    return homes - {""}
+
+
+def is_usable(python: Path, version: str) -> bool:
+    """Tell whether a file is that Python indeed: pyenv leaves ones that only say they are not."""
+    if not os.access(python, os.X_OK):
+        return False
+    program = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run(
+        [python, "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def usable_versions() -> list[str]:
+    """Find the Pythons that can be used, and put them where nox finds them first."""
+    found: list[str] = []
+    for version in VERSIONS:
+        python = next((p for p in candidates(version) if is_usable(p, version)), None)
+        if python is None:
+            continue
+        found.append(version)
+        link = LINKS / f"python{version}"
+        LINKS.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(python)
+    os.environ["PATH"] = os.pathsep.join([str(LINKS), *os.get_exec_path()])
+    return found
+
+
+USABLE = usable_versions()
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the project with dependency groups of its own."""
+    session.install(".", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+@nox.session(python=USABLE or VERSIONS[:1])
+def unit(session: nox.Session) -> None:
+    """All tests that need no node, with each Python that is usable here."""
+    absent = [version for version in VERSIONS if version not in USABLE]
+    if absent and session.python == USABLE[0]:
+        session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
+    install(session, "tests")
+    session.run("pytest", "tests", "--ignore=tests/e2e", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """The rules of ruff and its formatting, and those of flake8-async."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("flake8", "--isolated", "--select=ASYNC", "src", "tests")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """The types, as strictly as mypy can."""
+    install(session, "typing")
+    session.install("nox")  # whose types this file uses
+    session.run("mypy")
+
+
+def prepare(session: nox.Session) -> None:
+    """Install the project, and what the test nodes need."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.nodes.needs")
+
+
+def run_e2e(session: nox.Session, way: str) -> None:
+    """Run the end-to-end tests on one kind of nodes."""
+    session.log(f"end-to-end tests on {way} nodes")
+    session.run("pytest", "tests/e2e", *session.posargs, env={"PEGASUS_TEST_NODES": way})
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """The end-to-end tests on local nodes, and on docker nodes too where Docker works."""
+    prepare(session)
+    why = str(session.run("python", "-m", "tests.nodes", silent=True)).strip()
+    ways = ("docker", "local") if why.startswith("nodes: docker") else ("local",)
+    for way in ways:
+        run_e2e(session, way)
+    session.log(f"ran the end-to-end tests on {' and on '.join(ways)} nodes ({why})")
+
+
+@nox.session
+def e2e_docker(session: nox.Session) -> None:
+    """The end-to-end tests on docker nodes."""
+    prepare(session)
+    run_e2e(session, "docker")
+
+
+@nox.session
+def e2e_local(session: nox.Session) -> None:
+    """The end-to-end tests on local nodes."""
+    prepare(session)
+    run_e2e(session, "local")

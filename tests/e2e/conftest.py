@@ -1,0 +1,106 @@
+"""Fixtures of the end-to-end tests: nodes, the command, and the check that nothing is left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.e2e.leftovers import MARK, Traces
+from tests.e2e.runner import Pegasus, own_environment
+from tests.nodes import Nodes, WaysToAsk, start_nodes
+
+WAY = "PEGASUS_TEST_NODES"
+SAID = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a place for what is said about the nodes."""
+    config.stash[SAID] = []
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which nodes the tests ran on."""
+    said = config.stash[SAID]
+    for line in dict.fromkeys(said):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def way() -> WaysToAsk:
+    """The way that the environment asks for."""
+    asked = os.environ.get(WAY, "auto")
+    if asked not in {"auto", "docker", "local"}:
+        pytest.exit(f"{WAY} is {asked!r}: auto, docker or local", returncode=4)
+    return cast("WaysToAsk", asked)
+
+
+@pytest.fixture(scope="session")
+def nodes(way: WaysToAsk, pytestconfig: pytest.Config) -> Iterator[Nodes]:
+    """Three nodes with bash, for all tests; none may be left paused, cut off or killed."""
+    with start_nodes(3, way=way, say=pytestconfig.stash[SAID].append) as started:
+        yield started
+
+
+@pytest.fixture
+def make_nodes(way: WaysToAsk) -> Iterator[Callable[..., Nodes]]:
+    """Give `start_nodes` for one test, to treat as badly as it likes; they end with the test.
+
+    It takes what `start_nodes` takes, but for the way.
+    """
+    with ExitStack() as stack:
+        start = cast(
+            "Callable[..., AbstractContextManager[Nodes]]",
+            partial(start_nodes, way=way, say=lambda _: None),
+        )
+        yield lambda *args, **options: stack.enter_context(start(*args, **options))
+
+
+@pytest.fixture
+def runtime_folder() -> Iterator[Path]:
+    """The test's ``XDG_RUNTIME_DIR``: short, since the path of a socket may not be long."""
+    folder = Path(tempfile.mkdtemp(prefix="pgt-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    runtime_folder: Path,
+) -> Iterator[Traces]:
+    """Fail the test if it leaves a process, a socket folder, a temporary file, a remote command."""
+    mark = secrets.token_hex(8)
+    monkeypatch.setenv(MARK, mark)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_folder))
+    shared = ()
+    if {"nodes", "pegasus"} & set(request.fixturenames):
+        shared = tuple(request.getfixturevalue("nodes"))
+    traces = Traces(mark=mark, runtime=runtime_folder, folder=tmp_path, nodes=shared)
+    traces = replace(traces, before=traces.socket_folders())
+    yield traces
+    if left := traces.wait_until_gone():
+        traces.clear_away()
+        pytest.fail("left behind:\n" + "\n".join(left))
+
+
+@pytest.fixture
+def pegasus(nothing_left: Traces, nodes: Nodes, tmp_path: Path) -> Iterator[Pegasus]:
+    """The pegasus command in an empty folder, with an empty home, and the shared nodes."""
+    environment = own_environment(nothing_left.runtime)
+    command = Pegasus(folder=tmp_path, nodes=nodes, environment=environment)
+    yield command
+    command.end()

@@ -1,0 +1,103 @@
+"""What a test may have left behind, and how to find it.
+
+Rule 1: only the test's own things are looked at: processes that carry its mark in their
+environment (all children inherit it), folders that were not there before, its own files.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import signal
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.nodes import Node, NodesFault, Process, wait_until
+from tests.nodes.processes import everything, has_in_environment
+
+MARK = "PEGASUS_TEST"  # the environment variable whose value is unique to a test
+PATIENCE = 10.0  # seconds; what Pegasus promises for the end of its commands
+SOCKET_FOLDERS = "pgs-*"
+TEMPORARY_FILES = (".*.tmp", "*.take*")
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Where one test may leave something, and what was there before it.
+
+    Attributes:
+        mark: the value of `MARK` in the environment of the test's processes.
+        runtime: the test's own ``XDG_RUNTIME_DIR``.
+        folder: the test's own folder, where its queue and hosts files are.
+        nodes: nodes on which no command of the test's may live on.
+        shared: the folder for everybody's temporary files.
+        before: the socket folders that were there when the test began.
+    """
+
+    mark: str
+    runtime: Path
+    folder: Path
+    nodes: tuple[Node, ...] = ()
+    shared: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    before: frozenset[Path] = frozenset()
+
+    def socket_folders(self) -> frozenset[Path]:
+        """Give the folders with control sockets that are there now, somebody else's included."""
+        places = {self.runtime, self.shared, Path("/tmp")}
+        return frozenset(path for place in places for path in place.glob(SOCKET_FOLDERS))
+
+    def processes(self) -> list[Process]:
+        """Give the living processes that the test has started, on this machine."""
+        mark = f"{MARK}={self.mark}"
+        return [p for p in everything() if p.alive and has_in_environment(p.host_pid, mark)]
+
+    def left(self) -> list[str]:
+        """Name all that is left; nothing is what everybody hopes for."""
+        words = [f"process {p.pid}: {p.command}" for p in self.processes()]
+        words += [f"folder {path}" for path in self.abandoned_folders()]
+        words += [f"file {path}" for path in temporary_files(self.folder)]
+        words += [
+            f"on {node.name}, process {p.pid}: {p.command}"
+            for node in self.nodes
+            for p in node.living()
+        ]
+        return words
+
+    def abandoned_folders(self) -> list[Path]:
+        """Give the new folders with control sockets that are nobody else's.
+
+        Another Pegasus on this machine may be at work; the ssh processes of a folder in use name
+        it in their command lines, and those of this test are found by their mark anyway.
+        """
+        new = sorted(self.socket_folders() - self.before)
+        commands = [process.command for process in everything()] if new else []
+        return [
+            path
+            for path in new
+            if path.parent == self.runtime or not any(str(path) in c for c in commands)
+        ]
+
+    def wait_until_gone(self, limit: float = PATIENCE) -> list[str]:
+        """Wait until nothing is left, and give what still is when the limit has passed."""
+        try:
+            wait_until(lambda: not self.left(), limit=limit, what="nothing to be left")
+        except NodesFault:
+            return self.left()
+        return []
+
+    def clear_away(self) -> None:
+        """End what is left, so that it does not disturb the next test."""
+        for process in self.processes():
+            process.signal(signal.SIGKILL)
+        for node in self.nodes:
+            node.end_commands()
+
+
+def temporary_files(folder: Path) -> Iterable[Path]:
+    """Find the files in a folder that are only meant to be there for a moment."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in TEMPORARY_FILES)
+    )

@@ -1,0 +1,298 @@
+"""Running the pegasus command from tests as people run it: a process, with its files beside it.
+
+done = pegasus.run("q", hosts="- node-1", queue="- echo hello")
+assert done.status == 0
+
+running = pegasus.start("q", queue="- sleep 60")
+running.wait_for("=== run")
+running.signal(signal.SIGINT)
+assert running.wait().status == 130
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Literal, TypeAlias
+
+from tests.nodes import Nodes
+
+LIMIT = 30.0  # seconds for a run to end, or for a line to come; a connection takes 0.3
+AFTERWARDS = 5.0  # seconds for the end of the outputs once the process has ended
+
+StreamName: TypeAlias = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a process ended: its exit status, negative for a signal, and its outputs, raw."""
+
+    status: int
+    out: bytes
+    err: bytes
+
+    @property
+    def stdout(self) -> str:
+        """Standard output as text."""
+        return self.out.decode(errors="backslashreplace")
+
+    @property
+    def stderr(self) -> str:
+        """Standard error as text."""
+        return self.err.decode(errors="backslashreplace")
+
+
+class Running:
+    """A process whose outputs are read all the time, and can be waited on.
+
+    Attributes:
+        pid: its process id.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._changed = threading.Condition()
+        self._read: dict[StreamName, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._readers: list[threading.Thread] = []
+        self.pid = process.pid
+        if process.stdout and process.stderr:
+            self._follow("stdout", process.stdout)
+            self._follow("stderr", process.stderr)
+
+    def _follow(self, name: StreamName, pipe: IO[bytes]) -> None:
+        def read() -> None:
+            with pipe:
+                while chunk := os.read(pipe.fileno(), 1 << 16):
+                    with self._changed:
+                        self._read[name] += chunk
+                        self._changed.notify_all()
+            with self._changed:
+                self._readers.remove(threading.current_thread())
+                self._changed.notify_all()
+
+        reader = threading.Thread(target=read, daemon=True, name=f"{self.pid} {name}")
+        self._readers.append(reader)
+        reader.start()
+
+    @property
+    def stdout(self) -> str:
+        """Standard output so far, as text."""
+        return self._text("stdout")
+
+    @property
+    def stderr(self) -> str:
+        """Standard error so far, as text."""
+        return self._text("stderr")
+
+    def _text(self, name: StreamName) -> str:
+        with self._changed:
+            return self._read[name].decode(errors="backslashreplace")
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._process.poll()
+
+    def wait_for(
+        self,
+        text: str,
+        *,
+        on: StreamName | None = None,
+        times: int = 1,
+        limit: float = LIMIT,
+    ) -> str:
+        """Wait until a text has come so many times, and give the line in which it came last.
+
+        Args:
+            text: what to wait for; it may be part of a line that is not at its end yet.
+            on: the stream to look at; both if not given.
+            times: how often it must have come since the beginning.
+            limit: seconds to wait.
+
+        Raises:
+            AssertionError: the limit passed, or the process ended without saying it.
+        """
+        streams: list[StreamName] = [on] if on else ["stdout", "stderr"]
+
+        def lines() -> list[str]:
+            every = [line for name in streams for line in self._text(name).splitlines()]
+            return [line for line in every for _ in range(line.count(text))]
+
+        deadline = time.monotonic() + limit
+        with self._changed:
+            while len(found := lines()) < times:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._readers:
+                    why = f"not within {limit:g} s" if left <= 0 else f"ended, {self._end()}"
+                    raise AssertionError(f"no {text!r}: {why}\n{self._said()}")
+                self._changed.wait(left)
+        return found[times - 1]
+
+    def signal(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Send it a signal, to it alone."""
+        self._process.send_signal(number)
+
+    def wait(self, limit: float = LIMIT, *, afterwards: float = AFTERWARDS) -> Done:
+        """Wait until it has ended, and give how.
+
+        Args:
+            limit: seconds for its end.
+            afterwards: seconds for the end of its outputs once it has ended.
+
+        Raises:
+            AssertionError: it has not ended when the limit passes, or somebody holds its outputs.
+        """
+        try:
+            status = self._process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {limit:g} s\n{self._said()}") from None
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._readers, afterwards):
+                raise AssertionError(f"ended, but its outputs are still held\n{self._said()}")
+        return Done(status, bytes(self._read["stdout"]), bytes(self._read["stderr"]))
+
+    def kill(self) -> None:
+        """SIGKILL it if it still runs, and reap it."""
+        self._process.kill()
+        self._process.wait()
+
+    def _end(self) -> str:
+        status = self._process.wait(AFTERWARDS)
+        return f"exit status {status}"
+
+    def _said(self) -> str:
+        return f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+
+
+def installed() -> tuple[str, ...]:
+    """Give the command line of the pegasus of this very environment."""
+    script = Path(sys.executable).parent / "pegasus"
+    if script.exists():
+        return (str(script),)
+    return (sys.executable, "-c", "from pegasus.cli import main; main()")
+
+
+@dataclass(frozen=True, slots=True)
+class Pegasus:
+    """The pegasus command, with a folder of its own for its files.
+
+    Attributes:
+        folder: where it is run; ``hosts.yaml`` and ``queue.yaml`` are in it.
+        nodes: the test nodes that its ssh knows by name.
+        environment: all of its environment.
+        program: its command line up to the subcommand.
+        started: everything that was started, for the end of the test.
+    """
+
+    folder: Path
+    nodes: Nodes
+    environment: dict[str, str]
+    program: tuple[str, ...] = field(default_factory=installed)
+    started: list[Running] = field(default_factory=list)
+
+    @property
+    def hosts_file(self) -> Path:
+        """The hosts file."""
+        return self.folder / "hosts.yaml"
+
+    @property
+    def queue_file(self) -> Path:
+        """The queue file."""
+        return self.folder / "queue.yaml"
+
+    @property
+    def consumed_file(self) -> Path:
+        """What was taken from the queue file."""
+        return self.folder / "consumed.yaml"
+
+    def on(self, nodes: Nodes) -> Pegasus:
+        """Give the same, with other nodes."""
+        return replace(self, nodes=nodes)
+
+    def files(self) -> list[str]:
+        """Give the options that name the test's own files."""
+        return [
+            f"--hosts-file={self.hosts_file}",
+            f"--queue-file={self.queue_file}",
+            f"--ssh-config={self.nodes.ssh_config}",
+        ]
+
+    def start(
+        self,
+        command: str,
+        *arguments: str,
+        hosts: str | None = None,
+        queue: str | bytes | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> Running:
+        """Start ``pegasus COMMAND ... ARGUMENTS`` with the test's own files, and do not wait.
+
+        Args:
+            command: the subcommand.
+            arguments: what comes after the options that name the files.
+            hosts: written into the hosts file before; None leaves it as it is, and where there is
+                none yet, it lists all of the nodes.
+            queue: written into the queue file before; None leaves it as it is.
+            environment: variables to add or to replace.
+        """
+        if hosts is None and not self.hosts_file.exists():
+            hosts = "".join(f"- {node.name}\n" for node in self.nodes)
+        if hosts is not None:
+            self.hosts_file.write_text(hosts, encoding="utf-8")
+        if queue is not None:
+            self.queue_file.write_bytes(queue.encode() if isinstance(queue, str) else queue)
+        return self.start_bare(command, *self.files(), *arguments, environment=environment)
+
+    def start_bare(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+        """Start ``pegasus ARGUMENTS`` and nothing else."""
+        process = subprocess.Popen(
+            [*self.program, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        running = Running(process)
+        self.started.append(running)
+        return running
+
+    def run(
+        self,
+        command: str,
+        *arguments: str,
+        hosts: str | None = None,
+        queue: str | bytes | None = None,
+        environment: dict[str, str] | None = None,
+        limit: float = LIMIT,
+    ) -> Done:
+        """Run it to its end, as `start` and `Running.wait` do."""
+        running = self.start(command, *arguments, hosts=hosts, queue=queue, environment=environment)
+        return running.wait(limit)
+
+    def end(self) -> None:
+        """Kill what is still running of it, after a test that failed."""
+        for running in self.started:
+            running.kill()
+
+
+def own_environment(folder: Path) -> dict[str, str]:
+    """Give an environment in which nothing of the developer's is left but the way to programs.
+
+    Its home and its place for temporary files are made in the folder.
+    """
+    for name in ("home", "tmp"):
+        (folder / name).mkdir()
+    kept = ("PATH", "PEGASUS_TEST", "XDG_RUNTIME_DIR", "PYTHONWARNINGS")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    if len(installed()) > 1:  # a tree that is worked on without being installed
+        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / "src")
+    environment |= {"HOME": f"{folder}/home", "TMPDIR": f"{folder}/tmp"}
+    return {**environment, "LANG": "C.UTF-8", "TERM": "dumb"}

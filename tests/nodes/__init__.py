@@ -1,0 +1,28 @@
+"""Test nodes: real sshds, each with an address, a host key, a home and a login shell of its own.
+
+    with start_nodes(3, shells=("bash", "fish")) as nodes:
+        nodes["node-2"].run("echo hello")
+        subprocess.run(["ssh", "-F", nodes.ssh_config, "node-1", "echo hello"])
+
+There are two ways to make them, with the same promises: in Docker, where nodes can be cut off
+the network, and on loopback addresses, where nothing is needed but sshd. Standard library only.
+"""
+
+from __future__ import annotations
+
+from .errors import NodesFault
+from .node import Node, Nodes, Way
+from .processes import Process
+from .start import WaysToAsk, start_nodes
+from .waiting import wait_until
+
+__all__ = [
+    "Node",
+    "Nodes",
+    "NodesFault",
+    "Process",
+    "Way",
+    "WaysToAsk",
+    "start_nodes",
+    "wait_until",
+]

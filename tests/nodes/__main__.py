@@ -1,0 +1,15 @@
+"""``python -m tests.nodes``: start one node and remove it, and say which way works here."""
+
+from __future__ import annotations
+
+from .start import start_nodes
+
+
+def main() -> None:
+    """Try it."""
+    with start_nodes(1, say=print):
+        pass
+
+
+if __name__ == "__main__":
+    main()

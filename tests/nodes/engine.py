@@ -1,0 +1,113 @@
+"""The Docker engine, spoken to through its command line.
+
+Rule 1: everything that is made carries two labels, the run's id and its owner.
+Rule 2: everything is removed by id, and only by these labels.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import BinaryIO
+
+from .errors import NodesFault
+from .owner import Owner
+from .waiting import wait_until
+
+RUN = "pegasus.test.run"
+OWNER = "pegasus.test.owner"
+ANSWER = 10.0  # seconds for an engine to say its version; a busy one took 2
+WORK = 60.0  # seconds for any one command; the slowest, the import of the image, takes 1
+
+KINDS = (  # in the order of removal: what uses the others comes first
+    (("container", "ls", "-a", "--no-trunc"), ("container", "rm", "-f", "-v")),
+    (("network", "ls", "--no-trunc"), ("network", "rm")),
+    (("image", "ls", "-a", "--no-trunc"), ("image", "rm")),
+)
+
+
+def environment() -> dict[str, str]:
+    """Give the variables that say which engine is meant, and where its settings are."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == "HOME" or name.startswith("DOCKER_")
+    }
+
+
+def docker(*arguments: str, stdin: BinaryIO | None = None, limit: float = WORK) -> str:
+    """Run a docker command and give what it says.
+
+    Raises:
+        NodesFault: there is no docker, no engine, no answer, or it failed; in docker's own words.
+    """
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            stdin=stdin or subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise NodesFault("there is no docker command on PATH") from None
+    except subprocess.TimeoutExpired:
+        raise NodesFault(f"`docker {arguments[0]}` did not answer within {limit:g} s") from None
+    if done.returncode != 0:
+        words = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise NodesFault(f"`docker {arguments[0]}` failed: {words}")
+    return done.stdout.strip()
+
+
+def require() -> str:
+    """Give the version of the engine that answers, or raise NodesFault."""
+    return docker("version", "--format", "{{.Server.Version}}", limit=ANSWER)
+
+
+def labels(run: str, owner: Owner) -> dict[str, str]:
+    """Give the labels of everything that a run makes."""
+    return {RUN: run, OWNER: str(owner)}
+
+
+def label_options(run: str, owner: Owner) -> list[str]:
+    """Give the labels as options of ``docker run`` and ``docker network create``."""
+    return [f"--label={name}={value}" for name, value in labels(run, owner).items()]
+
+
+def remove_labelled(run: str) -> None:
+    """Remove all containers, networks and images of a run; wait until the engine has done it."""
+    for listing, removal in KINDS:
+
+        def gone(listing: tuple[str, ...] = listing, removal: tuple[str, ...] = removal) -> bool:
+            found = set(docker(*listing, "-q", f"--filter=label={RUN}={run}").split())
+            if not found:
+                return True
+            try:
+                docker(*removal, *sorted(found))
+            except NodesFault as fault:
+                # An image is still in use, or somebody else was quicker: look again.
+                if not any(w in str(fault) for w in ("in use", "being used", "No such", "already")):
+                    raise
+            return False
+
+        wait_until(gone, limit=WORK, what=f"the engine to remove {listing[0]}s of run {run}")
+
+
+def sweep() -> None:
+    """Remove what runs have left in the engine whose owner is dead and whose folder is gone.
+
+    Where the folder is still there, the sweep of the folders has done it already.
+    """
+    shown = f'{{{{.Label "{RUN}"}}}} {{{{.Label "{OWNER}"}}}}'
+    dead: set[str] = set()
+    for listing in (KINDS[0][0], KINDS[1][0]):
+        for line in docker(*listing, f"--filter=label={RUN}", f"--format={shown}").splitlines():
+            run, _, owner = line.partition(" ")
+            try:
+                if Owner.parse(owner).is_dead():
+                    dead.add(run)
+            except ValueError:
+                continue
+    for run in sorted(dead):
+        remove_labelled(run)

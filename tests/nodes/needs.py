@@ -1,0 +1,82 @@
+"""``python -m tests.nodes.needs``: see to it that all that test nodes need is installed.
+
+As root on Debian and its like, what is missing is installed with apt-get; elsewhere one
+sentence names it, and the exit status is 1. Nothing is done where nothing is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .shells import SHELLS, find
+
+PROGRAMS = {  # program: Debian package
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+    "ps": "procps",
+    "ip": "iproute2",
+    **{shell.program: shell.package for shell in SHELLS.values()},
+}
+POLICY = Path("/usr/sbin/policy-rc.d")  # asked by Debian's packages before they start a daemon
+
+
+def missing_packages() -> list[str]:
+    """Name the packages that are missing, judged by the programs that are."""
+    return sorted({package for name, package in PROGRAMS.items() if find(name) is None})
+
+
+@contextmanager
+def no_daemons() -> Iterator[None]:
+    """Keep openssh-server from starting the machine's own sshd as it is installed."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def install(packages: list[str]) -> bool:
+    """Install packages with apt-get, with fresh lists if the ones at hand do not do."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+
+    def apt_get(*arguments: str) -> bool:
+        command = ["apt-get", "-q", "-y", *arguments]
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False)
+        return done.returncode == 0
+
+    wanted = ("install", "--no-install-recommends", *packages)
+    with no_daemons():
+        return apt_get(*wanted) or (apt_get("update") and apt_get(*wanted))
+
+
+def main() -> int:
+    """Install what is missing or say it; give the exit status."""
+    packages = missing_packages()
+    if not packages:
+        return 0
+    names = " ".join(packages)
+    if find("apt-get") is None:
+        print(f"test nodes need what Debian has in these packages: {names}", file=sys.stderr)
+        return 1
+    if os.getuid() != 0:
+        print(f"test nodes need `sudo apt-get install {names}`", file=sys.stderr)
+        return 1
+    print(f"test nodes need {names}: installing them with apt-get", file=sys.stderr)
+    if install(packages) and not missing_packages():
+        return 0
+    print(f"apt-get could not install {' '.join(missing_packages())}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""A test node, whichever way it is made: one real sshd with an address and a home of its own."""
+
+from __future__ import annotations
+
+import abc
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from .errors import NodesFault
+from .processes import Process, end, kill
+from .waiting import wait_until
+
+Way: TypeAlias = Literal["docker", "local"]
+
+LISTENING = 10.0  # seconds for an sshd to listen; it takes 0.02, and 1 on a busy machine
+ANSWERING = 30.0  # seconds for a script of `Node.run`; a handshake takes 0.3
+STOPPING = 5.0  # seconds until all processes of a node have stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a node is to be.
+
+    Attributes:
+        name: its name, and its alias for ssh: ``node-1``.
+        shell: its login shell, as `shells.shell_named` takes it.
+        folder: its own folder on this machine, which docker nodes see at the same path.
+        options: lines of ``sshd_config`` that go before all others, and so win.
+    """
+
+    name: str
+    shell: str
+    folder: Path
+    options: tuple[tuple[str, str], ...]
+
+    @property
+    def home(self) -> Path:
+        """The home of the account on this node."""
+        return self.folder / "home"
+
+    @property
+    def log(self) -> Path:
+        """Where sshd writes its log."""
+        return self.folder / "log"
+
+    def sshd_config(self, *more: str, environment: tuple[str, ...] = ()) -> str:
+        """Put sshd's configuration together: stock, but for what makes it a test node."""
+        wanted = [value for name, value in self.options if name.lower() == "setenv"]
+        set_env = " ".join([*environment, *wanted])
+        lines = [f"{name} {value}" for name, value in self.options if name.lower() != "setenv"]
+        lines += [f"SetEnv {set_env}"] if set_env else []
+        lines += [
+            f"HostKey {self.folder}/host_key",
+            f"AuthorizedKeysFile {self.folder}/authorized_keys",
+            f"PidFile {self.folder}/sshd.pid",
+            "StrictModes no",  # the folders above are anybody's
+            "PermitRootLogin prohibit-password",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "UseDNS no",
+            "PermitUserRC no",
+            "PrintMotd no",
+            "PrintLastLog no",
+            *more,
+        ]
+        return "\n".join([*lines, ""])
+
+
+class Node(abc.ABC):
+    """One real sshd. What a test may do to it is the same both ways, `cut` excepted.
+
+    Attributes:
+        name: ``node-1`` and so on; also its alias in the ssh config of its `Nodes`.
+        address: where its sshd listens; no other node has the same address.
+        port: the port there.
+        user: the account to log in as.
+        shell: the name of the account's login shell, as the test asked for it.
+        home: the account's home; the same path here and on the node.
+        ssh_config: the file for ssh's ``-F`` in which it has its name.
+    """
+
+    def __init__(self, plan: Plan, *, address: str, port: int, user: str, ssh_config: Path) -> None:
+        self._plan = plan
+        self.ssh_config = ssh_config
+        self.name = plan.name
+        self.shell = plan.shell
+        self.home = plan.home
+        self.address = address
+        self.port = port
+        self.user = user
+
+    def __repr__(self) -> str:
+        return f"<{self.name} at {self.address}:{self.port}, {self.shell}>"
+
+    # What a test may ask.
+
+    def log(self) -> str:
+        """Give what sshd has logged since the node was made, over all its starts."""
+        return self._plan.log.read_text(encoding="utf-8", errors="replace")
+
+    def connections(self) -> int:
+        """Count the SSH connections that were authenticated since the node was made.
+
+        Each `run` and each `ssh` of the test's own counts too.
+        """
+        return len(re.findall(r"^Accepted \w+ for ", self.log(), re.MULTILINE))
+
+    def processes(self) -> list[Process]:
+        """Give what was started on the node and is still there, zombies included, sshd's not."""
+        return [process for process in self._everything() if not process.is_sshd]
+
+    def living(self) -> list[Process]:
+        """Give those of `processes` that are no zombies: the commands that still run."""
+        return [process for process in self.processes() if process.alive]
+
+    def sshds(self) -> list[Process]:
+        """Give the living sshd processes that serve connections, without the one that listens."""
+        listener = self._listener()
+        return [
+            process
+            for process in self._everything()
+            if process.is_sshd and process.alive and process.host_pid != listener
+        ]
+
+    def ssh(
+        self,
+        *arguments: str | bytes,
+        options: tuple[str, ...] = (),
+        stdin: bytes = b"",
+        limit: float = ANSWERING,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run ``ssh NODE ARGUMENTS...`` over a connection of its own; the login shell gets them.
+
+        Args:
+            arguments: the command; ssh joins several by spaces.
+            options: for ssh's ``-o``; they win over the ssh config.
+            stdin: what the command gets to read.
+            limit: seconds; `subprocess.TimeoutExpired` is raised after that.
+        """
+        extra = [f"-o{option}" for option in options]
+        return subprocess.run(
+            ["ssh", "-F", str(self.ssh_config), "-T", *extra, self.name, *arguments],
+            input=stdin,
+            capture_output=True,
+            timeout=limit,
+            check=False,
+        )
+
+    def run(self, script: str, *, limit: float = ANSWERING) -> str:
+        """Run a script of the POSIX shell on the node over ssh and give its standard output.
+
+        It reaches ``sh`` by standard input, so that any login shell will do.
+
+        Raises:
+            NodesFault: its exit status is not 0, with what it said on standard error.
+        """
+        done = self.ssh("exec sh -s", stdin=script.encode(), limit=limit)
+        if done.returncode != 0:
+            words = done.stderr.decode(errors="replace").strip()
+            raise NodesFault(f"{self.name}: exit status {done.returncode}: {words}")
+        return done.stdout.decode()
+
+    # What a test may do to it.
+
+    def pause(self) -> None:
+        """Freeze the node: sshd, its connections and its commands stop where they are."""
+
+        def stopped() -> bool:
+            moving = [p for p in self._everything() if p.alive and p.state not in "Tt"]
+            for process in moving:
+                process.signal(signal.SIGSTOP)
+            return not moving
+
+        wait_until(stopped, limit=STOPPING, what=f"{self.name} to stop")
+
+    def resume(self) -> None:
+        """Let a paused node go on as if nothing had been."""
+        for process in self._everything():
+            process.signal(signal.SIGCONT)
+
+    @abc.abstractmethod
+    def cut(self) -> None:
+        """Cut the node off the network: packets are lost, nothing is refused, nothing ends."""
+
+    @abc.abstractmethod
+    def heal(self) -> None:
+        """Connect it again, with the same address."""
+
+    @abc.abstractmethod
+    def kill(self) -> None:
+        """Let the node go down at once, as in a power cut: sshd and every command on it."""
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Bring a killed node up again: the same address, port, host key and home."""
+
+    def kill_sessions(self) -> None:
+        """SIGKILL the sshd processes that serve connections; commands live on, and so does sshd."""
+        end(self.sshds, self._kill, what=f"the connections of {self.name}")
+
+    def end_commands(self) -> None:
+        """SIGKILL every command on the node, for tests that leave some behind on purpose."""
+        end(self.living, self._kill, what=f"the commands on {self.name}")
+
+    # What the two ways know.
+
+    @abc.abstractmethod
+    def _everything(self) -> list[Process]:
+        """Give all processes of the node, sshd and its helpers included."""
+
+    def _kill(self, process: Process) -> None:
+        """SIGKILL one process of the node."""
+        kill(process)
+
+    @abc.abstractmethod
+    def _has_ended(self) -> bool:
+        """Tell whether the sshd that listens has ended."""
+
+    @abc.abstractmethod
+    def _listener(self) -> int | None:
+        """Give the pid of the sshd that listens, as this machine sees it, if it runs."""
+
+    def _wait_listening(self, starts: int) -> None:
+        """Wait until sshd's log says for the ``starts``-th time that it listens."""
+        said = f"Server listening on {self.address} port {self.port}."
+
+        def settled() -> bool:
+            return self.log().count(said) >= starts or self._has_ended()
+
+        wait_until(settled, limit=LISTENING, what=f"the sshd of {self.name}")
+        if self.log().count(said) < starts:
+            words = self.log().strip() or "nothing in its log"
+            raise NodesFault(f"the sshd of {self.name} does not start: {words}")
+
+
+class Nodes:
+    """Test nodes that were started together, with what ssh needs to reach them.
+
+    Attributes:
+        way: ``docker`` or ``local``.
+        why: which way was taken and why, in one line.
+        ssh_config: a file for ssh's ``-F``, with the nodes' names as aliases.
+        key: the private key that opens all of them.
+        known_hosts: the nodes' host keys.
+        can_cut: whether `Node.cut` works here.
+    """
+
+    def __init__(self, nodes: list[Node], *, way: Way, why: str, folder: Path) -> None:
+        self._nodes = nodes
+        self.way: Way = way
+        self.why = why
+        self.ssh_config = folder / "ssh_config"
+        self.key = folder / "key"
+        self.known_hosts = folder / "known_hosts"
+        self.can_cut = way == "docker"
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __getitem__(self, which: int | str) -> Node:
+        """Give a node by its number from 0, or by its name."""
+        if isinstance(which, int):
+            return self._nodes[which]
+        return next(node for node in self._nodes if node.name == which)

@@ -1,0 +1,141 @@
+"""The processes of this machine as /proc tells them, and which of them are somebody's.
+
+Rule 1: a zombie is dead. It is listed, with its state, because tests want to tell it apart.
+Rule 2: a signal goes to one process that was just seen to belong, never to a group or to "all".
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .waiting import wait_until
+
+PROC = Path("/proc")
+ENDING = 10.0  # seconds for SIGKILLed processes to be gone; a loaded machine took 2
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, as it was when somebody looked.
+
+    Attributes:
+        pid: its number as the node itself sees it (what ``$$`` is there).
+        ppid: its parent's number, likewise; 0 if the parent lives outside the node.
+        state: the letter of ``/proc/PID/stat``: R, S, D, T (stopped), Z (zombie) ...
+        command: its command line, arguments joined by spaces; ``[name]`` for a zombie.
+        name: the short name that the kernel keeps.
+        session: the number of its session, as this machine sees it.
+        host_pid: its number as this machine sees it.
+        born: when it began, in clock ticks since boot; with ``host_pid`` it is unique.
+    """
+
+    pid: int
+    ppid: int
+    state: str
+    command: str
+    name: str
+    session: int
+    host_pid: int
+    born: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still does anything: zombies do not, whoever has yet to reap them."""
+        return self.state not in "ZX"
+
+    @property
+    def is_sshd(self) -> bool:
+        """Whether it is sshd or one of the helpers that newer ones split off."""
+        return self.name in {"sshd", "sshd-session", "sshd-auth"}
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this very process; nothing happens if it is gone."""
+        now = look(self.host_pid)
+        if now is not None and now.born == self.born and self.host_pid > 1:
+            with suppress(ProcessLookupError):
+                os.kill(self.host_pid, number)
+
+
+def look(pid: int) -> Process | None:
+    """Give one process of this machine, or None if there is none."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
+        words = (PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return None
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    fields = rest.split()  # fields[0] is the third of proc(5): the state
+    command = words.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    return Process(
+        pid=pid,
+        ppid=int(fields[1]),
+        state=fields[0],
+        command=command or f"[{name}]",
+        name=name,
+        session=int(fields[3]),
+        host_pid=pid,
+        born=int(fields[19]),
+    )
+
+
+def everything() -> list[Process]:
+    """Give all the processes that this machine shows."""
+    pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal())
+    return [process for pid in pids if (process := look(pid)) is not None]
+
+
+def has_in_environment(pid: int, marker: str) -> bool:
+    """Tell whether a process was started with an environment that contains ``marker``.
+
+    The marker is ``NAME=value``; what follows the value is of no interest, so that the
+    marker may be the beginning of a longer one. Processes of other users say nothing.
+    """
+    try:
+        environment = (PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return False
+    return any(word.startswith(marker.encode()) for word in environment.split(b"\0"))
+
+
+def belonging(seeds: Callable[[Process], bool]) -> list[Process]:
+    """Give the seeds, all their descendants, and everybody who shares a session with one of them.
+
+    A process that gave itself both an empty environment and a session of its own, and whose
+    parent is gone, can't be recognised by anybody: tests must not make such.
+    """
+    processes = everything()
+    mine = os.getsid(0)
+    found = {process.host_pid for process in processes if seeds(process)}
+    while True:
+        sessions = {p.session for p in processes if p.host_pid in found} - {mine, 0}
+        more = {p.host_pid for p in processes if p.ppid in found or p.session in sessions}
+        if more <= found:
+            return [process for process in processes if process.host_pid in found]
+        found |= more
+
+
+def kill(process: Process) -> None:
+    """SIGKILL a process."""
+    process.signal(signal.SIGKILL)
+
+
+def end(
+    find: Callable[[], Iterable[Process]], send: Callable[[Process], None], *, what: str
+) -> None:
+    """Kill whatever ``find`` gives with ``send`` until it gives nothing living any more.
+
+    Looking again each time catches those that were born between the look and the kill.
+    """
+
+    def nothing_lives() -> bool:
+        alive = [process for process in find() if process.alive]
+        for process in alive:
+            send(process)
+        return not alive
+
+    wait_until(nothing_lives, limit=ENDING, what=f"the end of {what}")

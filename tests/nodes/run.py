@@ -1,0 +1,159 @@
+"""One run of test nodes: its folder, its owner, and how nothing of it outlives that owner.
+
+Every run has a folder of its own and a guardian: a small process that waits for its standard
+input to end, which happens when the owner closes it, exits, or is killed in whatever way. Then
+the guardian removes all that the run has started. That is the only way in which nodes are
+removed, so that the path for accidents is the one that is taken every day.
+Where the guardian was killed too, the next run sweeps.
+
+Rule 1: only what carries the run's own id is touched: marked processes, labelled containers.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import engine
+from .errors import NodesFault
+from .owner import Owner
+from .processes import Process, belonging, end, everything, has_in_environment, kill
+
+PREFIX = "pegasus-nodes-"
+MARKER = "PEGASUS_TEST_NODE"
+REMOVING = 90.0  # seconds for the guardian to remove everything; six containers take 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder and guardian, as a context manager; leaving it removes everything.
+
+    Attributes:
+        id: unique, and part of the folder's name.
+        folder: where all of its files are.
+        owner: this process.
+        guardian: the process that removes everything.
+        children: processes of the run whose parent this process is, and so has to reap.
+    """
+
+    id: str
+    folder: Path
+    owner: Owner
+    guardian: subprocess.Popen[bytes] = field(repr=False)
+    children: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def begin(cls) -> Run:
+        """Make the folder and start its guardian."""
+        run_id = secrets.token_hex(4)
+        folder = home_of_runs() / f"{PREFIX}{run_id}"
+        folder.mkdir(mode=0o700)
+        owner = Owner.myself()
+        (folder / "owner").write_text(str(owner), encoding="ascii")
+        guardian = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.guard", str(folder)],
+            cwd=Path(__file__).resolve().parents[2],
+            env={"PATH": os.environ.get("PATH", os.defpath), **engine.environment()},
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # out of reach of the terminal's Ctrl-C
+        )
+        return cls(run_id, folder, owner, guardian)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the guardian remove everything, and wait until it has; twice does no harm."""
+        if self.guardian.stdin:
+            self.guardian.stdin.close()
+        if self.guardian.wait(REMOVING) != 0:
+            raise NodesFault(f"test nodes could not be removed: see above, and {self.folder}")
+        for child in self.children:
+            child.wait(REMOVING)
+
+
+def home_of_runs() -> Path:
+    """Give the folder in which the runs have theirs."""
+    return Path(tempfile.gettempdir()).resolve()
+
+
+def id_of(folder: Path) -> str:
+    """Give the id of the run whose folder this is."""
+    return folder.name.removeprefix(PREFIX)
+
+
+def marker(folder: Path, node: str = "*") -> str:
+    """Give what is in the environment of each command on a local node, or how it begins for all."""
+    return f"{MARKER}={id_of(folder)}/" + ("" if node == "*" else f"{node}/")
+
+
+def processes_of(folder: Path, node: str = "*") -> list[Process]:
+    """Give the processes of a run's local nodes, or of one: sshds, commands and their children."""
+    mark = marker(folder, node)
+    listeners = {pid for file in folder.glob(f"{node}/sshd.pid") if (pid := read_pid(file))}
+
+    def belongs(process: Process) -> bool:
+        if process.host_pid in listeners and process.is_sshd:
+            return True
+        return has_in_environment(process.host_pid, mark)
+
+    return belonging(belongs)
+
+
+def read_pid(file: Path) -> int | None:
+    """Give the number in a pid file, None if it is gone or still being written."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def remove(folder: Path) -> None:
+    """Remove everything that a run has started, and its folder last."""
+    if (folder / "docker").exists():
+        engine.remove_labelled(id_of(folder))
+    end(lambda: processes_of(folder), kill, what=f"the processes of {folder.name}")
+    shutil.rmtree(folder, ignore_errors=True)  # two sweeps may meet here
+    if folder.exists():
+        raise NodesFault(f"{folder} can't be removed")
+
+
+def sweep() -> None:
+    """Remove what runs have left behind whose owner and guardian were both killed."""
+    left = [folder for folder in home_of_runs().glob(f"{PREFIX}*") if is_abandoned(folder)]
+    # An image can't be removed before the containers made of it, which are another run's.
+    for folder in sorted(left, key=lambda folder: not any(folder.glob("node-*"))):
+        with suppress(NodesFault):  # the engine is down, say: a later run will sweep it
+            remove(folder)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Tell whether nobody will remove a run any more; another user's is none of our business."""
+    try:
+        owner = Owner.parse((folder / "owner").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False  # not ours to read, or just being made or removed
+    return owner.is_dead() and not guardians(folder)
+
+
+def guardians(folder: Path) -> list[Process]:
+    """Give the living guardian of a run, which is about to remove it anyway."""
+    words = f"{__package__}.guard {folder}"
+    return [p for p in everything() if p.alive and p.command.endswith(words)]

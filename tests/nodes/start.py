@@ -1,0 +1,90 @@
+"""Starting test nodes, and choosing the way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Literal, TypeAlias
+
+from . import engine
+from .access import make_key, write_ssh_config
+from .docker import start_docker
+from .errors import NodesFault
+from .local import start_local
+from .node import Nodes, Plan, Way
+from .run import Run, sweep
+from .shells import shell_named
+
+WaysToAsk: TypeAlias = Literal["auto", "docker", "local"]
+
+
+def say_on_stderr(words: str) -> None:
+    """Say which way was taken, for whoever did not ask for another place."""
+    print(words, file=sys.stderr)
+
+
+@contextmanager
+def start_nodes(
+    count: int = 3,
+    *,
+    way: WaysToAsk = "auto",
+    shells: Sequence[str] = ("bash",),
+    options: Mapping[str, str | int] | None = None,
+    say: Callable[[str], object] = say_on_stderr,
+) -> Iterator[Nodes]:
+    """Start nodes, and remove them with all that ran on them when the block is left.
+
+    Args:
+        count: how many.
+        way: ``docker``, ``local``, or ``auto``: Docker if that works, else local.
+        shells: their login shells, dealt out in turn: bash, dash, zsh, fish, tcsh, busybox, or
+            the absolute path of a program of the test's own.
+        options: lines for ``sshd_config``; what is not given is as a stock sshd has it.
+        say: called with one line that says which way was taken, and why.
+
+    Raises:
+        NodesFault: it can't be done; the message says what is missing.
+    """
+    for shell in shells:
+        shell_named(shell)
+    sweep()
+    lines = tuple((name, str(value)) for name, value in (options or {}).items())
+    with ExitStack() as stack:
+        nodes = choose(stack, way, [shells[i % len(shells)] for i in range(count)], lines)
+        say(nodes.why)
+        yield nodes
+
+
+def choose(
+    stack: ExitStack, way: WaysToAsk, shells: list[str], options: tuple[tuple[str, str], ...]
+) -> Nodes:
+    """Start the nodes the way that was asked for, or the first that works."""
+    if way != "auto":
+        return start_one_way(stack, way, f"nodes: {way}, as asked", shells, options)
+    try:
+        with ExitStack() as attempt:
+            version = engine.require()
+            why = f"nodes: docker, as engine {version} answers"
+            nodes = start_one_way(attempt, "docker", why, shells, options)
+            stack.push(attempt.pop_all())
+            return nodes
+    except NodesFault as fault:
+        why = f"nodes: local, as Docker can't be used: {fault}"
+        return start_one_way(stack, "local", why, shells, options)
+
+
+def start_one_way(
+    stack: ExitStack, way: Way, why: str, shells: list[str], options: tuple[tuple[str, str], ...]
+) -> Nodes:
+    """Start the nodes; what has been started goes onto the stack, also if it fails half-way."""
+    run = stack.enter_context(Run.begin())
+    public_key = make_key(run.folder / "key")
+    plans = [
+        Plan(f"node-{number}", shell, run.folder / f"node-{number}", options)
+        for number, shell in enumerate(shells, start=1)
+    ]
+    starter = start_docker if way == "docker" else start_local
+    nodes, host_keys = starter(run, plans, public_key)
+    write_ssh_config(run.folder, nodes, host_keys)
+    return Nodes(nodes, way=way, why=why, folder=run.folder)
