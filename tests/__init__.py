@@ -1,0 +1,1 @@
+"""The tests of Pegasus: each states a promise."""

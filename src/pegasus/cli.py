@@ -130,8 +130,9 @@ def run_safely(command: Callable[[], int]) -> int:
     """Run a command, and give the exit status that its end stands for."""
     try:
         return command()
-    except BaseException as error:  # noqa: BLE001 -- the one place where everything ends
-        return _status_of(error)
+    # The one place where everything ends: nothing async is above it that could want a Cancelled.
+    except BaseException as error:  # noqa: BLE001, ASYNC103
+        return _status_of(error)  # noqa: ASYNC104 -- see above
 
 
 def _status_of(error: BaseException) -> int:

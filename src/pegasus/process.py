@@ -84,10 +84,14 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
     Raises:
         OSError: it could not be started.
     """
+    await trio.lowlevel.checkpoint_if_cancelled()
     shield = trio.CancelScope(shield=True)
     with sole_error():
         async with trio.open_nursery() as nursery:
-            process: trio.Process = await nursery.start(_run, shield, argv)
+            # Shielded: Trio would leave a child that starts in the very moment of a cancellation to
+            # its own end, which is never, as nobody would be there to close its input.
+            with trio.CancelScope(shield=True):
+                process: trio.Process = await nursery.start(_run, shield, argv)
             child = Child(process, *_pipes(process))
             try:
                 yield child
@@ -98,7 +102,7 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
                 shield.cancel(reason="the block that opened this child is left")
 
 
-async def _run(
+async def _run(  # noqa: ASYNC114, ASYNC128 -- run_process says that it has started
     shield: trio.CancelScope, argv: Sequence[str], task_status: trio.TaskStatus[trio.Process]
 ) -> None:
     """Run a child to its end; a cancellation is for the block that opened it to act upon."""

@@ -123,14 +123,16 @@ class Worker:
     async def _next(self, desk: Desk, shell: Shell) -> Assignment:
         """Say that a shell is ready, and wait for what it shall run."""
         give, receive = trio.open_memory_channel[Assignment](1)
+        assignment: Assignment | None = None
         with give, receive:
             await desk.announce(Slot(self, give))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_when_broken, shell, nursery.cancel_scope)
                 assignment = await receive.receive()
                 nursery.cancel_scope.cancel(reason="a job came")
-                return assignment
-        raise NodeUnreachable("the connection broke")
+        if assignment is None:
+            raise NodeUnreachable("the connection broke")
+        return assignment
 
     async def _run_one(self, desk: Desk, shell: Shell, assignment: Assignment) -> Outcome:
         began = trio.current_time()

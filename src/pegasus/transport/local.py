@@ -31,7 +31,7 @@ class LocalSession:
         return open_shell(["sh", "-c", SCRIPT], _judge, self._hurry, PATIENCE)
 
 
-async def _judge(status: int) -> Outcome:
+async def _judge(status: int) -> Outcome:  # noqa: ASYNC124 -- the way over SSH has to look
     """Say what became of a command whose shell went without a word."""
     if status < 0:
         return Killed(-status)

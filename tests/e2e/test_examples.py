@@ -1,0 +1,48 @@
+"""Every example runs as it stands, by the command that its queue file names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.runner import Pegasus
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_an_example(pegasus: Pegasus, folder: Path) -> None:
+    """The example's command succeeds and leaves an empty queue."""
+    queue = (folder / "queue.yaml").read_text()
+    command = re.match(r"# pegasus (.*)\n", queue)
+    assert command is not None, f"{folder}: the first line names no command"
+    hosts = (folder / "hosts.yaml").read_text()
+    done = pegasus.run(*command[1].split(), hosts=hosts, queue=queue)
+    assert done.status == 0, done.stderr
+    assert not yaml.safe_load(pegasus.queue_file.read_text())
+
+
+def test_every_example_is_listed() -> None:
+    """The list of examples is complete."""
+    listed = (EXAMPLES / "README.md").read_text()
+    assert all(f"[{folder.name}]({folder.name})" in listed for folder in FOLDERS)
+
+
+def test_the_starter_files(pegasus: Pegasus) -> None:
+    """``pegasus init`` writes files that run at once on localhost, and never overwrites any."""
+    assert pegasus.start_bare("init", "try").wait().status == 0
+    there = pegasus.folder / "try"
+    files = [f"--hosts-file={there / 'hosts.yaml'}", f"--queue-file={there / 'queue.yaml'}"]
+    done = pegasus.start_bare("q", *files).wait()
+    assert done.status == 0
+    assert "Hello from localhost!" in done.stdout
+    assert "5 commands: 5 succeeded." in done.stderr
+    before = (there / "queue.yaml").read_text()
+    again = pegasus.start_bare("init", "try").wait()
+    assert again.status == 2
+    assert "is there already; nothing was written" in again.stderr
+    assert (there / "queue.yaml").read_text() == before
