@@ -7,19 +7,21 @@ Rule 3: an error that a person can mend is one sentence; anything else is a bug,
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Group, Parameter, validators
+from cyclopts import App, Group, Parameter, Token, validators
 
 from pegasus import __version__
+from pegasus.duration import seconds
 from pegasus.errors import ExitStatus, PegasusError
 
 FILES = Group("Files")
@@ -33,6 +35,11 @@ app = App(
     default_parameter=Parameter(negative=""),
     help_on_error=False,
 )
+
+
+def _seconds(_type: object, tokens: Sequence[Token]) -> float:
+    """Read a length of time, as people write it, in seconds."""
+    return seconds(tokens[0].value)
 
 
 @Parameter(name="*")
@@ -57,6 +64,10 @@ class Common:
     """Wait for jobs for ever, also for the queue file to appear."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
     """Take nothing more once a job has failed on any sub-node."""
+    retries: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0
+    """Try a job that failed, timed out or was lost so often again, elsewhere where possible."""
+    timeout: Annotated[float | None, Parameter(converter=_seconds)] = None
+    """End a command that runs longer: 90, 30s, 5m, 2h, 1d."""
 
 
 @app.command(name="queue", alias="q")
@@ -69,6 +80,27 @@ def queue(*, common: Common | None = None) -> int:
 def broadcast(*, common: Common | None = None) -> int:
     """Run each job on every sub-node; the next begins when all are done with this one."""
     return _run(common or Common(), broadcast=True)
+
+
+@app.command(name="lock", alias="l")
+def lock(
+    *,
+    queue_file: Annotated[Path, Parameter(group=FILES)] = Path("queue.yaml"),
+    editor: str | None = None,
+    color: Annotated[Literal["auto", "always", "never"], Parameter(group=SHOWN)] = "auto",
+) -> int:
+    """Edit the queue file under its lock: nothing is taken until the editor is closed.
+
+    Args:
+        queue_file: The jobs.
+        editor: Its command, else $EDITOR, else vim; one with a window has to wait ('code --wait').
+        color: Make Pegasus's name bold: auto does on a terminal, unless NO_COLOR is set.
+    """
+    from pegasus.commands.lock import LockSettings
+    from pegasus.commands.lock import lock as edit_locked
+
+    settings = LockSettings(queue_file=queue_file, editor=editor, color=color)
+    return _in_trio(partial(edit_locked, settings))
 
 
 @app.command(name="init")
@@ -98,6 +130,8 @@ def _run(common: Common, *, broadcast: bool) -> int:
         daemon=common.daemon,
         error_aborts=common.error_aborts,
         broadcast=broadcast,
+        retries=common.retries,
+        timeout=math.inf if common.timeout is None else common.timeout,
     )
     return _in_trio(partial(run, settings))
 

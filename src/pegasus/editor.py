@@ -52,16 +52,19 @@ def find_editor(editor: str | None, environ: Mapping[str, str]) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise PegasusError(f"{said}`{text}` is no command: {error}. Close the quotes.") from error
+        raise PegasusError(
+            f"{said}`{text}` is no command: {error}. Look after its quotes."
+        ) from error
     if not words:
         raise PegasusError(f"{said}this names no editor. Name one: --editor vim")
-    program = shutil.which(Path(words[0]).expanduser(), path=environ.get("PATH"))
+    # As text: a Path would drop the "./" that says not to look anywhere else.
+    program = shutil.which(os.path.expanduser(words[0]), path=environ.get("PATH"))  # noqa: PTH111
     if program is None:
         raise PegasusError(
             f"{said}cannot find the editor `{words[0]}`. Install it, or name another one with "
             "--editor or the environment variable EDITOR."
         )
-    return [str(program), *words[1:]]
+    return [program, *words[1:]]
 
 
 async def edit(command: Sequence[str], file: Path) -> int:

@@ -72,11 +72,17 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command ended, one way or another, after this many seconds."""
+    """A command ended, one way or another.
+
+    Attributes:
+        seconds: how long it ran.
+        again: whether the job is to be tried once more; else this is what became of it.
+    """
 
     assignment: Assignment
     outcome: Outcome
     seconds: float
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

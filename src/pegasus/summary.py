@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pegasus import duration
 from pegasus.events import Ended, Event, Printed
 from pegasus.model import (
     Cancelled,
@@ -60,8 +61,8 @@ class Summary:
         return not self._bad
 
     def tell(self, event: Event) -> None:
-        """Count an end."""
-        if isinstance(event, Ended):
+        """Count an end that is final."""
+        if isinstance(event, Ended) and not event.again:
             self._counts[kind(event.outcome)] += 1
             if not succeeded(event.outcome):
                 self._bad.append(event)
@@ -84,15 +85,4 @@ def _line(ended: Ended) -> str:
     shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
     one_line = shown.replace("\n", "\\n")
     where = f"job {assignment.number} on {assignment.sub_node}"
-    return f"  {where}: {ended.outcome}, after {duration(ended.seconds)}: {one_line}"
-
-
-def duration(seconds: float) -> str:
-    """Write a length of time as people read it: ``0.3 s``, ``3 min 5 s``, ``2 h 7 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes_left} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"  {where}: {ended.outcome}, after {duration.words(ended.seconds)}: {one_line}"

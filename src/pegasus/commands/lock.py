@@ -20,7 +20,7 @@ from pegasus.colour import ColorChoice
 from pegasus.editor import can_ask, edit, find_editor, forget_typed, read_line
 from pegasus.errors import ExitStatus, FileFault, PegasusError, TemplateFault, sole_error
 from pegasus.interrupt import open_interrupts
-from pegasus.model import Exited, Killed
+from pegasus.model import Exited, Killed, Place
 from pegasus.queue_file import QueueFile, content
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.screen import Screen, open_screen
@@ -152,7 +152,8 @@ class _Session:
     async def _check(self, now: Seen) -> Found:
         """Look for errors, and say what was found."""
         if now.data is None:
-            found = Found(faults=() if self._before.data is None else (_missing(self._path),))
+            gone = FileFault(Place(str(self._path), 1, 1), "there is no such file any more")
+            found = Found(faults=() if self._before.data is None else (gone,))
         else:
             found = await trio.to_thread.run_sync(
                 check, str(self._path), now.data, abandon_on_cancel=True
@@ -169,7 +170,7 @@ class _Session:
             return "\n".join([head, *map(str, found.faults)])
         if now.data is None:
             return f"There still is no {self._path}: nothing was written."
-        jobs = "1 job waits" if found.jobs == 1 else f"{found.jobs or 'no':,} jobs wait"
+        jobs = "1 job waits" if found.jobs == 1 else f"{found.jobs:,} jobs wait"
         return f"{self._path} {'is unchanged' if unchanged else 'has no errors'}: {jobs} in it."
 
     async def _ask(self, *, can_restore: bool) -> Answer:
@@ -259,21 +260,12 @@ def restore(path: Path, real: Path, before: Seen) -> None:
         if before.data is None:
             real.unlink(missing_ok=True)
             return
-        now = content.state(real)
-        done = content.replace(real, before.data, now)
-        if now is None and done:  # there was no file that could show the mode
-            real.chmod(before.mode)
+        done = content.replace(real, before.data, content.state(real))
+        if done and stat.S_IMODE(real.stat().st_mode) != before.mode:
+            real.chmod(before.mode)  # it was replaced or removed, and nothing showed the mode
     except OSError as error:
         raise PegasusError(
             f"{path} cannot be restored: {error.strerror or error}. It stays as it is."
         ) from error
     if not done:
         raise PegasusError(f"{path} was not restored: another program is writing it.")
-
-
-def _missing(path: Path) -> FileFault:
-    """Say of a file that it is gone now, as reading it would."""
-    for fault in QueueFile(path).entries():
-        if isinstance(fault, FileFault):
-            return fault
-    raise PegasusError(f"{path}: another program is writing it. Try again.")

@@ -6,6 +6,7 @@ first signal ends the taking, the second ends the commands, the third ends them 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,7 +30,7 @@ from pegasus.template import parse
 from pegasus.transport import open_ssh, session_opener
 
 LAST_WORDS = 3.0
-"""Seconds that the screen has for its last words once everything was to end at once."""
+"""Seconds that the screen has for its last words when everything was to end at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class RunSettings:
     daemon: bool = False
     error_aborts: bool = False
     broadcast: bool = False
+    retries: int = 0
+    timeout: float = math.inf
 
 
 class Listeners:
@@ -94,7 +97,6 @@ class Stages:
         self._screen = screen
         self.drain = Drain()
         self.aborting = trio.CancelScope()
-        self.closing = trio.CancelScope()
         self.hurry = trio.Event()
         self.interrupted = False
 
@@ -123,7 +125,6 @@ class Stages:
 
     def _kill(self, name: str) -> None:
         self.hurry.set()
-        self.closing.deadline = trio.current_time() + LAST_WORDS
         self._screen.say(f"{name}: killing what runs.")
 
 
@@ -163,26 +164,34 @@ async def _run_on_screen(
         print_period=settings.print_period,
         on_reader_gone=reader_gone.set,
     )
-    async with screen_opened as screen:
-        stages = Stages(screen)
-        nursery.start_soon(stages.obey, signals)
-        nursery.start_soon(_drain_when, reader_gone, stages.drain)
-        listener = Listeners(screen, summary)
-        with stages.closing, stages.aborting:
-            try:
-                await _dispatch(settings, sub_nodes, queue, listener, stages)
-            except PegasusError as caught:
-                error = caught
-                screen.say(str(caught))
-        if not summary.empty:
-            screen.say(summary.text())
-        elif error is None and not stages.interrupted:
-            screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
+    with trio.CancelScope() as closing:
+        async with screen_opened as screen:
+            stages = Stages(screen)
+            nursery.start_soon(stages.obey, signals)
+            nursery.start_soon(_drain_when, reader_gone, stages.drain)
+            listener = Listeners(screen, summary)
+            with stages.aborting:
+                try:
+                    await _dispatch(settings, sub_nodes, queue, listener, stages)
+                except PegasusError as caught:
+                    error = caught
+                    screen.say(str(caught))
+            if not summary.empty:
+                screen.say(summary.text())
+            elif error is None and not stages.interrupted:
+                screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
+            nursery.start_soon(_close_when, stages.hurry, closing)
     if error is not None:
         return error.exit_status
     if stages.interrupted:
         return ExitStatus.INTERRUPTED
     return ExitStatus.SUCCESS if summary.all_succeeded else ExitStatus.JOB_FAILED
+
+
+async def _close_when(hurry: trio.Event, closing: trio.CancelScope) -> None:
+    """Leave a screen that stands still behind, but only where everything has to end at once."""
+    await hurry.wait()
+    closing.deadline = trio.current_time() + LAST_WORDS
 
 
 async def _drain_when(reader_gone: trio.Event, drain: Drain) -> None:
@@ -209,6 +218,8 @@ async def _dispatch(
                 drain=stages.drain,
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
+                retries=settings.retries,
+                timeout=settings.timeout,
             )
             await (run_broadcast if settings.broadcast else run_queue)(one_run)
 

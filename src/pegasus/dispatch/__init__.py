@@ -6,12 +6,13 @@ a listener what happens.
 """
 
 from pegasus.dispatch.modes import run_broadcast, run_queue
-from pegasus.dispatch.run import Drain, Queue, Run, Session, Shell, TakenJobs
+from pegasus.dispatch.run import Drain, Queue, Run, Running, Session, Shell, TakenJobs
 
 __all__ = [
     "Drain",
     "Queue",
     "Run",
+    "Running",
     "Session",
     "Shell",
     "TakenJobs",

@@ -8,10 +8,12 @@ Rule 2: draining is a cancel scope around dealing; aborting is one around everyt
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
+from contextlib import suppress
+from typing import ClassVar
 
 import trio
 
+from pegasus.dispatch.again import Again, Waiting
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Slot, Worker
 from pegasus.errors import FileFault
@@ -30,12 +32,15 @@ node that does not answer must not keep a person who pressed Ctrl-C waiting for 
 class Dispatcher(ABC):
     """Owns the queue for the length of a run; workers report to it."""
 
+    everywhere: ClassVar[bool]
+    """Whether each job runs on every sub-node."""
+
     def __init__(self, run: Run) -> None:
         self.run = run
         self.workers = [Worker(sub_node, run) for sub_node in run.sub_nodes]
+        self.again = Again(run.retries, everywhere=self.everywhere)
         self.number = 0
         self.closed = False
-        self.returned: deque[tuple[int, Job]] = deque()
         self._announced, self._free = trio.open_memory_channel[Slot](0)
         self._slots: list[Slot] = []
         self._news = trio.Event()
@@ -63,15 +68,15 @@ class Dispatcher(ABC):
 
     async def wait_slots(self, enough: int) -> list[Slot]:
         """Wait until that many workers have a shell ready; give all that do."""
-        while len(self._standing()) < enough:
+        while len(slots := self.slots()) < enough:
             self._slots.append(await self._free.receive())
-        while True:
-            try:
-                self._slots.append(self._free.receive_nowait())
-            except trio.WouldBlock:
-                return self._standing()
+        return slots
 
-    def _standing(self) -> list[Slot]:
+    def slots(self) -> list[Slot]:
+        """Give all slots that there are now."""
+        with suppress(trio.WouldBlock):
+            while True:
+                self._slots.append(self._free.receive_nowait())
         self._slots = [slot for slot in self._slots if slot.stands]
         return list(self._slots)
 
@@ -103,13 +108,17 @@ class Dispatcher(ABC):
         await self._news.wait()
 
     async def more(self) -> bool:
-        """Wait until the queue may have more to give; False when it never will."""
-        while not self.run.queue.changed() and not self.returned:
-            if not self.running() and not self.run.daemon:
+        """Wait until there may be more to hand over; False when there never will be."""
+        while not self.run.queue.changed() and not self.can_try_again():
+            if not self.running() and not self.run.daemon and not self.again:
                 return False
             with trio.move_on_after(QUEUE_POLL):
                 await self.wait_news()
         return True
+
+    @abstractmethod
+    def can_try_again(self) -> bool:
+        """Tell whether there is a slot for a job that waits once more."""
 
     async def more_after(self, fault: FileFault) -> None:
         """Say what is wrong, once, and wait for the file to change.
@@ -117,7 +126,8 @@ class Dispatcher(ABC):
         Raises:
             FileFault: nothing runs that one could wait for.
         """
-        if str(fault) not in self._said and (self.running() or self.run.daemon):
+        waits = self.running() or self.run.daemon or self.again
+        if waits and str(fault) not in self._said:
             self._said.add(str(fault))
             self.run.listener.tell(Noted(f"{fault} Waiting for the file to change."))
         if not await self.more():
@@ -139,22 +149,28 @@ class Dispatcher(ABC):
             self.end(assignment, NotStarted(words), 0.0)
             return
         self.run.listener.tell(Returned(assignment, words))
-        self.returned.append((assignment.number, assignment.job))
-        self._tell_news()
+        self.again.add(Waiting(assignment.number, assignment.job))
+        self.tell_news()
 
     def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
-        """Take note of an end."""
-        self.run.listener.tell(Ended(assignment, outcome, seconds))
-        if self.run.error_aborts and not succeeded(outcome):
-            self._drain_after_failure()
-        self._tell_news()
+        """Take note of an end, and see to it that the job is tried again if it shall be."""
+        goes_on = not self.closed and not self.run.drain.begun
+        if goes_on and self.again.wants(assignment, outcome):
+            ended = Ended(assignment, outcome, seconds, again=True)
+            self.run.listener.tell(ended)
+            self.again.add(Waiting(assignment.number, assignment.job, ended))
+        else:
+            self._end_for_good(Ended(assignment, outcome, seconds))
+        self.tell_news()
 
-    def _drain_after_failure(self) -> None:
-        if not self.closed and not self.run.drain.begun:
+    def _end_for_good(self, ended: Ended) -> None:
+        self.run.listener.tell(ended)
+        stops = self.run.error_aborts and not succeeded(ended.outcome)
+        if stops and not self.closed and not self.run.drain.begun:
             self.run.drain.begin()
             self.run.listener.tell(Noted("A job failed: nothing more is taken."))
 
-    def _tell_news(self) -> None:
+    def tell_news(self) -> None:
         """Wake whoever waits for news; each piece of news is a fresh event."""
         self._news.set()
         self._news = trio.Event()
@@ -167,9 +183,18 @@ class Dispatcher(ABC):
         for worker in self.workers:
             if worker.assignment is None:
                 worker.scope.cancel(reason="nothing more will be taken")
-        for number, job in self.returned:
-            assignment = Assignment(number, job, self.workers[0].sub_node, job.command)
-            self.end(assignment, NotStarted("no sub-node was left for it"), 0.0)
+        for waiting in self.again.drain():
+            self._give_up(waiting)
+
+    def _give_up(self, waiting: Waiting) -> None:
+        """Account for a job that waited once more when the taking ended."""
+        if waiting.last is not None:
+            ended = waiting.last
+            self._end_for_good(Ended(ended.assignment, ended.outcome, ended.seconds))
+        else:
+            nowhere = self.workers[0].sub_node
+            assignment = Assignment(waiting.number, waiting.job, nowhere, waiting.job.command)
+            self._end_for_good(Ended(assignment, NotStarted("no sub-node was left for it"), 0.0))
 
     async def _wait_started(self) -> None:
         """Wait until everything that was handed over has begun."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from pegasus.dispatch.again import Waiting
 from pegasus.dispatch.desk import Dispatcher
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Slot, Worker
@@ -34,9 +35,13 @@ async def run_broadcast(run: Run) -> None:
 class _QueueDispatcher(Dispatcher):
     """Each job once, on the next free sub-node."""
 
+    everywhere = False
+
     async def deal(self) -> None:
         while True:
-            slots = self._give_returned(await self.wait_slots(1))
+            await self.wait_slots(1)
+            self._hand_over_again()
+            slots = self.slots()
             if not slots:
                 continue
             fills = [partial(self._fill, slot.worker.sub_node) for slot in slots]
@@ -51,18 +56,32 @@ class _QueueDispatcher(Dispatcher):
     def _fill(self, sub_node: SubNode, job: Job) -> str:
         return self.run.fill(job, sub_node)
 
-    def _give_returned(self, slots: list[Slot]) -> list[Slot]:
-        """Hand jobs that never started to the next sub-nodes; give the slots that are left."""
-        while self.returned and slots:
-            (number, job), slot = self.returned.popleft(), slots.pop(0)
+    def _hand_over_again(self) -> None:
+        """Hand jobs that wait once more to the slots that are there for them."""
+        for waiting, slot in self._matches():
+            self.again.remove(waiting)
+            sub_node = slot.worker.sub_node
             try:
-                command = self.run.fill(job, slot.worker.sub_node)
+                command = self.run.fill(waiting.job, sub_node)
             except TemplateFault as fault:
-                assignment = Assignment(number, job, slot.worker.sub_node, job.command)
+                command = waiting.job.command
+                assignment = Assignment(waiting.number, waiting.job, sub_node, command)
                 self.end(assignment, NotStarted(str(fault)), 0.0)
             else:
-                self.hand_over(slot, number, job, command)
-        return slots
+                self.hand_over(slot, waiting.number, waiting.job, command)
+
+    def _matches(self) -> list[tuple[Waiting, Slot]]:
+        return list(self.again.match(self.slots(), self._others_are_there))
+
+    def _others_are_there(self, tried: set[int]) -> bool:
+        return any(
+            worker.reached and not worker.failed
+            for worker in self.workers
+            if worker.sub_node.number not in tried
+        )
+
+    def can_try_again(self) -> bool:
+        return bool(self._matches())
 
     def unreached(self, worker: Worker) -> None:
         if all(other.failed and not other.reached for other in self.workers):
@@ -74,6 +93,8 @@ class _QueueDispatcher(Dispatcher):
 
 class _BroadcastDispatcher(Dispatcher):
     """Each job on every sub-node, in lockstep."""
+
+    everywhere = True
 
     async def deal(self) -> None:
         while True:
@@ -89,16 +110,41 @@ class _BroadcastDispatcher(Dispatcher):
                 return
 
     async def _step(self, slots: list[Slot], job: Job, commands: list[str]) -> None:
-        """Run one job everywhere, and wait for all."""
+        """Run one job everywhere, and wait for all, also for those that try again."""
         number = self.take_note(job)
         for slot, command in zip(slots, commands, strict=True):
             self.hand_over(slot, number, job, command)
-        while self.running():
-            await self.wait_news()
+        while self.running() or self.again:
+            if self.again:
+                await self._hand_over_again()
+            else:
+                await self.wait_news()
+
+    async def _hand_over_again(self) -> None:
+        """Let a sub-node on which the step failed try its command again."""
+        waiting = self.again.first()
+        if waiting.last is not None:
+            before = waiting.last.assignment
+            slot = await self._slot_of(before.sub_node)
+            self.again.remove(waiting)
+            self.hand_over(slot, before.number, before.job, before.command)
+
+    async def _slot_of(self, sub_node: SubNode) -> Slot:
+        """Wait until a sub-node is ready once more."""
+        enough = 1
+        while True:
+            slots = await self.wait_slots(enough)
+            for slot in slots:
+                if slot.worker.sub_node == sub_node:
+                    return slot
+            enough = len(slots) + 1
 
     def _fill_all(self, commands: list[str], job: Job) -> str:
         commands[:] = [self.run.fill(job, worker.sub_node) for worker in self.workers]
         return max(commands, key=len)
+
+    def can_try_again(self) -> bool:
+        return False
 
     def take_back(self, assignment: Assignment, words: str) -> None:
         """Account for a job that never started: nobody else can run it for this sub-node."""

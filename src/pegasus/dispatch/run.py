@@ -5,8 +5,9 @@ Rule 1: protocols here say all that dispatch asks of the other rooms.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -85,6 +86,42 @@ class Drain:
         self._scope.cancel(reason="draining")
 
 
+class Running:
+    """The commands that run now, each in the scope that ends it."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[Assignment, trio.CancelScope] = {}
+
+    @contextmanager
+    def entered(self, assignment: Assignment) -> Iterator[trio.CancelScope]:
+        """Stand around a command while it runs."""
+        with trio.CancelScope() as scope:
+            self._scopes[assignment] = scope
+            try:
+                yield scope
+            finally:
+                del self._scopes[assignment]
+
+    def stop(self, number: int, sub_node: int | None = None) -> list[Assignment]:
+        """End a job's command, on every sub-node where it runs or on one of them.
+
+        Args:
+            number: of the job in the run.
+            sub_node: the number of the one sub-node; None for all.
+
+        Returns:
+            The commands that are being ended.
+        """
+        meant = [
+            assignment
+            for assignment in self._scopes
+            if assignment.number == number and sub_node in {None, assignment.sub_node.number}
+        ]
+        for assignment in meant:
+            self._scopes[assignment].cancel(reason="this job was stopped")
+        return meant
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a run is given.
@@ -99,6 +136,9 @@ class Run:
         drain: ends the taking.
         daemon: whether an empty queue is waited on for ever.
         error_aborts: whether the first failure drains.
+        retries: how often a job that failed, timed out or was lost is tried again.
+        timeout: seconds after which a command is ended.
+        running: the commands that run now.
     """
 
     name: str
@@ -110,3 +150,6 @@ class Run:
     drain: Drain = field(default_factory=Drain)
     daemon: bool = False
     error_aborts: bool = False
+    retries: int = 0
+    timeout: float = math.inf
+    running: Running = field(default_factory=Running)

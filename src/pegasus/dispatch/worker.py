@@ -16,7 +16,15 @@ import trio
 from pegasus.dispatch.run import Run, Session, Shell
 from pegasus.errors import NodeUnreachable
 from pegasus.events import Connected, Unreachable
-from pegasus.model import Assignment, Cancelled, Lost, NotStarted, Outcome, SubNode
+from pegasus.model import (
+    Assignment,
+    Cancelled,
+    Lost,
+    NotStarted,
+    Outcome,
+    SubNode,
+    TimedOut,
+)
 
 FIRST_PATIENCE = 1.0
 LAST_PATIENCE = 60.0
@@ -68,7 +76,7 @@ class Worker:
         shell: the shell that waits for a command, or runs one.
         assignment: what it was handed and has not accounted for yet.
         reached: whether it has ever been connected.
-        failed: whether its last try to connect failed.
+        failed: whether its connection broke, or the last try to connect failed.
     """
 
     sub_node: SubNode
@@ -136,11 +144,18 @@ class Worker:
 
     async def _run_one(self, desk: Desk, shell: Shell, assignment: Assignment) -> Outcome:
         began = trio.current_time()
+        outcome: Outcome = Cancelled()
         try:
-            outcome = await shell.run(assignment, self.run.name, self.run.listener.show)
+            with (
+                self.run.running.entered(assignment),
+                trio.move_on_after(self.run.timeout) as timer,
+            ):
+                outcome = await shell.run(assignment, self.run.name, self.run.listener.show)
         except trio.Cancelled:
             self._account(desk, Cancelled(), trio.current_time() - began)
             raise
+        if timer.cancelled_caught:
+            outcome = TimedOut(self.run.timeout)
         if isinstance(outcome, NotStarted):
             self.assignment = None
             desk.take_back(assignment, outcome.words)
