@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from pegasus.errors import FileFault, NodeUnreachable, TemplateFault
+from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault
 from pegasus.events import Ended, Event, Printed, Started, Taken
 from pegasus.model import (
     Assignment,
@@ -150,13 +150,16 @@ class FakeQueue:
     def __init__(self, commands: Iterable[str] = ()) -> None:
         self.jobs = deque(Job(command) for command in commands)
         self.takes: list[float] = []
+        self.full_until = 0.0
         self._seen: list[Job] = []
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
         await trio.lowlevel.checkpoint()
         self._seen = list(self.jobs)
         self.takes.append(trio.current_time())
-        taken = []
+        if trio.current_time() < self.full_until:
+            raise PegasusError("queue.yaml: the disk is full.")
+        taken: list[tuple[Job, str]] = []
         for fill in fills:
             if not self.jobs:
                 break

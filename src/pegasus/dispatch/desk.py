@@ -7,16 +7,19 @@ Rule 2: draining is a cancel scope around dealing; aborting is one around everyt
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import ClassVar
 
 import trio
 
 from pegasus.dispatch.again import Again, Waiting
-from pegasus.dispatch.run import Run
+from pegasus.dispatch.run import Run, TakenJobs
 from pegasus.dispatch.worker import Slot, Worker
-from pegasus.errors import FileFault
+from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Ended, Noted, Returned, Started, Taken
 from pegasus.model import Assignment, Job, NotStarted, Outcome, succeeded
 
@@ -27,6 +30,21 @@ a look is one ``stat``, which also sees changes made on other machines."""
 STARTED_LIMIT = 5.0
 """Seconds to wait for the words of commands that were just handed over that they have begun; a
 node that does not answer must not keep a person who pressed Ctrl-C waiting for the notice."""
+
+
+DISK_PATIENCE = 5.0
+"""Seconds between tries to rewrite a queue file on a disk that is full or gone; somebody has to
+do something first, and will not mind."""
+
+_WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """A take that the disk refused."""
+
+    fault: PegasusError
+    jobs: Sequence[tuple[Job, str]] = ()
 
 
 class Dispatcher(ABC):
@@ -53,12 +71,16 @@ class Dispatcher(ABC):
                 for worker in self.workers:
                     nursery.start_soon(worker.serve, self)
                 with self.run.drain.scope:
-                    await self.deal()
+                    await self.deal_and_hire(nursery)
                 self._close()
                 await self._wait_started()
                 self.run.drain.over.set()
         finally:
             self.run.drain.over.set()
+
+    async def deal_and_hire(self, workers: trio.Nursery) -> None:  # noqa: ARG002 -- for modes
+        """Deal; where sub-nodes may come and go meanwhile, let them."""
+        await self.deal()
 
     @abstractmethod
     async def deal(self) -> None:
@@ -120,18 +142,27 @@ class Dispatcher(ABC):
     def can_try_again(self) -> bool:
         """Tell whether there is a slot for a job that waits once more."""
 
-    async def more_after(self, fault: FileFault) -> None:
-        """Say what is wrong, once, and wait for the file to change.
+    async def take(self, fills: Sequence[Callable[[Job], str]]) -> TakenJobs:
+        """Take up to one job a fill; a disk that refuses is a fault like one in the file."""
+        try:
+            return await self.run.queue.take(fills)
+        except PegasusError as error:
+            return _Nothing(error)
+
+    async def more_after(self, fault: PegasusError) -> None:
+        """Say what is wrong, once, and wait for the file, or the disk, to get better.
 
         Raises:
-            FileFault: nothing runs that one could wait for.
+            PegasusError: the fault, when nothing runs that one could wait for.
         """
         waits = self.running() or self.run.daemon or self.again
         if waits and str(fault) not in self._said:
             self._said.add(str(fault))
-            self.run.listener.tell(Noted(f"{fault} Waiting for the file to change."))
-        if not await self.more():
-            raise fault
+            self.run.listener.tell(Noted(f"{fault} {_WAITING[isinstance(fault, FileFault)]}"))
+        patience = math.inf if isinstance(fault, FileFault) else DISK_PATIENCE
+        with trio.move_on_after(patience):
+            if not await self.more():
+                raise fault
 
     # What workers report.
 
@@ -181,8 +212,7 @@ class Dispatcher(ABC):
         """Send home whoever has no job; the others go when they are done with theirs."""
         self.closed = True
         for worker in self.workers:
-            if worker.assignment is None:
-                worker.scope.cancel(reason="nothing more will be taken")
+            worker.leave()
         for waiting in self.again.drain():
             self._give_up(waiting)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+
+import trio
 
 from pegasus.dispatch.again import Waiting
 from pegasus.dispatch.desk import Dispatcher
@@ -37,6 +41,36 @@ class _QueueDispatcher(Dispatcher):
 
     everywhere = False
 
+    async def deal_and_hire(self, workers: trio.Nursery) -> None:
+        """Deal, and follow the roster."""
+        async with trio.open_nursery() as nursery:
+            if self.run.roster is not None:
+                nursery.start_soon(self._follow, self.run.roster, workers)
+            await self.deal()
+            nursery.cancel_scope.cancel(reason="nothing more will be taken")
+
+    async def _follow(
+        self, roster: trio.MemoryReceiveChannel[Sequence[SubNode]], nursery: trio.Nursery
+    ) -> None:
+        """Hire a worker for each new sub-node, and let those go whose sub-node is gone."""
+        async for sub_nodes in roster:
+            staying = [worker for worker in self.workers if not worker.leaving]
+            for sub_node in sub_nodes:
+                same = [worker for worker in staying if _alike(worker.sub_node, sub_node)]
+                if same:
+                    staying.remove(same[0])
+                else:
+                    nursery.start_soon(self._hire(sub_node).serve, self)
+            for worker in staying:
+                worker.leave()
+
+    def _hire(self, sub_node: SubNode) -> Worker:
+        """Make a worker for a sub-node, with a number that none has had."""
+        number = max(worker.sub_node.number for worker in self.workers) + 1
+        worker = Worker(replace(sub_node, number=number), self.run)
+        self.workers.append(worker)
+        return worker
+
     async def deal(self) -> None:
         while True:
             await self.wait_slots(1)
@@ -45,7 +79,7 @@ class _QueueDispatcher(Dispatcher):
             if not slots:
                 continue
             fills = [partial(self._fill, slot.worker.sub_node) for slot in slots]
-            taken = await self.run.queue.take(fills)
+            taken = await self.take(fills)
             for slot, (job, command) in zip(slots, taken.jobs, strict=False):
                 self.hand_over(slot, self.take_note(job), job, command)
             if taken.fault is not None:
@@ -84,11 +118,15 @@ class _QueueDispatcher(Dispatcher):
         return bool(self._matches())
 
     def unreached(self, worker: Worker) -> None:
-        if all(other.failed and not other.reached for other in self.workers):
+        if all(other.failed and not other.reached for other in self.workers if not other.leaving):
             raise PegasusError(
                 f"No node can be reached, nothing was taken. Try `ssh {worker.sub_node.hostname} "
                 "true` by hand."
             )
+
+
+def _alike(one: SubNode, other: SubNode) -> bool:
+    return replace(one, number=other.number) == other
 
 
 class _BroadcastDispatcher(Dispatcher):
@@ -101,7 +139,7 @@ class _BroadcastDispatcher(Dispatcher):
             slots = await self.wait_slots(len(self.workers))
             slots.sort(key=lambda slot: slot.worker.sub_node.number)
             commands: list[str] = []
-            taken = await self.run.queue.take([partial(self._fill_all, commands)])
+            taken = await self.take([partial(self._fill_all, commands)])
             for job, _ in taken.jobs:
                 await self._step(slots, job, commands)
             if taken.fault is not None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import trio
 
-from pegasus.errors import FileFault
+from pegasus.errors import PegasusError
 from pegasus.events import Listener, Printed
 from pegasus.model import Assignment, Job, Outcome, SubNode
 
@@ -49,7 +49,7 @@ class TakenJobs(Protocol):
         """Jobs that were taken, with the text that their ``fill`` gave, in order."""
 
     @property
-    def fault(self) -> FileFault | None:
+    def fault(self) -> PegasusError | None:
         """What keeps the next entry from being taken, if anything."""
 
 
@@ -57,7 +57,11 @@ class Queue(Protocol):
     """Where jobs come from."""
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> TakenJobs:
-        """Take up to one job a fill; cancelled, it has taken nothing."""
+        """Take up to one job a fill; cancelled, it has taken nothing.
+
+        Raises:
+            PegasusError: the queue can't be taken from, for now; nothing was taken.
+        """
 
     def changed(self) -> bool:
         """Tell whether there may be something new since the last take."""
@@ -139,6 +143,8 @@ class Run:
         retries: how often a job that failed, timed out or was lost is tried again.
         timeout: seconds after which a command is ended.
         running: the commands that run now.
+        roster: gives the sub-nodes anew when they change, by their hostnames and parameters; in
+            queue mode new ones join, and ones that are gone leave after their command.
     """
 
     name: str
@@ -153,3 +159,4 @@ class Run:
     retries: int = 0
     timeout: float = math.inf
     running: Running = field(default_factory=Running)
+    roster: trio.MemoryReceiveChannel[Sequence[SubNode]] | None = None

@@ -77,6 +77,7 @@ class Worker:
         assignment: what it was handed and has not accounted for yet.
         reached: whether it has ever been connected.
         failed: whether its connection broke, or the last try to connect failed.
+        leaving: whether it is to go when it has done what it was handed.
     """
 
     sub_node: SubNode
@@ -86,15 +87,22 @@ class Worker:
     assignment: Assignment | None = None
     reached: bool = False
     failed: bool = False
+    leaving: bool = False
 
     async def serve(self, desk: Desk) -> None:
         """Keep the sub-node connected and at work, until nothing more will come."""
         try:
             with self.scope:
-                while not desk.closed:
+                while not desk.closed and not self.leaving:
                     await self._connect_and_work(desk)
         finally:
             self._account(desk, NotStarted("aborted before it began"), 0.0)
+
+    def leave(self) -> None:
+        """Go as soon as nothing runs."""
+        self.leaving = True
+        if self.assignment is None:
+            self.scope.cancel(reason="nothing more for this sub-node")
 
     async def _connect_and_work(self, desk: Desk) -> None:
         """Work until the connection breaks, or nothing more comes; try until it stands."""
@@ -121,7 +129,7 @@ class Worker:
 
     async def _work(self, desk: Desk, session: Session) -> None:
         """Run one job after the other over an open session."""
-        while not desk.closed:
+        while not desk.closed and not self.leaving:
             async with session.open_shell() as self.shell:
                 assignment = await self._next(desk, self.shell)
                 outcome = await self._run_one(desk, self.shell, assignment)
