@@ -25,10 +25,9 @@ a few milliseconds to close a connection; a stopped or stuck one is not worth a 
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
-    """A child process and its three pipes."""
+class Pipes:
+    """The three pipes of something that runs, and its end."""
 
-    process: trio.Process
     stdin: trio.lowlevel.FdStream
     stdout: trio.abc.ReceiveStream
     stderr: trio.abc.ReceiveStream
@@ -37,13 +36,23 @@ class Child:
         """Write to its standard input without waiting, and give back what did not fit.
 
         Raises:
-            OSError: the child does not read any more.
-            trio.ClosedResourceError: its standard input is closed.
+            OSError: it does not read any more, or its standard input is closed.
         """
         try:
             return data[os.write(self.stdin.fileno(), data) :]
         except BlockingIOError:
             return data
+
+    async def wait(self) -> int:
+        """Wait for its end, and give its exit status; minus N for a signal N."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Pipes):
+    """A child process and its three pipes."""
+
+    process: trio.Process
 
     async def wait(self) -> int:
         """Wait for its end, and give its exit status; minus N for a signal N."""
@@ -92,7 +101,7 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
             # its own end, which is never, as nobody would be there to close its input.
             with trio.CancelScope(shield=True):
                 process: trio.Process = await nursery.start(_run, shield, argv)
-            child = Child(process, *_pipes(process))
+            child = Child(*_pipes(process), process)
             try:
                 yield child
             finally:

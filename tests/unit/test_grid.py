@@ -13,11 +13,11 @@ from pegasus.model import Entry, Job, Place
 
 ENTRY = Entry(("a", "b"), (("x", ("1", "2", "3")), ("y", ("p", "q"))), Place("q.yaml", 3, 1))
 
-settings.register_profile("quick", max_examples=100, deadline=None)
-settings.load_profile("quick")
+QUICK = settings(max_examples=100, deadline=None)
 
 
 def names(size: int, letter: str) -> tuple[str, ...]:
+    """Give some values that tell where they stand."""
     return tuple(f"{letter}{i}" for i in range(size))
 
 
@@ -25,6 +25,7 @@ sizes = st.lists(st.integers(1, 4), min_size=1, max_size=5)
 
 
 def entry_of(lengths: list[int]) -> Entry:
+    """Give an entry with lists of these lengths."""
     params = tuple((f"p{i}", names(n, f"v{i}-")) for i, n in enumerate(lengths[1:]))
     return Entry(names(lengths[0], "command "), params)
 
@@ -92,6 +93,7 @@ def test_millions_of_jobs_are_never_enumerated() -> None:
     assert sum(grid.count(part) for part in rest) == 1000**20 - 3
 
 
+@QUICK
 @given(sizes, st.data())
 def test_what_is_taken_and_what_remains_are_the_grid_in_order(
     lengths: list[int], data: st.DataObject
@@ -104,6 +106,7 @@ def test_what_is_taken_and_what_remains_are_the_grid_in_order(
     assert len(rest) <= len(lengths)
 
 
+@QUICK
 @given(sizes, st.data())
 def test_what_remains_is_as_few_grids_as_can_be(lengths: list[int], data: st.DataObject) -> None:
     """No two neighbours of a remainder could be written as one entry."""

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pegasus.model import Entry, Job
 from pegasus.queue_file import LockedQueue, QueueFile, canonical
 from pegasus.queue_file.entries import QueueReader, Written
-from pegasus.yaml_text import reading
+from pegasus.yaml_text import events
 from tests.unit.queue_texts import BROKEN_UP, LINES, WORDS
 
-QUICK = settings(max_examples=200, deadline=None)
+QUICK = settings(max_examples=100, deadline=None)
 
 SIGNS = st.characters(exclude_categories=["Cs"])
 SPECIAL = st.sampled_from("\t\n\r\x85\u2028\u2029\ufeff\ufffe\x7f\x1b'\"\\ :#-?,[]{}&*!|>%@`")
@@ -24,6 +24,7 @@ TEXTS = st.one_of(
     st.text(SIGNS),
     st.text(SPECIAL),
     st.text(string.printable),
+    st.from_regex(r"[-+0-9_.:xbe<=]{1,5}", fullmatch=True),
     st.sampled_from(BROKEN_UP + LINES + WORDS),
 )
 COMMANDS = TEXTS.filter(lambda text: text.strip() and "\0" not in text)
@@ -36,6 +37,7 @@ JOBS = st.builds(Job, COMMANDS, PARAMS)
 
 
 def read(data: bytes) -> list[Job]:
+    """Read jobs as a queue file's."""
     found = list(QueueReader("q.yaml", data))
     assert all(isinstance(one, Written) for one in found), found
     entries = [one.entry for one in found if isinstance(one, Written)]
@@ -52,7 +54,7 @@ def test_the_canonical_form_of_any_job_reads_back_as_that_job(jobs: list[Job]) -
     data = "".join(map(canonical, jobs)).encode()
     assert read(data) == jobs
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "LOADER", yaml.BaseLoader)
+        patch.setattr(events, "LOADER", yaml.BaseLoader)
         assert read(data) == jobs
     yaml.safe_load(data)
 
@@ -71,8 +73,11 @@ def test_a_job_without_parameters_is_two_lines(command: str) -> None:
         (Job("x" * 9000), "- command:\n  - " + "x" * 9000 + "\n"),
         (Job("a\nb\n"), '- command:\n  - "a\\nb\\n"\n'),
         (Job("echo 'a: b'"), "- command:\n  - \"echo 'a: b'\"\n"),
-        (Job('say "hi"'), "- command:\n  - say \"hi\"\n"),
-        (Job("run", (("lr", "1e-4"), ("bs", "010"))), "- command:\n  - run\n  lr:\n  - 1e-4\n  bs:\n  - 010\n"),
+        (Job('say "hi"'), '- command:\n  - say "hi"\n'),
+        (
+            Job("run", (("lr", "1e-4"), ("bs", "010"))),
+            "- command:\n  - run\n  lr:\n  - 1e-4\n  bs:\n  - 010\n",
+        ),
         (Job("run", (("x", ""),)), "- command:\n  - run\n  x:\n  - ''\n"),
         (Job("{{ x }}"), "- command:\n  - '{{ x }}'\n"),
     ],
@@ -111,16 +116,40 @@ ENTRIES = st.builds(
     ),
 )
 FILES = [
-    "", "[]", "[ ]  # c\n", "# c\n", "---\n", "...\n", "# a\n...\n# b\n", "--- # c", "- a", "- a\n", "  - a\n  - b",
-    "- |+\n  a\n\n", "- |\n  a", "- a\n# c\n", "- a\n  # c\n...\n", "[a]", "[a, b]\n", "[\n  a,  # c\n  b, # d\n]\n",
-    "- a\r\n- b\r\n", "\ufeff- a\n", "%YAML 1.1\n---\n- a\n", "- command: [a, b]\n  x: [1, 2]\n", "- ''\n- a\n",
-]  # fmt: skip
+    "",
+    "[]",
+    "[ ]  # c\n",
+    "# c\n",
+    "---\n",
+    "...\n",
+    "# a\n...\n# b\n",
+    "--- # c",
+    "- a",
+    "- a\n",
+    "  - a\n  - b",
+    "- |+\n  a\n\n",
+    "- |\n  a",
+    "- a\n# c\n",
+    "- a\n  # c\n...\n",
+    "[a]",
+    "[a, b]\n",
+    "[\n  a,  # c\n  b, # d\n]\n",
+    "- a\r\n- b\r\n",
+    "\ufeff- a\n",
+    "%YAML 1.1\n---\n- a\n",
+    "- command: [a, b]\n  x: [1, 2]\n",
+    "- ''\n- a\n",
+]
 
 
 @QUICK
-@given(st.sampled_from(FILES), st.lists(ENTRIES, min_size=1, max_size=3), st.booleans())
+@given(
+    text=st.sampled_from(FILES),
+    entries=st.lists(ENTRIES, min_size=1, max_size=3),
+    top=st.booleans(),
+)
 def test_what_is_added_is_there_and_nothing_else_changes(
-    tmp_path_factory: pytest.TempPathFactory, text: str, entries: list[Entry], top: bool
+    tmp_path_factory: pytest.TempPathFactory, text: str, entries: list[Entry], *, top: bool
 ) -> None:
     """Whatever the file looks like, what is put in is read back, and every other byte stays."""
     queue = tmp_path_factory.getbasetemp() / "add.yaml"
@@ -136,6 +165,7 @@ def test_what_is_added_is_there_and_nothing_else_changes(
 
 
 def shape(one: object) -> object:
+    """Say what an entry is, without its place."""
     return (one.commands, one.params) if isinstance(one, Entry) else str(type(one))
 
 
@@ -146,6 +176,7 @@ def is_subsequence(text: bytes, data: bytes) -> bool:
 
 
 def added(tmp_path: Path, text: str | None, *entries: Entry, top: bool = False) -> str:
+    """Add entries to a file with this text, and give its text."""
     queue = tmp_path / "q.yaml"
     if text is not None:
         queue.write_text(text)
@@ -157,7 +188,8 @@ def test_an_entry_is_added_in_the_style_of_people(tmp_path: Path) -> None:
     """What Pegasus puts into a queue file can be read and edited by its owner."""
     grid = Entry(("train {{ bs }}",), (("bs", ("8", "16")), ("lr", ("1e-4",))))
     assert added(tmp_path, "- a\n# end\n", grid, Entry(("set -e\nmake\n",)), Entry(("b",))) == (
-        "- a\n# end\n- command: train {{ bs }}\n  bs: [8, 16]\n  lr: 1e-4\n- |\n  set -e\n  make\n- b\n"
+        "- a\n# end\n- command: train {{ bs }}\n  bs: [8, 16]\n  lr: 1e-4\n"
+        "- |\n  set -e\n  make\n- b\n"
     )
     assert added(tmp_path, "# top\n\n  - a\n", Entry(("b",)), top=True) == "# top\n\n  - b\n  - a\n"
     assert added(tmp_path, "[a]\n", Entry(("b, c",)), top=True) == "['b, c', a]\n"

@@ -14,7 +14,7 @@ import yaml
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.model import Job
 from pegasus.queue_file import LONGEST_COMMAND, LockedQueue, QueueFile, Taken
-from pegasus.yaml_text import reading
+from pegasus.yaml_text import events
 
 QUOTE = "Quote the command, or use `|` and write it on the next line."
 
@@ -107,6 +107,7 @@ BAD = [
     ),
     # characters
     ("- über \udcff\n", "1:8", "the byte 0xff is not UTF-8.", "Save the file as UTF-8."),
+    ("# \udce4\n- a\n", "1:3", "the byte 0xe4 is not UTF-8.", "Save the file as UTF-8."),
     ("- a # \udce4\n", "1:7", "the byte 0xe4 is not UTF-8.", "Save the file as UTF-8."),
     (
         "- a\x07b\n",
@@ -116,24 +117,31 @@ BAD = [
     ),
     ("- a\0b\n", "1:4", "the control character U+0000 cannot stand in a YAML file.", "Remove it."),
     ("\udcff\udcfe-\0", "1:1", "the byte 0xff is not UTF-8.", "Save the file as UTF-8."),
-    ("- " + 1500 * "[" + "\n", "1", "", ""),
-    ("- " + 1500 * "[" + 1500 * "]" + "\n", "1:3", "YAML reads this entry as a list.", QUOTE),
-    ("- a: " + 1500 * "{a: " + 1500 * "}" + "\n", "1:6", "a value must be a text or a list of", ""),
+    ("- " + 800 * "[" + "\n", "1", "", ""),
+    ("- " + 800 * "[" + 800 * "]" + "\n", "1:3", "YAML reads this entry as a list.", QUOTE),
+    ("- a: " + 800 * "{a: " + 800 * "}" + "\n", "1:6", "a value must be a text or a list of", ""),
 ]
 
 
+def repr_of(value: str) -> str:
+    """Name a case by the beginning of its text."""
+    return repr(value)[:40]
+
+
 def take(path: Path, n: int = 1) -> Taken:
+    """Take some jobs, without filling them in."""
     return LockedQueue("q.yaml", path).take([lambda job: job.command] * n)
 
 
 @pytest.fixture(params=["libyaml", "pure"])
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Read with libyaml, and again without it."""
     if request.param == "pure":
-        monkeypatch.setattr(reading, "LOADER", yaml.BaseLoader)
+        monkeypatch.setattr(events, "LOADER", yaml.BaseLoader)
     return str(request.param)
 
 
-@pytest.mark.parametrize(("text", "place", "what", "instead"), BAD, ids=lambda v: repr(v)[:40])
+@pytest.mark.parametrize(("text", "place", "what", "instead"), BAD, ids=repr_of)
 def test_a_bad_entry_is_told_with_its_place_and_what_to_write(
     tmp_path: Path, text: str, place: str, what: str, instead: str
 ) -> None:
@@ -149,14 +157,14 @@ def test_a_bad_entry_is_told_with_its_place_and_what_to_write(
     assert str(fault).count(instead) or not instead
     if n == 1 and not text.startswith("[a"):
         assert queue.read_bytes() == data
-        assert sorted(os.listdir(tmp_path)) == ["q.yaml"]
+        assert list(tmp_path.iterdir()) == [queue]
 
 
-@pytest.mark.parametrize("text", [text for text, *_ in BAD], ids=lambda v: repr(v)[:40])
+@pytest.mark.parametrize(
+    "text", [text for text, *_ in BAD if text.startswith(("- ", "-\t", "#"))], ids=repr_of
+)
 def test_the_entries_before_a_bad_one_run(tmp_path: Path, text: str, loader: str) -> None:
     """Entries are taken up to the bad one; that one and all behind it stay as they are."""
-    if text.startswith(("echo", "command", "~", "---", "[", "\udcff")):
-        pytest.skip("there is nothing before it")
     queue = tmp_path / "q.yaml"
     rest = text.encode("utf-8", "surrogateescape")
     queue.write_bytes(b"- good\n- command: [fine]\n" + rest)
@@ -171,7 +179,8 @@ def test_the_entries_before_a_bad_one_run(tmp_path: Path, text: str, loader: str
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[]", b"[ ]\n", b"# c\n", b"\n\n", b"---\n", b"--- # c\n", b"...\n", b"# ... \n...\n# c\n",
+    [b"", b"[]", b"[ ]\n", b"# c\n", b"\n\n", b"---\n", b"--- # c\n", b"...\n",
+     b"# ... \n...\n# c\n",
      b"\xef\xbb\xbf", b"%YAML 1.1\n---\n", b"---\n...\n", b"[\n# c\n]\n"],
 )  # fmt: skip
 def test_a_file_without_an_entry_is_an_empty_queue(
@@ -182,7 +191,7 @@ def test_a_file_without_an_entry_is_an_empty_queue(
     queue.write_bytes(data)
     assert take(queue) == Taken(empty=True)
     assert queue.read_bytes() == data
-    assert sorted(os.listdir(tmp_path)) == ["q.yaml"]
+    assert list(tmp_path.iterdir()) == [queue]
 
 
 def test_every_fault_of_a_file_is_found(tmp_path: Path) -> None:
@@ -194,6 +203,20 @@ def test_every_fault_of_a_file_is_found(tmp_path: Path) -> None:
         ("a",), "fault", "fault", "fault", ("b",), "fault",
     ]  # fmt: skip
     assert QueueFile(queue).count() == 2
+
+
+@pytest.mark.parametrize("second", ["b", "'b'", '["b"]', "{command: b}", "|\n  b"])
+@pytest.mark.parametrize("stray", ["no dash", "`x`", "x: y", "x, [ -", "*", "'"])
+def test_a_line_without_a_dash_does_not_hold_back_what_is_before_it(
+    tmp_path: Path, second: str, stray: str, loader: str
+) -> None:
+    """A stray line is a fault of its own, not of the entry before it, however that is written."""
+    queue = tmp_path / "q.yaml"
+    queue.write_text(f"- a\n- {second}\n\n# c\n{stray}\n".replace("- [", "- command: ["))
+    taken = take(queue, 9)
+    assert [job.command.strip() for job, _ in taken.jobs] == ["a", "b"]
+    assert taken.fault is not None
+    assert queue.read_text() == f"\n# c\n{stray}\n"
 
 
 def test_values_are_the_users_own_text(tmp_path: Path, loader: str) -> None:
@@ -210,6 +233,7 @@ def test_values_are_the_users_own_text(tmp_path: Path, loader: str) -> None:
 
 
 def faulty(line: int, column: int) -> TemplateFault:
+    """Give the fault of a template with an unknown name."""
     return TemplateFault(line, column, "unknown name", "Known are: x")
 
 
@@ -275,7 +299,7 @@ def test_jobs_before_one_that_cannot_be_filled_in_are_taken(tmp_path: Path) -> N
 def test_a_command_no_node_could_be_given_is_not_taken(
     tmp_path: Path, filled: str, what: str
 ) -> None:
-    """A command that is too long, empty or has a NUL only once it is filled in stays in the queue."""
+    """A command that is bad only once it is filled in stays in the queue."""
     queue = tmp_path / "q.yaml"
     queue.write_text("- x\n")
     taken = LockedQueue("q.yaml", queue).take([lambda _: filled])
@@ -299,7 +323,7 @@ def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
     assert str(taken.fault) == "q.yaml:1:1: there is no such file. `pegasus init` makes a starter."
     assert QueueFile(queue).state() is None
     assert [type(found) for found in QueueFile(queue).entries()] == [FileFault]
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_or_a_pipe_is_no_queue(tmp_path: Path) -> None:
@@ -329,3 +353,12 @@ def test_an_unreadable_or_read_only_file_is_told(
 
     monkeypatch.setattr(os, "open", refuse)
     assert str(take(queue).fault).startswith("q.yaml:1:1: this file cannot be read.")
+
+
+def test_the_record_is_no_queue(tmp_path: Path) -> None:
+    """Taking from consumed.yaml itself would record its jobs in it again."""
+    queue = tmp_path / "consumed.yaml"
+    queue.write_text("- a\n")
+    with pytest.raises(FileFault, match="this file is where Pegasus records what it takes"):
+        take(queue)
+    assert queue.read_text() == "- a\n"

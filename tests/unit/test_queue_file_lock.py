@@ -1,4 +1,4 @@
-"""Promises of the lock: one holder, who is named to those who wait, and who cannot leave it behind."""
+"""Promises of the lock: one holder, named to those who wait, who cannot leave it behind."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ trio.run(main)
 
 @contextmanager
 def child(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in another process, which is killed in the end."""
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         stdin=subprocess.PIPE,
@@ -66,6 +67,7 @@ def child(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def holder(queue: Path) -> Iterator[subprocess.Popen[str]]:
+    """Have another process hold a queue's lock."""
     with child(HOLD, str(queue)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -74,13 +76,14 @@ def holder(queue: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
+    """Give a queue with one job."""
     path = tmp_path / "queue.yaml"
     path.write_text("- a\n")
     return path
 
 
 async def test_whoever_waits_says_so_after_a_second_and_who_holds_it(queue: Path) -> None:
-    """A waiter is told once, after a second, which process holds the lock, and gets it in the end."""
+    """A waiter is told once, after a second, who holds the lock, and gets it in the end."""
     said: list[tuple[float, str]] = []
     begun = trio.current_time()
     with holder(queue) as process:
@@ -177,7 +180,7 @@ async def test_the_lock_stands_beside_the_real_file(tmp_path: Path) -> None:
 
 async def test_who_may_write_the_queue_may_lock_it(queue: Path) -> None:
     """The lock file is as open as the queue file is, whoever made it."""
-    queue.chmod(0o664)
+    await trio.Path(queue).chmod(0o664)
     async with QueueFile(queue).locked(print):
         pass
     assert queue.with_name("queue.yaml.lock").stat().st_mode & 0o777 == 0o664
@@ -190,8 +193,8 @@ async def test_where_no_lock_can_be_is_said(tmp_path: Path) -> None:
     ):
         async with QueueFile(tmp_path / "no" / "q.yaml").locked(print):
             pass
-    assert not (tmp_path / "no").exists()
-    (tmp_path / "q.yaml.lock").symlink_to("elsewhere")
+    assert not await trio.Path(tmp_path, "no").exists()
+    await trio.Path(tmp_path, "q.yaml.lock").symlink_to("elsewhere")
     with pytest.raises(PegasusError, match="Replace the symbolic link by a file"):
         async with QueueFile(tmp_path / "q.yaml").locked(print):
             pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus.queue_file import LockedQueue, Taken
-from pegasus.yaml_text import reading
+from pegasus.yaml_text import events
 from tests.unit.queue_texts import QueueText, jobs_of, queue_texts
 
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings(max_examples=60, deadline=None)
 
 
 def take(path: Path, n: int = 1) -> Taken:
+    """Take some jobs, without filling them in."""
     return LockedQueue(str(path), path).take([lambda job: job.command] * n)
 
 
 def comments_of(data: bytes) -> list[bytes]:
+    """Find the numbers of all comments."""
     return sorted(re.findall(rb"# c\d+:", data))
 
 
@@ -45,7 +48,8 @@ def drain(file: QueueText, sizes: list[int]) -> None:
                 return
 
 
-def assert_is_the_rest(file: QueueText, data: bytes, left: list[object]) -> None:
+def assert_is_the_rest(file: QueueText, data: bytes, left: Sequence[object]) -> None:
+    """Look for every promise about what is left of a file."""
     assert jobs_of(data) == left
     yaml.safe_load(data.decode("utf-8-sig").replace("\x07", ""))
     assert comments_of(data) == comments_of(file.data)
@@ -58,6 +62,7 @@ def assert_is_the_rest(file: QueueText, data: bytes, left: list[object]) -> None
 
 
 def jobs_of_chunks(file: QueueText, index: int) -> list[object]:
+    """Give the jobs of a file's entries from one of them on."""
     opening = "[\n" if file.head.endswith("[ \n") else ""
     return list(jobs_of(file.bytes_from(index, opening or "\n")))
 
@@ -67,14 +72,14 @@ def jobs_of_chunks(file: QueueText, index: int) -> list[object]:
 def test_every_job_once_and_in_order_and_no_other_byte_touched(
     file: QueueText, sizes: list[int]
 ) -> None:
-    """Whatever a queue file looks like, taking gives its jobs in order, and keeps the rest of it."""
+    """Whatever a queue file looks like, taking gives its jobs in order, and keeps the rest."""
     drain(file, sizes)
 
 
 def test_the_same_without_libyaml() -> None:
     """PyYAML without libyaml gives the same jobs and the same files."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "LOADER", yaml.BaseLoader)
-        settings(max_examples=30, deadline=None)(
+        patch.setattr(events, "LOADER", yaml.BaseLoader)
+        settings(max_examples=20, deadline=None)(
             given(queue_texts(), st.lists(st.integers(1, 5), min_size=1, max_size=3))(drain)
         )()

@@ -60,6 +60,20 @@ def refuse_read_only(path: str, real: Path) -> None:
         raise FileFault(Place(path, 1, 1), "this file is read-only", "Make it writable for you")
 
 
+def refuse_record(path: str, real: Path, record: Path) -> None:
+    """Refuse to take from the file that takes are recorded in.
+
+    Raises:
+        FileFault: it is that file.
+    """
+    if record.resolve() == real:
+        raise FileFault(
+            Place(path, 1, 1),
+            "this file is where Pegasus records what it takes",
+            "Copy it, and give the copy as the queue file",
+        )
+
+
 def replace(real: Path, content: bytes, then: State | None) -> bool:
     """Replace a file, unless it has changed; its lock is held.
 

@@ -50,16 +50,17 @@ async def held(queue: Path, shown: str, on_wait: Callable[[str], None]) -> Async
         PegasusError: there can be no lock there.
     """
     path = queue.with_name(queue.name + ".lock")
+    shown = f"{shown}.lock"
     fds: list[int] = []
+    # Another object each time, so that two tasks of one process exclude each other as well.
+    lock = filelock.FileLock(
+        path, thread_local=False, fallback_to_soft=False, on_acquired=fds.append
+    )
     try:
         _create(path, queue)
-        # Another object each time, so that two tasks of one process exclude each other as well.
-        lock = filelock.FileLock(
-            path, thread_local=False, fallback_to_soft=False, on_acquired=fds.append
-        )
-        await _acquire(lock, path, f"{shown}.lock", on_wait)
     except OSError as error:
-        raise _no_lock(error, f"{shown}.lock") from error
+        raise _no_lock(error, shown) from error
+    await _acquire(lock, path, shown, on_wait)
     try:
         _write_words(fds[-1])
         yield
@@ -75,17 +76,22 @@ async def _acquire(
     await trio.lowlevel.checkpoint()
     say_at = trio.current_time() + SAY_AFTER
     poll, said = FIRST_POLL, False
-    while True:
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            if not said and trio.current_time() >= say_at:
-                said = True
-                on_wait(f"waiting for {shown}, which {holder(path)} holds")
-            await trio.sleep(poll)
-            poll = min(2 * poll, LAST_POLL)
-        else:
-            return
+    while not _acquire_nowait(lock, shown):
+        if not said and trio.current_time() >= say_at:
+            said = True
+            on_wait(f"waiting for {shown}, which {holder(path)} holds")
+        await trio.sleep(poll)
+        poll = min(2 * poll, LAST_POLL)
+
+
+def _acquire_nowait(lock: filelock.BaseFileLock, shown: str) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return False
+    except OSError as error:
+        raise _no_lock(error, shown) from error
+    return True
 
 
 def holder(path: Path) -> str:

@@ -129,7 +129,8 @@ class LockedQueue:
             fills: one for each sub-node that is free; job number i is filled in by number i.
 
         Raises:
-            PegasusError: the file could not be rewritten; nothing was taken and nothing is lost.
+            PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
+                taken and nothing is lost.
         """
         with _disk_errors(self.path, "Nothing was taken, and nothing is lost"):
             consumed.recover(self.real)
@@ -150,6 +151,7 @@ class LockedQueue:
     def _replace(self, picked: _Picked, state: State) -> bool:
         """Do the take; tell False where the file has changed since it was read."""
         content.refuse_read_only(self.path, self.real)
+        content.refuse_record(self.path, self.real, self.real.with_name(consumed.NAME))
         record = "".join(rendering.canonical(job) for job, _ in picked.jobs)
         return consumed.take(
             self.real,
@@ -309,9 +311,20 @@ def _with(path: str, data: bytes, entries: Sequence[Entry], *, top: bool) -> byt
     for style in rendering.Style(flow=flow), rendering.Style(flow=flow, strict=True):
         written = [rendering.added(entry, style) for entry in entries]
         data = splice.edited(reader.source, [splice.insert(reader, written, top=top)])
-        if _has_more(path, data, before, entries, top=top):
+        at, neighbours = (0, before) if top else _last_of(reader, before)
+        if _has_more(path, data[at:], neighbours, entries, top=top):
             return data
     raise PegasusError(f"{path}: Pegasus cannot add to this file. Please report this as a bug.")
+
+
+def _last_of(
+    reader: QueueReader, found: Sequence[Written | FileFault]
+) -> tuple[int, Sequence[Written | FileFault]]:
+    """Find what has to be read back when something is put behind it: where it begins, and what."""
+    if not found or reader.list.flow or isinstance(found[-1], FileFault):
+        return 0, found
+    start = reader.source.line_start(found[-1].item.start)
+    return reader.source.offset(start), found[-1:]
 
 
 def _has_more(

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 import yaml
 
 from pegasus.errors import FileFault
+from pegasus.yaml_text import events
 from pegasus.yaml_text.nodes import Item, Listing, Mapping, Scalar, Value
 from pegasus.yaml_text.source import BREAKS, Source
-
-LOADER: type[yaml.BaseLoader | yaml.CBaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-"""libyaml's parser where PyYAML was built with it: ten times as fast, and the same events."""
 
 _BLANK_OR_COMMENT = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*)*")
 _NOTHING_BUT_DOTS = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*|^\\.\\.\\.$)*\\Z", re.MULTILINE)
@@ -68,75 +66,78 @@ class ListReader:
         self.start: int | None = None
         self.end: int | None = None
         self.last_end = 0
+        self._checked = 0
 
     def __iter__(self) -> Iterator[Item | FileFault]:
         """Give the items in order, and in the place of a bad one its fault."""
         try:
-            yield from self._items(_events(self.source))
+            yield from self._items(events.parse(self.source))
         except yaml.YAMLError as error:
-            dots = self._only_dots()
-            if dots is None:
-                yield self._syntax_fault(error)
-            else:
+            if (dots := self._only_dots()) is not None:
                 self.end = dots
+                return
+            if item := self._whole_before_stray():
+                self.last_end = self._checked = item.end
+                yield item
+            yield self._syntax_fault(error)
         except FileFault as fault:
             yield fault
 
-    def _items(self, events: Iterator[yaml.Event]) -> Iterator[Item | FileFault]:
-        next(events)  # the stream's start
-        if not isinstance(next(events), yaml.StreamEndEvent) and self._is_list(next(events)):
-            for event in events:
+    def _items(self, stream: Iterator[yaml.Event]) -> Iterator[Item | FileFault]:
+        next(stream)  # the stream's start
+        if not isinstance(next(stream), yaml.StreamEndEvent) and self._is_list(next(stream)):
+            for event in stream:
                 if isinstance(event, yaml.SequenceEndEvent):
                     break
-                yield self._item(event, events)
-        yield from self._tail(events)
+                yield self._item(event, stream)
+        yield from self._tail(stream)
 
     def _is_list(self, event: yaml.Event) -> bool:
         """Tell a list from a file with nothing in it; raise FileFault for anything else."""
         self._refuse_extras(event)
         if isinstance(event, yaml.SequenceStartEvent):
-            self.start, self.flow = _start(event), bool(event.flow_style)
+            self.start, self.flow = events.start(event), bool(event.flow_style)
             self.last_end = self.start + 1 if self.flow else self.start
             return True
         if isinstance(event, yaml.ScalarEvent) and not event.value and not event.style:
             return False
-        if bad := self.source.bad_character(0, max(_end(event), 1)):
+        if bad := self.source.bad_character(0, max(events.end(event), 1)):
             raise bad
         kind = "a mapping" if isinstance(event, yaml.MappingStartEvent) else "one text"
         raise FileFault(
-            self.source.place(_start(event)),
+            self.source.place(events.start(event)),
             f"this file is {kind}, and {self.words.file} is a list",
             'Begin each entry with "- "',
         )
 
-    def _tail(self, events: Iterator[yaml.Event]) -> Iterator[FileFault]:
+    def _tail(self, stream: Iterator[yaml.Event]) -> Iterator[FileFault]:
         """Look at what follows the list."""
-        end = next(events, None)
-        following = next(events, None)
+        end = next(stream, None)
+        following = next(stream, None)
         self.source.decode_all()
         if isinstance(following, yaml.DocumentStartEvent):
             yield FileFault(
-                self.source.place(_start(following)),
+                self.source.place(events.start(following)),
                 "a second YAML document begins here, and only one is read",
                 'Remove the "---", so that all entries are in one list',
             )
             return
-        if bad := self.source.bad_character(self.last_end, len(self.source.text)):
+        if bad := self.source.bad_character(self._checked, len(self.source.text)):
             yield bad
             return
         explicit = isinstance(end, yaml.DocumentEndEvent) and end.explicit
-        self.end = _start(end) if end and explicit else len(self.source.text)
+        self.end = events.start(end) if end and explicit else len(self.source.text)
 
-    def _item(self, event: yaml.Event, events: Iterator[yaml.Event]) -> Item | FileFault:
-        before = self.last_end
-        start = _start(event) if self.flow else self.next_content(before)
-        of_item = [event, *_rest_of(event, events)]
+    def _item(self, event: yaml.Event, stream: Iterator[yaml.Event]) -> Item | FileFault:
+        start = events.start(event) if self.flow else self.next_content(self.last_end)
+        of_item = [event, *events.rest_of(event, stream)]
         self.last_end = end = self._end_of(of_item)
-        if bad := self.source.bad_character(before, self.line_done(end)):
+        unchecked, self._checked = self._checked, self.line_done(end)
+        if bad := self.source.bad_character(unchecked, self._checked):
             return bad
         following = self.next_content(end)
         if self._is_torn(end, following):
-            next(events, None)  # the parser stumbles over it as well, in better words
+            next(stream, None)  # the parser stumbles over it as well, in better words
             raise self._torn_fault(following)
         try:
             return Item(self._node(of_item), start, end)
@@ -148,18 +149,18 @@ class ListReader:
         at_start = end > 0 and self.source.text[end - 1] in BREAKS
         return end if self.flow or at_start else self.source.line_end(end)
 
-    def _end_of(self, events: Sequence[yaml.Event]) -> int:
+    def _end_of(self, parts: Sequence[yaml.Event]) -> int:
         """Find the end of the last thing that has an end of its own."""
-        for event in reversed(events):
+        for event in reversed(parts):
             if isinstance(event, yaml.ScalarEvent):
                 return self._scalar_end(event)
-            if _start(event) < _end(event):
-                return _end(event)
-        return _end(events[0])
+            if events.start(event) < events.end(event):
+                return events.end(event)
+        return events.end(parts[0])
 
     def _scalar_end(self, event: yaml.ScalarEvent) -> int:
         """Leave out the blank lines that follow a block scalar."""
-        start, end = _start(event), _end(event)
+        start, end = events.start(event), events.end(event)
         if event.style not in {"|", ">"}:
             return end
         last = len(self.source.text[start:end].rstrip(f" \t{BREAKS}"))
@@ -180,9 +181,10 @@ class ListReader:
             return self.flow
         if self.flow:
             return text[following] not in ",]"
-        breaks = list(_BREAK.finditer(text, end, following))
+        # From one character earlier: a block scalar ends behind its last line break.
+        breaks = list(_BREAK.finditer(text, end - 1, following))
         if not breaks:
-            return end > 0 and not _BREAK.match(text[end - 1])
+            return True
         assert self.start is not None  # noqa: S101 - set before the first item
         return following - breaks[-1].end() > self.start - self.source.line_start(self.start)
 
@@ -206,9 +208,44 @@ class ListReader:
         dots = re.search(r"^\.\.\.", text, re.MULTILINE)
         return dots.start() if dots and _NOTHING_BUT_DOTS.match(text) else None
 
+    def _whole_before_stray(self) -> Item | None:
+        """Find the item that YAML withholds because of a stray line behind it.
+
+        YAML looks ahead behind a quote or a bracket, and stumbles before it gives what it has.
+        What stands before a line that is indented no further than the dashes, and has none, can be
+        read without that line.
+        """
+        start = self.next_content(self.last_end)
+        if self.start is None or self.flow or start == len(self.source.text):
+            return None
+        stray = self._stray_line(start)
+        if stray is None:
+            return None
+        before = ListReader(Source(self.source.path, self.source.data_before(stray)), self.words)
+        last = list(before)[-1:]
+        found = last[0] if last and before.end is not None else None
+        return found if isinstance(found, Item) and found.start == start else None
+
+    def _stray_line(self, start: int) -> int | None:
+        """Find the first line behind an item's dash that is not indented as its parts are."""
+        assert self.start is not None  # noqa: S101 - asked only within a list
+        column = self.start - self.source.line_start(self.start)
+        line = self.source.line_end(start)
+        while line < len(self.source.text):
+            content = self.next_content(line)
+            if content == len(self.source.text):
+                return None
+            begin = self.source.line_start(content)
+            if content - begin <= column:
+                text = self.source.text[content : content + 2]
+                is_dash = content - begin == column and (text + " ")[:2].split() == ["-"]
+                return None if is_dash else begin
+            line = self.source.line_end(content)
+        return None
+
     def _syntax_fault(self, error: yaml.YAMLError) -> FileFault:
         index = self._index_of(error)
-        if bad := self.source.bad_character(self.last_end, index + 1):
+        if bad := self.source.bad_character(self._checked, index + 1):
             return bad
         if self.source.text[index : index + 1] == "\t":
             return FileFault(
@@ -237,11 +274,11 @@ class ListReader:
         return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
 
     def _fault(self, event: yaml.Event, what: str, instead: str) -> FileFault:
-        return FileFault(self.source.place(_start(event)), what, instead)
+        return FileFault(self.source.place(events.start(event)), what, instead)
 
     def _refuse_extras(self, event: yaml.Event) -> None:
         """Refuse tags, anchors and aliases: they would change a text without a word."""
-        start = _start(event)
+        start = events.start(event)
         word = self.source.text[start : start + 40].split(maxsplit=1)[:1]
         if isinstance(event, yaml.AliasEvent):
             raise self._fault(event, f'YAML reads "{word[0]}" as an alias', self.words.quote)
@@ -252,28 +289,28 @@ class ListReader:
                 event, f'YAML reads "{word[0]}" as a tag and would drop it', self.words.quote
             )
 
-    def _node(self, events: Sequence[yaml.Event]) -> Scalar | Mapping:
-        first = events[0]
+    def _node(self, parts: Sequence[yaml.Event]) -> Scalar | Mapping:
+        first = parts[0]
         self._refuse_extras(first)
         if isinstance(first, yaml.ScalarEvent):
             return self._scalar(first)
         if isinstance(first, yaml.SequenceStartEvent):
             raise self._fault(first, "YAML reads this entry as a list", self.words.quote)
-        mapping = self._mapping(events)
+        mapping = self._mapping(parts)
         self._refuse_without_key(mapping)
         return mapping
 
-    def _mapping(self, events: Sequence[yaml.Event]) -> Mapping:
+    def _mapping(self, parts: Sequence[yaml.Event]) -> Mapping:
         pairs: list[tuple[Scalar, Value]] = []
         names: set[str] = set()
-        inside = iter(events[1:-1])
+        inside = iter(parts[1:-1])
         for event in inside:
             name = self._name(event, names)
             pairs.append((name, self._value(next(inside), inside)))
             names.add(name.text)
-        first, last = events[0], events[-1]
+        first, last = parts[0], parts[-1]
         flow = bool(first.flow_style) if isinstance(first, yaml.MappingStartEvent) else False
-        return Mapping(tuple(pairs), _start(first), _end(last), flow)
+        return Mapping(tuple(pairs), events.start(first), events.end(last), flow)
 
     def _name(self, event: yaml.Event, names: set[str]) -> Scalar:
         name = self._text(event, "a name must be one text")
@@ -302,14 +339,14 @@ class ListReader:
         if not values:
             raise self._fault(start, "this list is empty", "Write at least one value in it")
         flow = bool(start.flow_style)
-        return Listing(tuple(values), _start(start), _end(event), flow)
+        return Listing(tuple(values), events.start(start), events.end(event), flow)
 
     def _text(self, event: yaml.Event, what: str) -> Scalar:
         """Take an event for a text; where it is none, it is either nested or looks like a tag."""
         self._refuse_extras(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
-        index = _start(event)
+        index = events.start(event)
         if "{{" in self.source.text[max(index - 1, 0) : index + 2]:
             raise self._fault(event, "YAML reads these braces as a mapping", self.words.quote)
         kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
@@ -318,7 +355,7 @@ class ListReader:
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         if not _is_unicode(event.value):
             raise self._fault(event, "this text has half a character in it", "Write it whole")
-        return Scalar(event.value, _start(event), self._scalar_end(event), event.style or "")
+        return Scalar(event.value, events.start(event), self._scalar_end(event), event.style or "")
 
     def _refuse_without_key(self, mapping: Mapping) -> None:
         names = [name.text for name, _ in mapping.pairs]
@@ -338,43 +375,6 @@ def _was_a_text(mapping: Mapping) -> bool:
     """Guess whether someone wrote a text with a colon: it has spaces, or is one plain pair."""
     name, value = mapping.pairs[0]
     return " " in name.text or (len(mapping.pairs) == 1 and isinstance(value, Scalar))
-
-
-def _events(source: Source) -> Iterator[yaml.Event]:
-    events = yaml.parse(source, Loader=LOADER)
-    while True:
-        try:
-            event = next(events, None)
-        except (ValueError, OverflowError) as error:  # the pure parser's chr() of "\UFFFFFFFF"
-            raise yaml.YAMLError("found invalid Unicode character escape code") from error
-        if event is None:
-            return
-        yield event
-
-
-def _start(event: yaml.Event) -> int:
-    assert event.start_mark is not None  # noqa: S101 - a parser's events always have one
-    return event.start_mark.index
-
-
-def _end(event: yaml.Event) -> int:
-    assert event.end_mark is not None  # noqa: S101 - a parser's events always have one
-    return event.end_mark.index
-
-
-def _rest_of(event: yaml.Event, events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
-    """Give the events up to the one that ends what the first one began."""
-    depth = _step(event)
-    while depth:
-        following = next(events)
-        depth += _step(following)
-        yield following
-
-
-def _step(event: yaml.Event) -> int:
-    if isinstance(event, yaml.CollectionStartEvent):
-        return 1
-    return -1 if isinstance(event, yaml.CollectionEndEvent) else 0
 
 
 def _is_unicode(text: str) -> bool:

@@ -108,6 +108,10 @@ class Source:
         """Give the position in the file's bytes of a character."""
         return self._head + len(encoded(self.text[:index]))
 
+    def data_before(self, index: int) -> bytes:
+        """Give the file's bytes up to a character."""
+        return self.data[: self.offset(index)]
+
     def bad_character(self, start: int, end: int) -> FileFault | None:
         """Give the fault of the first character from ``start`` to ``end`` that cannot be read."""
         index = next((bad for bad in self._bad if start <= bad < end), None)

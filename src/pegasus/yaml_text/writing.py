@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import yaml
+
 _UNPRINTABLE = re.compile(
     "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -15,6 +17,15 @@ _UNPRINTABLE = re.compile(
 
 _PLAIN = re.compile(r"(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~.]|-(?=[^\s\-])|--(?=\w)|\.(?!\.\.)|[=<~])")
 """How a text may begin that needs no quotes; a few that YAML allows are left out."""
+
+_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
+_HARMLESS = {f"tag:yaml.org,2002:{name}" for name in ("str", "bool", "null")}
+"""What other programs that read our files may make of a text without quotes.
+
+They stumble over some others: ``=``, ``<<``, a 30th of February, ``0x_``.
+"""
+
+_RESOLVER = yaml.resolver.Resolver()
 
 _NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
 
@@ -64,7 +75,10 @@ def _is_plain(text: str, *, flow: bool) -> bool:
         return False
     if ": " in text or " #" in text:
         return False
-    return not (flow and re.search(r"[,\[\]{}:?]", text))
+    if flow and re.search(r"[,\[\]{}:?]", text):
+        return False
+    tag = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return tag in _HARMLESS or _NUMBER.fullmatch(text) is not None
 
 
 def _escaped(found: re.Match[str]) -> str:
