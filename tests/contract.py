@@ -176,6 +176,10 @@ class OnlyReal:
             outcome, output = await run_command(session, f"printf %s '{text}' | wc -c")
         assert (outcome, output.stdout.split()) == (Exited(0), [b"131000"])
 
+
+class EndsTrees:
+    """What only real sessions can promise, and what takes the ten seconds before a SIGKILL."""
+
     async def test_a_tree_is_ended(self, open_session: OpenSession, tmp_path: Any) -> None:
         """Cancelling ends the command's whole tree; what ignores SIGTERM is killed, but last."""
         tree = (

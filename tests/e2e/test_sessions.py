@@ -43,8 +43,17 @@ def open_session(nodes: Nodes) -> contract.OpenSession:
     return lambda: open_on(nodes, "node-1")
 
 
-class TestSsh(contract.OnlyReal):
+class TestSsh(contract.OnlyReal, contract.EndsTrees):
     """A node keeps the whole contract."""
+
+
+class TestLocalhost(contract.EndsTrees):
+    """Localhost ends trees of processes as nodes do."""
+
+    @pytest.fixture
+    def open_session(self, nodes: Nodes) -> contract.OpenSession:
+        """Open sessions on localhost."""
+        return lambda: open_on(nodes, "localhost")
 
 
 NASTY = (
