@@ -7,6 +7,7 @@ Rule 2: a message names the place and the next step, and needs no traceback to b
 from __future__ import annotations
 
 import enum
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -63,6 +64,17 @@ class TemplateFault(PegasusError):
         self.column = column
         self.what = what
         self.instead = instead
+
+
+class CannotStart(PegasusError):
+    """A program could not be started here."""
+
+    def __init__(self, program: str, error: OSError) -> None:
+        hint = " Raise the limit of open files (`ulimit -n`)." if error.errno in _TOO_MANY else ""
+        super().__init__(f"{program} can't be started: {error.strerror or error}.{hint}")
+
+
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
 
 
 class NodeUnreachable(PegasusError):

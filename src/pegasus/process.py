@@ -17,7 +17,7 @@ from subprocess import PIPE
 
 import trio
 
-from pegasus.errors import sole_error
+from pegasus.errors import CannotStart, sole_error
 
 END_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL for a child that should have nothing left to do: ssh needs
@@ -91,7 +91,7 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
         patience: seconds that it may take to end by itself.
 
     Raises:
-        OSError: it could not be started.
+        CannotStart: it could not be.
     """
     await trio.lowlevel.checkpoint_if_cancelled()
     shield = trio.CancelScope(shield=True)
@@ -100,7 +100,10 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
             # Shielded: Trio would leave a child that starts in the very moment of a cancellation to
             # its own end, which is never, as nobody would be there to close its input.
             with trio.CancelScope(shield=True):
-                process: trio.Process = await nursery.start(_run, shield, argv)
+                try:
+                    process: trio.Process = await nursery.start(_run, shield, argv)
+                except OSError as error:
+                    raise CannotStart(argv[0], error) from error
             child = Child(*_pipes(process), process)
             try:
                 yield child

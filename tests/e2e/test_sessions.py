@@ -29,18 +29,18 @@ def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
 
 
 @asynccontextmanager
-async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
+async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> AsyncIterator[Session]:
     """Open a session into a node, with the nodes' own ssh configuration."""
-    async with open_ssh(nodes.ssh_config) as ways:
+    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ways:
         opener = session_opener(ways, trio.Event())
         async with opener(SubNode(0, name)) as session:
             yield session
 
 
-@pytest.fixture
-def open_session(nodes: Nodes) -> contract.OpenSession:
-    """Open sessions into a node with bash."""
-    return lambda: open_on(nodes, "node-1")
+@pytest.fixture(params=["mux", "clients"])
+def open_session(nodes: Nodes, request: pytest.FixtureRequest) -> contract.OpenSession:
+    """Open sessions into a node with bash, commands over the control socket and by clients."""
+    return lambda: open_on(nodes, "node-1", by_clients=request.param == "clients")
 
 
 class TestSsh(contract.OnlyReal, contract.EndsTrees):

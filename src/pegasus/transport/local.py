@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 
 from pegasus.model import Killed, Lost, Outcome
+from pegasus.process import open_child
 from pegasus.transport.shell import SCRIPT, Shell, open_shell
 
 NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -28,7 +29,7 @@ class LocalSession:
         Raises:
             NodeUnreachable: it could not be started.
         """
-        return open_shell(["sh", "-c", SCRIPT], _judge, self._hurry, PATIENCE)
+        return open_shell(open_child(["sh", "-c", SCRIPT], PATIENCE), _judge, self._hurry)
 
 
 async def _judge(status: int) -> Outcome:  # noqa: ASYNC124 -- the way over SSH has to look

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 
 import trio
 
-from pegasus.errors import NodeUnreachable, sole_error
+from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.events import Printed
 from pegasus.model import Assignment, Exited, Killed, Lost, NotStarted, Outcome, Stream
-from pegasus.process import Child, open_child
+from pegasus.process import Pipes
 from pegasus.transport.marks import Marks, Phase
 
 KILL_GRACE = 10.0
@@ -60,8 +60,23 @@ export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
 c=$(printf "$c"; printf x); c=${c%x}
 exec 3<&0 </dev/null
 ( trap '' HUP INT TERM QUIT
-  while read -r s <&3; do kill -s "$s" 0; done
-  kill -s TERM 0; sleep ORPHAN_GRACE 3<&-; kill -s KILL 0
+  others() {
+    IFS= read -r l </proc/self/stat || return
+    set -- "$1" ${l##*) }; g=$4; k=$1; r=1
+    for f in /proc/[0-9]*/stat; do
+      IFS= read -r l <"$f" || continue
+      f=${f#/proc/}; f=${f%/stat}; set -- ${l##*) }
+      [ "$4" = "$g" ] && [ "$3" != "$g" ] && [ "$1" != Z ] && kill -s "$k" "$f" && r=0
+    done
+    return $r
+  }
+  finish() {
+    n=0
+    while others "$1" && [ "$1" = KILL ] && [ $n -lt 9 ]; do n=$((n + 1)); done
+    kill -s "$1" 0
+  }
+  while read -r s <&3; do finish "$s"; done
+  finish TERM; sleep ORPHAN_GRACE 3<&-; finish KILL
 ) >/dev/null 2>&1 &
 w=$!
 exec 3<&- 4>&1 5>&2
@@ -77,8 +92,8 @@ left() {
   for f in /proc/[0-9]*/stat; do
     IFS= read -r l <"$f" || continue
     f=${f#/proc/}; f=${f%/stat}; set -- ${l##*) }
-    [ "$3" = "$g" ] && [ "$1" != Z ] && [ "$f" != $$ ] && [ "$f" != $w ] &&
-      [ "$2" != $w ] && return
+    { [ "$3" = "$g" ] || [ "$4" = "$g" ]; } && [ "$1" != Z ] &&
+      [ "$f" != $$ ] && [ "$f" != $w ] && [ "$2" != $w ] && return
   done
   return 1
 }
@@ -95,6 +110,10 @@ printf %sx "$m"; printf %sx "$m" >&5
 # - `kill -s NAME 0` reaches the shell's own process group whatever its number, in every sh, and
 #   nothing else; negative numbers are read differently by different kills.
 # - the watcher reads with the shell's own `read`: no process of its own, and no byte too many.
+# - a process group of its own within the job's session (`timeout`, `set -m`) is ended as well,
+#   where /proc tells of it: process by process, and only if the session is the shell's own, which
+#   it is if and only if it has the number of the shell's group. SIGKILL is sent until nothing is
+#   found any more, since some may be born meanwhile.
 # - handlers that do nothing (`trap :`) and not "ignore": the command gets the defaults again.
 # - the command's `sh` stands in a subshell of its own, and the shell above it has the pipe as its
 #   standard error: what a shell says there ("Killed") is how it tells a signal from an exit
@@ -134,14 +153,14 @@ class Shell:
     """A shell that waits for its one command.
 
     Args:
-        child: the child that is, or leads to, the shell.
+        child: the pipes of what is, or leads to, the shell.
         mark: what its own words stand behind.
         judge: tells what became of a command whose shell went without a word, from the exit
             status of the child.
         hurry: set when commands shall not be given time to end.
     """
 
-    def __init__(self, child: Child, mark: bytes, judge: Judge, hurry: trio.Event) -> None:
+    def __init__(self, child: Pipes, mark: bytes, judge: Judge, hurry: trio.Event) -> None:
         self._child = child
         self._judge = judge
         self._hurry = hurry
@@ -152,6 +171,7 @@ class Shell:
         self._assignment: Assignment | None = None
         self._show: Show | None = None
         self._noise = b""
+        self._handed_over = False
 
     @property
     def started(self) -> trio.Event:
@@ -199,6 +219,7 @@ class Shell:
         try:
             if rest:
                 await self._send_rest(rest)
+            self._handed_over = True
             await self._turn[Phase.ENDED].wait()
         except trio.Cancelled:
             with trio.CancelScope(shield=True):
@@ -218,6 +239,10 @@ class Shell:
 
     async def _stop(self) -> None:
         """End the command: SIGTERM to its process group, SIGKILL after KILL_GRACE."""
+        if not self._handed_over:
+            # Half a command must never run; a shell that is not given all of it goes.
+            await self._child.stdin.aclose()
+            return
         with trio.move_on_after(ECHO_LIMIT):
             await self.started.wait()
         if not self._hurry.is_set() and self._signal("TERM"):
@@ -289,38 +314,38 @@ def read_end(words: str) -> Outcome:
 
 @asynccontextmanager
 async def open_shell(
-    argv: Sequence[str], judge: Judge, hurry: trio.Event, patience: float
+    pipes: AbstractAsyncContextManager[Pipes], judge: Judge, hurry: trio.Event
 ) -> AsyncIterator[Shell]:
-    """Start a shell by a command line; it is ready when the block begins.
+    """Start a shell; it is ready when the block begins.
 
     Args:
-        argv: the command line.
+        pipes: starts what is, or leads to, the shell, and ends it.
         judge: see Shell.
         hurry: see Shell.
-        patience: seconds that the child may take to end by itself when the block is left.
 
     Raises:
         NodeUnreachable: the shell did not get ready; in ssh's or the shell's own words.
     """
     mark = b"\x1e" + secrets.token_hex(16).encode()
-    try:
-        async with open_child(argv, patience) as child:
-            shell = Shell(child, mark, judge, hurry)
-            async with _reading(shell, child):
-                with suppress(OSError):
-                    child.write_now(mark + b"\n")
-                await shell.wait_ready()
-                try:
-                    yield shell
-                finally:
-                    with trio.CancelScope(shield=True), trio.move_on_after(GONE_LIMIT):
-                        await shell.wait_gone()
-    except OSError as error:
-        raise NodeUnreachable(f"{argv[0]} can't be started: {error.strerror}") from error
+    async with AsyncExitStack() as stack:
+        try:
+            opened = await stack.enter_async_context(pipes)
+        except CannotStart as error:
+            raise NodeUnreachable(str(error)) from error
+        shell = Shell(opened, mark, judge, hurry)
+        await stack.enter_async_context(_reading(shell, opened))
+        with suppress(OSError):
+            opened.write_now(mark + b"\n")
+        await shell.wait_ready()
+        try:
+            yield shell
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(GONE_LIMIT):
+                await shell.wait_gone()
 
 
 @asynccontextmanager
-async def _reading(shell: Shell, child: Child) -> AsyncIterator[None]:
+async def _reading(shell: Shell, child: Pipes) -> AsyncIterator[None]:
     """Read the child's outputs, also while the block is being cancelled.
 
     What a command says while it is ended is its last word, and worth hearing; so the readers end

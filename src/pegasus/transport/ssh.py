@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,7 +28,8 @@ import trio
 
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
-from pegasus.process import open_child
+from pegasus.process import Pipes, open_child
+from pegasus.transport.mux import MuxFault, open_mux_session
 from pegasus.transport.shell import Shell, open_shell, remote_command
 
 HANDSHAKES = 8
@@ -66,6 +72,16 @@ kill -s TERM $r; rm -f "$s"
 # closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
 # was killed, and then the directory of the control sockets goes as well.
 
+KEEPER = r"""trap '' HUP INT TERM QUIT
+mkdir -m 700 "$1" && echo made && read -r x
+rm -rf "$1"
+"""
+# The directory of the control sockets under guard: the little sh that makes it removes it when its
+# lifeline is closed, and so there is no moment at which Pegasus can be killed and leave it behind.
+
+KEEPER_PATIENCE = 2.0
+"""Seconds to remove a directory with a few files in it, on a machine that may be busy."""
+
 FALLBACKS = """\
 # Written by Pegasus for one run: the user's settings first, since in ssh the first value wins.
 {includes}
@@ -92,6 +108,10 @@ OVERRULED_SINCE_8_7 = ("ForkAfterAuthentication=no", "StdinNull=no")
 """The same, for an ssh that knows these settings; an older one would refuse to start."""
 
 
+def _say_nothing(words: str) -> None:
+    """Be told something and leave it at that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ssh:
     """How ssh is called in one run.
@@ -101,10 +121,15 @@ class Ssh:
         overruled: settings that stand above the user's own.
         handshakes: by host, who may connect now.
         numbers: of the control sockets.
+        by_clients: set when each command takes a client process of ssh's, since the masters are
+            not understood, or because that was asked for.
+        on_note: is told a sentence that a person should read once.
     """
 
     directory: Path
     overruled: tuple[str, ...] = OVERRULED
+    by_clients: trio.Event = field(default_factory=trio.Event)
+    on_note: Callable[[str], None] = _say_nothing
     handshakes: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -119,6 +144,12 @@ class Ssh:
         overruled = [word for option in self.overruled for word in ("-o", option)]
         config = ["-F", str(self.directory / "config")]
         return ["ssh", *config, *options, *overruled, "-T", "-x", "-a", *destination(to), *command]
+
+    def fall_back(self, fault: MuxFault) -> None:
+        """Use a client process for each command from now on; it is said once."""
+        if not self.by_clients.is_set():
+            self.by_clients.set()
+            self.on_note(f"Using an ssh process for each command: {fault}.")
 
     def limiter(self, hostname: str) -> trio.CapacityLimiter:
         """Give the limiter of the handshakes with a host."""
@@ -152,7 +183,12 @@ _ADDRESS = re.compile(
 
 
 @asynccontextmanager
-async def open_ssh(user_config: Path | None) -> AsyncIterator[Ssh]:
+async def open_ssh(
+    user_config: Path | None,
+    *,
+    by_clients: bool = False,
+    on_note: Callable[[str], None] = _say_nothing,
+) -> AsyncIterator[Ssh]:
     """Make a private directory for the control sockets of a run, and remove it afterwards.
 
     The directory stands in ``/tmp`` whatever TMPDIR says, since the path of a socket is limited
@@ -160,17 +196,28 @@ async def open_ssh(user_config: Path | None) -> AsyncIterator[Ssh]:
 
     Args:
         user_config: the file to read instead of the user's and the system's configuration.
+        by_clients: whether each command takes a client process of ssh's.
+        on_note: is told what a person should read once.
 
     Raises:
         PegasusError: there is no ssh, or no such file.
     """
     overruled = OVERRULED + (OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ())
-    directory = Path(tempfile.mkdtemp(prefix="pgs-", dir="/tmp"))
-    try:
-        (directory / "config").write_text(_config(user_config))
-        yield Ssh(directory, overruled)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    config = _config(user_config)
+    directory = Path(f"/tmp/pgs-{secrets.token_hex(6)}")  # noqa: S108 -- mkdir refuses what is there
+    argv = ["sh", "-c", KEEPER, "pegasus", str(directory)]
+    async with open_child(argv, KEEPER_PATIENCE) as keeper:
+        if not await keeper.stdout.receive_some():
+            said = await keeper.stderr.receive_some()
+            raise PegasusError(
+                f"{directory} can't be made: {said.decode(errors='replace').strip()}. "
+                "Make room for a small directory in /tmp."
+            )
+        (directory / "config").write_text(config)
+        ssh = Ssh(directory, overruled, on_note=on_note)
+        if by_clients:
+            ssh.by_clients.set()
+        yield ssh
 
 
 async def _ssh_version() -> tuple[int, ...]:
@@ -216,16 +263,26 @@ class SshSession:
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        return open_shell(
-            self._ssh.argv(
-                *("-o", "ControlMaster=no", "-S", str(self._socket), "-o", "ProxyCommand=false"),
-                to=self._to,
-                command=[remote_command()],
-            ),
-            self._judge,
-            self._hurry,
-            CLIENT_PATIENCE,
-        )
+        return open_shell(self._open_pipes(), self._judge, self._hurry)
+
+    @asynccontextmanager
+    async def _open_pipes(self) -> AsyncIterator[Pipes]:
+        """Start the shell's command: over the control socket itself, or by a client of ssh's."""
+        async with AsyncExitStack() as stack:
+            if not self._ssh.by_clients.is_set():
+                try:
+                    session = open_mux_session(self._socket, remote_command())
+                    pipes: Pipes = await stack.enter_async_context(session)
+                except MuxFault as fault:
+                    self._ssh.fall_back(fault)
+                else:
+                    yield pipes
+                    return
+            yield await stack.enter_async_context(open_child(self._client(), CLIENT_PATIENCE))
+
+    def _client(self) -> list[str]:
+        options = ("-o", "ControlMaster=no", "-S", str(self._socket), "-o", "ProxyCommand=false")
+        return self._ssh.argv(*options, to=self._to, command=[remote_command()])
 
     async def _judge(self, status: int) -> Outcome:
         """Say what became of a command whose shell went without a word.
