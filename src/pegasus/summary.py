@@ -5,10 +5,11 @@ Rule 1: a listener like any other; it only counts, and leaves the printing to wh
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 
 from pegasus import duration
-from pegasus.events import Ended, Event, Printed
+from pegasus.events import Connected, Ended, Event, Printed
 from pegasus.model import (
     Cancelled,
     Exited,
@@ -16,12 +17,16 @@ from pegasus.model import (
     Lost,
     NotStarted,
     Outcome,
+    SubNode,
     TimedOut,
     succeeded,
 )
 
 _COMMAND_LIMIT = 200
 """Characters of a command in the summary: enough to know it by; all of it stands above."""
+
+_NAMED_SUB_NODES = 8
+"""Sub-nodes that are named each; of more, the least and the most busy."""
 
 _KINDS = {
     "succeeded": Exited,
@@ -49,6 +54,7 @@ class Summary:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._bad: list[Ended] = []
+        self._busy: defaultdict[SubNode, float] = defaultdict(float)
 
     @property
     def empty(self) -> bool:
@@ -61,7 +67,11 @@ class Summary:
         return not self._bad
 
     def tell(self, event: Event) -> None:
-        """Count an end that is final."""
+        """Count an end that is final, and the time that a sub-node was busy."""
+        if isinstance(event, Connected):
+            self._busy[event.sub_node] += 0.0
+        if isinstance(event, Ended):
+            self._busy[event.assignment.sub_node] += event.seconds
         if isinstance(event, Ended) and not event.again:
             self._counts[kind(event.outcome)] += 1
             if not succeeded(event.outcome):
@@ -70,13 +80,35 @@ class Summary:
     async def show(self, printed: Printed) -> None:
         """Let output pass."""
 
-    def text(self) -> str:
-        """Say it: a line of counts, and one for each command that did not succeed."""
+    def text(self, log_of: Callable[[Ended], str | None]) -> str:
+        """Say it: a line of counts, and one for each command that did not succeed.
+
+        Args:
+            log_of: says how to look at a command's output; None where there is no way.
+        """
         total = sum(self._counts.values())
         counts = ", ".join(f"{self._counts[word]} {word}" for word in _KINDS if self._counts[word])
         lines = [f"{total} command{'s' if total > 1 else ''}: {counts}."]
-        lines += [_line(ended) for ended in self._bad]
+        for ended in self._bad:
+            log = log_of(ended)
+            lines.append(_line(ended) + (f"  [{log}]" if log else ""))
         return "\n".join(lines)
+
+    def utilisation(self, wall: float) -> str:
+        """Say how busy the sub-nodes were: the time that commands ran, over all the time.
+
+        Args:
+            wall: seconds that the run took.
+        """
+        shares = [(busy / wall if wall else 0.0, str(node)) for node, busy in self._busy.items()]
+        mean = sum(share for share, _ in shares) / max(1, len(shares))
+        words = f"The sub-nodes were busy {mean:.0%} of {duration.words(wall)}"
+        if len(shares) == 1:
+            return f"{words}."
+        if len(shares) > _NAMED_SUB_NODES:
+            (least, idle), (most, busy) = min(shares), max(shares)
+            return f"{words}: from {least:.0%} ({idle}) to {most:.0%} ({busy})."
+        return f"{words}: {', '.join(f'{name} {share:.0%}' for share, name in shares)}."
 
 
 def _line(ended: Ended) -> str:

@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import trio
 
+from pegasus.commands.roster import follow_hosts, hosts_state
+from pegasus.commands.stages import Stages
 from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
 from pegasus.errors import ExitStatus, PegasusError, sole_error
-from pegasus.events import Event, Listener, Noted, Printed
+from pegasus.events import Ended, Event, Listener, Noted, Printed
 from pegasus.hosts_file import read_hosts
 from pegasus.interrupt import open_interrupts
-from pegasus.model import Job, SubNode
+from pegasus.model import Job, Stream, SubNode
+from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import QueueFile, Taken
+from pegasus.record import How, Mode, OutputName, Record, open_record
 from pegasus.screen import Screen, open_screen
 from pegasus.summary import Summary
 from pegasus.template import parse
 from pegasus.transport import open_ssh, session_opener
+
+BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
+"""An environment variable; where it is set each command takes a client process of ssh's."""
 
 LAST_WORDS = 3.0
 """Seconds that the screen has for its last words when everything was to end at once."""
@@ -47,6 +55,8 @@ class RunSettings:
     broadcast: bool = False
     retries: int = 0
     timeout: float = math.inf
+    hosts_seen: tuple[int, ...] = ()
+    """The state in which the hosts file was read."""
 
 
 class Listeners:
@@ -90,50 +100,13 @@ class LockedQueue:
         return self._file.state() != self._seen
 
 
-class Stages:
-    """The three stages of an end: no more taking, no more running, no more patience."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self.drain = Drain()
-        self.aborting = trio.CancelScope()
-        self.hurry = trio.Event()
-        self.interrupted = False
-
-    async def obey(self, signals: AsyncIterator[str]) -> None:
-        """Go one stage further with each signal."""
-        async with trio.open_nursery() as nursery:
-            stages = iter([lambda name: nursery.start_soon(self._drain, name), self._abort])
-            async for name in signals:
-                self.interrupted = True
-                next(stages, self._kill)(name)
-
-    async def _drain(self, name: str) -> None:
-        """Take nothing more; the notice is a promise, so it comes after what it promises."""
-        self.drain.begin()
-        await self.drain.over.wait()
-        if not self.aborting.cancel_called:
-            self._screen.say(
-                f"{name}: nothing more is taken; what runs goes on to its end. "
-                "Once more to end it (SIGTERM, SIGKILL after 10 s)."
-            )
-
-    def _abort(self, name: str) -> None:
-        self.drain.begin()
-        self.aborting.cancel(reason=name)
-        self._screen.say(f"{name}: ending what runs. Once more to kill it at once.")
-
-    def _kill(self, name: str) -> None:
-        self.hurry.set()
-        self._screen.say(f"{name}: killing what runs.")
-
-
 async def run(settings: RunSettings) -> ExitStatus:
     """Run the queue, or broadcast it.
 
     Raises:
         PegasusError: a file or the machine is not as it has to be; nothing was taken.
     """
+    settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
     sub_nodes = read_hosts(settings.hosts_file)
     queue = QueueFile(settings.queue_file)
     if queue.state() is None and not settings.daemon:
@@ -156,8 +129,6 @@ async def _run_on_screen(
     signals: AsyncIterator[str],
     nursery: trio.Nursery,
 ) -> ExitStatus:
-    summary = Summary()
-    error: PegasusError | None = None
     reader_gone = trio.Event()
     screen_opened = open_screen(
         color=settings.color,
@@ -169,23 +140,85 @@ async def _run_on_screen(
             stages = Stages(screen)
             nursery.start_soon(stages.obey, signals)
             nursery.start_soon(_drain_when, reader_gone, stages.drain)
-            listener = Listeners(screen, summary)
-            with stages.aborting:
-                try:
-                    await _dispatch(settings, sub_nodes, queue, listener, stages)
-                except PegasusError as caught:
-                    error = caught
-                    screen.say(str(caught))
-            if not summary.empty:
-                screen.say(summary.text())
-            elif error is None and not stages.interrupted:
-                screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
+            status = await _run_recorded(settings, sub_nodes, queue, screen, stages)
             nursery.start_soon(_close_when, stages.hurry, closing)
+    return status
+
+
+async def _run_recorded(
+    settings: RunSettings,
+    sub_nodes: Sequence[SubNode],
+    queue: QueueFile,
+    screen: Screen,
+    stages: Stages,
+) -> ExitStatus:
+    """Run with a record, and say what it came to."""
+    summary, began = Summary(), trio.current_time()
+    error: PegasusError | None = None
+    record_opened = open_record(
+        queue.real,
+        f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
+        mode=_mode(settings),
+        hosts_file=str(settings.hosts_file),
+        sub_nodes=sub_nodes,
+        on_trouble=screen.say,
+    )
+    async with record_opened as record:
+        listener = Listeners(screen, record, summary)
+        with stages.aborting:
+            try:
+                await _dispatch(
+                    settings, sub_nodes, queue, record=record, listener=listener, stages=stages
+                )
+            except PegasusError as caught:
+                error = caught
+                screen.say(str(caught))
+        status = _status(error, summary, interrupted=stages.interrupted)
+        record.conclude(status, _how(error, stages))
+    if not summary.empty:
+        screen.say(_last_words(settings, summary, record, trio.current_time() - began))
+    elif error is None and not stages.interrupted:
+        screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
+    return status
+
+
+def _status(error: PegasusError | None, summary: Summary, *, interrupted: bool) -> ExitStatus:
     if error is not None:
         return error.exit_status
-    if stages.interrupted:
+    if interrupted:
         return ExitStatus.INTERRUPTED
     return ExitStatus.SUCCESS if summary.all_succeeded else ExitStatus.JOB_FAILED
+
+
+def _mode(settings: RunSettings) -> Mode:
+    return "broadcast" if settings.broadcast else "queue"
+
+
+def _how(error: PegasusError | None, stages: Stages) -> How:
+    if error is not None:
+        return "failed"
+    if stages.aborting.cancel_called:
+        return "aborted"
+    return "drained" if stages.drain.begun else "done"
+
+
+def _last_words(settings: RunSettings, summary: Summary, record: Record, wall: float) -> str:
+    """Give the summary, with where the outputs are and how to try again what failed."""
+
+    def log_of(ended: Ended) -> str | None:
+        if record.folder is None:
+            return None
+        job, sub_node = ended.assignment.number, ended.assignment.sub_node.number
+        name = OutputName(job, sub_node, Stream.STDOUT).file_name(_mode(settings))
+        path = Path(os.path.relpath(record.folder.output / name))
+        return f"{path.with_suffix('')}.*"
+
+    default = settings.queue_file == Path("queue.yaml")
+    which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
+    words = [summary.text(log_of), summary.utilisation(wall)]
+    if not summary.all_succeeded and record.folder is not None:
+        words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
+    return "\n".join(words)
 
 
 async def _close_when(hurry: trio.Event, closing: trio.CancelScope) -> None:
@@ -203,13 +236,26 @@ async def _dispatch(
     settings: RunSettings,
     sub_nodes: Sequence[SubNode],
     queue: QueueFile,
+    *,
+    record: Record,
     listener: Listener,
     stages: Stages,
 ) -> None:
+    """Open the ways into the nodes, and deal, with an ear for whoever asks for something."""
+    send_roster, roster = trio.open_memory_channel[Sequence[SubNode]](0)
+
+    def note(words: str) -> None:
+        listener.tell(Noted(words))
+
     with sole_error():
-        async with open_ssh(settings.ssh_config) as ways:
+        async with (
+            open_ssh(
+                settings.ssh_config, by_clients=BY_CLIENTS in os.environ, on_note=note
+            ) as ways,
+            trio.open_nursery() as nursery,
+        ):
             one_run = Run(
-                name=f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
+                name=record.name,
                 sub_nodes=sub_nodes,
                 open_session=session_opener(ways, stages.hurry),
                 queue=LockedQueue(queue, listener, may_be_missing=settings.daemon),
@@ -220,8 +266,16 @@ async def _dispatch(
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
                 timeout=settings.timeout,
+                roster=roster,
             )
+            if record.folder is not None:
+                requests = read_orders(orders_of(record.folder.path))
+                nursery.start_soon(stages.obey_orders, requests, one_run.running)
+            if not settings.broadcast:
+                seen = settings.hosts_seen
+                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_roster, note)
             await (run_broadcast if settings.broadcast else run_queue)(one_run)
+            nursery.cancel_scope.cancel(reason="the run is over")
 
 
 def fill(job: Job, sub_node: SubNode) -> str:

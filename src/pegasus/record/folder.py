@@ -1,0 +1,167 @@
+"""Where a record lies, who may look at it, and the lock by which a run is known to go on.
+
+Rule 1: folders are for their owner only, and so are the files in them.
+Rule 2: the lock is the operating system's: whatever ends Pegasus frees it. It stands on a file of
+its own, which is never written to after the lock is held.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import itertools
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pegasus.model import Stream
+from pegasus.record.journal import Facts, Mode
+
+RECORDS = ".pegasus"
+"""The folder of all records, beside the queue file."""
+
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+
+_NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
+"""What a file system without locks says."""
+
+_LOCK_TRIES = 1000
+"""How often a lock is tried that a reader may just be looking at; it looks for microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputName:
+    """Which output of which command a file holds."""
+
+    job: int
+    sub_node: int
+    stream: Stream
+
+    def file_name(self, mode: Mode) -> str:
+        """Give the name of its file: in a broadcast one job has an output on each sub-node."""
+        where = f"-{self.sub_node}" if mode == "broadcast" else ""
+        return f"{self.job}{where}.{self.stream.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        """What happened."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """What is locked while the run goes on; who runs it is written in there."""
+        return self.path / "lock"
+
+    @property
+    def output(self) -> Path:
+        """The folder of what jobs print."""
+        return self.path / "output"
+
+
+def records_of(queue: Path) -> Path:
+    """Give the folder of all records of a queue, from the queue file's real path."""
+    return queue.parent / RECORDS
+
+
+def make_folder(queue: Path, name: str) -> RunFolder:
+    """Make a folder for a new run; another run that has the same name gets to keep it.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    records = records_of(queue)
+    with suppress(FileExistsError):
+        records.mkdir(mode=_FOLDER_MODE)
+        ignore = create(records / ".gitignore")
+        os.write(ignore, b"*\n")
+        os.close(ignore)
+    for number in itertools.count(1):
+        folder = RunFolder(records / (name if number == 1 else f"{name}-{number}"))
+        with suppress(FileExistsError):
+            folder.path.mkdir(mode=_FOLDER_MODE)
+            folder.output.mkdir(mode=_FOLDER_MODE)
+            return folder
+    raise AssertionError("counting never ends")
+
+
+def create(path: Path) -> int:
+    """Make a file that is appended to, for its owner only; one that is there is appended to.
+
+    Raises:
+        OSError: it can't be opened.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE)
+
+
+def hold_lock(folder: RunFolder) -> tuple[int, bool]:
+    """Lock a run's folder, until the file descriptor is closed.
+
+    Returns:
+        The file descriptor, and whether it is locked; not where the file system has no locks.
+
+    Raises:
+        OSError: the file can't be made.
+    """
+    fd = create(folder.lock)
+    os.write(fd, f"{os.getpid()} {socket.gethostname()}\n".encode("utf-8", "backslashreplace"))
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                break
+            os.close(fd)
+            raise
+        else:
+            return fd, True
+    return fd, False
+
+
+def is_held(folder: RunFolder, facts: Facts) -> bool:
+    """Tell whether the Pegasus of a run lives.
+
+    Where it could not lock, its process is looked for on this machine, and one on another
+    machine is believed to live.
+    """
+    if not facts.locked:
+        return facts.host != socket.gethostname() or _process_lives(facts.pid)
+    try:
+        fd = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _process_lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

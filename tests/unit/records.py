@@ -1,0 +1,118 @@
+"""What the tests of the record share: a queue with a record, jobs that are told of, ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from pegasus.events import Connected, Ended, Printed, Started, Taken
+from pegasus.model import Assignment, Exited, Job, Outcome, Stream, SubNode
+from pegasus.record import Record, RunRecord, open_record, read_runs, writer
+
+LIMIT = 20.0
+"""Seconds after which a test that waits has failed; never reached on a machine that works."""
+
+NODES = (
+    SubNode(0, "node-1", (("container", "gpu0"),)),
+    SubNode(1, "node-1", (("container", "gpu1"),)),
+    SubNode(2, "node-2"),
+)
+
+
+def queue_in(folder: Path) -> Path:
+    """Give a queue file in which three jobs wait."""
+    queue = folder / "queue.yaml"
+    queue.write_text("- command: train {{ x }}\n  x: [1, 2, 3]\n")
+    return queue
+
+
+def fail(words: str) -> None:
+    """Be told of trouble where none may be."""
+    raise AssertionError(words)
+
+
+@asynccontextmanager
+async def recording(
+    queue: Path,
+    name: str = "run-1",
+    *,
+    broadcast: bool = False,
+    sub_nodes: Sequence[SubNode] = NODES,
+    on_trouble: Callable[[str], None] = fail,
+    stall: float = LIMIT,
+) -> AsyncIterator[Record]:
+    """Record a run in which nothing is amiss; the machine may be busy with other things."""
+    with pytest.MonkeyPatch.context() as patch, trio.fail_after(LIMIT):
+        patch.setattr(writer, "STALL", stall)
+        async with open_record(
+            queue,
+            name,
+            mode="broadcast" if broadcast else "queue",
+            hosts_file="hosts.yaml",
+            sub_nodes=sub_nodes,
+            on_trouble=on_trouble,
+        ) as record:
+            for node in sub_nodes:
+                record.tell(Connected(node))
+            yield record
+
+
+def settle(record: Record) -> None:
+    """Have everything written that was told and shown so far."""
+    if record._opened is not None:
+        record._opened.writer.settle()
+
+
+def take(record: Record, number: int, command: str = "train {{ x }}") -> Job:
+    """Tell that a job was taken."""
+    job = Job(command, (("x", str(number)),))
+    record.tell(Taken(number, job))
+    settle(record)
+    return job
+
+
+def start(record: Record, number: int, *, node: SubNode = NODES[0]) -> Assignment:
+    """Tell that a job was taken and started."""
+    job = take(record, number)
+    return start_on(record, number, job, node)
+
+
+def start_on(record: Record, number: int, job: Job, node: SubNode) -> Assignment:
+    """Tell that a job was started."""
+    assignment = Assignment(number, job, node, f"train {number}")
+    record.tell(Started(assignment))
+    return assignment
+
+
+async def show(
+    record: Record, given: Assignment, data: bytes, stream: Stream = Stream.STDOUT
+) -> None:
+    """Show output."""
+    await record.show(Printed(given, stream, data))
+
+
+def end(record: Record, given: Assignment, outcome: Outcome | None = None) -> None:
+    """Tell that a job ended, well if nothing else is said."""
+    record.tell(Ended(given, Exited(0) if outcome is None else outcome, 1.5))
+
+
+async def run_some(queue: Path, name: str = "run-1") -> None:
+    """Record a run of two jobs: one ended well, and one failed and said why."""
+    async with recording(queue, name) as record:
+        first = start(record, 1)
+        await show(record, first, b"epoch 1\n")
+        end(record, first)
+        second = start(record, 2, node=NODES[2])
+        await show(record, second, b"no such file\n", Stream.STDERR)
+        end(record, second, Exited(3))
+        record.conclude(1, "done")
+
+
+def only_run(queue: Path) -> RunRecord:
+    """Read the one run there is."""
+    (run,) = read_runs(queue)
+    return run
