@@ -42,24 +42,46 @@ def _seconds(_type: object, tokens: Sequence[Token]) -> float:
     return seconds(tokens[0].value)
 
 
+HostsFile = Annotated[Path, Parameter(name="--hosts-file", group=FILES, help="The nodes.")]
+QueueFile = Annotated[Path, Parameter(name="--queue-file", group=FILES, help="The jobs.")]
+SshConfig = Annotated[
+    Path | None,
+    Parameter(
+        name="--ssh-config",
+        group=FILES,
+        help="Read this ssh configuration instead of yours and the system's (ssh's -F).",
+    ),
+]
+Color = Annotated[
+    Literal["auto", "always", "never"],
+    Parameter(
+        name="--color",
+        group=SHOWN,
+        help="Colour the names of the sub-nodes: auto does on a terminal, unless NO_COLOR is set.",
+    ),
+]
+RunName = Annotated[
+    str | None,
+    Parameter(name="--run", help="A run, by its name or a part of it; else the newest."),
+]
+
+HOSTS, QUEUE = Path("hosts.yaml"), Path("queue.yaml")
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Common:
     """What the commands that run jobs have in common."""
 
-    hosts_file: Annotated[Path, Parameter(group=FILES)] = Path("hosts.yaml")
-    """The nodes."""
-    queue_file: Annotated[Path, Parameter(group=FILES)] = Path("queue.yaml")
-    """The jobs."""
-    ssh_config: Annotated[Path | None, Parameter(group=FILES)] = None
-    """Read this ssh configuration instead of yours and the system's (ssh's -F)."""
+    hosts_file: HostsFile = HOSTS
+    queue_file: QueueFile = QUEUE
+    ssh_config: SshConfig = None
     print_period: Annotated[
         int,
         Parameter(name=["--print-period", "-p"], group=SHOWN, validator=validators.Number(gte=0)),
     ] = 1
     """Show each N-th line that a job prints; 0 shows none."""
-    color: Annotated[Literal["auto", "always", "never"], Parameter(group=SHOWN)] = "auto"
-    """Colour the names of the sub-nodes: auto does on a terminal, unless NO_COLOR is set."""
+    color: Color = "auto"
     daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
     """Wait for jobs for ever, also for the queue file to appear."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
@@ -83,24 +105,186 @@ def broadcast(*, common: Common | None = None) -> int:
 
 
 @app.command(name="lock", alias="l")
-def lock(
-    *,
-    queue_file: Annotated[Path, Parameter(group=FILES)] = Path("queue.yaml"),
-    editor: str | None = None,
-    color: Annotated[Literal["auto", "always", "never"], Parameter(group=SHOWN)] = "auto",
-) -> int:
+def lock(*, queue_file: QueueFile = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
     """Edit the queue file under its lock: nothing is taken until the editor is closed.
 
     Args:
-        queue_file: The jobs.
         editor: Its command, else $EDITOR, else vim; one with a window has to wait ('code --wait').
-        color: Make Pegasus's name bold: auto does on a terminal, unless NO_COLOR is set.
     """
     from pegasus.commands.lock import LockSettings
-    from pegasus.commands.lock import lock as edit_locked
+    from pegasus.commands.lock import lock as edit
 
     settings = LockSettings(queue_file=queue_file, editor=editor, color=color)
-    return _in_trio(partial(edit_locked, settings))
+    return _in_trio(partial(edit, settings))
+
+
+@app.command(name="add")
+def add(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    param: list[str] | None = None,
+    top: bool = False,
+    queue_file: QueueFile = QUEUE,
+    color: Color = "auto",
+) -> int:
+    r"""Put a command into the queue, under its lock.
+
+    Args:
+        command: One command, in quotes; - reads one a line from standard input.
+        param: A parameter and its values: bs=8,16. Once for each; \, is a comma within a value.
+        top: Before all that waits, instead of behind it.
+    """
+    from pegasus.commands import add as adding
+
+    params = tuple(param or ())
+    settings = adding.AddSettings(
+        queue_file=queue_file, command=command, params=params, top=top, color=color
+    )
+    return _in_trio(partial(adding.add, settings))
+
+
+@app.command(name="check")
+def check(
+    *,
+    connect: bool = False,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    sub_node: int = 0,
+    hosts_file: HostsFile = HOSTS,
+    queue_file: QueueFile = QUEUE,
+    ssh_config: SshConfig = None,
+) -> int:
+    """Say what the files stand for, and every fault, without running anything.
+
+    Args:
+        connect: Connect to each sub-node, and tell which of them answer.
+        every: List all sub-nodes and jobs, instead of the first twenty.
+        sub_node: Fill the commands in for this sub-node, by its number.
+    """
+    from pegasus.commands import check as checking
+
+    settings = checking.CheckSettings(
+        hosts_file=hosts_file,
+        queue_file=queue_file,
+        ssh_config=ssh_config,
+        every=every,
+        sub_node=sub_node,
+        connect=connect,
+    )
+    return _in_trio(partial(checking.check, settings))
+
+
+@app.command(name="status")
+def status(
+    *,
+    run: RunName = None,
+    runs: bool = False,
+    json: bool = False,
+    watch: bool = False,
+    queue_file: QueueFile = QUEUE,
+) -> int:
+    """Say what runs where, what waits, and what ended how.
+
+    Args:
+        runs: List all runs, with their sizes.
+        json: For programs; the reference has the schema.
+        watch: Again and again, until Ctrl-C.
+    """
+    from pegasus.commands import status as looking
+
+    settings = looking.StatusSettings(
+        queue_file=queue_file, run=run, runs=runs, json=json, watch=watch
+    )
+    return looking.status(settings)
+
+
+@app.command(name="logs")
+def logs(
+    job: int | None = None,
+    /,
+    *,
+    follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
+    stdout: bool = False,
+    stderr: bool = False,
+    sub_node: int | None = None,
+    run: RunName = None,
+    queue_file: QueueFile = QUEUE,
+) -> int:
+    """Show what a job printed, byte for byte; without a number, list the jobs.
+
+    Args:
+        job: The job's number in its run.
+        follow: Go on until the job has ended.
+        stdout: Only its standard output.
+        stderr: Only its standard error.
+        sub_node: Only what it printed on this sub-node, by its number.
+    """
+    from pegasus.commands import logs as showing
+
+    settings = showing.LogsSettings(
+        queue_file=queue_file,
+        job=job,
+        run=run,
+        sub_node=sub_node,
+        follow=follow,
+        stdout=stdout,
+        stderr=stderr,
+    )
+    return showing.logs(settings)
+
+
+@app.command(name="retry")
+def retry(
+    *jobs: int,
+    run: RunName = None,
+    top: bool = False,
+    queue_file: QueueFile = QUEUE,
+    color: Color = "auto",
+) -> int:
+    """Put jobs that came to nothing back into the queue, each once.
+
+    Args:
+        jobs: Their numbers; none means all such jobs of the run.
+        top: Before all that waits, instead of behind it.
+    """
+    from pegasus.commands import retry as retrying
+
+    settings = retrying.RetrySettings(
+        queue_file=queue_file, jobs=jobs, run=run, top=top, color=color
+    )
+    return _in_trio(partial(retrying.retry, settings))
+
+
+@app.command(name="stop")
+def stop(
+    job: int | None = None,
+    /,
+    *,
+    now: bool = False,
+    sub_node: int | None = None,
+    run: Annotated[str | None, Parameter(help="Which run, where several go on.")] = None,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    queue_file: QueueFile = QUEUE,
+    color: Color = "auto",
+) -> int:
+    """Tell the run of the queue to take nothing more, or end one job.
+
+    Args:
+        job: The number of the one job that is ended.
+        now: End what runs as well (SIGTERM, SIGKILL after 10 s).
+        sub_node: End the job on this sub-node only.
+        every: All runs of the queue.
+    """
+    from pegasus.commands import stop as stopping
+
+    settings = stopping.StopSettings(
+        queue_file=queue_file,
+        job=job,
+        sub_node=sub_node,
+        now=now,
+        run=run,
+        every=every,
+        color=color,
+    )
+    return _in_trio(partial(stopping.stop, settings))
 
 
 @app.command(name="init")

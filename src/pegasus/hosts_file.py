@@ -40,21 +40,38 @@ def read_hosts(path: str | Path) -> tuple[SubNode, ...]:
         FileFault: the file is missing, cannot be read, or has something in it that stands for no
             sub-node; it is the first such fault.
     """
+    sub_nodes, faults = find_hosts(path)
+    if faults:
+        raise faults[0]
+    return sub_nodes
+
+
+def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, ...]]:
+    """Read a hosts file to its end: the sub-nodes that are without fault, and every fault."""
     shown = str(path)
-    source = Source(shown, _read(shown))
+    try:
+        source = Source(shown, _read(shown))
+    except FileFault as fault:
+        return (), (fault,)
     sub_nodes: list[SubNode] = []
+    faults: list[FileFault] = []
     for item in ListReader(source, _WORDS):
-        if isinstance(item, FileFault):
-            raise item
-        _refuse_too_many(source, item, len(sub_nodes))
-        sub_nodes += itertools.starmap(SubNode, _numbered(_expanded(source, item), len(sub_nodes)))
-    if not sub_nodes:
-        raise FileFault(Place(shown, 1, 1), "no host stands in this file", 'Write "- localhost"')
-    return tuple(sub_nodes)
+        try:
+            sub_nodes += _of(source, item, len(sub_nodes))
+        except FileFault as fault:
+            faults.append(fault)
+    if not sub_nodes and not faults:
+        instead = 'Write "- localhost"'
+        faults.append(FileFault(Place(shown, 1, 1), "no host stands in this file", instead))
+    return tuple(sub_nodes), tuple(faults)
 
 
-def _numbered(found: Iterator[tuple[str, Params]], first: int) -> Iterator[tuple[int, str, Params]]:
-    return ((first + i, *each) for i, each in enumerate(found))
+def _of(source: Source, item: Item | FileFault, first: int) -> list[SubNode]:
+    """Give the sub-nodes that an item stands for, numbered from the first number that is free."""
+    if isinstance(item, FileFault):
+        raise item
+    _refuse_too_many(source, item, first)
+    return [SubNode(first + i, *each) for i, each in enumerate(_expanded(source, item))]
 
 
 def _read(path: str) -> bytes:

@@ -165,6 +165,7 @@ class Shell:
         self._judge = judge
         self._hurry = hurry
         self._marks = {stream: Marks(mark) for stream in Stream}
+        self._shown = dict.fromkeys(Stream, Phase.STARTING)
         self._turn = {phase: trio.Event() for phase in Phase}
         self._over = trio.Event()
         self._closed = 0
@@ -276,7 +277,9 @@ class Shell:
             self._noise = (self._noise + output)[-PIECE:]
         elif output and self._assignment is not None and self._show is not None:
             await self._show(Printed(self._assignment, stream, output))
-        reached = min(other.phase for other in self._marks.values())
+        # Only now: the other stream must not tell of an end while this one's last words still wait.
+        self._shown[stream] = marks.phase
+        reached = min(self._shown.values())
         if reached is Phase.ENDED and self._marks[Stream.STDERR].words is None:
             return
         for phase, event in self._turn.items():

@@ -66,11 +66,12 @@ exec 3<&- >/dev/null 2>&1
 trap : HUP INT TERM QUIT
 wait $p
 while kill -s 0 $p; do wait $p; done
-kill -s TERM $r; rm -f "$s"
+kill -s TERM 0; rm -f "$s"
 """
 # A master under guard: the little sh above it has its lifeline, and ends it when the lifeline is
 # closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
-# was killed, and then the directory of the control sockets goes as well.
+# was killed, and then the directory of the control sockets goes as well. What ssh started itself, a
+# ProxyCommand say, is of the same group, and goes with it.
 
 KEEPER = r"""trap '' HUP INT TERM QUIT
 mkdir -m 700 "$1" && echo made && read -r x

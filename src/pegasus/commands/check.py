@@ -1,0 +1,261 @@
+"""``pegasus check``: what the files stand for, and what is wrong, before anything is run.
+
+Rule 1: nothing is taken, locked or written, and without ``--connect`` no node is asked.
+Rule 2: what is said goes to standard output, at once and in order, so that it can be piped; on a
+terminal it is made harmless and keeps its indentation, elsewhere every text is as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from pegasus import duration
+from pegasus.commands.findings import Findings, Values, differing, find
+from pegasus.errors import (
+    ExitStatus,
+    FileFault,
+    NodeUnreachable,
+    PegasusError,
+    TemplateFault,
+    sole_error,
+)
+from pegasus.interrupt import open_interrupts
+from pegasus.model import Job, Place, SubNode
+from pegasus.process import raise_open_files_limit
+from pegasus.queue_file import check_command
+from pegasus.queue_file.disk import write_all
+from pegasus.template import parse
+from pegasus.terminal_text import fit
+from pegasus.transport import OpenSession, open_ssh, session_opener
+
+FIRST_SHOWN = 20
+"""Jobs, and sub-nodes, that are listed without ``--all``: what a terminal shows at once."""
+
+STDOUT = 1
+
+_LEGEND = {
+    "*": "as on {}; sub-nodes differ in it",
+    "!": "cannot be run on {}; the faults say why",
+}
+"""What stands behind the numbers of jobs, and means this."""
+
+_NOWHERE = Place("", 1, 1)
+"""Of a fault that is not shown."""
+
+LEAST_COLUMNS = 20
+"""Columns for a text beside its number; on a terminal that is narrower, the terminal wraps."""
+
+_ONE_WRITE = 500
+"""Lines that are written at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """What the command line says about a check; see ``pegasus check --help``.
+
+    Attributes:
+        every: whether all jobs and sub-nodes are listed, however many.
+        sub_node: the number of the sub-node that commands are filled in for.
+        connect: whether each sub-node is connected to.
+    """
+
+    hosts_file: Path
+    queue_file: Path
+    ssh_config: Path | None = None
+    every: bool = False
+    sub_node: int = 0
+    connect: bool = False
+
+
+async def check(settings: CheckSettings) -> ExitStatus:
+    """Say what the files stand for and what is wrong with them; try the sub-nodes if asked to.
+
+    Returns:
+        SUCCESS; JOB_FAILED, where some sub-node does not answer; USAGE, where a file has a fault,
+        or no sub-node answers; INTERRUPTED.
+
+    Raises:
+        PegasusError: there is no such sub-node, or no ssh.
+    """
+    found = find(settings.hosts_file, settings.queue_file)
+    if found.sub_nodes and not 0 <= settings.sub_node < len(found.sub_nodes):
+        raise PegasusError(
+            f"--sub-node {settings.sub_node}: {settings.hosts_file} stands for the sub-nodes 0 to "
+            f"{len(found.sub_nodes) - 1}."
+        )
+    status = ExitStatus.USAGE if found.faults else ExitStatus.SUCCESS
+    try:
+        _print(_report(settings, found))
+        if settings.connect and found.sub_nodes:
+            status = max(status, await _connect(settings, found.sub_nodes))
+    except BrokenPipeError:
+        pass  # `| head` has seen enough
+    return status
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Write lines to standard output, many at a time, and none of them in part."""
+    batch: list[str] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) >= _ONE_WRITE:
+            _write(batch)
+            batch.clear()
+    _write(batch)
+
+
+def _write(lines: Iterable[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    try:
+        write_all(STDOUT, text.encode("utf-8", "surrogateescape"))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PegasusError(f"Standard output cannot be written: {error.strerror}.") from error
+
+
+# What the files stand for.
+
+
+def _report(settings: CheckSettings, found: Findings) -> Iterator[str]:
+    yield from _sub_nodes(settings, found)
+    yield ""
+    yield from _jobs(settings, found)
+    yield ""
+    yield from _faults(found)
+
+
+def _sub_nodes(settings: CheckSettings, found: Findings) -> Iterator[str]:
+    count = len(found.sub_nodes)
+    yield f"{settings.hosts_file}: {_many(count, 'sub-node')}{_as_far(found.hosts_faults)}"
+    shown = count if settings.every else FIRST_SHOWN
+    width = len(str(count))
+    for sub_node in found.sub_nodes[:shown]:
+        yield from _item(f"  {sub_node.number:>{width}}  ", str(sub_node))
+    if shown < count:
+        yield f"  … and {count - shown:,} more; --all lists them"
+
+
+def _jobs(settings: CheckSettings, found: Findings) -> Iterator[str]:
+    count, sub_nodes = found.count, found.sub_nodes
+    yield f"{settings.queue_file}: {_many(count, 'job')}{_as_far(found.queue_faults)}"
+    shown = count if settings.every else min(count, FIRST_SHOWN)
+    width = len(f"{shown:,}")
+    names = differing(sub_nodes)
+    marks = set()
+    for number, job in enumerate(found.jobs(), start=1):
+        if number > shown:
+            yield f"  … and {count - shown:,} more; --all lists them"
+            break
+        text, mark = _filled(job, sub_nodes[settings.sub_node] if sub_nodes else None, names)
+        marks.add(mark)
+        yield from _item(f"  {number:>{width},}{mark} ", text)
+    for mark in sorted(marks & _LEGEND.keys()):
+        yield from _item(f"  {mark} ", _LEGEND[mark].format(sub_nodes[settings.sub_node]))
+
+
+def _filled(job: Job, sub_node: SubNode | None, names: frozenset[str]) -> tuple[str, str]:
+    """Fill a job in, and mark it: ``*`` where sub-nodes differ, ``!`` where it cannot be."""
+    if sub_node is None:
+        return job.command, " "
+    values = Values(job, sub_node)
+    try:
+        command = parse(job.command).fill(values)
+        check_command(command, _NOWHERE)
+    except (TemplateFault, FileFault):
+        return job.command, "!"
+    return command, "*" if names & values.asked else " "
+
+
+def _faults(found: Findings) -> Iterator[str]:
+    if found.tried < found.fillings:
+        yield from _item(
+            "",
+            f"Tried {found.tried:,} of the {found.fillings:,} ways in which the commands can be "
+            "filled in: the rest would take too long.",
+        )
+    for fault in found.faults:
+        yield from _item("", str(fault))
+    yield f"{_many(len(found.faults), 'fault')}." if found.faults else "No faults."
+
+
+def _as_far(faults: Sequence[FileFault]) -> str:
+    return ", as far as it can be read" if faults else ""
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _item(head: str, text: str) -> list[str]:
+    """Put a text of one or more lines behind its head; on a terminal folded, and harmless."""
+    text = text.rstrip("\n")
+    lines = text.split("\n")
+    if os.isatty(STDOUT):
+        columns = max(shutil.get_terminal_size().columns - len(head), LEAST_COLUMNS)
+        block = f"{text}\n".encode("utf-8", "surrogateescape")
+        lines = fit(block, columns, colour=False).decode().removesuffix("\n").split("\n")
+    first, *rest = lines
+    return [head + first, *(" " * len(head) + line if line else "" for line in rest)]
+
+
+# Which sub-nodes answer.
+
+
+async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> ExitStatus:
+    """Connect to all sub-nodes at once, and say of each whether it answers."""
+    raise_open_files_limit()
+    answered: dict[int, bool] = {}
+    with open_interrupts() as signals, sole_error():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_at_once, signals, nursery.cancel_scope)
+            async with open_ssh(settings.ssh_config) as ways:
+                open_session = session_opener(ways, trio.Event())
+                async with trio.open_nursery() as tries:
+                    for sub_node in sub_nodes:
+                        tries.start_soon(_try, open_session, sub_node, len(sub_nodes), answered)
+            nursery.cancel_scope.cancel(reason="all have been tried")
+    if len(answered) < len(sub_nodes):
+        return ExitStatus.INTERRUPTED
+    good = sum(answered.values())
+    with suppress(BrokenPipeError):
+        _write(["", f"{good:,} of {_many(len(sub_nodes), 'sub-node')} can be used."])
+    if good == len(sub_nodes):
+        return ExitStatus.SUCCESS
+    return ExitStatus.JOB_FAILED if good else ExitStatus.USAGE
+
+
+async def _cancel_at_once(signals: AsyncIterator[str], scope: trio.CancelScope) -> None:
+    async for name in signals:
+        scope.cancel(reason=name)
+
+
+async def _try(
+    open_session: OpenSession, sub_node: SubNode, count: int, answered: dict[int, bool]
+) -> None:
+    """Connect to a sub-node and start a shell there, as a run does before it takes a job."""
+    began = trio.current_time()
+    words = ""
+    try:
+        async with open_session(sub_node) as session, session.open_shell():
+            took = trio.current_time() - began
+    except NodeUnreachable as error:
+        took, words = trio.current_time() - began, error.words
+    with suppress(BrokenPipeError):  # nobody reads on; the exit status tells all the same
+        if not answered:
+            _write([""])
+        _write(_item(f"  {sub_node.number:>{len(str(count))}}  ", _answer(sub_node, took, words)))
+    answered[sub_node.number] = not words
+
+
+def _answer(sub_node: SubNode, took: float, words: str) -> str:
+    if words:
+        return f"{sub_node}: no answer, after {duration.words(took)}: {words}"
+    return f"{sub_node}: answers, after {duration.words(took)}"
