@@ -160,12 +160,12 @@ async def test_which_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     await run_some(queue, "second")
     assert [run["run"] for run in json_of(capfd, queue)["runs"]] == ["second"]
     assert [run["run"] for run in json_of(capfd, queue, run="first")["runs"]] == ["first"]
-    async with recording(queue, "third"), recording(queue, "fourth"):
-        await run_some(queue, "fifth")
-        assert [run["run"] for run in json_of(capfd, queue)["runs"]] == ["third", "fourth"]
+    async with recording(queue, "run-3"), recording(queue, "run-4"):
+        await run_some(queue, "run-5")
+        assert [run["run"] for run in json_of(capfd, queue)["runs"]] == ["run-3", "run-4"]
     listed = text_of(capfd, queue, runs=True)
     names = [line.split()[0] for line in listed.splitlines() if line[:1] != " "]
-    assert names == ["run", "first", "second", "third", "fourth", "fifth"]
+    assert names == ["run", "first", "second", "run-3", "run-4", "run-5"]
     assert "1 succeeded" in listed
     report = json_of(capfd, queue, runs=True)
     assert len(report["runs"]) == 5

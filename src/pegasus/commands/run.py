@@ -164,7 +164,8 @@ async def _run_recorded(
         on_trouble=screen.say,
     )
     async with record_opened as record:
-        listener = Listeners(screen, record, summary)
+        # The record first: what is on the screen is in the journal.
+        listener = Listeners(record, screen, summary)
         with stages.aborting:
             try:
                 await _dispatch(

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
 from rich.live import Live
@@ -35,7 +37,7 @@ from pegasus.record import (
     find_runs,
     report_of,
 )
-from pegasus.terminal_text import visible
+from pegasus.terminal_text import visible as one_line
 
 REDRAW = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
@@ -52,6 +54,9 @@ NARROW = 80
 WORDS = 24
 """Columns for a sub-node's name, and for an outcome; longer ones go on in the next row, so that
 there is room for some of the command in 80."""
+
+GAP = 2
+"""Columns between two columns of a table."""
 
 _LONGEST_COMMAND = 500
 """Characters of a command that are laid out at all; more fit no terminal."""
@@ -133,19 +138,16 @@ class _View:
             return json.dumps(self._report()).encode() + b"\n"
         terminal = os.isatty(1)
         file = io.StringIO()
-        Console(
-            file=file,
-            width=_columns() if terminal else NARROW,
-            force_terminal=terminal,
-            legacy_windows=False,
-        ).print(self.shown(most=None))
+        width = _columns() if terminal else NARROW
+        console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
+        console.print(self.shown(None, width))
         return file.getvalue().encode("utf-8", "backslashreplace")
 
-    def shown(self, most: int | None) -> RenderableType:
-        """Lay it out, with so many rows a table at most."""
+    def shown(self, most: int | None, width: int) -> RenderableType:
+        """Lay it out in so many columns, with so many rows a table at most."""
         if self._settings.runs:
             return Group(_table_of_runs(self._runs), *self._nothing())
-        shown = [part for run in self._runs for part in _about_run(run, most)]
+        shown = [part for run in self._runs for part in _about_run(run, most, width)]
         return Group(*shown, *self._nothing(), _about_queue(self._queue.path, self._waiting))
 
     def _asked_for(self) -> list[RunRecord]:
@@ -180,7 +182,7 @@ def _watch(view: _View) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             view.look()
-            live.update(view.shown(most=WATCHED), refresh=True)
+            live.update(view.shown(WATCHED, console.width), refresh=True)
             time.sleep(REDRAW)
 
 
@@ -195,6 +197,11 @@ def _columns() -> int:
     with suppress(OSError):
         return os.get_terminal_size(1).columns or NARROW
     return NARROW
+
+
+def visible(text: str) -> str:
+    """Put a text into one line, as wide as it will be written: also what UTF-8 cannot say."""
+    return one_line(text).encode("utf-8", "backslashreplace").decode()
 
 
 # What waits.
@@ -223,7 +230,7 @@ def _about_queue(path: str, waiting: Waiting) -> Text:
 # A run.
 
 
-def _about_run(run: RunRecord, most: int | None) -> Iterator[RenderableType]:
+def _about_run(run: RunRecord, most: int | None, width: int) -> Iterator[RenderableType]:
     yield Text(_headline(run), style="bold")
     for warning in run.warnings:
         yield Text(f"Mind: {warning}.")
@@ -232,12 +239,12 @@ def _about_run(run: RunRecord, most: int | None) -> Iterator[RenderableType]:
         yield from _about_nodes(run, most)
     running, failed, succeeded_ = _rows(run)
     if running:
-        yield _table(run, "Running", "for", running, most)
+        yield _table(run, "Running", "for", running, most=most, width=width)
     if failed:
-        yield _table(run, "Failed", "after", failed, most)
+        yield _table(run, "Failed", "after", failed, most=most, width=width)
     if succeeded_:
         title = "Succeeded" if len(succeeded_) <= LATEST else f"Succeeded, the last {LATEST}"
-        yield _table(run, title, "after", succeeded_[-LATEST:], most)
+        yield _table(run, title, "after", succeeded_[-LATEST:], most=most, width=width)
     yield Text()
 
 
@@ -303,24 +310,31 @@ def _rows(run: RunRecord) -> tuple[list[_Row], list[_Row], list[_Row]]:
 
 
 def _table(
-    run: RunRecord, title: str, time_title: str, rows: Sequence[_Row], most: int | None
+    run: RunRecord, title: str, took: str, rows: Sequence[_Row], *, most: int | None, width: int
 ) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    with_outcome = title == "Failed"
-    table.add_column("job", justify="right", no_wrap=True)
-    table.add_column("on", overflow="fold", max_width=WORDS)
-    if with_outcome:
-        table.add_column("outcome", overflow="fold", max_width=WORDS)
-    table.add_column(time_title, justify="right", no_wrap=True)
-    table.add_column("command", no_wrap=True, overflow="ellipsis")
+    """Lay out rows; what a command has no room for is cut, all else goes on in the next row."""
     shown = rows if most is None else rows[-most:]
-    for row in shown:
-        outcome = [Text(visible(str(row.outcome)))] if with_outcome else []
-        cells = [Text(str(row.job.number)), Text(_where(run, row)), *outcome]
-        table.add_row(*cells, Text(_time(row)), Text(_command(row)))
+    titles = ["job", "on", "outcome", took] if title == "Failed" else ["job", "on", took]
+    cells = [_cells(run, row, titles) for row in shown]
+    table = Table(box=None, padding=(0, GAP, 0, 0), show_edge=False)
+    for column, name in enumerate(titles):
+        longest = max(cell_len(name), *(cell_len(row[column]) for row in cells))
+        of_words = name in {"on", "outcome"}
+        room = min(longest, WORDS) if of_words else longest
+        justify: Literal["left", "right"] = "left" if of_words else "right"
+        table.add_column(name, width=room, justify=justify, overflow="fold")
+        width -= room + GAP
+    table.add_column("command", width=max(width - GAP, 1), no_wrap=True, overflow="ellipsis")
+    for row, texts in zip(shown, cells, strict=True):
+        table.add_row(*(Text(text) for text in [*texts, _command(row)]))
     left_out = len(rows) - len(shown)
     more = [Text(f"and {left_out:,} before; without --watch all are shown")] if left_out else []
     return Group(Text(f"\n{title}"), table, *more)
+
+
+def _cells(run: RunRecord, row: _Row, titles: Sequence[str]) -> list[str]:
+    outcome = [visible(str(row.outcome))] if "outcome" in titles else []
+    return [str(row.job.number), _where(run, row), *outcome, _time(row)]
 
 
 def _where(run: RunRecord, row: _Row) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from pegasus.model import Stream
+from pegasus.record.folder import OutputName
 from pegasus.record.journal import outcome_data, sub_node_data
 from pegasus.record.reading import Execution, JobRecord, RunRecord, SubNodeRecord
 
@@ -113,8 +114,9 @@ def _execution(run: RunRecord, job: JobRecord, execution: Execution) -> Report:
 
 
 def _output(run: RunRecord, job: JobRecord, execution: Execution, stream: Stream) -> Report:
+    name = OutputName(job.number, execution.sub_node, stream)
     return {
-        "file": str(run.output(job.number, execution.sub_node, stream)),
+        "file": f"{run.folder.output}/{name.file_name(run.facts.mode)}",
         "bytes": execution.printed.get(stream),
         "missing": execution.missing.get(stream, 0),
     }
