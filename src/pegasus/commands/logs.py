@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.cells import cell_len, set_cell_size
+
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
@@ -296,9 +298,18 @@ def _list(run: RunRecord) -> ExitStatus:
     for job in run.jobs.values():
         sizes = [f"{run.printed(job, stream):>10}" for stream in Stream]
         command = visible(job.job.command[:_LONGEST_COMMAND])
-        lines.append(f"{job.number:>6}  {'  '.join(sizes)}  {_outcomes(run, job):<22}  {command}\n")
+        line = f"{job.number:>6}  {'  '.join(sizes)}  {_outcomes(run, job):<22}  {command}"
+        lines.append(_one_row(line) + "\n")
     _write(1, "".join(lines).encode("utf-8", "backslashreplace"))
     return ExitStatus.SUCCESS
+
+
+def _one_row(line: str) -> str:
+    """Cut a line at the width of the terminal, if there is one; a pipe gets all of it."""
+    if not os.isatty(1):
+        return line
+    columns = os.get_terminal_size(1).columns
+    return line if cell_len(line) < columns else set_cell_size(line, columns - 2) + "…"
 
 
 def _outcomes(run: RunRecord, job: JobRecord) -> str:
