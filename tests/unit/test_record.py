@@ -520,7 +520,7 @@ async def test_events_out_of_the_blue(tmp_path: Path, event: Event) -> None:
 
 
 async def test_many_jobs(tmp_path: Path) -> None:
-    """A run of a hundred thousand jobs can be read."""
+    """A run of many thousand jobs can be read."""
     queue = queue_in(tmp_path)
     async with open_record(
         queue, "run-1", mode="queue", hosts_file="h", sub_nodes=NODES, on_trouble=print
@@ -529,10 +529,10 @@ async def test_many_jobs(tmp_path: Path) -> None:
     path = only_run(queue).folder.journal
     job = Job("train {{ x }}", (("x", "1"),))
     with path.open("ab") as file:
-        for number in range(2, 100_001):
+        for number in range(2, 20_001):
             given_ = Assignment(number, job, NODES[0], "train 1")
             for event in Taken(number, job), Started(given_), Ended(given_, Exited(0), 1.0):
                 file.write(journal.event_line(event, 1.0, {}))
     run = only_run(queue)
-    assert len(run.jobs) == 100_000
-    assert run.counts()["succeeded"] == 99_999
+    assert len(run.jobs) == 20_000
+    assert run.counts()["succeeded"] == 19_999
