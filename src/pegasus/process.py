@@ -7,6 +7,7 @@ Rule 3: this room knows neither ssh nor jobs.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -22,6 +23,10 @@ from pegasus.errors import CannotStart, sole_error
 END_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL for a child that should have nothing left to do: ssh needs
 a few milliseconds to close a connection; a stopped or stuck one is not worth a longer wait."""
+
+SPARE = 3
+"""One part in so many of the open files is not for children and connections, but for the queue and
+for the outputs of jobs: two files for each four that a child takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ async def _run(  # noqa: ASYNC114, ASYNC128 -- run_process says that it has star
     shield: trio.CancelScope, argv: Sequence[str], task_status: trio.TaskStatus[trio.Process]
 ) -> None:
     """Run a child to its end; a cancellation is for the block that opened it to act upon."""
+    spare_open_files()
     with shield:
         await trio.run_process(
             argv,
@@ -146,3 +152,16 @@ def raise_open_files_limit() -> None:
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def spare_open_files() -> None:
+    """Refuse to open more where too few open files would be left for everything else.
+
+    Raises:
+        OSError: as the system does when there are none left at all.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.close(lowest_free)
+    if soft != resource.RLIM_INFINITY and lowest_free >= soft - soft // SPARE:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -88,6 +88,9 @@ async def _retry(settings: RetrySettings, screen: Screen) -> ExitStatus:
     queue = QueueFile(settings.queue_file)
     run = await trio.to_thread.run_sync(read_run, queue.real, settings.run)
     async with queue.locked(screen.say) as locked:
+        # A take that a crash interrupted may have a job for the run that its record lacks.
+        await trio.to_thread.run_sync(locked.recover)
+        await trio.to_thread.run_sync(run.refresh)
         work = partial(put_back, locked, run, settings.jobs, top=settings.top)
         chosen = await trio.to_thread.run_sync(work)
     screen.say(_words(settings, run, chosen))

@@ -12,6 +12,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -79,8 +80,12 @@ class Listeners:
 class LockedQueue:
     """The queue file, as dispatch asks for it: a take is one step under the lock."""
 
-    def __init__(self, file: QueueFile, listener: Listener, *, may_be_missing: bool) -> None:
+    def __init__(
+        self, file: QueueFile, listener: Listener, record: Record, *, may_be_missing: bool
+    ) -> None:
         self._file = file
+        self._record = record
+        self._number = 1
         self._listener = listener
         self._may_be_missing = may_be_missing
         self._seen = file.state()
@@ -91,8 +96,12 @@ class LockedQueue:
         """Take up to one job a fill; cancelled while it waits for the lock, it has taken none."""
         async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
             self._seen = self._file.state()
+            receipt = partial(self._record.receipt, self._number)
             with trio.CancelScope(shield=True):
-                taken = await trio.to_thread.run_sync(locked.take, fills, limiter=self._disk)
+                taken = await trio.to_thread.run_sync(
+                    locked.take, fills, receipt, limiter=self._disk
+                )
+        self._number += len(taken.jobs)
         return Taken(empty=True) if taken.missing and self._may_be_missing else taken
 
     def changed(self) -> bool:
@@ -259,7 +268,7 @@ async def _dispatch(
                 name=record.name,
                 sub_nodes=sub_nodes,
                 open_session=session_opener(ways, stages.hurry),
-                queue=LockedQueue(queue, listener, may_be_missing=settings.daemon),
+                queue=LockedQueue(queue, listener, record, may_be_missing=settings.daemon),
                 fill=fill,
                 listener=listener,
                 drain=stages.drain,

@@ -65,5 +65,5 @@ class Stages:
                     ended = running.stop(number, sub_node)
                     where = ", ".join(str(assignment.sub_node) for assignment in ended)
                     words = f"Job {number} is being ended on {where}."
-                    nothing = f"Job {number} does not run there now."
+                    nothing = f"Job {number} does not run {'there ' * (sub_node is not None)}now."
                     request.answer(words if ended else nothing, done=bool(ended))

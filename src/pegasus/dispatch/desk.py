@@ -19,7 +19,7 @@ import trio
 from pegasus.dispatch.again import Again, Waiting
 from pegasus.dispatch.run import Run, TakenJobs
 from pegasus.dispatch.worker import Slot, Worker
-from pegasus.errors import FileFault, PegasusError
+from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.events import Ended, Noted, Returned, Started, Taken
 from pegasus.model import Assignment, Job, NotStarted, Outcome, succeeded
 
@@ -35,6 +35,10 @@ node that does not answer must not keep a person who pressed Ctrl-C waiting for 
 DISK_PATIENCE = 5.0
 """Seconds between tries to rewrite a queue file on a disk that is full or gone; somebody has to
 do something first, and will not mind."""
+
+NODE_PATIENCE = 1.0
+"""Seconds between two looks at the queue while nothing runs and nodes are away: a node that is gone
+for good must not keep a run from its end when nothing is left to do."""
 
 _WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
 
@@ -93,6 +97,25 @@ class Dispatcher(ABC):
         while len(slots := self.slots()) < enough:
             self._slots.append(await self._free.receive())
         return slots
+
+    async def wait_work(self, enough: int) -> bool:
+        """Wait until that many workers have a shell ready; False when nobody needs them now."""
+        while True:
+            with trio.move_on_after(NODE_PATIENCE):
+                await self.wait_slots(enough)
+                return True
+            waits = self.running() or self.again or self.run.daemon
+            if self.number and not waits and await self._queue_is_empty():
+                return False
+
+    async def _queue_is_empty(self) -> bool:
+        """Look into the queue without taking anything."""
+
+        def refuse(_: Job) -> str:
+            raise TemplateFault(1, 1, "no sub-node is connected")
+
+        looked = await self.take([refuse])
+        return not looked.jobs and looked.fault is None
 
     def slots(self) -> list[Slot]:
         """Give all slots that there are now."""

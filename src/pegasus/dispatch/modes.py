@@ -72,8 +72,7 @@ class _QueueDispatcher(Dispatcher):
         return worker
 
     async def deal(self) -> None:
-        while True:
-            await self.wait_slots(1)
+        while await self.wait_work(1):
             self._hand_over_again()
             slots = self.slots()
             if not slots:
@@ -135,8 +134,8 @@ class _BroadcastDispatcher(Dispatcher):
     everywhere = True
 
     async def deal(self) -> None:
-        while True:
-            slots = await self.wait_slots(len(self.workers))
+        while await self.wait_work(len(self.workers)):
+            slots = self.slots()
             slots.sort(key=lambda slot: slot.worker.sub_node.number)
             commands: list[str] = []
             taken = await self.take([partial(self._fill_all, commands)])

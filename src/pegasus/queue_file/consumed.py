@@ -7,15 +7,17 @@ its jobs never started, so its record is cut out of consumed.yaml again.
 
 The steps, and what a crash after each of them leaves::
 
-    note   .queue.yaml.pegasus-take   the record and where it goes       nothing happened
     new    .queue.yaml.pegasus-new    the queue without the jobs         nothing happened
+    note   .queue.yaml.pegasus-take   the record and where it goes       nothing happened
     append consumed.yaml              the record, whole or torn          undone: cut out again
     rename new -> queue.yaml          the jobs are taken                 taken
+    append the receipt                lines for whoever keeps a record   taken
     unlink note                                                          taken
 
-So the two files together mean "undo", and either of them alone means nothing. All queue files of
-a folder share consumed.yaml, under different locks: it is locked itself, from reading its size
-until the rename. So whoever has that lock knows that such files, of any queue, are a dead one's.
+So the two files together mean "undo", a new one alone means nothing, and a note alone is of a take
+that has happened: its receipt is handed over if it was not. All queue files of a folder share
+consumed.yaml, under different locks: it is locked itself, from reading its size until the end. So
+whoever has that lock knows that such files, of any queue, are a dead one's.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from pegasus.errors import PegasusError
 from pegasus.queue_file import disk
@@ -41,7 +45,19 @@ _NOTE, _NEW, _MENDED = ".pegasus-take", ".pegasus-new", ".pegasus-mended"
 _MAGIC = b"pegasus take"
 
 
-def take(queue: Path, content: bytes, record: str, *, unchanged: Callable[[], bool]) -> bool:
+Receipt: TypeAlias = tuple[Path, bytes]
+"""A file that is there, and whole lines that are appended to it once a take has happened, exactly
+once each, also if a crash comes between. No two lines are the same."""
+
+
+def take(
+    queue: Path,
+    content: bytes,
+    record: str,
+    *,
+    unchanged: Callable[[], bool],
+    receipt: Receipt | None = None,
+) -> bool:
     """Record jobs as taken, and replace the queue file by one without them.
 
     Args:
@@ -49,6 +65,7 @@ def take(queue: Path, content: bytes, record: str, *, unchanged: Callable[[], bo
         content: the queue file without the jobs.
         record: the jobs in canonical form.
         unchanged: says, at the last moment, whether the queue file still is what was read.
+        receipt: who is told that it has happened, before anything else can.
 
     Returns:
         Whether the jobs are taken; if not, the queue file had changed, and nothing happened.
@@ -63,8 +80,8 @@ def take(queue: Path, content: bytes, record: str, *, unchanged: Callable[[], bo
         torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         appended = b"\n" * torn + record.encode()
         try:
-            disk.write_new(note, _note(size, appended))
             disk.write_new(new, content, like=queue)
+            disk.write_new(note, _note(size, appended, receipt))
             disk.sync_folder(queue.parent)
             disk.write_all(fd, appended)
             os.fsync(fd)
@@ -76,12 +93,36 @@ def take(queue: Path, content: bytes, record: str, *, unchanged: Callable[[], bo
             with contextlib.suppress(OSError):  # whoever comes next undoes it
                 _undo(note, fd)
             raise
-        # The take has happened; a disk that fails now cannot make it undone.
+        # The take has happened; a disk that fails now cannot make it undone. A note that stays has
+        # its receipt handed over by whoever comes next.
         with contextlib.suppress(OSError):
+            _hand_over(receipt)
             disk.sync_folder(queue.parent)
-        with contextlib.suppress(OSError):
             note.unlink()
     return True
+
+
+def _hand_over(receipt: Receipt | None) -> None:
+    """Append the lines of a receipt to its file, if that is still there."""
+    if receipt is not None:
+        with contextlib.suppress(FileNotFoundError):
+            fd = os.open(receipt[0], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                disk.write_all(fd, receipt[1])
+            finally:
+                os.close(fd)
+
+
+def _hand_over_late(receipt: Receipt) -> None:
+    """Append those lines of a receipt that its file lacks."""
+    path, lines = receipt
+    try:
+        there = path.read_bytes()
+    except OSError:
+        return
+    missing = [line for line in lines.splitlines(keepends=True) if line not in there]
+    torn = b"\n" * (bool(missing) and not there.endswith(b"\n"))
+    _hand_over((path, torn + b"".join(missing)))
 
 
 def recover(queue: Path) -> None:
@@ -161,20 +202,32 @@ def _undo_all(folder: Path, fd: int) -> bool:
 def _undo(note: Path, fd: int) -> bool:
     """Undo the take of one queue file; tell whether consumed.yaml is another file now."""
     new = note.with_name(note.name.removesuffix(_NOTE) + _NEW)
+    planned = _planned(note)
     replaced = False
     if new.exists():
-        planned = _planned(note)
-        replaced = planned is not None and _cut_out(fd, note.parent, *planned)
-        new.unlink(missing_ok=True)
-    note.unlink(missing_ok=True)
+        replaced = planned is not None and _cut_out(fd, note.parent, planned)
+    elif planned is not None and planned.receipt is not None:
+        _hand_over_late(planned.receipt)
+    note.unlink(missing_ok=True)  # first the note: alone it would say that the take happened
+    new.unlink(missing_ok=True)
     return replaced
 
 
-def _cut_out(fd: int, folder: Path, start: int, appended: bytes) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What a note says: where a take was to append what, and its receipt."""
+
+    start: int
+    appended: bytes
+    receipt: Receipt | None
+
+
+def _cut_out(fd: int, folder: Path, planned: _Planned) -> bool:
     """Remove a record, whole or torn; leave anything else as it is.
 
     Cutting out what someone else wrote would lose it; leaving a record costs no job.
     """
+    start, appended = planned.start, planned.appended
     size = os.fstat(fd).st_size
     tail = os.pread(fd, max(size - start, 0), start)
     if len(tail) <= len(appended) and appended.startswith(tail.rstrip(b"\0")):
@@ -193,20 +246,27 @@ def _cut_out(fd: int, folder: Path, start: int, appended: bytes) -> bool:
     return True
 
 
-def _note(start: int, appended: bytes) -> bytes:
-    return b"%b %d %d\n%b" % (_MAGIC, start, len(appended), appended)
+def _note(start: int, appended: bytes, receipt: Receipt | None) -> bytes:
+    path, lines = (os.fsencode(receipt[0]), receipt[1]) if receipt else (b"", b"")
+    numbers = b"%d %d %d %d" % (start, len(appended), len(path), len(lines))
+    return b"%b %b\n%b%b%b" % (_MAGIC, numbers, appended, path, lines)
 
 
-def _planned(note: Path) -> tuple[int, bytes] | None:
-    """Read where a take was to append what; None where the note never was complete."""
+def _planned(note: Path) -> _Planned | None:
+    """Read what a take was to do; None where the note never was complete."""
     try:
-        head, _, appended = note.read_bytes().partition(b"\n")
+        head, _, rest = note.read_bytes().partition(b"\n")
     except FileNotFoundError:
         return None
-    magic, *numbers = head.rsplit(b" ", 2)
-    if magic != _MAGIC or [len(appended)] != [int(n) for n in numbers[1:] if n.isdigit()]:
+    magic, *numbers = head.rsplit(b" ", 4)
+    if magic != _MAGIC or len(numbers) != 4 or not all(n.isdigit() for n in numbers):
         return None
-    return int(numbers[0]), appended
+    start, *lengths = map(int, numbers)
+    if len(rest) != sum(lengths):
+        return None
+    appended, path = rest[: lengths[0]], rest[lengths[0] :][: lengths[1]]
+    receipt = (Path(os.fsdecode(path)), rest[lengths[0] + lengths[1] :]) if path else None
+    return _Planned(start, appended, receipt)
 
 
 def _mended(consumed: Path) -> Path:

@@ -5,12 +5,13 @@ Rule 1: what cannot be read is a fault with the path that the user gave, never a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from pegasus.errors import FileFault
+from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Place
 from pegasus.queue_file import disk
 
@@ -34,6 +35,7 @@ def read(path: str, real: Path) -> tuple[bytes, State]:
 
     Raises:
         FileFault: it is missing or cannot be read.
+        PegasusError: not for now, and that is not the file's fault.
     """
     try:
         # Non-blocking, so that a named pipe in the file's place does not hold us for ever.
@@ -123,6 +125,10 @@ def _read_all(fd: int, size: int) -> bytes:
 
 
 def _refuse(path: str, error: OSError) -> NoReturn:
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        raise PegasusError(
+            f"{path}: {error.strerror}. Raise the limit of open files (`ulimit -n`)."
+        ) from error
     what, instead = str(error.strerror or error), "Look after the file, or give another path"
     if isinstance(error, FileNotFoundError):
         what = "there is no such file"

@@ -1,6 +1,6 @@
 """Files that are on the disk when a function says so.
 
-Rule 1: every OSError comes out; nothing here decides what it means.
+Rule 1: every OSError comes out, or is put into words; nothing here decides what it means.
 Rule 2: a file is complete and synced under another name before it takes the place of the old one.
 """
 
@@ -10,7 +10,10 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+from pegasus.errors import PegasusError
 
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 """What file systems answer that cannot sync a folder (FUSE, CIFS): they have no other way."""
@@ -67,3 +70,23 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def errors(path: str, consequence: str) -> Iterator[None]:
+    """Turn what the disk refuses into words, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        instead = {
+            errno.ENOSPC: "Free some space on the disk, and it goes on",
+            errno.EDQUOT: "Your quota is used up: free some space, and it goes on",
+            errno.EACCES: "Make the folder and consumed.yaml writable for you",
+            errno.EPERM: "Make the folder and consumed.yaml writable for you",
+            errno.EROFS: "Copy the files to a place that can be written",
+            errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",
+        }.get(error.errno or 0, "Look after the disk, and try again")
+        words = error.strerror or str(error)
+        raise PegasusError(
+            f"{path}: the queue cannot be rewritten: {words}. {consequence}. {instead}."
+        ) from error

@@ -159,5 +159,6 @@ def _no_lock(error: OSError, shown: str) -> PegasusError:
         errno.EOPNOTSUPP: "Keep the queue on a file system that has locks",
         errno.ELOOP: "Replace the symbolic link by a file, or remove it",
         errno.ENOSPC: "Free some space on the disk",
+        errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",
     }.get(error.errno or 0, "Nothing was taken")
     return PegasusError(f"{shown}: cannot lock the queue: {error.strerror or error}. {instead}.")

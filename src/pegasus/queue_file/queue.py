@@ -8,7 +8,6 @@ Rule 3: the file is the user's: every byte that is not about the jobs in questio
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import math
 import os
@@ -20,13 +19,19 @@ from typing import TypeAlias
 from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Job, Place
-from pegasus.queue_file import consumed, content, lock, rendering, splice
+from pegasus.queue_file import consumed, content, disk, lock, rendering, splice
+from pegasus.queue_file.consumed import Receipt
 from pegasus.queue_file.content import State
 from pegasus.queue_file.entries import QueueReader, Written, check_command
 from pegasus.yaml_text import Scalar
 
 Fill: TypeAlias = Callable[[Job], str]
 """Fills a job in for the sub-node that is to run it; may raise TemplateFault."""
+
+
+def _none(_: Sequence[Job]) -> None:
+    """Give no receipt."""
+
 
 MOST_TRIES = 20
 """How often a queue file that others rewrite without the lock is read anew before giving up."""
@@ -119,7 +124,18 @@ class LockedQueue:
     path: str
     real: Path
 
-    def take(self, fills: Sequence[Fill]) -> Taken:
+    def recover(self) -> None:
+        """Bring a take to its end that a crash interrupted, whichever way it had gone.
+
+        Raises:
+            PegasusError: the files could not be written.
+        """
+        with disk.errors(self.path, "Nothing was changed"):
+            consumed.recover(self.real)
+
+    def take(
+        self, fills: Sequence[Fill], receipt: Callable[[Sequence[Job]], Receipt | None] = _none
+    ) -> Taken:
         """Take jobs from the head of the file, as many as there are sub-nodes for them.
 
         The jobs before the first fault are taken, in one rewrite of the file. Where there is
@@ -127,12 +143,14 @@ class LockedQueue:
 
         Args:
             fills: one for each sub-node that is free; job number i is filled in by number i.
+            receipt: gives, for the jobs that are about to be taken, who is told of it; it may be
+                asked several times before a take succeeds.
 
         Raises:
             PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
                 taken and nothing is lost.
         """
-        with _disk_errors(self.path, "Nothing was taken, and nothing is lost"):
+        with disk.errors(self.path, "Nothing was taken, and nothing is lost"):
             consumed.recover(self.real)
             for _ in range(MOST_TRIES):
                 try:
@@ -141,14 +159,19 @@ class LockedQueue:
                     missing = content.state(self.real) is None
                     return Taken(fault=fault, empty=missing, missing=missing)
                 picked = _Picked(QueueReader(self.path, data), fills)
-                if not picked.jobs or self._replace(picked, state):
+                if not picked.jobs or self._replace(picked, state, receipt):
                     return picked.taken()
         raise PegasusError(
             f"{self.path}: other programs keep rewriting this file, so nothing was taken. "
             "Edit it with `pegasus lock`."
         )
 
-    def _replace(self, picked: _Picked, state: State) -> bool:
+    def _replace(
+        self,
+        picked: _Picked,
+        state: State,
+        receipt: Callable[[Sequence[Job]], Receipt | None],
+    ) -> bool:
         """Do the take; tell False where the file has changed since it was read."""
         content.refuse_read_only(self.path, self.real)
         content.refuse_record(self.path, self.real, self.real.with_name(consumed.NAME))
@@ -158,6 +181,7 @@ class LockedQueue:
             picked.rest(),
             record,
             unchanged=lambda: content.state(self.real) == state,
+            receipt=receipt([job for job, _ in picked.jobs]),
         )
 
     def add(self, entries: Sequence[Entry], *, top: bool = False) -> None:
@@ -175,7 +199,7 @@ class LockedQueue:
             return
         for entry in entries:
             _check_added(entry, self.path)
-        with _disk_errors(self.path, "Nothing was added"):
+        with disk.errors(self.path, "Nothing was added"):
             consumed.recover(self.real)
             for _ in range(MOST_TRIES):
                 state = content.state(self.real)
@@ -358,22 +382,3 @@ def _alike(now: Written | FileFault | None, then: Written | FileFault | None) ->
     if isinstance(now, Written) and isinstance(then, Written):
         return _same(now, then.entry)
     return type(now) is type(then)
-
-
-@contextlib.contextmanager
-def _disk_errors(path: str, consequence: str) -> Iterator[None]:
-    """Turn what the disk refuses into words, with what to do."""
-    try:
-        yield
-    except OSError as error:
-        instead = {
-            errno.ENOSPC: "Free some space on the disk, and it goes on",
-            errno.EDQUOT: "Your quota is used up: free some space, and it goes on",
-            errno.EACCES: "Make the folder and consumed.yaml writable for you",
-            errno.EPERM: "Make the folder and consumed.yaml writable for you",
-            errno.EROFS: "Copy the files to a place that can be written",
-        }.get(error.errno or 0, "Look after the disk, and try again")
-        words = error.strerror or str(error)
-        raise PegasusError(
-            f"{path}: the queue cannot be rewritten: {words}. {consequence}. {instead}."
-        ) from error

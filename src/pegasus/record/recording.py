@@ -20,8 +20,8 @@ from pathlib import Path
 import trio
 
 from pegasus import __version__
-from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, Unreachable
-from pegasus.model import Assignment, Stream, SubNode
+from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, Taken, Unreachable
+from pegasus.model import Assignment, Job, Stream, SubNode
 from pegasus.record import folder as folders
 from pegasus.record import journal
 from pegasus.record.disk import Disk
@@ -49,8 +49,25 @@ class Record:
         self.folder = opened.folder if opened else None
         self._opened = opened
         self._known = {sub_node.number for sub_node in sub_nodes}
+        self._receipted = 0
         self._printed: dict[tuple[int, int], Counter[Stream]] = {}
         self._end: tuple[int | None, How] = (None, "failed")
+
+    def receipt(self, number: int, jobs: Sequence[Job]) -> tuple[Path, bytes] | None:
+        """Give the journal, and the lines that say that jobs were taken, for whoever takes them.
+
+        Whoever takes jobs appends these in the very moment; being told of it later adds nothing.
+
+        Args:
+            number: the first job's, in the run.
+            jobs: all that are about to be taken.
+        """
+        if self._opened is None:
+            return None
+        numbered = enumerate(jobs, start=number)
+        lines = [journal.event_line(Taken(n, job), time.time(), {}) for n, job in numbered]
+        self._receipted = number + len(jobs) - 1
+        return self._opened.folder.journal, b"".join(lines)
 
     def tell(self, event: Event) -> None:
         """Write an event down.
@@ -59,6 +76,8 @@ class Record:
         job that runs, or reads of an end, that the journal does not know of.
         """
         if self._opened is None:
+            return
+        if isinstance(event, Taken) and event.number <= self._receipted:
             return
         writer = self._opened.writer
         self._introduce(event)

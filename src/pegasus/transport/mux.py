@@ -21,8 +21,8 @@ from pathlib import Path
 
 import trio
 
-from pegasus.errors import NodeUnreachable
-from pegasus.process import Pipes
+from pegasus.errors import CannotStart, NodeUnreachable
+from pegasus.process import Pipes, spare_open_files
 
 VERSION = 4
 HELLO = 0x00000001
@@ -68,6 +68,7 @@ async def open_mux_session(path: Path, command: str) -> AsyncIterator[MuxSession
 
     Raises:
         NodeUnreachable: the master is gone, or the node takes no more commands.
+        CannotStart: there can be no more pipes here.
         MuxFault: the master speaks another protocol.
     """
     with ExitStack() as given:
@@ -90,7 +91,11 @@ async def open_mux_session(path: Path, command: str) -> AsyncIterator[MuxSession
 
 def _pipe(given: ExitStack, *, is_input: bool) -> tuple[trio.lowlevel.FdStream, int]:
     """Make a pipe: our end, and the one that is given away, which is closed afterwards."""
-    reading, writing = os.pipe()
+    try:
+        spare_open_files()
+        reading, writing = os.pipe()
+    except OSError as error:  # too many open files
+        raise CannotStart("a command", error) from error
     theirs, ours = (reading, writing) if is_input else (writing, reading)
     given.callback(os.close, theirs)
     return trio.lowlevel.FdStream(ours), theirs

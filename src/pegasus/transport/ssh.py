@@ -26,9 +26,9 @@ from urllib.parse import unquote
 
 import trio
 
-from pegasus.errors import NodeUnreachable, PegasusError, sole_error
+from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
-from pegasus.process import Pipes, open_child
+from pegasus.process import Child, Pipes, open_child
 from pegasus.transport.mux import MuxFault, open_mux_session
 from pegasus.transport.shell import Shell, open_shell, remote_command
 
@@ -73,7 +73,7 @@ kill -s TERM 0; rm -f "$s"
 # was killed, and then the directory of the control sockets goes as well. What ssh started itself, a
 # ProxyCommand say, is of the same group, and goes with it.
 
-KEEPER = r"""trap '' HUP INT TERM QUIT
+KEEPER = r"""trap '' HUP INT TERM QUIT PIPE
 mkdir -m 700 "$1" && echo made && read -r x
 rm -rf "$1"
 """
@@ -336,7 +336,7 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
     await limiter.acquire_on_behalf_of(borrower)
     with ExitStack() as handshake, sole_error():
         handshake.callback(limiter.release_on_behalf_of, borrower)
-        async with open_child(argv, MASTER_PATIENCE) as child, trio.open_nursery() as nursery:
+        async with _open_master(argv) as child, trio.open_nursery() as nursery:
             nursery.start_soon(session.read_words, child.stderr)
             try:
                 await session.wait_open()
@@ -346,3 +346,14 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
                 nursery.cancel_scope.cancel(reason="the session is closed")
                 with suppress(OSError):
                     child.write_now(b"good-bye\n")
+
+
+@asynccontextmanager
+async def _open_master(argv: Sequence[str]) -> AsyncIterator[Child]:
+    """Start a master; where it can't be started one sub-node can't be reached, no more."""
+    async with AsyncExitStack() as stack:
+        try:
+            child = await stack.enter_async_context(open_child(argv, MASTER_PATIENCE))
+        except CannotStart as error:
+            raise NodeUnreachable(str(error)) from error
+        yield child
