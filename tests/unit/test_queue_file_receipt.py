@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.model import Job
-from pegasus.queue_file import QueueFile, consumed
+from pegasus.queue_file import QueueFile, Receipt, consumed
 
 
 def fill(job: Job) -> str:
@@ -20,8 +20,9 @@ def fill(job: Job) -> str:
 async def take(folder: Path, count: int = 2) -> None:
     """Take jobs, with a receipt of a line for each."""
 
-    def receipt(jobs: Sequence[Job]) -> tuple[Path, bytes]:
-        return folder / "journal", b"".join(b"taken %b\n" % job.command.encode() for job in jobs)
+    def receipt(jobs: Sequence[Job]) -> Receipt:
+        lines = b"".join(b"taken %b\n" % job.command.encode() for job in jobs)
+        return Receipt(folder / "journal", lines)
 
     async with QueueFile(folder / "queue.yaml").locked(print) as locked:
         locked.take([fill] * count, receipt)
@@ -44,7 +45,7 @@ def take_in_child(folder: Path) -> None:
     queue = folder / "queue.yaml"
     lines = b"taken echo 1\ntaken echo 2\n"
     record = "- command:\n  - echo 1\n- command:\n  - echo 2\n"
-    receipt = (folder / "journal", lines)
+    receipt = Receipt(folder / "journal", lines)
     consumed.take(queue, b"- echo 3\n", record, unchanged=lambda: True, receipt=receipt)
 
 
@@ -83,11 +84,11 @@ async def test_a_crash_before_the_receipt(
 ) -> None:
     """A crash right after a take, or in its receipt, delays that and doubles nothing."""
 
-    def hand_over(receipt: tuple[Path, bytes] | None) -> None:
+    def hand_over(receipt: Receipt | None) -> None:
         assert receipt is not None
         if bytes_written is not None:
-            with receipt[0].open("ab") as file:
-                file.write(receipt[1][:bytes_written])
+            with receipt.path.open("ab") as file:
+                file.write(receipt.lines[:bytes_written])
         os._exit(9)
 
     with monkeypatch.context() as patch:
@@ -128,3 +129,11 @@ async def test_retrying_asks_for_it(folder: Path, monkeypatch: pytest.MonkeyPatc
         locked.recover()
         locked.recover()
     assert (folder / "journal").read_text() == "begun\ntaken echo 1\ntaken echo 2\n"
+
+
+async def test_a_torn_line_stays_alone(folder: Path) -> None:
+    """A receipt begins on a line of its own, whatever a full disk left at the end."""
+    with (folder / "journal").open("a") as file:
+        file.write('{"torn')
+    await take(folder, 1)
+    assert (folder / "journal").read_text() == 'begun\n{"torn\ntaken echo 1\n'

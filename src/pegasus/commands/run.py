@@ -28,7 +28,7 @@ from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
-from pegasus.queue_file import QueueFile, Taken
+from pegasus.queue_file import QueueFile, Receipt, Taken
 from pegasus.record import How, Mode, OutputName, Record, open_record
 from pegasus.screen import Screen, open_screen
 from pegasus.summary import Summary
@@ -96,13 +96,24 @@ class LockedQueue:
         """Take up to one job a fill; cancelled while it waits for the lock, it has taken none."""
         async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
             self._seen = self._file.state()
-            receipt = partial(self._record.receipt, self._number)
+            receipts: list[Receipt] = []
+            receipt = partial(self._receipt, receipts)
             with trio.CancelScope(shield=True):
                 taken = await trio.to_thread.run_sync(
                     locked.take, fills, receipt, limiter=self._disk
                 )
+        if receipts and taken.jobs and not receipts[-1].given:
+            self._record.write_anyway(self._number)
         self._number += len(taken.jobs)
         return Taken(empty=True) if taken.missing and self._may_be_missing else taken
+
+    def _receipt(self, receipts: list[Receipt], jobs: Sequence[Job]) -> Receipt | None:
+        """Let the journal be told in the very moment in which jobs are taken."""
+        wanted = self._record.receipt(self._number, jobs)
+        if wanted is None:
+            return None
+        receipts.append(Receipt(*wanted))
+        return receipts[-1]
 
     def changed(self) -> bool:
         """Tell whether the file is another than when it was last looked into."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import trio
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -62,6 +63,11 @@ _LONGEST_COMMAND = 500
 """Characters of a command that are laid out at all; more fit no terminal."""
 
 
+LOCK_PATIENCE = 0.5
+"""Seconds to wait for the lock where a crash left something to be brought to its end: a run that
+lives takes its jobs in milliseconds, and would do the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSettings:
     """What the command line asks; see ``pegasus status --help``.
@@ -98,6 +104,10 @@ def status(settings: StatusSettings) -> ExitStatus:
     Raises:
         PegasusError: there is no such run, neither a record nor a queue, or it can't be read.
     """
+    queue = QueueFile(settings.queue_file)
+    # A crash may have kept back from a record what only the next to hold the lock can hand over.
+    if queue.is_interrupted():
+        trio.run(queue.recover, LOCK_PATIENCE)
     view = _View(settings)
     try:
         if settings.watch:

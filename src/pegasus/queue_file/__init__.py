@@ -6,6 +6,7 @@ Rule 2: this room knows files; what a sub-node or a run is, it never knows.
 
 from __future__ import annotations
 
+from pegasus.queue_file.consumed import Receipt
 from pegasus.queue_file.entries import LONGEST_COMMAND, check_command
 from pegasus.queue_file.queue import Fill, LockedQueue, QueueFile, Taken
 from pegasus.queue_file.rendering import canonical
@@ -15,6 +16,7 @@ __all__ = [
     "Fill",
     "LockedQueue",
     "QueueFile",
+    "Receipt",
     "Taken",
     "canonical",
     "check_command",

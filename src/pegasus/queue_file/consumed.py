@@ -30,7 +30,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from pegasus.errors import PegasusError
 from pegasus.queue_file import disk
@@ -45,9 +44,20 @@ _NOTE, _NEW, _MENDED = ".pegasus-take", ".pegasus-new", ".pegasus-mended"
 _MAGIC = b"pegasus take"
 
 
-Receipt: TypeAlias = tuple[Path, bytes]
-"""A file that is there, and whole lines that are appended to it once a take has happened, exactly
-once each, also if a crash comes between. No two lines are the same."""
+@dataclass(slots=True)
+class Receipt:
+    """Who is told of a take in the very moment in which it has happened.
+
+    Attributes:
+        path: a file that is there.
+        lines: whole lines, no two alike, that are appended to it, exactly once each, also if a
+            crash comes between.
+        given: whether that has been done; if not, whoever asked for it has to see to it.
+    """
+
+    path: Path
+    lines: bytes
+    given: bool = False
 
 
 def take(
@@ -93,36 +103,43 @@ def take(
             with contextlib.suppress(OSError):  # whoever comes next undoes it
                 _undo(note, fd)
             raise
-        # The take has happened; a disk that fails now cannot make it undone. A note that stays has
-        # its receipt handed over by whoever comes next.
+        # The take has happened; a disk that fails now cannot make it undone.
         with contextlib.suppress(OSError):
             _hand_over(receipt)
+        with contextlib.suppress(OSError):
             disk.sync_folder(queue.parent)
+        with contextlib.suppress(OSError):
             note.unlink()
     return True
 
 
 def _hand_over(receipt: Receipt | None) -> None:
-    """Append the lines of a receipt to its file, if that is still there."""
-    if receipt is not None:
-        with contextlib.suppress(FileNotFoundError):
-            fd = os.open(receipt[0], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            try:
-                disk.write_all(fd, receipt[1])
-            finally:
-                os.close(fd)
+    """Append the lines of a receipt to its file."""
+    if receipt is None:
+        return
+    fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        disk.write_all(fd, b"\n" * torn + receipt.lines)
+    finally:
+        os.close(fd)
+    receipt.given = True
 
 
 def _hand_over_late(receipt: Receipt) -> None:
-    """Append those lines of a receipt that its file lacks."""
-    path, lines = receipt
-    try:
-        there = path.read_bytes()
-    except OSError:
-        return
-    missing = [line for line in lines.splitlines(keepends=True) if line not in there]
-    torn = b"\n" * (bool(missing) and not there.endswith(b"\n"))
-    _hand_over((path, torn + b"".join(missing)))
+    """Append those lines of a receipt that its file lacks; nobody else is there to do it."""
+    with contextlib.suppress(OSError):
+        there = receipt.path.read_bytes()
+        lines = receipt.lines.splitlines(keepends=True)
+        missing = b"".join(line for line in lines if line not in there)
+        if missing:
+            _hand_over(Receipt(receipt.path, missing))
+
+
+def is_interrupted(queue: Path) -> bool:
+    """Tell whether a take of this queue file goes on, or was interrupted by a crash."""
+    return _beside(queue, _NOTE).exists()
 
 
 def recover(queue: Path) -> None:
@@ -132,7 +149,7 @@ def recover(queue: Path) -> None:
         OSError: it could not be undone.
         PegasusError: someone holds consumed.yaml for too long.
     """
-    if _beside(queue, _NOTE).exists():
+    if is_interrupted(queue):
         with _locked(queue):
             pass
     # Alone, a new file is from before its take began or came after its end.
@@ -247,7 +264,7 @@ def _cut_out(fd: int, folder: Path, planned: _Planned) -> bool:
 
 
 def _note(start: int, appended: bytes, receipt: Receipt | None) -> bytes:
-    path, lines = (os.fsencode(receipt[0]), receipt[1]) if receipt else (b"", b"")
+    path, lines = (os.fsencode(receipt.path), receipt.lines) if receipt else (b"", b"")
     numbers = b"%d %d %d %d" % (start, len(appended), len(path), len(lines))
     return b"%b %b\n%b%b%b" % (_MAGIC, numbers, appended, path, lines)
 
@@ -265,7 +282,8 @@ def _planned(note: Path) -> _Planned | None:
     if len(rest) != sum(lengths):
         return None
     appended, path = rest[: lengths[0]], rest[lengths[0] :][: lengths[1]]
-    receipt = (Path(os.fsdecode(path)), rest[lengths[0] + lengths[1] :]) if path else None
+    lines = rest[lengths[0] + lengths[1] :]
+    receipt = Receipt(Path(os.fsdecode(path)), lines) if path else None
     return _Planned(start, appended, receipt)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pegasus.errors import FileFault, TemplateFault
+from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Place
 from pegasus.yaml_text import BREAKS, Item, ListReader, Mapping, Scalar, Source, Words, scalars
 from pegasus.yaml_text import texts as texts_of
@@ -140,3 +140,21 @@ def _index_in(source: Source, scalar: Scalar, line: int, column: int) -> int:
     if indent < 0 or written[indent:] != wanted or written[:indent].strip(" "):
         return scalar.start
     return begin + indent + column - 1
+
+
+def check_added(entry: Entry, path: str) -> None:
+    """Refuse an entry that would be a fault in the file."""
+    names = [name for name, _ in entry.params]
+    values = [values for _, values in entry.params]
+    if "command" in names or len(set(names)) < len(names):
+        raise PegasusError(
+            'Two parameters have the same name, or one is called "command". Rename one.'
+        )
+    if not entry.commands or not all(values):
+        raise PegasusError("A command or a value is missing. Give at least one for each name.")
+    for command in entry.commands:
+        try:
+            check_command(command, Place(path, 1, 1))
+        except FileFault as fault:
+            words = f"{fault.what}. {fault.instead}."
+            raise PegasusError(words[:1].upper() + words[1:]) from fault

@@ -16,13 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+import trio
+
 from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
-from pegasus.model import Entry, Job, Place
+from pegasus.model import Entry, Job
 from pegasus.queue_file import consumed, content, disk, lock, rendering, splice
 from pegasus.queue_file.consumed import Receipt
 from pegasus.queue_file.content import State
-from pegasus.queue_file.entries import QueueReader, Written, check_command
+from pegasus.queue_file.entries import QueueReader, Written, check_added, check_command
 from pegasus.yaml_text import Scalar
 
 Fill: TypeAlias = Callable[[Job], str]
@@ -90,6 +92,22 @@ class QueueFile:
     def state(self) -> State | None:
         """Tell one state of the file from another, cheaply; None where there is no file."""
         return content.state(self.real)
+
+    async def recover(self, patience: float) -> None:
+        """Bring a take to its end that a crash interrupted, if nobody holds the lock for longer.
+
+        Whoever holds it does so as well; and where it can't be done, nothing is lost by waiting.
+
+        Args:
+            patience: seconds to wait for the lock.
+        """
+        with trio.move_on_after(patience), contextlib.suppress(PegasusError):
+            async with self.locked(lambda _: None) as locked:
+                locked.recover()
+
+    def is_interrupted(self) -> bool:
+        """Tell whether a take goes on now, or was interrupted by a crash."""
+        return consumed.is_interrupted(self.real)
 
     def entries(self) -> Iterator[Entry | FileFault]:
         """Read all entries, and in the place of a bad one its fault.
@@ -198,7 +216,7 @@ class LockedQueue:
         if not entries:
             return
         for entry in entries:
-            _check_added(entry, self.path)
+            check_added(entry, self.path)
         with disk.errors(self.path, "Nothing was added"):
             consumed.recover(self.real)
             for _ in range(MOST_TRIES):
@@ -302,24 +320,6 @@ class _Picked:
 
 def _same(found: Written | FileFault | None, entry: Entry) -> bool:
     return isinstance(found, Written) and replace(found.entry, place=entry.place) == entry
-
-
-def _check_added(entry: Entry, path: str) -> None:
-    """Refuse an entry that would be a fault in the file."""
-    names = [name for name, _ in entry.params]
-    values = [values for _, values in entry.params]
-    if "command" in names or len(set(names)) < len(names):
-        raise PegasusError(
-            'Two parameters have the same name, or one is called "command". Rename one.'
-        )
-    if not entry.commands or not all(values):
-        raise PegasusError("A command or a value is missing. Give at least one for each name.")
-    for command in entry.commands:
-        try:
-            check_command(command, Place(path, 1, 1))
-        except FileFault as fault:
-            words = f"{fault.what}. {fault.instead}."
-            raise PegasusError(words[:1].upper() + words[1:]) from fault
 
 
 def _with(path: str, data: bytes, entries: Sequence[Entry], *, top: bool) -> bytes:

@@ -76,6 +76,10 @@ class Disk:
         self._write_backlog()
         self.lines_done += 1
 
+    def expect_torn_line(self) -> None:
+        """Begin the next line of the journal on a line of its own, whatever stands there."""
+        self._torn = True
+
     def gather_output(self, name: OutputName, data: bytes) -> None:
         """Have a block appended to an output; the first byte makes its file."""
         self._files.setdefault(name, _File()).blocks.append(data)

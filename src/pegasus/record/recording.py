@@ -69,6 +69,16 @@ class Record:
         self._receipted = number + len(jobs) - 1
         return self._opened.folder.journal, b"".join(lines)
 
+    def write_anyway(self, number: int) -> None:
+        """Write down of these jobs what their receipt could not, when it is told.
+
+        Args:
+            number: the first one's that was to be in it.
+        """
+        self._receipted = number - 1
+        if self._opened is not None:
+            self._opened.writer.expect_torn_line()
+
     def tell(self, event: Event) -> None:
         """Write an event down.
 

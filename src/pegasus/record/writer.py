@@ -96,6 +96,10 @@ class Writer:
         """Have the files closed that one command printed to."""
         self._put(partial(self._disk.close_outputs, job, sub_node))
 
+    def expect_torn_line(self) -> None:
+        """Begin the next line anew: somebody else may have torn the last one."""
+        self._put(self._disk.expect_torn_line)
+
     def settle(self) -> None:
         """See to it that all that was handed over is written, unless the disk stalls."""
         if self._behind and not self._settled.acquire(blocking=False):

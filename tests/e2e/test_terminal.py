@@ -1,0 +1,278 @@
+"""Pegasus on a real terminal: what is typed, what is shown, and how the terminal is left."""
+
+from __future__ import annotations
+
+import re
+import signal
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pyte
+import pytest
+from filelock import FileLock
+
+from tests.e2e.runner import LIMIT, Pegasus
+
+pytestmark = pytest.mark.filterwarnings(
+    # pexpect forks; nothing but an exec comes after that.
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
+CTRL_C = "\x03"
+NOTICE = "nothing more is taken"
+WIDE = 200
+
+
+class Terminal:
+    """A terminal with pegasus in it, and a person who reads and types."""
+
+    def __init__(self, pegasus: Pegasus, arguments: list[str], columns: int, colour: str) -> None:
+        program, *first = pegasus.program
+        self._child: Any = pexpect.spawn(
+            program,
+            [*first, *arguments],
+            cwd=str(pegasus.folder),
+            env={**pegasus.environment, "TERM": "xterm-256color", "NO_COLOR": colour},
+            dimensions=(24, columns),
+            timeout=LIMIT,
+        )
+        self._shown = b""
+        self.screen = pyte.Screen(columns, 24)
+        self._stream = pyte.ByteStream(self.screen)
+        self.modes_before = self.modes()
+
+    @property
+    def shown(self) -> str:
+        """All that was ever sent to it, escape sequences included."""
+        return self._shown.decode()
+
+    @property
+    def rows(self) -> list[str]:
+        """The rows that stand on the screen and are not blank."""
+        return [row.rstrip() for row in self.screen.display if row.strip()]
+
+    def modes(self) -> list[Any]:
+        """Give the modes of the terminal."""
+        return termios.tcgetattr(self._child.child_fd)
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        self._child.send(keys)
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until a text was shown so many times, wherever its lines are wrapped."""
+        deadline = time.monotonic() + LIMIT
+        while self._count(text) < times:
+            assert time.monotonic() < deadline, f"no {text!r}:\n{self.shown}"
+            try:
+                self._read(0.05)
+            except pexpect.EOF:
+                assert self._count(text) >= times, f"ended without {text!r}:\n{self.shown}"
+
+    def wait(self) -> int:
+        """Read to the end; give the exit status, minus N for a signal N."""
+        while not self._child.flag_eof:
+            with suppress(pexpect.EOF):
+                self._read(LIMIT)
+        self._child.wait()
+        signalled: int | None = self._child.signalstatus
+        status: int = self._child.exitstatus if signalled is None else -signalled
+        return status
+
+    def kill(self) -> None:
+        """SIGKILL what is in it."""
+        self._child.kill(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Throw the terminal away."""
+        self._child.close(force=True)
+
+    def _count(self, text: str) -> int:
+        """Count a text, blanks and repeated prefixes left out."""
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.shown)
+        joined = re.sub(r"(\r\n)\[Pegasus\] ", r"\1", plain)
+        return "".join(joined.split()).count("".join(text.split()))
+
+    def _read(self, patience: float) -> None:
+        try:
+            data = self._child.read_nonblocking(65536, timeout=patience)
+        except pexpect.TIMEOUT:
+            return
+        self._shown += data
+        self._stream.feed(data)
+
+
+class Opener:
+    """Opens terminals for one test."""
+
+    def __init__(self, pegasus: Pegasus) -> None:
+        self._pegasus = pegasus
+        self.opened: list[Terminal] = []
+
+    def __call__(
+        self, *words: str, hosts: str, queue: str, columns: int = 80, no_color: str = ""
+    ) -> Terminal:
+        """Start ``pegasus WORDS...`` in a terminal of its own."""
+        self._pegasus.hosts_file.write_text(hosts)
+        self._pegasus.queue_file.write_text(queue)
+        arguments = [*words, *self._pegasus.files()]
+        self.opened.append(Terminal(self._pegasus, arguments, columns, no_color))
+        return self.opened[-1]
+
+
+@pytest.fixture
+def open_terminal(pegasus: Pegasus) -> Iterator[Opener]:
+    """Open terminals with pegasus in them; none outlives the test."""
+    opener = Opener(pegasus)
+    yield opener
+    for terminal in opener.opened:
+        terminal.close()
+
+
+HOSTS = "- localhost\n- node-1\n"
+DEAF = """\
+- |
+  trap 'echo IT WAS HIT' INT
+  echo at work
+  until [ -e ~/go-{name} ]; do sleep 0.02; done
+  echo went on to its end
+"""
+
+
+def busy(pegasus: Pegasus) -> str:
+    """Give two jobs that say so when a Ctrl-C reaches them, and end when they are told."""
+    return DEAF.format(name=pegasus.folder.name) * 2
+
+
+@pytest.fixture
+def go(pegasus: Pegasus) -> Iterator[Callable[[], None]]:
+    """Tell the jobs of ``busy`` to end."""
+    homes = [str(pegasus.nodes["node-1"].home), pegasus.environment["HOME"]]
+    files = [Path(home) / f"go-{pegasus.folder.name}" for home in homes]
+
+    def touch() -> None:
+        for file in files:
+            file.touch()
+
+    yield touch
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("columns", [80, WIDE])
+def test_ctrl_c_drains(
+    open_terminal: Opener, pegasus: Pegasus, go: Callable[[], None], columns: int
+) -> None:
+    """Ctrl-C does not reach ssh or a command; the notice is shown, and what runs ends normally."""
+    queue = busy(pegasus) + "- echo left in the queue\n"
+    terminal = open_terminal("q", hosts=HOSTS, queue=queue, columns=columns)
+    terminal.wait_for("] at work", times=2)
+    terminal.type(CTRL_C)
+    terminal.wait_for(NOTICE)
+    assert any("[Pegasus] SIGINT: nothing more is taken" in row for row in terminal.rows)
+    go()
+    assert terminal.wait() == 130
+    assert "\n".join(terminal.rows).count("] went on to its end") == 2
+    assert terminal.shown.count("=== done (exit status: 0) ===") == 2
+    assert "] IT WAS HIT" not in terminal.shown
+    assert pegasus.queue_file.read_text() == "- echo left in the queue\n"
+    assert terminal.modes() == terminal.modes_before
+
+
+def test_a_second_ctrl_c_aborts(open_terminal: Opener, pegasus: Pegasus) -> None:
+    """The second one ends what runs, and says so."""
+    terminal = open_terminal("q", hosts=HOSTS, queue="- echo at work; sleep 1000\n" * 2)
+    terminal.wait_for("] at work", times=2)
+    terminal.type(CTRL_C)
+    terminal.wait_for(NOTICE)
+    terminal.type(CTRL_C)
+    assert terminal.wait() == 130
+    assert any("[Pegasus] SIGINT: ending what runs. Once more" in row for row in terminal.rows)
+    assert "[localhost] === done (cancelled) ===" in terminal.rows
+    assert "[node-1] === done (cancelled) ===" in terminal.rows
+    assert "[Pegasus] 2 commands: 2 cancelled." in terminal.rows
+    assert terminal.modes() == terminal.modes_before
+
+
+def test_a_third_ctrl_c_kills(open_terminal: Opener) -> None:
+    """The third one kills what does not care for SIGTERM."""
+    queue = "- trap '' TERM; echo at work; while :; do sleep 0.1; done\n" * 2
+    terminal = open_terminal("q", hosts=HOSTS, queue=queue)
+    terminal.wait_for("] at work", times=2)
+    for answer in (NOTICE, "SIGINT: ending what runs", "SIGINT: killing what runs"):
+        terminal.type(CTRL_C)
+        terminal.wait_for(answer)
+    assert terminal.wait() == 130
+    assert "[Pegasus] 2 commands: 2 cancelled." in terminal.rows
+    assert terminal.modes() == terminal.modes_before
+
+
+@pytest.mark.parametrize("status", [0, 1, -9])
+def test_the_terminal_is_left_as_it_was(open_terminal: Opener, status: int) -> None:
+    """Also after a normal end, a failed one and ``kill -9``."""
+    queue = f"- exit {status}\n" if status >= 0 else "- echo at work; sleep 1000\n"
+    terminal = open_terminal("q", hosts=HOSTS, queue=queue)
+    if status < 0:
+        terminal.wait_for("] at work")
+        terminal.kill()
+    assert terminal.wait() == status
+    assert terminal.modes() == terminal.modes_before
+
+
+def test_long_lines_wrap_behind_their_prefix(open_terminal: Opener) -> None:
+    """Every row of a long line begins with its sub-node, and none is longer than the screen."""
+    letters = "abcdefghij" * 20
+    narrow = open_terminal("q", hosts="- node-1\n", queue=f"- echo {letters}\n")
+    assert narrow.wait() == 0
+    rows = [row for row in narrow.rows if not row.startswith("[Pegasus]")]
+    assert len(rows) > 3
+    assert all(row.startswith("[node-1] ") for row in rows)
+    assert letters in "".join(row.removeprefix("[node-1] ") for row in rows)
+    wide = open_terminal("q", hosts="- node-1\n", queue=f"- echo {letters[:150]}\n", columns=WIDE)
+    assert wide.wait() == 0
+    assert f"[node-1] {letters[:150]}" in wide.rows
+
+
+def colours(terminal: Terminal) -> set[str]:
+    """Give the colours of the rows' first letters."""
+    buffer = terminal.screen.buffer
+    return {buffer[y][1].fg for y, row in enumerate(terminal.screen.display) if row.strip()}
+
+
+def test_each_sub_node_has_its_colour(open_terminal: Opener) -> None:
+    """On a terminal sub-nodes differ in colour; with NO_COLOR there is none."""
+    queue = "- echo hello\n" * 2
+    coloured = open_terminal("b", hosts=HOSTS, queue=queue)
+    assert coloured.wait() == 0
+    assert len(colours(coloured) - {"default"}) >= 2
+    plain = open_terminal("b", hosts=HOSTS, queue=queue, no_color="1")
+    assert plain.wait() == 0
+    assert colours(plain) == {"default"}
+    assert "\x1b" not in plain.shown
+
+
+def test_a_daemon_in_a_terminal(
+    open_terminal: Opener, pegasus: Pegasus, go: Callable[[], None]
+) -> None:
+    """Jobs are added while it waits; Ctrl-C lets those that run end, and takes no more."""
+    terminal = open_terminal("q", "--daemon", hosts=HOSTS, queue="- echo first\n")
+    terminal.wait_for("=== done (exit status: 0) ===")
+    queue = pegasus.queue_file
+    with FileLock(f"{queue}.lock", thread_local=False):
+        new = queue.with_name("new.yaml")
+        new.write_text(queue.read_text() + busy(pegasus) + "- echo too late\n")
+        new.replace(queue)
+    terminal.wait_for("] at work", times=2)
+    terminal.type(CTRL_C)
+    terminal.wait_for(NOTICE)
+    go()
+    assert terminal.wait() == 130
+    assert terminal.shown.count("=== done (exit status: 0) ===") == 3
+    assert "] IT WAS HIT" not in terminal.shown
+    assert queue.read_text() == "- echo too late\n"
+    assert terminal.modes() == terminal.modes_before
