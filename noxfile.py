@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,12 @@ import nox
 
 ROOT = Path(__file__).parent
 ON_NODES = ("tests/e2e", "tests/faults")  # what needs test nodes; the rest is unit tests
+ON_DOCKER_TOO = (  # where containers are something else than sshds on loopback addresses
+    "tests/e2e/test_nodes.py",
+    "tests/e2e/test_sessions.py",
+    "tests/e2e/test_queue_mode.py",
+    "tests/faults/test_reliability.py",
+)
 TRIALS = "200"  # of the experiment with Ctrl-C, in full; the default run makes a few
 VERSIONS = ("3.11", "3.12", "3.13")  # as the classifiers in pyproject.toml say
 LINKS = ROOT / ".nox" / "interpreters"
@@ -94,7 +100,8 @@ def unit(session: nox.Session) -> None:
     if absent and session.python == USABLE[0]:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
-    session.run("pytest", "tests", *(f"--ignore={on}" for on in ON_NODES), *session.posargs)
+    others = (f"--ignore={on}" for on in ON_NODES)
+    session.run("pytest", "--numprocesses=2", "tests", *others, *session.posargs)
 
 
 @nox.session
@@ -124,20 +131,22 @@ def prepare(session: nox.Session) -> None:
     session.run("python", "-m", "tests.nodes.needs")
 
 
-def run_e2e(session: nox.Session, way: str) -> None:
-    """Run the end-to-end tests on one kind of nodes."""
+def run_e2e(session: nox.Session, way: str, tests: Sequence[str] = ON_NODES) -> None:
+    """Run end-to-end tests on one kind of nodes."""
     session.log(f"end-to-end tests on {way} nodes")
-    session.run("pytest", *ON_NODES, *session.posargs, env={"PEGASUS_TEST_NODES": way})
+    # Most of them wait, for a SIGKILL after ten seconds, say: several wait side by side.
+    beside = ("--numprocesses=3", "--dist=loadfile")
+    session.run("pytest", *beside, *tests, *session.posargs, env={"PEGASUS_TEST_NODES": way})
 
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """The end-to-end tests on local nodes, and on docker nodes too where Docker works."""
+    """The end-to-end tests on local nodes, and where Docker works those that care on it too."""
     prepare(session)
     why = str(session.run("python", "-m", "tests.nodes", silent=True)).strip()
     ways = ("docker", "local") if why.startswith("nodes: docker") else ("local",)
     for way in ways:
-        run_e2e(session, way)
+        run_e2e(session, way, ON_DOCKER_TOO if way == "docker" else ON_NODES)
     session.log(f"ran the end-to-end tests on {' and on '.join(ways)} nodes ({why})")
 
 

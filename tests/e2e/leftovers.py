@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import signal
-import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.nodes import Node, NodesFault, Process, wait_until
@@ -31,7 +30,8 @@ class Traces:
         runtime: the test's own ``XDG_RUNTIME_DIR``.
         folder: the test's own folder, where its queue and hosts files are.
         nodes: nodes on which no command of the test's may live on.
-        shared: the folder for everybody's temporary files.
+        shared: another folder to look into; the test's own by default, as everybody's temporary
+            files may be those of another Pegasus, and a folder does not say whose it is.
         before: the socket folders that were there when the test began.
     """
 
@@ -39,12 +39,12 @@ class Traces:
     runtime: Path
     folder: Path
     nodes: tuple[Node, ...] = ()
-    shared: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    shared: Path = Path("/nonexistent")
     before: frozenset[Path] = frozenset()
 
     def socket_folders(self) -> frozenset[Path]:
         """Give the folders with control sockets that are there now, somebody else's included."""
-        places = {self.runtime, self.shared, Path("/tmp")}
+        places = {self.runtime, self.shared}
         return frozenset(path for place in places for path in place.glob(SOCKET_FOLDERS))
 
     def processes(self) -> list[Process]:

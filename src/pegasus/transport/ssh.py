@@ -10,6 +10,7 @@ master gone must fail, not connect.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -79,6 +80,10 @@ rm -rf "$1"
 """
 # The directory of the control sockets under guard: the little sh that makes it removes it when its
 # lifeline is closed, and so there is no moment at which Pegasus can be killed and leave it behind.
+
+PLACE_LIMIT = 50
+"""Bytes of the path of the directory for our directory: OpenSSH leaves ninety for the whole path of
+a socket, and ours is 23 bytes and a number longer."""
 
 KEEPER_PATIENCE = 2.0
 """Seconds to remove a directory with a few files in it, on a machine that may be busy."""
@@ -192,8 +197,9 @@ async def open_ssh(
 ) -> AsyncIterator[Ssh]:
     """Make a private directory for the control sockets of a run, and remove it afterwards.
 
-    The directory stands in ``/tmp`` whatever TMPDIR says, since the path of a socket is limited
-    to about a hundred bytes, and its name can't be guessed before it is made.
+    It stands where the user's own sockets do, in ``XDG_RUNTIME_DIR``, or else in ``/tmp``; never
+    where TMPDIR says, since the path of a socket is limited to about a hundred bytes. Its name
+    can't be guessed before it is made.
 
     Args:
         user_config: the file to read instead of the user's and the system's configuration.
@@ -205,20 +211,27 @@ async def open_ssh(
     """
     overruled = OVERRULED + (OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ())
     config = _config(user_config)
-    directory = Path(f"/tmp/pgs-{secrets.token_hex(6)}")  # noqa: S108 -- mkdir refuses what is there
+    directory = _place() / f"pgs-{secrets.token_hex(6)}"
     argv = ["sh", "-c", KEEPER, "pegasus", str(directory)]
     async with open_child(argv, KEEPER_PATIENCE) as keeper:
         if not await keeper.stdout.receive_some():
             said = await keeper.stderr.receive_some()
             raise PegasusError(
                 f"{directory} can't be made: {said.decode(errors='replace').strip()}. "
-                "Make room for a small directory in /tmp."
+                f"Make room for a small directory in {directory.parent}."
             )
         (directory / "config").write_text(config)
         ssh = Ssh(directory, overruled, on_note=on_note)
         if by_clients:
             ssh.by_clients.set()
         yield ssh
+
+
+def _place() -> Path:
+    """Give the directory for private directories of sockets."""
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = Path(given).is_absolute() and os.access(given, os.W_OK | os.X_OK)
+    return Path(given if usable and len(os.fsencode(given)) <= PLACE_LIMIT else "/tmp")  # noqa: S108
 
 
 async def _ssh_version() -> tuple[int, ...]:
