@@ -64,7 +64,7 @@ DOORS: dict[str, set[str]] = {
 """Modules that stand for the outside, and the rooms that may use them. ``model`` asks ``signal``
 for the names of signals, and sends none."""
 
-EXITS = {"cli"}
+EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""
 
 FILE_LIMIT = 400

@@ -305,6 +305,8 @@ def read_end(words: str) -> Outcome:
     an exit status. It has none for SIGINT and SIGPIPE; there the number has to be believed.
     """
     said, _, number = words.strip("\n").rpartition(" ")
+    if not number:
+        return Killed(9)  # whoever was to say it, which nothing else can end
     if not number.isdigit():
         return Lost(f"its shell's last words make no sense: {words!r}")
     status = int(number)
