@@ -54,6 +54,8 @@ class Marks:
             before, mark, after = data.partition(self._mark)
             if mark and after:
                 output.append(self._belongs(before))
+                if self.phase is Phase.STARTING:
+                    output.clear()
                 self.phase = _TURNS.get(after[:1], self.phase)
                 data = after[1:]
             else:

@@ -307,7 +307,7 @@ def read_end(words: str) -> Outcome:
     said, _, number = words.strip("\n").rpartition(" ")
     if not number:
         return Killed(9)  # whoever was to say it, which nothing else can end
-    if not number.isdigit():
+    if not (number.isascii() and number.isdigit()):
         return Lost(f"its shell's last words make no sense: {words!r}")
     status = int(number)
     if status > 256:

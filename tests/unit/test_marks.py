@@ -1,0 +1,102 @@
+"""Marks: what a command prints comes out untouched, and cannot pass for the shell's own words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pegasus.model import Exited, Killed, Lost
+from pegasus.transport.marks import Marks, Phase
+from pegasus.transport.shell import encode, read_end
+
+MARK = b"\x1e0123456789abcdef0123456789abcdef"
+
+# Bytes that look like parts of a mark, and any others.
+NASTY = st.lists(
+    st.one_of(
+        st.binary(max_size=20),
+        st.sampled_from([MARK[:n] for n in (1, 2, 16, 32)]),
+        st.sampled_from([b"\x1e", b"r", b"e", b" 0\n", b"\x1e" + b"f" * 32 + b"e 0\n"]),
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+def feed(marks: Marks, data: bytes, cuts: list[int]) -> bytes:
+    """Feed data cut into pieces; give what came out once the shell was ready."""
+    output = b""
+    begin = 0
+    for end in [*sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]:
+        piece = marks.feed(data[begin:end])
+        if marks.phase is not Phase.STARTING:
+            output += piece
+        begin = end
+    return output
+
+
+@settings(max_examples=400, deadline=None)
+@given(noise=NASTY, output=NASTY, after=NASTY, cuts=st.lists(st.integers(0, 999), max_size=12))
+def test_output_comes_out_untouched(
+    noise: bytes, output: bytes, after: bytes, cuts: list[int]
+) -> None:
+    """However the bytes are cut: noise and afterthoughts are dropped, the output is all there."""
+    marks = Marks(MARK)
+    stream = MARK + b"r" + MARK + b"b" + output + MARK + b"e 0\n" + after
+    marks.feed(noise)
+    if marks.phase is Phase.STARTING:
+        assert feed(marks, stream, cuts) == output
+        assert marks.phase >= Phase.ENDED
+        assert marks.words == b" 0"
+
+
+@settings(max_examples=200, deadline=None)
+@given(output=NASTY)
+def test_a_command_cannot_forge_an_end(output: bytes) -> None:
+    """Without the mark nothing that a command prints ends it, or gives it an exit status."""
+    marks = Marks(MARK)
+    marks.feed(MARK + b"r" + MARK + b"b")
+    if MARK in output:
+        return
+    marks.feed(output)
+    assert marks.phase is Phase.RUNNING
+    assert marks.words is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text())
+def test_any_last_words(words: str) -> None:
+    """Whatever a shell says at the end is an outcome, and never an error of ours."""
+    assert isinstance(read_end(words), Exited | Killed | Lost)
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        (" 0", Exited(0)),
+        (" 255", Exited(255)),
+        (" 137", Exited(137)),
+        ("Killed 137", Killed(9)),
+        ("sh: line 4: 77 Terminated  ( exec sh ) 143", Killed(15)),
+        (" 130", Killed(2)),
+        (" 141", Killed(13)),
+        (" 265", Killed(9)),
+        ("", Killed(9)),
+    ],
+)
+def test_last_words(words: str, outcome: object) -> None:
+    """A signal is told from an exit status by the shell's own words, or ksh's number."""
+    assert read_end(words) == outcome
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_encoding_is_one_plain_line(text: str) -> None:
+    """An encoded command is one line of plain characters that no shell touches in quotes."""
+    written = encode(text)
+    assert "\n" not in written
+    assert "'" not in written
+    assert '"' not in written
+    assert "!" not in written
+    assert "%" not in written
+    assert written.isascii()
