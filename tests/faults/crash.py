@@ -43,7 +43,6 @@ PROMISE = 10.0
 
 AGAIN = "ended, not recorded, and so run again"
 UNDONE = "killed in the middle of a take, which was undone"
-UNRECORDED = "taken, and not recorded by the run"
 LATE = "killed after it was over"
 KILLED = "killed"
 
@@ -120,7 +119,6 @@ class Crash:
     counted: Counter[str] = field(default_factory=Counter)
     reports: dict[str, Report] = field(default_factory=dict)
     put_back: Counter[Job] = field(default_factory=Counter)
-    unrecorded: Counter[Job] = field(default_factory=Counter)
     whole: Counter[Job] = field(default_factory=Counter)
     killed_at: float = 0.0
 
@@ -299,10 +297,7 @@ class Crash:
             self.counted[UNDONE] += 1
         known = Counter(job_of(job) for report in self.reports.values() for job in report["jobs"])
         assert known - consumed == Counter()
-        unrecorded = consumed - doubled - known - self.unrecorded
-        assert unrecorded.total() <= SUB_NODES
-        self.counted[UNRECORDED] += bool(unrecorded)
-        self.unrecorded += unrecorded
+        assert consumed - doubled - known == Counter(), "taken, and in no journal"
 
     # Going on.
 
@@ -349,7 +344,7 @@ class Crash:
             if well(job)
         ]
         times = Counter(job_of(job) for _, job in ended)
-        assert times == self.whole - self.unrecorded
+        assert times == self.whole
         written = [each for each in self._written() if each.status == 0]
         by_run = Counter((each.run, each.number) for each in written)
         assert all(by_run[run, job["job"]] == 1 for run, job in ended)
