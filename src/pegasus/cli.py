@@ -22,7 +22,7 @@ from cyclopts import App, Group, Parameter, Token, validators
 
 from pegasus import __version__
 from pegasus.duration import seconds
-from pegasus.errors import ExitStatus, PegasusError
+from pegasus.errors import ExitStatus, PegasusError, leaves_of
 
 FILES = Group("Files")
 SHOWN = Group("What is shown")
@@ -354,7 +354,7 @@ def run_safely(command: Callable[[], int]) -> int:
 
 
 def _status_of(error: BaseException) -> int:
-    leaves = list(_leaves(error))
+    leaves = list(leaves_of(error))
     for leaf in leaves:
         if isinstance(leaf, SystemExit):
             return leaf.code if isinstance(leaf.code, int) else ExitStatus.USAGE
@@ -366,12 +366,6 @@ def _status_of(error: BaseException) -> int:
         return ExitStatus.USAGE
     _report_bug(error)
     return ExitStatus.BUG
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]
 
 
 def _report_bug(error: BaseException) -> None:

@@ -101,15 +101,16 @@ def sole_error() -> Iterator[None]:
         yield
     except BaseExceptionGroup as group:
         cancelled, others = group.split(trio.Cancelled)
-        leaves = list(_leaves(others if others is not None else cancelled))
+        leaves = list(leaves_of(others if others is not None else cancelled))
         if others is not None and len(leaves) > 1:
             raise
         raise leaves[0] from leaves[0].__cause__
 
 
-def _leaves(error: BaseException | None) -> Iterator[BaseException]:
+def leaves_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Give the errors in a group, or the one that is none; nothing for None."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from _leaves(inner)
+            yield from leaves_of(inner)
     elif error is not None:
         yield error

@@ -93,16 +93,8 @@ def test_values_are_the_users_own_text(pegasus: Pegasus) -> None:
     queue = "- command: echo {{ lr }}\n  lr: [1e-4, 0.10, 010, yes, 1:30, null, ~, 2020-01-01]\n"
     done = pegasus.run("q", hosts="- localhost", queue=queue)
     said = [line.removeprefix("[localhost] ") for line in done.stdout.splitlines()]
-    assert said == ["1e-4", "0.10", "010", "yes", "1:30", "null", "~", "2020-01-01"] or said == [
-        "1e-4",
-        "0.10",
-        "010",
-        "yes",
-        "1:30",
-        "null",
-        pegasus.environment["HOME"],
-        "2020-01-01",
-    ]
+    home = pegasus.environment["HOME"]  # what the shell, not YAML, makes of a bare ~
+    assert said == ["1e-4", "0.10", "010", "yes", "1:30", "null", home, "2020-01-01"]
 
 
 def test_a_job_added_while_another_runs(pegasus: Pegasus) -> None:
