@@ -1,6 +1,6 @@
 """What the record costs: the same run with and without it, side by side, in one sitting.
 
-    python benchmarks/record.py [events] [output] [many] [queue] [bulk]
+    python -m benchmarks.record [events] [output] [many] [queue] [bulk]
 
 Five ways to see it. "events" and "output" go through the listeners and nothing else: 30,000 jobs
 that print nothing, and 1 GB that one job prints, told to a screen that goes to /dev/null, with a
@@ -13,8 +13,6 @@ a person sees: ``pegasus queue`` on localhost, with 8 sub-nodes and jobs that do
 Each pair is run several times, the two by turns, and the best of each counts: on a machine that
 does other things too, that is the one that the others disturbed least.
 """
-
-# ruff: noqa: INP001 -- a folder of programs, no package
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ import trio
 from pegasus.commands import run as command
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
 from pegasus.model import Assignment, Exited, Job, Stream, SubNode
-from pegasus.record import Record, open_record
+from pegasus.record.recording import Record, open_record
 from pegasus.screen import open_screen
 
 ROUNDS = 5

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from pegasus.dispatch import Session
+from pegasus.dispatch import Session, Shell
 from pegasus.events import Printed
 from pegasus.model import Assignment, Exited, Job, Killed, Outcome, Stream, SubNode
 
@@ -55,6 +55,35 @@ async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
             return await shell.run(assignment(command), "run-1", output.show), output
 
 
+async def run_in(shell: Shell, command: str) -> tuple[Outcome, Output, bool]:
+    """Run a command in a shell that waits; tell as well whether it takes another one."""
+    output = Output()
+    with trio.fail_after(LIMIT):
+        outcome = await shell.run(assignment(command), "run-1", output.show)
+        return outcome, output, await shell.wait_next()
+
+
+TRIES = 20
+"""Shells that are tried until one serves several commands: on a machine on which hundreds of
+processes begin during a command a fresh shell is cheaper than a look at all of them."""
+
+
+async def run_in_one(session: Session, *commands: str) -> list[tuple[Outcome, Output]]:
+    """Run commands one after the other in one and the same shell, ready for one more at the end."""
+    for _ in range(TRIES):
+        done = []
+        async with session.open_shell() as shell:
+            for command in commands:
+                assert not shell.started.is_set()
+                outcome, output, again = await run_in(shell, command)
+                done.append((outcome, output))
+                if not again:
+                    break
+            else:
+                return done
+    raise AssertionError(f"none of {TRIES} shells took another command after {command!r}")
+
+
 @pytest.mark.parametrize("status", [0, 1, 3, 126, 127, 128, 130 + 7, 143, 254, 255])
 async def test_exit_status(open_session: OpenSession, status: int) -> None:
     """A command's exit status is its outcome, also one that shells and ssh use for other things."""
@@ -83,6 +112,15 @@ async def test_one_after_the_other(open_session: OpenSession) -> None:
     async with open_session() as session:
         outcomes = [(await run_command(session, f"exit {status}"))[0] for status in range(5)]
     assert outcomes == [Exited(status) for status in range(5)]
+
+
+async def test_one_after_the_other_in_one_shell(open_session: OpenSession) -> None:
+    """A shell whose command left nothing behind takes another one, and is ready again for it."""
+    commands = ["exit 3", "kill -9 $$", "printf hello"] * 2
+    async with open_session() as session:
+        done = await run_in_one(session, *commands)
+    assert [outcome for outcome, _ in done] == [Exited(3), Killed(9), Exited(0)] * 2
+    assert [output.stdout for _, output in done] == [b"", b"", b"hello"] * 2
 
 
 async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
@@ -141,6 +179,36 @@ class OnlyReal:
             for _ in range(12):
                 outcome, _ = await run_command(session, "sleep 5 & exit 0")
                 assert outcome == Exited(0)
+
+    async def test_leftovers_need_a_fresh_shell(self, open_session: OpenSession) -> None:
+        """What a job left behind can print into no other job's output, nor be ended with it."""
+        detached = "setsid sh -c 'sleep 0.2; echo late' & echo $!; sleep 0.1"
+        closed = "sleep 60 >/dev/null 2>&1 & echo $!"
+        async with open_session() as session:
+            for command in (detached, f"({detached})", closed):
+                async with session.open_shell() as shell:
+                    outcome, output, again = await run_in(shell, command)
+                    assert (outcome, again) == (Exited(0), False)
+            outcome, output = await run_command(session, f"kill {output.stdout.decode()}")
+        assert (outcome, output.stdout) == (Exited(0), b"")
+
+    async def test_what_goes_at_once_is_no_leftover(self, open_session: OpenSession) -> None:
+        """A job of many processes that are all gone at its end costs no fresh shell."""
+        many = "true | cat; (sleep 0.01 & wait); echo x"
+        async with open_session() as session:
+            done = await run_in_one(session, many, many, many)
+        assert [output.stdout for _, output in done] == [b"x\n"] * 3
+
+    async def test_jobs_of_one_shell_know_nothing_of_each_other(
+        self, open_session: OpenSession
+    ) -> None:
+        """What a job sets for itself is gone with it."""
+        look = "echo ${LEFT-none} $(pwd) $(umask) $(ulimit -n) $-; trap; alias"
+        mess = "export LEFT=1; cd /; umask 0; ulimit -n 64; set -e; trap : EXIT; alias x=y"
+        async with open_session() as session:
+            (_, before), _, (_, after) = await run_in_one(session, look, mess, look)
+        assert before.stdout.startswith(b"none ")
+        assert after.stdout == before.stdout
 
     async def test_environment(self, open_session: OpenSession) -> None:
         """A job knows the run, its number and its sub-node's number."""

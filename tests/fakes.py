@@ -38,6 +38,11 @@ class FakeShell:
     async def wait_broken(self) -> None:
         await self._node.broken.wait()
 
+    async def wait_next(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        self.started = trio.Event()
+        return not self._node.broken.is_set()
+
     async def run(
         self, assignment: Assignment, run_name: str, show: Callable[[Printed], Awaitable[None]]
     ) -> Outcome:
@@ -77,6 +82,7 @@ class FakeNode:
     Attributes:
         words: what "ssh" says while it can't be reached.
         reachable: whether it can be.
+        has_shells: whether a shell can be started on it.
         tries: when a connection was tried.
         ran: the commands that ran on it.
         open: how many sessions are open.
@@ -84,6 +90,7 @@ class FakeNode:
 
     words: str = "Connection refused"
     reachable: bool = True
+    has_shells: bool = True
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     open: int = 0
@@ -109,7 +116,7 @@ class FakeNode:
     @asynccontextmanager
     async def open_shell(self) -> AsyncIterator[FakeShell]:
         await trio.lowlevel.checkpoint()
-        if self.broken.is_set():
+        if self.broken.is_set() or not self.has_shells:
             raise NodeUnreachable(self.words)
         yield FakeShell(self)
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -369,6 +367,9 @@ def _status_of(error: BaseException) -> int:
 
 
 def _report_bug(error: BaseException) -> None:
+    import platform
+    import traceback
+
     report = "".join(traceback.format_exception(error))
     sys.stderr.write(
         "[Pegasus] This is a bug in Pegasus. Please paste this report into an issue:\n"

@@ -11,8 +11,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import trio
-
 from pegasus.model import Place
 
 
@@ -100,6 +98,9 @@ def sole_error() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
+        # Whoever has a nursery has Trio loaded; the words on this floor can be had without it.
+        import trio  # noqa: PLC0415 -- see above
+
         cancelled, others = group.split(trio.Cancelled)
         leaves = list(leaves_of(others if others is not None else cancelled))
         if others is not None and len(leaves) > 1:

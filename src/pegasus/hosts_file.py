@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pegasus.destination import NoDestination, spell
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.model import Params, Place, SubNode
 from pegasus.template import Template
@@ -115,17 +116,11 @@ def _destination(source: Source, hostname: Scalar, params: Params) -> str:
             f"a hostname has no blanks or control characters, and this is {name!r}",
             "List every host as an entry of its own",
         )
-    if _host_of(name).startswith("-") or name.startswith("-"):
-        raise FileFault(
-            place,
-            f'the hostname "{name}" begins with "-", and ssh would take it for an option',
-            "Write the host alone; options belong in ~/.ssh/config",
-        )
+    try:
+        spell(name)
+    except NoDestination as fault:
+        raise FileFault(place, fault.what, fault.instead) from fault
     return name
-
-
-def _host_of(destination: str) -> str:
-    return destination.removeprefix("ssh://").rpartition("@")[2]
 
 
 def _params(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:

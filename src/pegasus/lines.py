@@ -40,11 +40,17 @@ class Lines:
         """Take the next bytes; give the block of lines that are complete now."""
         if self._after_return or b"\r" in data:
             data = self._with_plain_ends(data)
-        self._rest += data
-        if len(self._rest) <= self._longest and b"\n" not in data:
-            return b""
-        block, rest = _cut(bytes(self._rest), self._longest)
-        self._rest[:] = rest
+        first = data.find(b"\n")
+        if first < 0:
+            self._rest += data
+            return b"" if len(self._rest) <= self._longest else self._cut_off()
+        if len(self._rest) + first > self._longest or not _has_ends(data, self._longest):
+            self._rest += data
+            return self._cut_off()
+        # Nearly always; what is not copied needlessly here is what a job prints.
+        view, end = memoryview(data), data.rfind(b"\n") + 1
+        block = b"".join((self._rest, view[:end]))
+        self._rest[:] = view[end:]
         return block
 
     def finish(self) -> bytes:
@@ -53,6 +59,10 @@ class Lines:
         self._rest.clear()
         self._after_return = False
         return last + b"\n" if last else b""
+
+    def _cut_off(self) -> bytes:
+        block, self._rest = _cut(self._rest, self._longest)
+        return block
 
     def _with_plain_ends(self, data: bytes) -> bytes:
         r"""Turn every end into ``\n``.
@@ -100,7 +110,8 @@ def behind(prefix: bytes, block: bytes) -> bytes:
     """Put the prefix in front of each line of a block."""
     if not block:
         return b""
-    return b"".join((prefix, block[:-1].replace(b"\n", b"\n" + prefix), b"\n"))
+    text = block.replace(b"\n", b"\n" + prefix)
+    return b"".join((prefix, memoryview(text)[: len(text) - len(prefix)]))
 
 
 def block_of(text: str) -> bytes:
@@ -114,13 +125,24 @@ def block_of(text: str) -> bytes:
     return block + lines.finish() or b"\n"
 
 
-def _cut(text: bytes, longest: int) -> tuple[bytes, bytes]:
+def _has_ends(text: bytes, longest: int) -> bool:
+    """Tell whether no line in the text is too long, in strides as ``_cut`` has them."""
+    start = 0
+    while len(text) - start > longest:
+        end = text.rfind(b"\n", start, start + longest + 1) + 1
+        if not end:
+            return False
+        start = end
+    return True
+
+
+def _cut(text: bytearray, longest: int) -> tuple[bytes, bytearray]:
     """Cut text into a block, with no line of more than ``longest`` bytes, and the rest.
 
     It goes in strides of ``longest`` bytes, each to the last end within the stride, and not
     line by line.
     """
-    pieces = []
+    pieces: list[bytes | bytearray] = []
     start = 0
     while len(text) - start > longest:
         end = text.rfind(b"\n", start, start + longest + 1) + 1
@@ -135,7 +157,7 @@ def _cut(text: bytes, longest: int) -> tuple[bytes, bytes]:
     return b"".join(pieces), text[end:]
 
 
-def _between_characters(text: bytes, index: int) -> int:
+def _between_characters(text: bytearray, index: int) -> int:
     """Go back to where a character of UTF-8 begins, if there is any as near as it must be."""
     for earlier in range(index, index - _LONGEST_CHARACTER, -1):
         if text[earlier] & 0b1100_0000 != 0b1000_0000:

@@ -8,10 +8,12 @@ Rule 3: this room knows neither ssh nor jobs.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from subprocess import PIPE
@@ -27,6 +29,24 @@ a few milliseconds to close a connection; a stopped or stuck one is not worth a 
 SPARE = 3
 """One part in so many of the open files is not for children and connections, but for the queue and
 for the outputs of jobs: two files for each four that a child takes."""
+
+FULL_PIPE = 64 * 1024
+"""Bytes that a pipe of Linux holds."""
+
+WIDE_PIPE = 256 * 1024
+"""Bytes that one holds of which much is read. With four times as much a read, what each costs
+besides the copying counts a quarter; with more, what was read leaves the processor's cache before
+it is written."""
+
+GATHER = 0.001
+"""Seconds in which a pipe may fill up again of which much was read, and then little: whoever is
+ahead of a job that prints much would else read crumbs, and take the processor away from it and
+ssh. One that has fallen silent is waited for once."""
+
+_TAUGHT = 8 * 1024 * 1024
+"""Bytes that are got from the C library once and given back unused, after which the GNU one keeps
+blocks of such sizes for later instead of returning them to the system. Else each piece of output
+would be fresh memory, and cost five times what it costs to copy it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,36 @@ class Child(Pipes):
     async def wait(self) -> int:
         """Wait for its end, and give its exit status; minus N for a signal N."""
         return await self.process.wait()
+
+
+async def read_all(
+    source: trio.abc.ReceiveStream, take: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """Read a pipe to its end; from one that was found full more is read at once from then on.
+
+    Args:
+        source: the pipe.
+        take: is given what was read; while it waits, so does whoever writes.
+    """
+    piece, much = FULL_PIPE, False
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while data := await source.receive_some(piece):
+            before, much = much, len(data) >= FULL_PIPE
+            if much and piece == FULL_PIPE:
+                piece = _widen(source)
+            await take(bytes(data))
+            if before and not much:
+                await trio.sleep(GATHER)
+
+
+def _widen(pipe: trio.abc.ReceiveStream) -> int:
+    """Let a pipe hold more, where the system knows how to; give how much to read at once."""
+    bytes(_TAUGHT)
+    if isinstance(pipe, trio.lowlevel.FdStream) and sys.platform == "linux":
+        # Not allowed where this user's pipes take much of the system's memory already.
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, WIDE_PIPE)
+    return WIDE_PIPE
 
 
 async def end_group(process: trio.Process) -> None:

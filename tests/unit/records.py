@@ -11,7 +11,8 @@ import trio
 
 from pegasus.events import Connected, Ended, Printed, Started, Taken
 from pegasus.model import Assignment, Exited, Job, Outcome, Stream, SubNode
-from pegasus.record import Record, RunRecord, open_record, read_runs, writer
+from pegasus.record import RunRecord, read_runs, writer
+from pegasus.record.recording import Record, open_record
 
 LIMIT = 20.0
 """Seconds after which a test that waits has failed; never reached on a machine that works."""

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from pegasus.dispatch import Run, run_broadcast, run_queue
 from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
-from pegasus.events import Ended, Noted, Returned, Unreachable
+from pegasus.events import Connected, Ended, Noted, Returned, Unreachable
 from pegasus.model import Cancelled, Exited, Job, Lost, SubNode
 from tests.fakes import FakeNodes, FakeQueue, Listening
 
@@ -179,10 +179,17 @@ async def test_abort_at_any_step(ticks: int, autojump_clock: MockClock) -> None:
     )
 
 
-async def test_a_node_that_is_unreachable(autojump_clock: MockClock) -> None:
-    """The others do the work; the one is named with ssh's words and tried again, ever later."""
+LACKS = pytest.mark.parametrize("lacks", ["reachable", "has_shells"])
+
+
+@LACKS
+async def test_a_node_that_is_unreachable(lacks: str, autojump_clock: MockClock) -> None:
+    """The others do the work; the one is named with ssh's words and tried again, ever later.
+
+    So is one that lets us in and starts nothing; it is never told to be connected.
+    """
     bench = Bench("sleep 1000", "sleep 1000", "sleep 1000", nodes=2)
-    bench.nodes["n0"].reachable = False
+    setattr(bench.nodes["n0"], lacks, False)
     await run_queue(bench.run)
     tries = bench.nodes["n0"].tries
     pauses = [b - a for a, b in itertools.pairwise(tries)]
@@ -191,6 +198,8 @@ async def test_a_node_that_is_unreachable(autojump_clock: MockClock) -> None:
     words = {event.words for _, event in bench.listening.told if isinstance(event, Unreachable)}
     assert words == {"Connection refused"}
     assert bench.commands_run == Counter(["sleep 1000"] * 3)
+    told = [event for _, event in bench.listening.told if isinstance(event, Connected)]
+    assert [event.sub_node.hostname for event in told] == ["n1"]
 
 
 async def test_a_node_that_comes_back(autojump_clock: MockClock) -> None:
@@ -204,11 +213,12 @@ async def test_a_node_that_comes_back(autojump_clock: MockClock) -> None:
     assert bench.nodes["n0"].ran
 
 
-async def test_no_node_at_all(autojump_clock: MockClock) -> None:
-    """When no node can be reached nothing is taken, and the run says so."""
+@LACKS
+async def test_no_node_at_all(lacks: str, autojump_clock: MockClock) -> None:
+    """When no node can be reached, or starts anything, nothing is taken, and the run says so."""
     bench = Bench("exit 0")
     for name in ("n0", "n1", "n2"):
-        bench.nodes[name].reachable = False
+        setattr(bench.nodes[name], lacks, False)
     with (
         pytest.raises(PegasusError, match="No node can be reached, nothing was taken"),
         sole_error(),

@@ -83,6 +83,15 @@ def test_values_are_the_users_own_text() -> None:
         ("- -oProxyCommand=x\n", '1:3: the hostname "-oProxyCommand=x" begins with "-", and ssh'),
         ("- ssh://-oX\n", '1:3: the hostname "ssh://-oX" begins with "-"'),
         ("- user@-oX\n", '1:3: the hostname "user@-oX" begins with "-"'),
+        ("- ssh://%2doX@a\n", '1:3: the hostname "ssh://%2doX@a" begins with "-"'),
+        ("- ssh://[-oX]\n", '1:3: the hostname "ssh://[-oX]" begins with "-"'),
+        ("- ssh://a:99999\n", '1:3: the hostname "ssh://a:99999" is no address. Write ssh://USER@'),
+        ("- ssh://a/b\n", '1:3: the hostname "ssh://a/b" is no address.'),
+        ("- ssh://a%00@b\n", "1:3: the hostname \"ssh://a%00@b\" has '\\x00' in it"),
+        ("- ssh://a%60@b\n", '1:3: the hostname "ssh://a%60@b" has \'`\' in it, which no host or'),
+        ("- a$(touch${IFS}x)\n", "1:3: the hostname \"a$(touch${IFS}x)\" has '$' in it"),
+        ("- a;touch\n", '1:3: the hostname "a;touch" has \';\' in it, which no host or user has.'),
+        ("- a'b@c\n", '1:3: the hostname "a\'b@c" has "\'" in it'),
         ("- hostname: '{{ x }}'\n  x: [a, -b]\n", '1:13: the hostname "-b" begins with "-"'),
         ("- a b\n", "1:3: a hostname has no blanks or control characters, and this is 'a b'."),
         ('- "a\\nb"\n', "1:3: a hostname has no blanks or control characters, and this is"),
@@ -104,6 +113,12 @@ def test_a_bad_file_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(FileFault) as caught:
         hosts(text)
     assert str(caught.value).startswith(f"hosts.yaml:{message}")
+
+
+def test_names_that_ssh_knows_pass() -> None:
+    """A domain's user, a machine's user, an IPv6 address, a scope: what ssh takes is taken."""
+    for name in ("DOM\\me@a", "pc$@a", "fe80::1%eth0", "ssh://me@[::1]:22/", "a_b.c-d", "é.org"):
+        assert hosts(f"- '{name}'\n")[0].hostname == name
 
 
 def test_a_missing_file_says_how_to_make_one() -> None:

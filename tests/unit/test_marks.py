@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pegasus.model import Exited, Killed, Lost
 from pegasus.transport.marks import Marks, Phase
-from pegasus.transport.shell import encode, read_end
+from pegasus.transport.script import encode, read_end
 
 MARK = b"\x1e0123456789abcdef0123456789abcdef"
 
@@ -48,6 +48,19 @@ def test_output_comes_out_untouched(
         assert feed(marks, stream, cuts) == output
         assert marks.phase >= Phase.ENDED
         assert marks.words == b" 0"
+
+
+@settings(max_examples=50, deadline=None)
+@given(cut=st.integers(1, len(MARK)), before=st.sampled_from([b"", b"\x1e", b"\x1e0123"]))
+def test_an_end_within_a_flood(cut: int, before: bytes) -> None:
+    """A mark that is cut in two by large reads is found, and the reads around it are untouched."""
+    flood = b"a line of many\n" * 20_000
+    marks = Marks(MARK)
+    marks.feed(MARK + b"r" + MARK + b"b")
+    output = marks.feed(flood) + marks.feed(flood + before + MARK[:cut])
+    assert marks.phase is Phase.RUNNING
+    assert output + marks.feed(MARK[cut:] + b"e 0\n" + flood) == 2 * flood + before
+    assert marks.words == b" 0"
 
 
 @settings(max_examples=200, deadline=None)

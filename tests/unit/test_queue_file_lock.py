@@ -179,11 +179,11 @@ async def test_the_lock_stands_beside_the_real_file(tmp_path: Path) -> None:
 
 
 async def test_who_may_write_the_queue_may_lock_it(queue: Path) -> None:
-    """The lock file is as open as the queue file is, whoever made it."""
+    """The lock file is as open as the queue file is, but whoever may only read can't hold it."""
     await trio.Path(queue).chmod(0o664)
     async with QueueFile(queue).locked(print):
         pass
-    assert queue.with_name("queue.yaml.lock").stat().st_mode & 0o777 == 0o664
+    assert queue.with_name("queue.yaml.lock").stat().st_mode & 0o777 == 0o660
 
 
 async def test_where_no_lock_can_be_is_said(tmp_path: Path) -> None:

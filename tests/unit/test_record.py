@@ -30,18 +30,10 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
-from pegasus.record import (
-    Record,
-    choose_run,
-    current_runs,
-    find_runs,
-    journal,
-    open_record,
-    read_runs,
-    writer,
-)
+from pegasus.record import choose_run, current_runs, find_runs, journal, read_runs, writer
 from pegasus.record import recording as recording_room
 from pegasus.record.reading import DIED, DIED_BEFORE
+from pegasus.record.recording import Record, open_record
 from tests.unit.records import (
     LIMIT,
     NODES,

@@ -33,7 +33,7 @@ from pegasus.model import (
     TimedOut,
 )
 from pegasus.queue_file import LockedQueue, QueueFile, content, disk
-from pegasus.record import Record, open_record
+from pegasus.record.recording import Record, open_record
 
 NODES = (SubNode(0, "node-1"), SubNode(1, "node-2", (("gpu", "0"),)))
 BAD: list[Outcome] = [

@@ -14,7 +14,7 @@ from pegasus.commands.stop import StopSettings, order_of, stop
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import SubNode
 from pegasus.orders import Abort, Drain, Order, Request, StopJob, orders_of, read_orders
-from pegasus.record import open_record
+from pegasus.record.recording import open_record
 
 LIMIT = 30.0  # seconds, on a machine that is busy with other things
 

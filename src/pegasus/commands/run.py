@@ -29,7 +29,8 @@ from pegasus.model import Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import QueueFile, Receipt, Taken
-from pegasus.record import How, Mode, OutputName, Record, open_record
+from pegasus.record import How, Mode, OutputName
+from pegasus.record.recording import Record, open_record
 from pegasus.screen import Screen, open_screen
 from pegasus.summary import Summary
 from pegasus.template import parse

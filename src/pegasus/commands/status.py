@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import trio
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -107,6 +106,8 @@ def status(settings: StatusSettings) -> ExitStatus:
     queue = QueueFile(settings.queue_file)
     # A crash may have kept back from a record what only the next to hold the lock can hand over.
     if queue.is_interrupted():
+        import trio  # noqa: PLC0415 -- half of the time of a look, and hardly ever needed
+
         trio.run(queue.recover, LOCK_PATIENCE)
     view = _View(settings)
     try:

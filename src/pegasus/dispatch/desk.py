@@ -23,9 +23,10 @@ from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.events import Ended, Noted, Returned, Started, Taken
 from pegasus.model import Assignment, Job, NotStarted, Outcome, succeeded
 
-QUEUE_POLL = 0.1
+QUEUE_POLL = 0.2
 """Seconds between two looks at the queue file. A job that is added starts within half a second;
-a look is one ``stat``, which also sees changes made on other machines."""
+a look is one ``stat``, which also sees changes made on other machines. It is most of what an idle
+Pegasus does."""
 
 STARTED_LIMIT = 5.0
 """Seconds to wait for the words of commands that were just handed over that they have begun; a
@@ -119,11 +120,15 @@ class Dispatcher(ABC):
 
     def slots(self) -> list[Slot]:
         """Give all slots that there are now."""
+        self.hear_slots()
+        self._slots = [slot for slot in self._slots if slot.stands]
+        return list(self._slots)
+
+    def hear_slots(self) -> None:
+        """Hear all workers that say that they are free."""
         with suppress(trio.WouldBlock):
             while True:
                 self._slots.append(self._free.receive_nowait())
-        self._slots = [slot for slot in self._slots if slot.stands]
-        return list(self._slots)
 
     def take_note(self, job: Job) -> int:
         """Give a job that was taken its number in the run."""
@@ -155,7 +160,7 @@ class Dispatcher(ABC):
     async def more(self) -> bool:
         """Wait until there may be more to hand over; False when there never will be."""
         while not self.run.queue.changed() and not self.can_try_again():
-            if not self.running() and not self.run.daemon and not self.again:
+            if not self.run.daemon and not self.again and not self.running():
                 return False
             with trio.move_on_after(QUEUE_POLL):
                 await self.wait_news()

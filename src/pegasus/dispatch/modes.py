@@ -114,7 +114,8 @@ class _QueueDispatcher(Dispatcher):
         )
 
     def can_try_again(self) -> bool:
-        return bool(self._matches())
+        self.hear_slots()
+        return bool(self.again) and bool(self._matches())
 
     def unreached(self, worker: Worker) -> None:
         if all(other.failed and not other.reached for other in self.workers if not other.leaving):

@@ -33,6 +33,9 @@ class Shell(Protocol):
     ) -> Outcome:
         """Run the command to its end; hand it over before the first checkpoint."""
 
+    async def wait_next(self) -> bool:
+        """Wait until the shell is through with its command; tell whether it takes another one."""
+
 
 class Session(Protocol):
     """An open way into a sub-node."""

@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from pegasus.dispatch.run import Run, Session, Shell
-from pegasus.errors import NodeUnreachable
+from pegasus.errors import NodeUnreachable, sole_error
 from pegasus.events import Connected, Unreachable
 from pegasus.model import (
     Assignment,
@@ -73,7 +73,8 @@ class Worker:
         sub_node: what it wraps.
         run: the run that it works for.
         scope: its whole life.
-        shell: the shell that waits for a command, or runs one.
+        shell: the shell that waits for a command, or runs one; None once it is gone.
+        waiting: the wait for something to run.
         assignment: what it was handed and has not accounted for yet.
         reached: whether it has ever been connected.
         failed: whether its connection broke, or the last try to connect failed.
@@ -84,6 +85,7 @@ class Worker:
     run: Run
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     shell: Shell | None = None
+    waiting: trio.CancelScope = field(default_factory=trio.CancelScope)
     assignment: Assignment | None = None
     reached: bool = False
     failed: bool = False
@@ -107,48 +109,63 @@ class Worker:
     async def _connect_and_work(self, desk: Desk) -> None:
         """Work until the connection breaks, or nothing more comes; try until it stands."""
         for patience in patiences():
-            connected = False
             try:
                 async with self.run.open_session(self.sub_node) as session:
-                    connected = True
-                    self._connected()
                     return await self._work(desk, session)
             except NodeUnreachable as error:
                 self._hand_back(desk, error.words)
+                stood = self.reached and not self.failed
                 self.failed = True
                 self.run.listener.tell(Unreachable(self.sub_node, error.words, patience))
                 desk.unreached(self)
             await trio.sleep(patience)
-            if connected:
+            if stood:
                 return None
         return None
 
     def _connected(self) -> None:
-        self.reached, self.failed = True, False
-        self.run.listener.tell(Connected(self.sub_node))
+        """Tell, once, that the sub-node can take jobs: a way to it without a shell is none."""
+        if self.failed or not self.reached:
+            self.reached, self.failed = True, False
+            self.run.listener.tell(Connected(self.sub_node))
 
     async def _work(self, desk: Desk, session: Session) -> None:
         """Run one job after the other over an open session."""
         while not desk.closed and not self.leaving:
             async with session.open_shell() as self.shell:
-                assignment = await self._next(desk, self.shell)
-                outcome = await self._run_one(desk, self.shell, assignment)
+                self._connected()
+                outcome = await self._work_in(desk, self.shell)
             if isinstance(outcome, Lost | NotStarted):
                 raise NodeUnreachable(outcome.words)
 
-    async def _next(self, desk: Desk, shell: Shell) -> Assignment:
+    async def _work_in(self, desk: Desk, shell: Shell) -> Outcome:
+        """Run one job after the other in a shell, for as long as it takes more."""
+        with sole_error():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hear_break, shell)
+                again = True
+                while again:
+                    assignment = await self._next(desk)
+                    outcome = await self._run_one(desk, shell, assignment)
+                    over = desk.closed or self.leaving or isinstance(outcome, Lost | NotStarted)
+                    again = not over and await shell.wait_next()
+                nursery.cancel_scope.cancel(reason="this shell is through")
+        return outcome
+
+    async def _hear_break(self, shell: Shell) -> None:
+        """Wait for nothing more from a shell that is gone."""
+        await shell.wait_broken()
+        self.shell = None
+        self.waiting.cancel(reason="the shell is gone")
+
+    async def _next(self, desk: Desk) -> Assignment:
         """Say that a shell is ready, and wait for what it shall run."""
         give, receive = trio.open_memory_channel[Assignment](1)
-        assignment: Assignment | None = None
-        with give, receive:
-            await desk.announce(Slot(self, give))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_when_broken, shell, nursery.cancel_scope)
-                assignment = await receive.receive()
-                nursery.cancel_scope.cancel(reason="a job came")
-        if assignment is None:
-            raise NodeUnreachable("the connection broke")
-        return assignment
+        with give, receive, trio.CancelScope() as self.waiting:
+            if self.shell is not None:
+                await desk.announce(Slot(self, give))
+                return await receive.receive()
+        raise NodeUnreachable("the connection broke")
 
     async def _run_one(self, desk: Desk, shell: Shell, assignment: Assignment) -> Outcome:
         began = trio.current_time()
@@ -181,11 +198,6 @@ class Worker:
         if self.assignment is not None:
             assignment, self.assignment = self.assignment, None
             desk.end(assignment, outcome, seconds)
-
-
-async def _cancel_when_broken(shell: Shell, scope: trio.CancelScope) -> None:
-    await shell.wait_broken()
-    scope.cancel(reason="the shell is gone")
 
 
 def patiences() -> Iterator[float]:

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pegasus.errors import PegasusError
+from pegasus.ownership import may_be_planted
 from pegasus.queue_file import disk
 
 NAME = "consumed.yaml"
@@ -91,7 +92,7 @@ def take(
         appended = b"\n" * torn + record.encode()
         try:
             disk.write_new(new, content, like=queue)
-            disk.write_new(note, _note(size, appended, receipt))
+            disk.write_new(note, _note(size, appended, receipt), like=queue)
             disk.sync_folder(queue.parent)
             disk.write_all(fd, appended)
             os.fsync(fd)
@@ -117,7 +118,7 @@ def _hand_over(receipt: Receipt | None) -> None:
     """Append the lines of a receipt to its file."""
     if receipt is None:
         return
-    fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
         torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
@@ -127,9 +128,14 @@ def _hand_over(receipt: Receipt | None) -> None:
     receipt.given = True
 
 
-def _hand_over_late(receipt: Receipt) -> None:
-    """Append those lines of a receipt that its file lacks; nobody else is there to do it."""
+def _hand_over_late(receipt: Receipt, writer: int) -> None:
+    """Append those lines of a receipt that its file lacks; nobody else is there to do it.
+
+    Only to a file of the user's who wrote the note: it must not make us write for its writer.
+    """
     with contextlib.suppress(OSError):
+        if receipt.path.lstat().st_uid != writer:
+            return
         there = receipt.path.read_bytes()
         lines = receipt.lines.splitlines(keepends=True)
         missing = b"".join(line for line in lines if line not in there)
@@ -178,9 +184,14 @@ def _opened(path: Path, like: Path) -> int:
     try:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
+        if may_be_planted(path):
+            raise PegasusError(
+                f"{path}: somebody else has put this file here. Move the queue to a folder of yours"
+            ) from None
         fd = os.open(path, flags | os.O_CREAT, 0o600)  # the target of a symlink may be missing
     else:
         disk.make_alike(fd, like)
+        return fd
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise PegasusError(f"{path}: this is not a regular file. Move it away")
@@ -212,7 +223,7 @@ def _is_at(fd: int, path: Path) -> bool:
 def _undo_all(folder: Path, fd: int) -> bool:
     """Undo what was interrupted; tell whether consumed.yaml is another file now."""
     _mended((folder / NAME).resolve()).unlink(missing_ok=True)
-    notes = sorted(folder.glob(f".*{_NOTE}"))
+    notes = [note for note in sorted(folder.glob(f".*{_NOTE}")) if not may_be_planted(note)]
     return sum(_undo(note, fd) for note in notes) > 0  # all of them, not up to the first
 
 
@@ -224,7 +235,7 @@ def _undo(note: Path, fd: int) -> bool:
     if new.exists():
         replaced = planned is not None and _cut_out(fd, note.parent, planned)
     elif planned is not None and planned.receipt is not None:
-        _hand_over_late(planned.receipt)
+        _hand_over_late(planned.receipt, planned.writer)
     note.unlink(missing_ok=True)  # first the note: alone it would say that the take happened
     new.unlink(missing_ok=True)
     return replaced
@@ -232,8 +243,9 @@ def _undo(note: Path, fd: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """What a note says: where a take was to append what, and its receipt."""
+    """What a note says: where a take was to append what, and its receipt; and whose it is."""
 
+    writer: int
     start: int
     appended: bytes
     receipt: Receipt | None
@@ -272,9 +284,10 @@ def _note(start: int, appended: bytes, receipt: Receipt | None) -> bytes:
 def _planned(note: Path) -> _Planned | None:
     """Read what a take was to do; None where the note never was complete."""
     try:
-        head, _, rest = note.read_bytes().partition(b"\n")
+        writer, data = disk.read_own(note)
     except FileNotFoundError:
         return None
+    head, _, rest = data.partition(b"\n")
     magic, *numbers = head.rsplit(b" ", 4)
     if magic != _MAGIC or len(numbers) != 4 or not all(n.isdigit() for n in numbers):
         return None
@@ -284,7 +297,7 @@ def _planned(note: Path) -> _Planned | None:
     appended, path = rest[: lengths[0]], rest[lengths[0] :][: lengths[1]]
     lines = rest[lengths[0] + lengths[1] :]
     receipt = Receipt(Path(os.fsdecode(path)), lines) if path else None
-    return _Planned(start, appended, receipt)
+    return _Planned(writer, start, appended, receipt)
 
 
 def _mended(consumed: Path) -> Path:

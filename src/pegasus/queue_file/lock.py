@@ -21,15 +21,17 @@ from datetime import datetime
 from pathlib import Path
 
 import filelock
-import trio
 
 from pegasus.errors import PegasusError
+from pegasus.queue_file import disk
 
 FIRST_POLL, LAST_POLL = 0.005, 0.05
 """Seconds between two tries: nobody is told when a lock is free, so one has to look."""
 
 SAY_AFTER = 1.0
 """Seconds after which whoever waits says so."""
+
+_WRITERS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 LONGEST_WORDS = 200
 """Characters of a command line that are worth telling to who waits for it."""
@@ -73,6 +75,8 @@ async def held(queue: Path, shown: str, on_wait: Callable[[str], None]) -> Async
 async def _acquire(
     lock: filelock.BaseFileLock, path: Path, shown: str, on_wait: Callable[[str], None]
 ) -> None:
+    import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
+
     await trio.lowlevel.checkpoint()
     say_at = trio.current_time() + SAY_AFTER
     poll, said = FIRST_POLL, False
@@ -96,14 +100,16 @@ def _acquire_nowait(lock: filelock.BaseFileLock, shown: str) -> bool:
 
 def holder(path: Path) -> str:
     """Say who holds a lock that is known to be held, from the words in the lock file."""
+    from pegasus.terminal_text import visible  # noqa: PLC0415 -- takes long, and few have to wait
+
     try:
-        words = json.loads(path.read_bytes())
-        pid, host, command = int(words["pid"]), str(words["host"]), str(words["command"])
+        words = json.loads(disk.read_own(path)[1])
+        pid, host, command = int(words["pid"]), str(words["host"]), visible(str(words["command"]))
         here = host == socket.gethostname()
         if not here or _started(pid) == words["started"]:
-            on = "" if here else f" on {host}"
-            return f"`{command}` (process {pid}{on}, since {words['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+            on = "" if here else f" on {visible(host)}"
+            return f"`{command}` (process {pid}{on}, since {visible(str(words['since']))})"
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     return "another process"
 
@@ -140,13 +146,18 @@ def _started(pid: int) -> int | None:
 
 
 def _create(path: Path, queue: Path) -> None:
-    """Let everyone who may write the queue file use its lock, whoever made it."""
+    """Let everyone who may write the queue file use its lock, whoever made it, and nobody else.
+
+    Whoever may only read a file can lock it, and so hold everybody up.
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     with contextlib.suppress(FileExistsError):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with contextlib.closing(os.fdopen(fd, "wb")), contextlib.suppress(OSError):
-            os.fchmod(fd, stat.S_IMODE(queue.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+            model = queue.stat() if queue.exists() else os.fstat(fd)
+            writers = model.st_mode & _WRITERS
+            os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR | writers | writers << 1)
 
 
 def _no_lock(error: OSError, shown: str) -> PegasusError:

@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-import trio
-
 from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Job
@@ -91,7 +89,7 @@ class QueueFile:
 
     def state(self) -> State | None:
         """Tell one state of the file from another, cheaply; None where there is no file."""
-        return content.state(self.real)
+        return content.state(Path(self.path))
 
     async def recover(self, patience: float) -> None:
         """Bring a take to its end that a crash interrupted, if nobody holds the lock for longer.
@@ -101,6 +99,8 @@ class QueueFile:
         Args:
             patience: seconds to wait for the lock.
         """
+        import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
+
         with trio.move_on_after(patience), contextlib.suppress(PegasusError):
             async with self.locked(lambda _: None) as locked:
                 locked.recover()

@@ -9,7 +9,8 @@ Rule 4: other users see none of it.
 
 The parts: ``journal`` (events <-> lines), ``folder`` (paths, modes, the lock), ``disk`` and
 ``writer`` (a thread that writes), ``recording`` (the listener), ``reading`` (what a journal
-comes to), ``finding`` (which runs there are) and ``report`` (that, as JSON).
+comes to), ``finding`` (which runs there are) and ``report`` (that, as JSON). Here stands what
+readers need; who writes imports ``recording`` by its name, since readers can do without Trio.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pegasus.record.finding import choose_run, current_runs, find_runs, read_run
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.journal import How, Mode
 from pegasus.record.reading import Execution, JobRecord, RunEnd, RunRecord, SubNodeRecord
-from pegasus.record.recording import Record, open_record
 from pegasus.record.report import REPORT_VERSION, report_of, run_report
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "JobRecord",
     "Mode",
     "OutputName",
-    "Record",
     "RunEnd",
     "RunFolder",
     "RunRecord",
@@ -36,7 +35,6 @@ __all__ = [
     "choose_run",
     "current_runs",
     "find_runs",
-    "open_record",
     "read_runs",
     "report_of",
     "run_report",

@@ -30,6 +30,7 @@ def find_runs(queue: Path) -> list[RunRecord]:
     """
     records = folders.records_of(queue)
     try:
+        folders.refuse_strangers(records)
         found = [_find(RunFolder(path)) for path in records.iterdir() if path.is_dir()]
     except FileNotFoundError:
         return []

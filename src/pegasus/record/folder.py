@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pegasus.model import Stream
+from pegasus.ownership import is_strangers
 from pegasus.record.journal import Facts, Mode
 
 RECORDS = ".pegasus"
@@ -89,6 +90,7 @@ def make_folder(queue: Path, name: str) -> RunFolder:
         ignore = create(records / ".gitignore")
         os.write(ignore, b"*\n")
         os.close(ignore)
+    refuse_strangers(records)
     for number in itertools.count(1):
         folder = RunFolder(records / (name if number == 1 else f"{name}-{number}"))
         with suppress(FileExistsError):
@@ -98,13 +100,26 @@ def make_folder(queue: Path, name: str) -> RunFolder:
     raise AssertionError("counting never ends")
 
 
+def refuse_strangers(records: Path) -> None:
+    """Refuse a folder of records that somebody else has put there.
+
+    Its owner could swap what is in it: read or forge what is recorded, and give orders to the run.
+
+    Raises:
+        OSError: it is such a folder, or not there.
+    """
+    if is_strangers(records):
+        raise PermissionError(errno.EPERM, "this folder belongs to somebody else", str(records))
+
+
 def create(path: Path) -> int:
     """Make a file that is appended to, for its owner only; one that is there is appended to.
 
     Raises:
         OSError: it can't be opened.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags, _FILE_MODE)
 
 
 def hold_lock(folder: RunFolder) -> tuple[int, bool]:

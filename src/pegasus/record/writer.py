@@ -42,8 +42,9 @@ GATHER = 0.01
 """Seconds in which the thread lets steps gather when it has just had some, and nobody waits. To
 wake it for each would cost more than to write them. ``pegasus logs -f`` looks less often."""
 
-GATHERED = 256 * 1024
-"""Bytes of output for which it is woken at once, so that it works while others do."""
+GATHERED = 1024 * 1024
+"""Bytes of output for which it is woken at once, so that it works while others do. For fewer, to
+wake it would take longer than to write them."""
 
 _Step: TypeAlias = Callable[[], None]
 
@@ -110,8 +111,12 @@ class Writer:
         self._behind = not self._settled.acquire(timeout=STALL)
 
     async def wait_room(self) -> None:
-        """Wait until there is room for more output."""
-        await trio.lowlevel.checkpoint()
+        """Wait until there is room for more output.
+
+        Where there is, nobody else has a turn in between: the screen, which is shown everything
+        too, sees to that.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         while not self._has_room():
             self._someone_waits = True  # first this, then the look: the thread goes the other way
             if not self._has_room():

@@ -1,10 +1,14 @@
-"""One file that text goes to: what waits for it, and the task that writes.
+"""One file that text goes to: what waits for it, and the thread that writes.
 
-Rule 1: writes block, and happen in a worker thread, one at a time. ``O_NONBLOCK`` is never set:
-it would be set for the user's shell and for every child as well.
+Rule 1: writes block, and happen in a thread of the file's own. ``O_NONBLOCK`` is never set: it
+would be set for the user's shell and for every child as well.
 Rule 2: what waits is bounded for those who can wait (``wait_room``) and for those who cannot
 (``offer``).
 Rule 3: an error is no exception here; it is the end of this output, or it is told once.
+
+The thread is not one of Trio's: to hand something to one of those costs a tenth of a millisecond,
+as long as it takes to write what a job prints in one go. This one takes what waits by itself, and
+speaks to Trio only when somebody there wants to know.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ import errno
 import os
 import select
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 
 import trio
 
@@ -31,8 +36,8 @@ ROOM_FOR_NOTES = 2 * ROOM_FOR_EVENTS
 have none."""
 
 _ONE_WRITE = 256 * 1024
-"""Bytes that are written at a time: a hop into the thread costs 0.1 ms, a copy of these less,
-and while they are written the next are made ready."""
+"""Bytes that are written at a time, of what waits; one piece is always written whole. Small ones
+are worth a copy, and large ones not."""
 
 _LOOK_AGAIN = 1000
 """Milliseconds after which a thread that waits for a non-blocking reader looks whether anybody
@@ -41,16 +46,10 @@ still waits for the thread."""
 _GONE = frozenset((errno.EPIPE, errno.ECONNRESET))
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """How far a write came, and what stopped it."""
-
-    count: int
-    error: OSError | None = None
-
-
 class Output:
-    """One file's queue, and ``run``, the task that empties it.
+    """One file's queue, and ``run``, the task that sees to it that it is emptied.
+
+    Call it from Trio's thread only, as long as nothing else is said.
 
     Args:
         fd: where to write; it stays open when the output is closed.
@@ -71,24 +70,22 @@ class Output:
         left_out: Callable[[int], bytes],
     ) -> None:
         self.gone = False
-        self._fd = fd
+        self._pen = _Pen(fd, self._hear_progress, self._hear_error)
         self._gone_errors = _GONE | {errno.EIO} if terminal else _GONE
         self._on_gone = on_gone
         self._on_fault = on_fault
         self._line_about = left_out
-        self._queue: deque[bytes] = deque()
-        self._put = self._done = 0  # bytes, ever
+        self._put = 0  # bytes, ever
         self._left_out = 0
-        self._torn = self._faulty = self._closed = False
+        self._faulty = False
         self._turn = trio.Lock()
-        self._work, self._progress = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
-        self._limiter = trio.CapacityLimiter(1)
-        self._given_up = threading.Event()
+        self._progress = trio.lowlevel.ParkingLot()
+        self._closed = trio.Event()
 
     @property
     def waiting(self) -> int:
         """How many bytes are not written yet."""
-        return self._put - self._done
+        return self._put - self._pen.done
 
     async def wait_room(self) -> None:
         """Wait until there is room for jobs' output; whoever waits longest goes on first.
@@ -96,7 +93,18 @@ class Output:
         What is put before the next checkpoint has the room for itself.
         """
         async with self._turn:
-            while self.waiting > ROOM_FOR_JOBS:
+            await self._wait_until(lambda: self.waiting <= ROOM_FOR_JOBS)
+
+    async def wait_written(self) -> None:
+        """Wait until everything that has been queued so far is written, or never will be."""
+        await trio.lowlevel.checkpoint()
+        goal = self._put
+        await self._wait_until(lambda: self._pen.done >= goal)
+
+    async def _wait_until(self, enough: Callable[[], bool]) -> None:
+        while not enough():
+            self._pen.tell_progress()
+            if not enough():
                 await self._progress.park()
 
     def put(self, data: bytes) -> None:
@@ -111,94 +119,135 @@ class Output:
         """Queue lines, or only count them where more than ``room`` bytes wait already."""
         if self.waiting > room:
             self._left_out += data.count(b"\n")
+            self._pen.tell_progress()
         else:
             self.put(data)
 
-    async def wait_written(self) -> None:
-        """Wait until everything that has been queued so far is written, or never will be."""
-        await trio.lowlevel.checkpoint()
-        goal = self._put
-        while self._done < goal:
-            await self._progress.park()
-
     def close(self) -> None:
         """Let ``run`` end when the queue is empty."""
-        self._closed = True
-        self._work.unpark_all()
+        if self._left_out and not self.gone:
+            self._say_left_out()
+        self._closed.set()
 
     async def run(self) -> None:
         """Write until closed. When cancelled, leave the thread to its fate, at once."""
         try:
-            while await self._wait_work():
-                await self._write(self._take())
+            await self._closed.wait()
+            await self.wait_written()
         finally:
-            self._given_up.set()
+            self._pen.put_down()
 
     def _enqueue(self, data: bytes) -> None:
-        self._queue.append(data)
         self._put += len(data)
-        self._work.unpark_all()
+        self._pen.write(data)
 
     def _say_left_out(self) -> None:
         count, self._left_out = self._left_out, 0
         self._enqueue(self._line_about(count))
 
-    async def _wait_work(self) -> bool:
-        while not self._queue:
-            if self._left_out and not self.gone:
-                self._say_left_out()
-            elif self._closed:
-                return False
-            else:
-                await self._work.park()
-        return True
-
-    def _take(self) -> bytes:
-        parts = [self._queue.popleft()]
-        size = len(parts[0])
-        while self._queue and size + len(self._queue[0]) <= _ONE_WRITE:
-            parts.append(self._queue.popleft())
-            size += len(parts[-1])
-        return b"".join(parts)
-
-    async def _write(self, data: bytes) -> None:
-        mend = b"\n" if self._torn else b""
-        written = await trio.to_thread.run_sync(
-            _write_all,
-            self._fd,
-            mend + data,
-            self._given_up,
-            limiter=self._limiter,
-            abandon_on_cancel=True,
-        )
-        if written.count:
-            self._torn = (mend + data)[written.count - 1] != ord("\n")
-        self._done += len(data)
-        if written.error:
-            self._note_error(written.error)
+    def _hear_progress(self) -> None:
         self._progress.unpark_all()
+        if self._left_out and not self.gone:
+            if self.waiting:
+                self._pen.tell_progress()
+            else:
+                self._say_left_out()
 
-    def _note_error(self, error: OSError) -> None:
+    def _hear_error(self, error: OSError) -> None:
         if error.errno in self._gone_errors:
-            self.gone = True
-            self._queue.clear()
-            self._done = self._put
-            self._on_gone()
+            self._lose()
         elif not self._faulty:
             self._faulty = True
             self._on_fault(error)
 
+    def _lose(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._pen.discard()
+            self._on_gone()
 
-def _write_all(fd: int, data: bytes, given_up: threading.Event) -> _Written:
-    view = memoryview(data)
-    while view and not given_up.is_set():
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:  # somebody else set O_NONBLOCK on the file that we share
-            _wait_writable(fd)
-        except OSError as error:
-            return _Written(len(data) - len(view), error)
-    return _Written(len(data) - len(view))
+
+class _Pen:
+    """The thread that writes to one file, and the few words that it and Trio's thread exchange.
+
+    Attributes:
+        done: bytes that were written, or never will be; ever.
+    """
+
+    def __init__(
+        self, fd: int, on_progress: Callable[[], None], on_error: Callable[[OSError], None]
+    ) -> None:
+        self.done = 0
+        self._fd = fd
+        self._on_progress = on_progress
+        self._on_error = on_error
+        self._token = trio.lowlevel.current_trio_token()
+        self._queue: SimpleQueue[bytes] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._torn = self._discards = self._put_down = False
+        self._told = True
+
+    # What Trio's thread does.
+
+    def write(self, data: bytes) -> None:
+        """Have something written; the first time the thread begins."""
+        self._queue.put(data)
+        if self._thread is None:
+            # A daemon: one that is stuck in a write must not keep Python from ending.
+            self._thread = threading.Thread(target=self._work, name="pegasus screen", daemon=True)
+            self._thread.start()
+
+    def tell_progress(self) -> None:
+        """Ask to be told of the next progress; look then whether it was not made already."""
+        self._told = False
+
+    def discard(self) -> None:
+        """Write nothing more of what waits, and of what still comes."""
+        self._discards = True
+
+    def put_down(self) -> None:
+        """Let the thread end, as soon as its write does."""
+        self._discards = self._put_down = True
+        self._queue.put(b"")
+
+    # What the thread does.
+
+    def _work(self) -> None:
+        while not self._put_down:
+            data = self._take()
+            if not self._discards:
+                self._write(data)
+            self.done += len(data)  # first this, then the look: Trio's thread goes the other way
+            if not self._told:
+                self._told = True
+                self._call_soon(self._on_progress)
+
+    def _take(self) -> bytes:
+        parts = [self._queue.get()]
+        size = len(parts[0])
+        with suppress(Empty):
+            while size < _ONE_WRITE:
+                parts.append(self._queue.get_nowait())
+                size += len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(b"\n" + data if self._torn else data)
+        while view and not self._put_down:
+            try:
+                count = os.write(self._fd, view)
+            except BlockingIOError:  # somebody else set O_NONBLOCK on the file that we share
+                _wait_writable(self._fd)
+            except OSError as error:
+                self._call_soon(partial(self._on_error, error))
+                return
+            else:
+                self._torn = view[count - 1] != ord("\n")
+                view = view[count:]
+
+    def _call_soon(self, what: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(what)
 
 
 def _wait_writable(fd: int) -> None:

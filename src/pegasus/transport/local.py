@@ -8,7 +8,8 @@ import trio
 
 from pegasus.model import Killed, Lost, Outcome
 from pegasus.process import open_child
-from pegasus.transport.shell import SCRIPT, Shell, open_shell
+from pegasus.transport.script import SCRIPT
+from pegasus.transport.shell import Shell, open_shell
 
 NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hostnames that need no SSH."""

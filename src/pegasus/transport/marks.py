@@ -20,7 +20,8 @@ class Phase(enum.IntEnum):
     READY = 1
     RUNNING = 2
     ENDED = 3
-    GONE = 4
+    AGAIN = 4
+    GONE = 5
 
 
 _TURNS = {b"r": Phase.READY, b"b": Phase.RUNNING, b"e": Phase.ENDED, b"x": Phase.GONE}
@@ -41,12 +42,19 @@ class Marks:
         self.phase = Phase.STARTING
         self.words: bytes | None = None
 
+    def begin(self) -> None:
+        """Begin anew with a shell that is ready for another command."""
+        self._line, self.words = b"", None
+        self.phase = Phase.READY
+
     def feed(self, data: bytes) -> bytes:
         """Take in the next bytes; give back those that are the command's.
 
         Before the shell is ready these are what the account's start-up files print; after the
         command's end there are none.
         """
+        if not self._held and self._mark[:1] not in data and self.phase < Phase.ENDED:
+            return data  # nothing to look for: what most of a job's output is, at a memchr's cost
         data = self._held + data
         self._held = b""
         output = []
@@ -56,7 +64,7 @@ class Marks:
                 output.append(self._belongs(before))
                 if self.phase is Phase.STARTING:
                     output.clear()
-                self.phase = _TURNS.get(after[:1], self.phase)
+                self.phase = self._turn(after[:1])
                 data = after[1:]
             else:
                 keep = len(mark) or self._beginning_of_mark(before)
@@ -64,6 +72,10 @@ class Marks:
                 output.append(self._belongs(data[: len(data) - keep]))
                 break
         return b"".join(output)
+
+    def _turn(self, letter: bytes) -> Phase:
+        phase = _TURNS.get(letter, self.phase)
+        return Phase.AGAIN if phase is Phase.READY and self.phase >= Phase.ENDED else phase
 
     def _belongs(self, data: bytes) -> bytes:
         if self.phase < Phase.ENDED:

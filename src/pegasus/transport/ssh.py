@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -23,15 +22,17 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
 
 import trio
 
+from pegasus.destination import spell
 from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
+from pegasus.ownership import is_private
 from pegasus.process import Child, Pipes, open_child
 from pegasus.transport.mux import MuxFault, open_mux_session
-from pegasus.transport.shell import Shell, open_shell, remote_command
+from pegasus.transport.script import remote_command
+from pegasus.transport.shell import Shell, open_shell
 
 HANDSHAKES = 8
 """Connections to one host that may be on their way at once: sshd's MaxStartups begins to refuse
@@ -54,20 +55,20 @@ MASTER_PATIENCE = 2.0
 WORDS_LIMIT = 8192
 """Bytes of what ssh says that are kept: its last words are the ones that explain."""
 
-GUARD = r"""s=$1; d=$2; shift 2
+GUARD = r"""pegasus_s=$1; pegasus_d=$2; shift 2
 exec 3<&0 </dev/null
 "$@" 3<&- & p=$!
 ( trap '' HUP INT QUIT
   read -r x <&3 && exec kill -s TERM $p
   trap '' TERM
-  kill -s TERM $p; rm -rf "$d"; sleep 2; kill -s KILL 0
+  kill -s TERM $p; rm -rf "$pegasus_d"; sleep 2; kill -s KILL 0
 ) >/dev/null 2>&1 &
 r=$!
 exec 3<&- >/dev/null 2>&1
 trap : HUP INT TERM QUIT
 wait $p
 while kill -s 0 $p; do wait $p; done
-kill -s TERM 0; rm -f "$s"
+kill -s TERM 0; rm -f "$pegasus_s"
 """
 # A master under guard: the little sh above it has its lifeline, and ends it when the lifeline is
 # closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
@@ -75,15 +76,21 @@ kill -s TERM 0; rm -f "$s"
 # ProxyCommand say, is of the same group, and goes with it.
 
 KEEPER = r"""trap '' HUP INT TERM QUIT PIPE
-mkdir -m 700 "$1" && echo made && read -r x
-rm -rf "$1"
+d=$(mktemp -d "$1") || exit
+printf '%s\n' "$d" && read -r x
+rm -rf "$d"
 """
 # The directory of the control sockets under guard: the little sh that makes it removes it when its
 # lifeline is closed, and so there is no moment at which Pegasus can be killed and leave it behind.
+# Its name is made up by the very program that makes it: one that stands on a command line could be
+# seen, and taken, by anybody.
 
 PLACE_LIMIT = 50
 """Bytes of the path of the directory for our directory: OpenSSH leaves ninety for the whole path of
 a socket, and ours is 23 bytes and a number longer."""
+
+_PLAIN_PATH = re.compile(r"/[\w./@+=:,-]*", re.ASCII)
+"""Paths in which ssh finds nothing to expand: no ``%h``, ``${HOME}``, quotes, blanks or ``*``."""
 
 KEEPER_PATIENCE = 2.0
 """Seconds to remove a directory with a few files in it, on a machine that may be busy."""
@@ -124,7 +131,8 @@ class Ssh:
 
     Attributes:
         directory: of the control sockets; private to this user.
-        overruled: settings that stand above the user's own.
+        overruled: settings that stand above the user's own; none before ``settle``.
+        settling: held by the one that asks ssh.
         handshakes: by host, who may connect now.
         numbers: of the control sockets.
         by_clients: set when each command takes a client process of ssh's, since the masters are
@@ -133,11 +141,19 @@ class Ssh:
     """
 
     directory: Path
-    overruled: tuple[str, ...] = OVERRULED
+    overruled: list[str] = field(default_factory=list)
+    settling: trio.Lock = field(default_factory=trio.Lock)
     by_clients: trio.Event = field(default_factory=trio.Event)
     on_note: Callable[[str], None] = _say_nothing
     handshakes: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def settle(self) -> None:
+        """Learn how this ssh is called. Whoever needs it first asks: a run on localhost never."""
+        async with self.settling:
+            if not self.overruled:
+                newer = OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ()
+                self.overruled.extend(OVERRULED + newer)
 
     def argv(self, *options: str, to: str, command: Sequence[str] = ()) -> list[str]:
         """Spell a call of ssh.
@@ -149,7 +165,7 @@ class Ssh:
         """
         overruled = [word for option in self.overruled for word in ("-o", option)]
         config = ["-F", str(self.directory / "config")]
-        return ["ssh", *config, *options, *overruled, "-T", "-x", "-a", *destination(to), *command]
+        return ["ssh", *config, *options, *overruled, "-T", "-x", "-a", *spell(to), *command]
 
     def fall_back(self, fault: MuxFault) -> None:
         """Use a client process for each command from now on; it is said once."""
@@ -162,32 +178,6 @@ class Ssh:
         return self.handshakes.setdefault(hostname, trio.CapacityLimiter(HANDSHAKES))
 
 
-def destination(hostname: str) -> list[str]:
-    """Spell a destination so that no ssh mistakes it for something else.
-
-    ``ssh://`` addresses are taken apart here: ssh itself refuses a user with an IPv6 address.
-
-    Raises:
-        PegasusError: it is no destination.
-    """
-    if hostname.startswith("-"):
-        raise PegasusError(f"{hostname!r} is no destination: it begins with a dash.")
-    if not hostname.startswith("ssh://"):
-        return ["--", hostname]
-    match = _ADDRESS.fullmatch(hostname)
-    if match is None or int(match["port"] or 1) not in range(1, 65536):
-        raise PegasusError(f"{hostname!r} is no address. Write ssh://USER@HOST:PORT.")
-    words = ["-p", match["port"]] if match["port"] else []
-    words += ["-l", unquote(match["user"])] if match["user"] else []
-    return [*words, "--", match["host"].strip("[]")]
-
-
-_ADDRESS = re.compile(
-    r"ssh://(?:(?P<user>[^@/]+)@)?(?P<host>\[[^\]/@-][^\]/@]*\]|[^:/@\[\]-][^:/@\[\]]*)"
-    r"(?::(?P<port>[0-9]{1,5}))?/?"
-)
-
-
 @asynccontextmanager
 async def open_ssh(
     user_config: Path | None,
@@ -197,9 +187,9 @@ async def open_ssh(
 ) -> AsyncIterator[Ssh]:
     """Make a private directory for the control sockets of a run, and remove it afterwards.
 
-    It stands where the user's own sockets do, in ``XDG_RUNTIME_DIR``, or else in ``/tmp``; never
-    where TMPDIR says, since the path of a socket is limited to about a hundred bytes. Its name
-    can't be guessed before it is made.
+    It stands where the user's own sockets do, in ``XDG_RUNTIME_DIR`` if nobody else can write
+    there, or else in ``/tmp``; never where TMPDIR says, since the path of a socket is limited to
+    about a hundred bytes. Its name can neither be guessed nor seen before it is made.
 
     Args:
         user_config: the file to read instead of the user's and the system's configuration.
@@ -209,29 +199,36 @@ async def open_ssh(
     Raises:
         PegasusError: there is no such file, or no room for the directory.
     """
-    overruled = OVERRULED + (OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ())
-    config = _config(user_config)
-    directory = _place() / f"pgs-{secrets.token_hex(6)}"
-    argv = ["sh", "-c", KEEPER, "pegasus", str(directory)]
+    _refuse_missing(user_config)
+    place = _place()
+    argv = ["sh", "-c", KEEPER, "pegasus", str(place / "pgs-XXXXXXXXXXXX")]
     async with open_child(argv, KEEPER_PATIENCE) as keeper:
-        if not await keeper.stdout.receive_some():
+        made = await keeper.stdout.receive_some()
+        if not made:
             said = await keeper.stderr.receive_some()
             raise PegasusError(
-                f"{directory} can't be made: {said.decode(errors='replace').strip()}. "
-                f"Make room for a small directory in {directory.parent}."
+                f"No directory can be made: {said.decode(errors='replace').strip()}. "
+                f"Make room for a small one in {place}."
             )
-        (directory / "config").write_text(config)
-        ssh = Ssh(directory, overruled, on_note=on_note)
+        directory = Path(os.fsdecode(bytes(made).removesuffix(b"\n")))
+        (directory / "config").write_text(_config(directory, user_config))
+        ssh = Ssh(directory, on_note=on_note)
         if by_clients:
             ssh.by_clients.set()
         yield ssh
 
 
+def _refuse_missing(user_config: Path | None) -> None:
+    if user_config and not user_config.is_file():
+        raise PegasusError(f"{user_config}: there is no such ssh configuration file.")
+
+
 def _place() -> Path:
     """Give the directory for private directories of sockets."""
     given = os.environ.get("XDG_RUNTIME_DIR", "")
-    usable = Path(given).is_absolute() and os.access(given, os.W_OK | os.X_OK)
-    return Path(given if usable and len(os.fsencode(given)) <= PLACE_LIMIT else "/tmp")  # noqa: S108
+    plain = _PLAIN_PATH.fullmatch(given) and len(given) <= PLACE_LIMIT
+    usable = plain and is_private(Path(given)) and os.access(given, os.W_OK | os.X_OK)
+    return Path(given if usable else "/tmp")  # noqa: S108
 
 
 async def _ssh_version() -> tuple[int, ...]:
@@ -239,15 +236,21 @@ async def _ssh_version() -> tuple[int, ...]:
     try:
         said = await trio.run_process(["ssh", "-V"], capture_stderr=True, check=False)
     except OSError:
-        return (0,)  # localhost needs none; who does need it is told by the one that tries
+        return (0,)  # who needs it is told why there is none by the one that tries
     match = re.search(rb"OpenSSH_(\d+)\.(\d+)", said.stderr)
     return tuple(int(number) for number in match.groups()) if match else (0,)
 
 
-def _config(user_config: Path | None) -> str:
-    if user_config and not user_config.is_file():
-        raise PegasusError(f"{user_config}: there is no such ssh configuration file.")
-    files = [user_config.absolute()] if user_config else ["~/.ssh/config", "/etc/ssh/ssh_config"]
+def _config(directory: Path, user_config: Path | None) -> str:
+    """Give the configuration of a run; a path that ssh would read otherwise gets another name."""
+    if user_config is None:
+        files = ["~/.ssh/config", "/etc/ssh/ssh_config"]
+    else:
+        file = user_config.absolute()
+        if not _PLAIN_PATH.fullmatch(str(file)):
+            (directory / "ssh-config").symlink_to(file)
+            file = directory / "ssh-config"
+        files = [str(file)]
     return FALLBACKS.format(includes="\n".join(f'Include "{file}"' for file in files))
 
 
@@ -339,6 +342,7 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
     Raises:
         NodeUnreachable: it could not be connected to; in ssh's own words.
     """
+    await ssh.settle()
     socket = ssh.directory / str(next(ssh.numbers))
     session = SshSession(ssh, sub_node.hostname, socket, hurry)
     master = ssh.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)

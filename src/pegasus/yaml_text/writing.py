@@ -10,10 +10,11 @@ import re
 
 import yaml
 
-_UNPRINTABLE = re.compile(
-    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
-"""What cannot stand for itself on one line: controls, YAML's line breaks, a byte-order mark."""
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What cannot stand for itself on one line: controls, YAML's line breaks, a byte-order mark.
+
+Spelled as what it is, not as what it is not: the long ranges take ten times as long to compile.
+"""
 
 _PLAIN = re.compile(r"(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~.]|-(?=[^\s\-])|--(?=\w)|\.(?!\.\.)|[=<~])")
 """How a text may begin that needs no quotes; a few that YAML allows are left out."""

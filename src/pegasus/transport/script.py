@@ -1,0 +1,212 @@
+r"""What runs on a sub-node: a few lines of POSIX sh that run one command after the other.
+
+The same lines run everywhere: over SSH they are the remote command, on localhost the arguments of
+``sh -c``. So a job meets the same surroundings on both.
+
+The conversation, on standard input: the mark; for each command a line ``job`` with its environment
+and a line with the command itself; at any time a signal, by name, for whatever runs; ``bye`` when
+nothing more will come. On both outputs: whatever the account's start-up files print; MARK ``r``
+when ready; the command's output; MARK ``e``; then MARK ``r`` once more, or MARK ``x`` when the
+shell goes. On standard error there is a MARK ``b`` when the command begins, and behind the MARK
+``e`` stands how it ended: an exit status, as the shell sees it, after the shell's own words about a
+signal, if it had any.
+
+Rule 1: standard input is the lifeline: its end, for whatever reason but ``bye``, is the end of the
+command's process group.
+Rule 2: a shell takes another command only when nothing is left of the one before: no process that
+could print into the next one's output, or be ended with it.
+"""
+
+from __future__ import annotations
+
+import string
+
+from pegasus.model import Exited, Killed, Lost, Outcome
+
+ORPHAN_GRACE = 5
+"""Seconds between SIGTERM and SIGKILL for a command whose Pegasus is gone: shorter than for one
+that is aborted, so that ten seconds suffice for all."""
+
+MOST_NEWCOMERS = 256
+"""Processes that began on the node during a command and are looked at afterwards, one by one; after
+more of them a fresh shell is cheaper."""
+
+SCRIPT = r"""unset _m _v _g _l _p _t _q _o _n _f _w _c _s
+IFS= read -r _m || exit 0
+read -r _p _l </proc/self/stat && set -- ${_l##*")" } && _g=$3 &&
+  [ "$_p" = $$ ] && [ "$4" = "$_g" ] && [ -e /proc/1/stat ] &&
+  [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
+exec 4>&1 5>&2 2>/dev/null
+trap : HUP INT TERM QUIT
+( trap '' HUP INT TERM QUIT PIPE; exec 4>&- 5>&- 2>/dev/null
+  others() {
+    IFS= read -r l </proc/self/stat || return
+    set -- "$1" ${l##*")" }; g=$4; k=$1; r=1
+    for f in /proc/[0-9]*/stat; do
+      IFS= read -r l <"$f" || continue
+      f=${f#/proc/}; f=${f%/stat}; set -- ${l##*")" }
+      [ "$4" = "$g" ] && [ "$3" != "$g" ] && [ "$1" != Z ] && kill -s "$k" "$f" && r=0
+    done
+    return $r
+  }
+  finish() {
+    n=0
+    while others "$1" && [ "$1" = KILL ] && [ $n -lt 9 ]; do n=$((n + 1)); done
+    kill -s "$1" 0
+  }
+  read -r p l </proc/self/stat || p=$(exec sh -c 'echo $PPID')
+  printf '%s\n' "$p"
+  while read -r s l; do
+    case $s in
+      job) IFS= read -r c || break; printf '%s\n%s\n' "$l" "$c";;
+      bye) exit;;
+      *) finish "$s";;
+    esac
+  done
+  exec </dev/null >/dev/null
+  finish TERM; sleep ORPHAN_GRACE; finish KILL
+) | ( trap : HUP INT QUIT; trap _t=1 TERM; exec 2>&1
+  clean() {
+    [ "$_q" ] && [ -z "$_t" ] || return 1
+    _o=$_q
+    while read -r _l _l _l _l _n </proc/loadavg && [ "$_n" != "$_o" ]; do
+      [ "$_n" -gt "$_o" ] && [ $((_n - _q)) -lt MOST_NEWCOMERS ] || return 1
+      while [ "$_o" -lt "$_n" ]; do
+        _o=$((_o + 1))
+        [ -e /proc/$_o/stat ] && IFS= read -r _l </proc/$_o/stat || continue
+        set -- ${_l##*")" }
+        [ "$1" = Z ] && continue
+        [ "$4" = "$_g" ] && return 1
+        for _f in /proc/$_o/fd/*; do
+          if [ "$_f" = "/proc/$_o/fd/*" ]; then [ -e /proc/$_o/stat ] && return 1
+          elif [ "$_f" -ef /proc/self/fd/4 ] || [ "$_f" -ef /proc/self/fd/5 ]; then return 1
+          fi
+        done
+      done
+    done
+    [ "$_o" != "$_q" ]
+  }
+  left() {
+    for _f in /proc/[0-9]*/stat; do
+      IFS= read -r _l <"$_f" || continue
+      _f=${_f#/proc/}; _f=${_f%/stat}; set -- ${_l##*")" }
+      { [ "$3" = "$_g" ] || [ "$4" = "$_g" ]; } && [ "$1" != Z ] &&
+        [ "$_f" != $$ ] && [ "$2" != $$ ] && [ "$2" != "$_w" ] && return
+    done
+    return 1
+  }
+  IFS= read -r _w
+  printf '%sr\n' "$_m"
+  while IFS= read -r _l && IFS= read -r _c; do
+    set -f; set -- $_l; set +f
+    export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
+    [ "$4" ] && { _c=$(printf "$_c"; printf x); _c=${_c%x}; }
+    [ "$_t" ] && break
+    _q=; [ "$_v" ] && read -r _l _l _l _l _q </proc/loadavg
+    ( exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+    _s=$?
+    clean 2>/dev/null && printf '%sn %s\n' "$_m" $_s && continue
+    printf '%se %s\n' "$_m" $_s
+    break
+  done
+  exec 2>/dev/null
+  if [ "$_t" ]; then
+    if [ "$_g" ]; then while left; do sleep 0.1 || sleep 1; done
+    else while kill -s 0 "$_w"; do sleep 1; done
+    fi
+  fi
+  kill -s KILL "$_w"
+  printf '%sx\n' "$_m"
+) | ( trap '' HUP INT TERM QUIT; k=
+  while IFS= read -r l; do
+    case $l in
+      "$_m"[rx]) printf %s "$l" >&4; printf %s "$l" >&5; [ "$l" = "${_m}x" ] && exit;;
+      "$_m"n*) l=${l#"$_m"n}; printf %se%sr "$_m" "$_m" >&4
+        printf '%se%s%s\n%sr' "$_m" "$k" "$l" "$_m" >&5; k=;;
+      "$_m"e*) l=${l#"$_m"e}; printf %se "$_m" >&4; printf '%se%s%s\n' "$_m" "$k" "$l" >&5; k=;;
+      *) k="$k$l";;
+    esac
+  done
+  printf %se "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
+)
+""".replace("ORPHAN_GRACE", str(ORPHAN_GRACE)).replace("MOST_NEWCOMERS", str(MOST_NEWCOMERS))
+# Four processes: the one that began, which waits; the watcher, who reads the lifeline; the runner,
+# whose child is the command; and the reporter, who alone writes marks when the command has ended.
+# Why they are as they are:
+# - the one that waits says nothing: how the watcher ended is nobody's business.
+# - what is set has a name that no account uses, and is unset first: an account's own variable that
+#   is exported stays so when it is set anew, and the command would find the mark in it.
+# - `kill -s NAME 0` reaches the shell's own process group whatever its number, in every sh, and
+#   nothing else; negative numbers are read differently by different kills.
+# - the watcher reads with the shell's own `read`: no process of its own, and no byte too many.
+# - a process group of its own within the job's session (`timeout`, `set -m`) is ended as well,
+#   where /proc tells of it: process by process, and only if the session is the shell's own, which
+#   it is if and only if it has the number of the shell's group. SIGKILL is sent until nothing is
+#   found any more, since some may be born meanwhile.
+# - handlers that do nothing (`trap :`) and not "ignore": the command gets the defaults again.
+# - the runner's own standard error is the pipe to the reporter: what a shell says there ("Killed")
+#   is how it tells a signal from an exit status of 128 and more, and it must not mix with what the
+#   command says.
+# - that it begins is said by the very process that becomes the command: a signal that came
+#   earlier could be lost on a shell that has forked and not yet given up its handlers.
+# - `clean`: whatever a command left behind is younger than the command. So only processes are
+#   looked at whose numbers were given since, up to the newest, which /proc/loadavg names; again,
+#   until no number was given during the look. One of the shell's session, or with an end of its
+#   pipes, or that can't be looked at: another command needs a fresh shell. As it does where the
+#   numbers are of no use: no /proc, another's, one that hides processes, numbers that stand still.
+# - a command that was told to end may leave others of its group behind that take their time;
+#   the watcher stays for the SIGKILL until they are gone. Where there is no /proc to look at,
+#   the wait is always as long as the grace.
+# - the watcher goes before the shell says that it goes: closing the lifeline afterwards must not
+#   end what the command left in the background on purpose.
+
+_PLAIN = frozenset((string.ascii_letters + string.digits + " _-+=:,./@(){}[]<>|&;#~*?^").encode())
+"""Bytes that no login shell there is treats specially between single quotes."""
+
+
+def encode(text: str) -> str:
+    r"""Write a text so that the format of a shell's ``printf`` gives it back, in one plain line.
+
+    The first byte is always written as a number: a format must not begin with a dash.
+    """
+    return "".join(
+        chr(byte) if index and byte in _PLAIN else f"\\{byte:03o}"
+        for index, byte in enumerate(text.encode())
+    )
+
+
+def hand_over(words: str, command: str) -> bytes:
+    """Write the two lines that hand a command over: as it is, where that can be read back.
+
+    Args:
+        words: the command's environment: the run, the job, the sub-node.
+        command: what to run.
+    """
+    if command.isascii() and command.isprintable():
+        return f"job {words}\n{command}\n".encode()
+    return f"job {words} encoded\n{encode(command)}\n".encode()
+
+
+def remote_command() -> str:
+    """Give the remote command that starts the shell, whatever the account's login shell is."""
+    return f'exec sh -c \'eval "$(printf "{encode(SCRIPT)}")"\''
+
+
+def read_end(words: str) -> Outcome:
+    """Read what the shell says about the end of a command: its status behind its own words.
+
+    A shell gives 128 + N for a signal N, ksh 256 + N, yash 384 + N, and only its words tell the
+    first from an exit status. It has none for SIGINT and SIGPIPE; there the number has to be
+    believed.
+    """
+    said, _, number = words.strip("\n").rpartition(" ")
+    if not number:
+        return Killed(9)  # whoever was to say it, which nothing else can end
+    if not (number.isascii() and number.isdigit()):
+        return Lost(f"its shell's last words make no sense: {words!r}")
+    status = int(number)
+    if status > 256:
+        return Killed((status - 256) % 128)
+    if status > 128 and (said.strip() or status in {128 + 2, 128 + 13}):
+        return Killed(status - 128)
+    return Exited(status)

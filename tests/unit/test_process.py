@@ -1,0 +1,98 @@
+"""What users may rely on when a pipe is read: all of it, in order, and no more of it than fits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from pegasus.process import FULL_PIPE, WIDE_PIPE, read_all
+from tests.unit.screens import LIMIT
+
+MUCH = os.urandom(FULL_PIPE) * 160
+"""Ten megabytes that would show if a piece were missing, or stood in another's place."""
+
+
+@asynccontextmanager
+async def pipe() -> AsyncIterator[tuple[trio.lowlevel.FdStream, trio.lowlevel.FdStream]]:
+    """Make a pipe: the end that is read, and the one that is written to."""
+    reading, writing = (trio.lowlevel.FdStream(fd) for fd in os.pipe())
+    async with reading, writing:
+        yield reading, writing
+
+
+async def write(writing: trio.lowlevel.FdStream, data: bytes) -> None:
+    """Write everything and close."""
+    async with writing:
+        await writing.send_all(data)
+
+
+async def test_everything_is_read_in_order() -> None:
+    """However much a command prints, and however fast: it arrives as it was."""
+    pieces: list[bytes] = []
+
+    async def take(piece: bytes) -> None:
+        pieces.append(piece)
+        await trio.lowlevel.checkpoint()
+
+    with trio.fail_after(LIMIT):
+        async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+            nursery.start_soon(write, writing, MUCH)
+            await read_all(reading, take)
+    assert b"".join(pieces) == MUCH
+    assert max(map(len, pieces)) <= WIDE_PIPE
+
+
+async def test_a_command_waits_for_whoever_takes_what_it_prints() -> None:
+    """While nobody takes more, no more is read than one piece, and the pipe holds the rest back."""
+    taken: list[bytes] = []
+    go_on = trio.Event()
+
+    async def take(piece: bytes) -> None:
+        taken.append(piece)
+        if len(taken) > 1:
+            await go_on.wait()
+
+    with trio.fail_after(LIMIT):
+        async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+            nursery.start_soon(write, writing, MUCH)
+            nursery.start_soon(read_all, reading, take)
+            await wait_all_tasks_blocked(0.01)
+            assert len(taken) == 2
+            assert sum(map(len, taken)) <= FULL_PIPE + WIDE_PIPE
+            assert writing.fileno() >= 0
+            go_on.set()
+    assert b"".join(taken) == MUCH
+
+
+async def test_a_command_that_printed_much_is_still_read_as_it_prints() -> None:
+    """A line that comes after a lot of output is there at once, and not when the pipe is full."""
+    send, receive = trio.open_memory_channel[bytes](100)
+
+    with trio.fail_after(LIMIT):
+        async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, reading, send.send)
+            await writing.send_all(MUCH)
+            left = len(MUCH)
+            while left:
+                left -= len(await receive.receive())
+            for _ in range(3):
+                await writing.send_all(b"a line\n")
+                assert await receive.receive() == b"a line\n"
+            await writing.aclose()
+
+
+async def test_an_end_that_was_closed_here_ends_the_reading() -> None:
+    """Whoever closes a pipe that is being read ends the reading, and nothing fails."""
+
+    async def take(_: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    with trio.fail_after(LIMIT):
+        async with pipe() as (reading, _), trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, reading, take)
+            await wait_all_tasks_blocked()
+            await reading.aclose()

@@ -1,0 +1,121 @@
+"""Crashes at every change of the disk of a take, with its receipt, and of what comes after it.
+
+Each crash leaves a folder in some state. All the states that one crash can leave are found, and
+from each of them all those that a second one can, in the recovery or in the next take, and a third.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from pegasus.model import Job
+from pegasus.queue_file import LockedQueue, Receipt
+from tests.unit.queue_texts import jobs_of
+from tests.unit.test_queue_file_crash import EARLIER, JOBS, QUEUE, crash, die, die_torn
+
+State: TypeAlias = frozenset[tuple[str, bytes]]
+"""The files of a folder, and what is in them."""
+
+FIRST: State = frozenset(
+    {
+        ("queue.yaml", QUEUE.encode()),
+        ("consumed.yaml", EARLIER.encode()),
+        ("journal", b"begun\n"),
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for the disk: of that a process that dies sees nothing."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def line_of(job: Job) -> bytes:
+    """Give the line that a receipt has for a job."""
+    return f"took {(job.command, job.params)}\n".encode()
+
+
+def take(folder: Path, n: int) -> None:
+    """Take some jobs, with a receipt; none of them is to recover, and no more."""
+    queue = folder / "queue.yaml"
+
+    def receipt(jobs: Sequence[Job]) -> Receipt:
+        return Receipt(folder / "journal", b"".join(map(line_of, jobs)))
+
+    LockedQueue(str(queue), queue).take([lambda job: job.command] * n, receipt)
+
+
+def read(folder: Path) -> State:
+    """Give the state of a folder."""
+    return frozenset((path.name, path.read_bytes()) for path in folder.iterdir())
+
+
+def write(folder: Path, state: State) -> None:
+    """Bring a folder into a state."""
+    for path in folder.iterdir():
+        path.unlink()
+    for name, data in state:
+        (folder / name).write_bytes(data)
+
+
+def left_by_crashes(
+    folder: Path,
+    states: Iterable[State],
+    action: Callable[[], object],
+    thens: Sequence[Callable[..., None]] = (die, die_torn),
+) -> set[State]:
+    """Give all states that a crash of an action can leave behind, wherever it comes."""
+    found: set[State] = set()
+    for state, then in itertools.product(states, thens):
+        for at in itertools.count(1):
+            write(folder, state)
+            if not crash(at, then, action):
+                break
+            found.add(read(folder))
+    return found
+
+
+def assert_told_once(folder: Path) -> None:
+    """Each job is in one of the files, and its line in the journal says which, once."""
+    take(folder, 0)
+    taken = jobs_of((folder / "consumed.yaml").read_bytes())[1:]
+    assert taken + jobs_of((folder / "queue.yaml").read_bytes()) == JOBS
+    wanted = [line_of(Job(*job)) for job in JOBS]
+    lines = (folder / "journal").read_bytes().splitlines(keepends=True)
+    assert [line for line in lines if line in wanted] == wanted[: len(taken)]
+    assert {path.name for path in folder.iterdir()} == {name for name, _ in FIRST}
+
+
+def test_each_take_is_told_once_wherever_it_is_cut_off(tmp_path: Path) -> None:
+    """After a crash at any point of a take its jobs are told of if they are taken, each once."""
+    states = left_by_crashes(tmp_path, [FIRST], partial(take, tmp_path, 2))
+    assert len(states) > 10
+    for state in states:
+        write(tmp_path, state)
+        assert_told_once(tmp_path)
+
+
+@pytest.mark.parametrize("then", [0, 1], ids=["recovery", "next take"])
+def test_crashes_in_a_row(tmp_path: Path, then: int) -> None:
+    """A crash in the recovery from a crash, or in the next take, at any point of both.
+
+    Of recoveries two are cut off, one after the other.
+    """
+    first = left_by_crashes(tmp_path, [FIRST], partial(take, tmp_path, 2))
+    thens = (die_torn,) if then else (die, die_torn)  # the next take is long
+    begun = {state for state in first if any(name.endswith("-take") for name, _ in state)}
+    states = left_by_crashes(tmp_path, begun, partial(take, tmp_path, then), thens) - first
+    assert states
+    if then == 0:
+        states |= left_by_crashes(tmp_path, states, partial(take, tmp_path, 0))
+    for state in states:
+        write(tmp_path, state)
+        assert_told_once(tmp_path)

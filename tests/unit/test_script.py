@@ -1,0 +1,105 @@
+"""What runs on a node, in every kind of sh that there is here."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+import trio
+
+from pegasus.model import Exited, Killed, Lost, Outcome
+from pegasus.process import open_child
+from pegasus.transport.script import SCRIPT, encode, hand_over
+from pegasus.transport.shell import Shell, open_shell
+from tests.contract import LIMIT, Output, assignment, run_command, run_in, run_in_one
+
+SHELLS = (["dash"], ["bash"], ["busybox", "sh"], ["ksh"], ["mksh"], ["yash"])
+HERE = [shell for shell in SHELLS if shutil.which(shell[0])]
+
+
+class Session:
+    """A way into this machine, by a sh of the test's choice."""
+
+    def __init__(self, sh: list[str], **environment: str) -> None:
+        self.sh = sh
+        self.argv = ["env", *(f"{k}={v}" for k, v in environment.items()), *sh, "-c", SCRIPT]
+
+    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+        return open_shell(open_child(self.argv, 2.0), lost, trio.Event())
+
+
+async def lost(status: int) -> Outcome:
+    """Say what can be said of a shell that went without a word."""
+    await trio.lowlevel.checkpoint()
+    return Lost(f"status {status}")
+
+
+@pytest.fixture(params=HERE, ids=lambda shell: shell[0])
+def session(request: pytest.FixtureRequest) -> Session:
+    """Give a session for each sh that is here; dash, bash and busybox's are on every CI."""
+    return Session(request.param)
+
+
+def test_there_are_kinds_of_sh() -> None:
+    """The tests below have not run on nothing."""
+    assert len(HERE) >= 2
+
+
+async def test_ends(session: Session) -> None:
+    """One shell tells exit statuses and signals apart, command after command."""
+    commands = ["exit 0", "exit 143", "kill -TERM $$", "exit 255", "kill -KILL $$", "exit 7"]
+    done = await run_in_one(session, *commands)
+    expected = [Exited(0), Exited(143), Killed(15), Exited(255), Killed(9), Exited(7)]
+    assert [outcome for outcome, _ in done] == expected
+
+
+async def test_commands_arrive_as_they_are(session: Session) -> None:
+    """A command is not changed on its way, plain or encoded."""
+    texts = [r"a  b\n\\ 'x' %s", "tab\there", "\\", "-n", "é\n\n", "$HOME `x`", " leading ", "\r"]
+    quoted = ["printf %s '" + text.replace("'", r"'\''") + "'" for text in texts]
+    done = await run_in_one(session, *quoted)
+    assert [output.stdout.decode() for _, output in done] == texts
+
+
+async def test_a_cancelled_command_is_ended(session: Session) -> None:
+    """A cancelled command gets SIGTERM, all of it, and its last words are heard."""
+    output = Output()
+    command = "trap 'echo bye; exit' TERM; sleep 1000 & echo $!; wait"
+    with trio.fail_after(LIMIT), trio.CancelScope() as scope:
+        async with session.open_shell() as shell, trio.open_nursery() as nursery:
+            nursery.start_soon(shell.run, assignment(command), "run-1", output.show)
+            while not output.stdout:
+                await trio.sleep(0.01)
+            scope.cancel()
+    child, _, words = output.stdout.decode().partition("\n")
+    assert words == "bye\n"
+    _, output = await run_command(session, f"cat /proc/{child}/cmdline")
+    assert b"sleep" not in output.stdout  # who has ended has no command line, reaped or not
+
+
+async def test_leftovers(session: Session) -> None:
+    """A shell whose command left something that could print takes no other command."""
+    async with session.open_shell() as shell:
+        outcome, output, again = await run_in(shell, "sleep 60 & echo $!")
+    assert (outcome, again) == (Exited(0), False)
+    outcome, _ = await run_command(session, f"kill {output.stdout.decode()}")
+    assert outcome == Exited(0)
+
+
+async def test_an_account_that_exports_everything(session: Session) -> None:
+    """No variable of the account's carries the mark to a command, and none is changed."""
+    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "cfglmnopqstvw")}
+    busy = Session(session.sh, **dict.fromkeys(names, "account"))
+    outcome, output = await run_command(busy, "env")
+    assert outcome == Exited(0)
+    lines = output.stdout.decode().splitlines()
+    assert "\x1e" not in output.stdout.decode()
+    assert {f"{name}=account" for name in names if not name.startswith("_")} <= set(lines)
+
+
+def test_plain_commands_are_handed_over_as_they_are() -> None:
+    """What a line can carry is not encoded: it need not be decoded by a process of its own."""
+    assert hand_over("run 1 0", r"echo '\n' %s") == b"job run 1 0\necho '\\n' %s\n"
+    encoded = hand_over("run 1 0", "a\nb")
+    assert encoded == f"job run 1 0 encoded\n{encode('a' + chr(10) + 'b')}\n".encode()
