@@ -1,7 +1,8 @@
 """What CI runs, and everybody else: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
 Sessions: unit (once for each Python that is usable here), lint, typing, e2e (on every kind of
-test nodes that works here), e2e_docker and e2e_local for one kind, and trials (long).
+test nodes that works here), e2e_docker and e2e_local for one kind, trials and reliability
+(long), and bench: Pegasus beside its peers.
 What stands after ``--`` goes to pytest.
 """
 
@@ -171,3 +172,21 @@ def trials(session: nox.Session) -> None:
     where = {"PEGASUS_TEST_NODES": "local", "PEGASUS_TRIALS": TRIALS}
     file = "tests/faults/test_interrupt_trials.py"
     session.run("pytest", "--timeout=5400", "-s", file, *session.posargs, env=where)
+
+
+@nox.session
+def reliability(session: nox.Session) -> None:
+    """The table of docs/why/reliability.md, made anew: an hour and more with nothing beside it."""
+    prepare(session)
+    session.run("pytest", "tests/faults/test_open_files.py", env={"PEGASUS_OPEN_FILES": "1024"})
+    table = ("--trials=50", "--crashes=500", "--table=docs/why/reliability.md")
+    session.run("python", "-m", "tests.faults.reliability", *table, *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Pegasus beside its peers, into benchmarks/RESULTS.md; 20 minutes with nothing beside it."""
+    install(session, "bench")
+    session.run("python", "-m", "tests.nodes.needs")
+    cache = f"--cache={ROOT / '.nox' / 'original'}"  # the original in Rust is built once
+    session.run("python", "-m", "benchmarks", cache, *session.posargs)

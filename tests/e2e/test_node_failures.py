@@ -132,12 +132,12 @@ def start(pegasus: Pegasus, ssh: Ssh, mode: str, *more: str, hosts: str, queue: 
     return pegasus.start_bare(mode, *pegasus.files()[:2], f"--ssh-config={ssh.path}", *more)
 
 
-def events(pegasus: Pegasus, kind: str) -> list[dict[str, Any]]:
-    """Give what the journals of all runs say so far of one kind of event."""
+def events(pegasus: Pegasus, *kinds: str) -> list[dict[str, Any]]:
+    """Give what the journals of all runs say so far of some kinds of events."""
     found: list[dict[str, Any]] = []
     for path in sorted(pegasus.folder.glob(".pegasus/*/journal.jsonl")):
         lines = path.read_bytes().rpartition(b"\n")[0].splitlines()
-        found += [event for event in map(json.loads, lines) if event["event"] == kind]
+        found += [event for event in map(json.loads, lines) if event["event"] in kinds]
     return found
 
 

@@ -1,14 +1,14 @@
 """One trial of ``kill -9`` of Pegasus: killed at random moments, looked at, retried, ended.
 
-Rule 1: what is random comes from one seed, so that a trial can be made again.
-Rule 2: what Pegasus says is held against what the jobs themselves wrote down.
-Rule 3: what a crash may cost is counted: a job that ended in the last moment and runs again.
+Rule 1: what is random comes from one seed, so that a trial can be made again; its middle part
+names the kind: ``5d002ab5/crash-pair/7``.
+Rule 2: what is seen of it is judged by ``crash_look``, after everybody who could write is dead.
 """
 
 from __future__ import annotations
 
-import json
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -16,45 +16,50 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from tests.e2e.leftovers import Traces
-from tests.e2e.runner import LIMIT, Done, Pegasus, Running
-from tests.faults.trial import Job, jobs_in, obeys_signals, pass_time, read
-from tests.nodes import Process, wait_until
+from tests.e2e.runner import LIMIT, Pegasus, Running
+from tests.faults.crash_look import Look, Report, SubNodes, Violation, job_of, must, well
+from tests.faults.trial import Job, Mode, jobs_in, obeys_signals, pass_time, read
+from tests.nodes import NodesFault, Process, wait_until
 from tests.nodes.processes import everything, has_in_environment
 
-Moment: TypeAlias = Literal["any", "taking", "starting", "ending"]
-Report: TypeAlias = dict[str, Any]
+Kind: TypeAlias = Literal["queue", "broadcast", "pair"]
+Moment: TypeAlias = Literal["any", "taking", "within", "starting", "ending"]
 
-PLACES = {
-    "localhost": "- hostname: localhost\n  place: [a, b, c]\n",
-    "ssh": "- hostname: node-1\n  place: [a, b]\n",
-    "both": "- localhost\n- hostname: node-1\n  place: [a, b]\n",
+PLACES: dict[str, tuple[str, SubNodes]] = {
+    "localhost": ("- hostname: localhost\n  place: [a, b, c]\n", (0, 1, 2)),
+    "ssh": ("- hostname: node-1\n  place: [a, b]\n", (0, 1)),
+    "both": ("- localhost\n- hostname: node-1\n  place: [a, b]\n", (0, 1, 2)),
 }
-SUB_NODES = 3
-"""The most sub-nodes that a place has; so many jobs are taken at once."""
 
 ROUNDS = 6
 """Runs at most until all is done after the last kill: some jobs fail once on each node."""
 
+QUICK = 0.0005
+"""Seconds between two looks for the moment of a kill: a take lasts some milliseconds. Not to look
+all the time leaves the processor to those who are to be killed."""
+
 PROMISE = 10.0
 """Seconds after which nothing of a killed run may live."""
 
-AGAIN = "ended, not recorded, and so run again"
-UNDONE = "killed in the middle of a take, which was undone"
 LATE = "killed after it was over"
 KILLED = "killed"
+BOTH = "killed, both of them"
+TORN = "killed in the middle of a take, whichever way that went"
+BESIDE = "put back while the other one went on"
 
 QUEUE = """\
 # Jobs that write down what they do; comments stay.
 - command:
     - |
-      echo "start $PEGASUS_RUN $PEGASUS_JOB {{{{ n }}}}/{{{{ pause }}}}" >> {log}
+      me="$PEGASUS_RUN $PEGASUS_JOB $PEGASUS_SUB_NODE {{{{ n }}}}/{{{{ pause }}}}"
+      echo "start $me" >> {log}
       sleep {{{{ pause }}}}; r=0
       # Some fail, the first time that they come so far.
       [ {{{{ n }}}} != 3 ] || [ -e {log}-{{{{ pause }}}} ] || {{ r=3; : > {log}-{{{{ pause }}}}; }}
-      echo "end $PEGASUS_RUN $PEGASUS_JOB {{{{ n }}}}/{{{{ pause }}}} $r" >> {log}; exit $r
+      echo "end $me $r" >> {log}; exit $r
   n: [1, 2, 3, 4, 5]
   pause: [0, 0.01, 0.04, 0.2]   # seconds
 # The end.
@@ -63,26 +68,51 @@ QUEUE = """\
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """When a run is killed: a random time after it is at work, or just after its n-th step."""
+    """When runs are killed: a random time after one is at work, or just after its n-th step.
+
+    Attributes:
+        moment: what is waited for; ``within`` is in the middle of a take.
+        step: how often.
+        after: seconds from then to the kill.
+        whom: which of the runs that were started together, in this order.
+        between: seconds from one of them to the next.
+        beside: whether jobs are put back while the other run goes on.
+    """
 
     moment: Moment
     step: int
     after: float
+    whom: tuple[int, ...] = (0,)
+    between: float = 0.0
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CrashPlan:
-    """What a trial does; all of it follows from the seed."""
+    """What a trial does; all of it follows from the seed.
+
+    Attributes:
+        seed: it.
+        mode: of all runs.
+        place: where they run their jobs.
+        at_once: how many runs are started together, on one queue.
+        kills: one after the other, each of runs of their own.
+    """
 
     seed: str
+    mode: Mode
     place: str
+    at_once: int
     kills: tuple[Kill, ...]
 
     @classmethod
     def draw(cls, seed: str) -> CrashPlan:
-        """Draw a plan."""
+        """Draw a plan of the kind that stands in the seed."""
         rng = random.Random(seed)
+        kind = kind_in(seed)
         place = rng.choice(["localhost", "localhost", *PLACES])
+        modes: dict[Kind, tuple[Mode, ...]] = {"queue": ("q",), "broadcast": ("b",)}
+        mode = rng.choice(modes.get(kind, ("q", "q", "b")))
         kills = [
             Kill(
                 rng.choice(get_args(Moment)),
@@ -91,18 +121,24 @@ class CrashPlan:
             )
             for _ in range(2)
         ]
-        return cls(seed, place, tuple(kills))
+        kills = [replace(k, after=0.0) if k.moment == "within" else k for k in kills]
+        if kind == "pair":
+            kills = [
+                replace(
+                    kill,
+                    whom=rng.choice([(0,), (1,), (0, 1), (1, 0)]),
+                    between=rng.choice([0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.5)]),
+                    beside=rng.random() < 0.5,
+                )
+                for kill in kills
+            ]
+        return cls(seed, mode, place, 2 if kind == "pair" else 1, tuple(kills))
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a job wrote down: what happened (``start`` or ``end``), in which run, with what."""
-
-    what: str
-    run: str
-    number: int
-    name: str
-    status: int | None
+def kind_in(seed: str) -> Kind:
+    """Give the kind of trial that a seed is of."""
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    return next((kind for kind in kinds if f"crash-{kind}/" in seed), "queue")
 
 
 @dataclass(slots=True)
@@ -111,39 +147,39 @@ class Crash:
 
     Attributes:
         counted: what the crashes cost, by what it was.
+        killed_at: when the last run was killed.
+        suspects: what lived before the first run that is not killed: by number and birth.
     """
 
     pegasus: Pegasus
     traces: Traces
     plan: CrashPlan
+    look: Look
     counted: Counter[str] = field(default_factory=Counter)
-    reports: dict[str, Report] = field(default_factory=dict)
-    put_back: Counter[Job] = field(default_factory=Counter)
-    whole: Counter[Job] = field(default_factory=Counter)
     killed_at: float = 0.0
+    suspects: set[tuple[int, int]] = field(default_factory=set)
 
     @classmethod
     def of(cls, pegasus: Pegasus, traces: Traces, plan: CrashPlan) -> Crash:
         """Make the folder and the queue."""
         folder = pegasus.folder / "trial"
         folder.mkdir()
-        crash = cls(replace(pegasus, folder=folder), traces, plan)
-        text = QUEUE.format(log=f"~/{crash.log_name}")
-        crash.pegasus.queue_file.write_text(text)
-        crash.whole = jobs_in(text)
-        return crash
-
-    @property
-    def log_name(self) -> str:
-        """The name of the file in which jobs write down what they do, in each home."""
-        return f"crash-{self.pegasus.folder.parent.name}-{self.plan.seed.replace('/', '-')}"
-
-    def logs(self) -> list[Path]:
-        """Give these files."""
-        homes = [node.home for node in self.pegasus.nodes] + [
-            Path(self.pegasus.environment["HOME"])
-        ]
-        return [home / self.log_name for home in homes]
+        pegasus = replace(pegasus, folder=folder)
+        name = f"crash-{folder.parent.parent.name}-{folder.parent.name}"
+        name += f"-{plan.seed.replace('/', '-')}"
+        text = QUEUE.format(log=f"~/{name}")
+        pegasus.queue_file.write_text(text)
+        homes = [node.home for node in pegasus.nodes] + [Path(pegasus.environment["HOME"])]
+        counted: Counter[str] = Counter()
+        look = Look(
+            pegasus=pegasus,
+            mode=plan.mode,
+            sub_nodes=PLACES[plan.place][1],
+            logs=[home / name for home in homes],
+            whole=jobs_in(text),
+            counted=counted,
+        )
+        return cls(pegasus, traces, plan, look, counted)
 
     def make(self) -> Counter[str]:
         """Make the trial; give what was counted."""
@@ -151,70 +187,92 @@ class Crash:
             for kill in self.plan.kills:
                 self._run_and_kill(kill)
             self._run_to_the_end()
-            self._look_at_the_whole()
+            self.look.at_the_whole()
             self._look_for_processes()
+        except Exception:
+            self._keep_logs()
+            raise
         finally:
-            for log in self.logs():
+            for log in self.look.logs:
                 for path in log.parent.glob(f"{log.name}*"):
                     path.unlink()
         return self.counted
 
+    def _keep_logs(self) -> None:
+        """Lay beside the queue what jobs wrote down: somebody will want to look at it."""
+        for number, log in enumerate(self.look.logs):
+            if log.exists():
+                shutil.copy(log, self.pegasus.folder / f"noted-{number}")
+
     # Killing.
 
     def _run_and_kill(self, kill: Kill) -> None:
-        before = jobs_in(self._text(self.pegasus.consumed_file))
-        running = self.pegasus.start("q", hosts=PLACES[self.plan.place])
-        self._wait_for_the_moment(running, kill, before.total())
-        running.kill()
+        before = jobs_in((read(self.pegasus.consumed_file) or b"").decode())
+        runs = self._start()
+        victims = [runs[number] for number in kill.whom]
+        self._wait_for_the_moment(victims[0], kill, before.total())
+        for number, victim in enumerate(victims):
+            pass_time(kill.between if number else 0.0)
+            victim.kill()
         self.killed_at = time.monotonic()
-        self.counted[KILLED if running.status == -signal.SIGKILL else LATE] += 1
-        self._look_at_the_journals()
-        report = self._report(running)  # at once, while commands may still be dying
-        self._wait_for_its_jobs(running)
-        if report is None:
-            assert jobs_in(self._text(self.pegasus.consumed_file)) == before
-            assert not [each for each in self._written() if each.run not in self.reports]
-        else:
-            # It may be killed when all is recorded, on its way out.
-            states = {"died", "ended"} if running.status == -signal.SIGKILL else {"ended"}
-            assert report["state"] in states, report
-            self.reports[report["run"]] = report
-            self._look_at(report)
-        self._look_at_the_files()
-        self._retry(report)
+        died = [victim for victim in victims if victim.status == -signal.SIGKILL]
+        self.counted[KILLED] += len(died)
+        self.counted[TORN] += self._takes()
+        self.counted[LATE] += len(victims) - len(died)
+        self.counted[BOTH] += len(died) > 1
+        if kill.beside and len(victims) < len(runs):
+            for victim in victims:
+                self._put_back_beside(victim)
+        for run in runs:
+            if run not in victims:
+                run.wait()
+        self._look_at_those(runs, before)
+        self._retry(runs)
+
+    def _start(self) -> list[Running]:
+        hosts = PLACES[self.plan.place][0]
+        return [self.pegasus.start(self.plan.mode, hosts=hosts) for _ in range(self.plan.at_once)]
 
     def _wait_for_the_moment(self, running: Running, kill: Kill, taken: int) -> None:
         """Wait for it, or for the end of a run that has no such moment."""
         wait_until(lambda: running.status is not None or obeys_signals(running), limit=LIMIT)
-        written = len(self._written())
+        written = len(self.look.written())
         steps: dict[Moment, Callable[[], bool]] = {
             "any": lambda: True,
             "taking": lambda: self._consumed() >= taken + kill.step,
-            "starting": lambda: len(self._written()) >= written + kill.step,
+            "within": lambda: self._consumed() >= taken + kill.step and self._takes(),
+            "starting": lambda: len(self.look.written()) >= written + kill.step,
             "ending": lambda: self._ends(running.pid) >= kill.step,
         }
-        deadline = time.monotonic() + LIMIT
-        while running.status is None and not steps[kill.moment]():  # as quick as can be
-            assert time.monotonic() < deadline
+        wait_until(
+            lambda: running.status is not None or steps[kill.moment](),
+            limit=LIMIT,
+            what=f"the moment of {kill}",
+            glance=QUICK,
+        )
         pass_time(kill.after)
 
     def _consumed(self) -> int:
         return (read(self.pegasus.consumed_file) or b"").count(b"- command")
 
+    def _takes(self) -> bool:
+        """Tell whether a take goes on at this moment."""
+        return (self.pegasus.folder / ".queue.yaml.pegasus-take").exists()
+
     def _ends(self, pid: int) -> int:
-        ours = [each for each in self._written() if each.run.endswith(f"-{pid}")]
+        ours = [each for each in self.look.written() if each.run.endswith(f"-{pid}")]
         return sum(each.what == "end" for each in ours)
 
     def _wait_for_its_jobs(self, running: Running) -> None:
         """Wait until nobody can write anything down any more; who stands guard takes longer."""
-        folders = [each.name for each in self._folders() if each.name.endswith(f"-{running.pid}")]
+        names = [path.name for path in self.look.folders(running)]
 
         def alive() -> list[str]:
             return [
                 process.command
                 for process in everything()
                 if process.alive
-                and any(has_in_environment(process.host_pid, f"PEGASUS_RUN={f}") for f in folders)
+                and any(has_in_environment(process.host_pid, f"PEGASUS_RUN={f}") for f in names)
                 and not process.command.startswith("sleep 5")
             ]
 
@@ -222,160 +280,109 @@ class Crash:
 
     # Looking.
 
-    def _folders(self) -> list[Path]:
-        return sorted(path for path in self.pegasus.folder.glob(".pegasus/*") if path.is_dir())
-
-    def _text(self, path: Path) -> str:
-        return (read(path) or b"").decode()
-
-    def _written(self) -> list[Written]:
-        found = []
-        for log in self.logs():
-            for line in self._text(log).splitlines():
-                what, run, number, name, *status = line.split()
-                one = Written(what, run, int(number), name, int(status[0]) if status else None)
-                found.append(one)
-        return found
-
-    def _look_at_the_journals(self) -> None:
-        """Each can be read to its last whole line, and only the last may be torn."""
-        for folder in self._folders():
-            *lines, _ = (read(folder / "journal.jsonl") or b"").split(b"\n")
-            events = [json.loads(line)["event"] for line in lines]
-            assert events[:1] in ([], ["run_started"])
-            assert set(events) <= {
-                *("run_started", "connected", "unreachable", "noted", "gap", "run_ended"),
-                *("taken", "started", "returned", "ended"),
-            }
-
-    def _tell(self, *arguments: str) -> Done:
-        queue = f"--queue-file={self.pegasus.queue_file}"
-        return self.pegasus.start_bare(*arguments, queue).wait()
-
-    def _report(self, running: Running) -> Report | None:
-        """Ask for what is known of a run; None where it died before it wrote its first line."""
-        done = self._tell("status", "--json")
-        assert done.status == 0, done.stderr
-        data = json.loads(done.out)
-        assert data["waiting"] == jobs_in(self._text(self.pegasus.queue_file)).total()
-        fitting: list[Report] = [run for run in data["runs"] if run["pid"] == running.pid]
-        return fitting[0] if fitting else None
-
-    def _look_at(self, report: Report) -> None:
-        """What a run's record says is what its jobs wrote down."""
-        assert report["warnings"] == []
-        ours = [each for each in self._written() if each.run == report["run"]]
-        starts = Counter(each.number for each in ours if each.what == "start")
-        ends = {each.number: each.status for each in ours if each.what == "end"}
-        assert len(ends) == sum(each.what == "end" for each in ours)
-        assert set(starts) <= {job["job"] for job in report["jobs"] if job["executions"]}
-        assert not starts or max(starts.values()) == 1
-        for job in report["jobs"]:
-            number, outcome = job["job"], outcome_of(job)
-            match outcome["kind"]:
-                case "exited":
-                    assert (starts[number], ends.get(number)) == (1, outcome["status"])
-                case "killed":  # by nobody but a Pegasus that died, which does not record it
-                    raise AssertionError(job)
-                case "lost" if not job["executions"]:
-                    assert starts[number] == 0
-                case "lost":
-                    self.counted[AGAIN] += ends.get(number) == 0
-                case other:
-                    assert other is None, job
-
-    def _look_at_the_files(self) -> None:
-        """Each job is in the queue or consumed exactly once, and the journals say which."""
-        consumed = jobs_in(self._text(self.pegasus.consumed_file))
-        queue = jobs_in(self._text(self.pegasus.queue_file))
-        doubled = consumed + queue - self.whole - self.put_back
-        assert self.whole + self.put_back - consumed - queue == Counter()
-        if doubled:
-            names = [f".queue.yaml.pegasus-{kind}" for kind in ("take", "new")]
-            assert all((self.pegasus.folder / name).exists() for name in names)
-            assert doubled.total() <= SUB_NODES
-            self.counted[UNDONE] += 1
-        known = Counter(job_of(job) for report in self.reports.values() for job in report["jobs"])
-        assert known - consumed == Counter()
-        assert consumed - doubled - known == Counter(), "taken, and in no journal"
+    def _look_at_those(self, runs: list[Running], before: Counter[Job]) -> None:
+        """Look at runs that are over, whichever way."""
+        self.look.at_the_journals()
+        found = [self.look.report(run) for run in runs]  # at once, while commands may be dying
+        for running in runs:
+            self._wait_for_its_jobs(running)
+        if not any(found):
+            consumed = jobs_in((read(self.pegasus.consumed_file) or b"").decode())
+            must(consumed == before, "lost", "taken by a run that has no record")
+        for running, report in zip(runs, found, strict=True):
+            if report is not None:
+                # It may be killed when all is recorded, on its way out.
+                killed = running.status == -signal.SIGKILL
+                states = {"died", "ended"} if killed else {"ended"}
+                must(report["state"] in states, "wrong", f"the state of {report}")
+                self.look.at_a_report(report)
+        self.look.at_the_files()
 
     # Going on.
 
-    def _retry(self, report: Report | None) -> Counter[Job]:
+    def _put_back_beside(self, victim: Running) -> None:
+        """Put back what a killed run did not end well, while another goes on."""
+        self._wait_for_its_jobs(victim)
+        folders = self.look.folders(victim)
+        if not folders:
+            return
+        done = self.look.tell("retry", f"--run={folders[0].name}")
+        report = self.look.report(victim, alone=False)
+        if report is None:
+            must(done.status == 2, "wrong", f"retry of a run without a record: {done}")
+            return
+        must(done.status == 0, "wrong", f"retry beside a run: {done}")
+        self.look.reports[report["run"]] = report
+        expected = self._put_back_of(report)
+        self.counted[BESIDE] += expected.total()
+
+    def _put_back_of(self, report: Report) -> Counter[Job]:
+        """Note what of a run a retry puts back, the first time."""
+        if report["run"] in self.look.retried:
+            return Counter()
+        self.look.retried.add(report["run"])
+        expected = Counter(job_of(job) for job in report["jobs"] if not well(job))
+        self.look.put_back += expected
+        return expected
+
+    def _retry(self, runs: list[Running]) -> list[Counter[Job]]:
         """Put back what did not end well: exactly that, and each once, however often one asks."""
-        bad = [job for job in report["jobs"] if not well(job)] if report else []
-        expected = Counter(job_of(job) for job in bad)
-        before = jobs_in(self._text(self.pegasus.queue_file))
-        if not self.reports:
-            assert self._tell("retry").status == 2
+        if self.plan.at_once == 1:
+            found = self.look.folders(runs[0])
+            mine = found[0].name if found else ""
+            return [self._retry_one(self.look.reports.get(mine), newest=True)]
+        names = [path.name for run in runs for path in self.look.folders(run)]
+        reports = [self.look.reports[name] for name in names if name in self.look.reports]
+        return [self._retry_one(report, newest=False) for report in reports]
+
+    def _retry_one(self, report: Report | None, *, newest: bool) -> Counter[Job]:
+        expected = self._put_back_of(report) if report is not None else Counter[Job]()
+        before = jobs_in((read(self.pegasus.queue_file) or b"").decode())
+        which = [] if newest or report is None else [f"--run={report['run']}"]
+        done = self.look.tell("retry", *which)
+        if not self.look.reports:
+            must(done.status == 2, "wrong", f"retry without a run: {done}")
             return expected
-        assert self._tell("retry").status == 0
-        data = self._text(self.pegasus.queue_file)
-        assert jobs_in(data) - before == expected
-        assert before - jobs_in(data) == Counter()
-        again = self._tell("retry")
-        assert again.status == 0
-        assert "is put back" in again.stderr
-        assert self._text(self.pegasus.queue_file) == data
-        self.put_back += expected
+        must(done.status == 0, "wrong", f"retry: {done}")
+        data = read(self.pegasus.queue_file)
+        after = jobs_in((data or b"").decode())
+        must(after - before == expected, "twice", f"put back: {after - before}, not {expected}")
+        must(before - after == Counter(), "lost", f"by putting back: {before - after}")
+        if expected:
+            again = self.look.tell("retry", *which)
+            must(again.status == 0, "wrong", f"retry once more: {again}")
+            must("is put back" in again.stderr, "wrong", f"retry once more: {again}")
+            must(read(self.pegasus.queue_file) == data, "twice", "put back twice")
         return expected
 
     def _run_to_the_end(self) -> None:
+        self.suspects = {(process.host_pid, process.born) for process in self._living()}
         for _ in range(ROUNDS):
-            running = self.pegasus.start("q")
-            done = running.wait()
-            report = self._report(running)
-            assert report is not None
-            self.reports[report["run"]] = report
-            self._look_at(report)
-            self._look_at_the_files()
-            back = self._retry(report)
-            assert done.status == (1 if back else 0)
-            if not back:
+            before = jobs_in((read(self.pegasus.consumed_file) or b"").decode())
+            runs = self._start()
+            done = [running.wait() for running in runs]
+            self._look_at_those(runs, before)
+            back = self._retry(runs)
+            for each, what in zip(done, back, strict=True):
+                must(each.status == (1 if what else 0), "wrong", f"{each}, put back: {what}")
+            if not any(back):
                 return
-        raise AssertionError("there is no end of it")
-
-    def _look_at_the_whole(self) -> None:
-        """Each job was reported as well ended once, and then ran to its end once."""
-        ended = [
-            (run, job)
-            for run, report in self.reports.items()
-            for job in report["jobs"]
-            if well(job)
-        ]
-        times = Counter(job_of(job) for _, job in ended)
-        assert times == self.whole
-        written = [each for each in self._written() if each.status == 0]
-        by_run = Counter((each.run, each.number) for each in written)
-        assert all(by_run[run, job["job"]] == 1 for run, job in ended)
-        assert len(written) == len(ended) + self.counted[AGAIN]
+        raise Violation("stuck", "there is no end of it")
 
     def _look_for_processes(self) -> None:
-        """Nothing of a killed run lives ten seconds later."""
+        """Nothing of a killed run lives ten seconds later; of the others ``Traces`` knows."""
+
+        def living() -> list[Process]:
+            return [p for p in self._living() if (p.host_pid, p.born) in self.suspects]
+
         left = self.killed_at + PROMISE - time.monotonic()
-        wait_until(
-            lambda: not self._living(), limit=max(0.1, left), what=f"{self._living()} to end"
-        )
+        try:
+            wait_until(lambda: not living(), limit=max(0.1, left))
+        except NodesFault:
+            must(not (found := living()), "orphans", f"{found}")
 
     def _living(self) -> list[Process]:
         return self.traces.processes() + [p for node in self.traces.nodes for p in node.living()]
-
-
-def job_of(job: Report) -> Job:
-    """Give a job of a report as the files have it."""
-    return job["command"], tuple(job["params"].items())
-
-
-def outcome_of(job: Report) -> Report:
-    """Give what became of a job of a run that is over, in queue mode."""
-    (outcome,) = job["outcomes"]
-    found: Report = outcome
-    return found
-
-
-def well(job: Report) -> bool:
-    """Tell whether a job ended well."""
-    return outcome_of(job) == {"kind": "exited", "status": 0}
 
 
 @contextmanager

@@ -105,6 +105,9 @@ class Account:
         wrong: of which something else is told than they noted themselves.
         orphans: what lived on for more than ten seconds.
         stuck: runs that did not come back.
+        kept: commands that sshd keeps alive, as nobody tells it that their connection is dead;
+            where a trial is about that.
+        counted: what crashes did and cost, by what it was.
     """
 
     jobs: int = 0
@@ -116,6 +119,8 @@ class Account:
     wrong: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
 
     def __iadd__(self, other: Account) -> Self:
         """Add another trial's."""
@@ -123,8 +128,9 @@ class Account:
         self.ended += other.ended
         self.reported += other.reported
         self.unrecorded += other.unrecorded
-        for name in ("lost", "twice", "wrong", "orphans", "stuck"):
+        for name in ("lost", "twice", "wrong", "orphans", "stuck", "kept"):
             getattr(self, name).extend(getattr(other, name))
+        self.counted.update(other.counted)
         return self
 
     @property

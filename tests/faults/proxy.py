@@ -4,7 +4,7 @@ with Proxy("127.0.0.2", 2222) as proxy:
     ...                     # connect to 127.0.0.1, proxy.port
     proxy.delay(0.5)        # from now on each piece of data takes that much longer
     proxy.hold()            # nothing passes any more, and nobody is told
-    proxy.abandon()         # what was held is dropped towards the client, not towards the server
+    proxy.abandon()         # all connections are reset towards the client; the server is not told
     proxy.reset()           # all connections are reset, on both sides
     proxy.pass_on()         # as if nothing had been
 """
@@ -41,6 +41,7 @@ class Proxy:
         self._refuses = False
         self._delay = 0.0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._abandoned: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         self._spawn(self._accept)
@@ -59,6 +60,8 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.reset()
+        for server in self._abandoned:
+            _reset(server)
 
     # What a test may do.
 
@@ -91,6 +94,17 @@ class Proxy:
         for pair in pairs:
             for end in pair:
                 _reset(end)
+
+    def abandon(self) -> None:
+        """Reset all connections towards the client; the server hears nothing more, not even that.
+
+        What the server sends is taken and thrown away, as by a network that has lost the way.
+        """
+        with self._changed:
+            pairs, self._pairs = self._pairs, []
+            self._abandoned += [server for _, server in pairs]
+        for client, _ in pairs:
+            _reset(client)
 
     def connections(self) -> int:
         """Count the connections there are now."""
@@ -126,10 +140,12 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(PIECE):
                 self._wait_for_leave()
-                sink.sendall(data)
+                if source not in self._abandoned:
+                    sink.sendall(data)
         self._wait_for_leave()
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+        if sink not in self._abandoned:
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
 
     def _wait_for_leave(self) -> None:
         with self._changed:

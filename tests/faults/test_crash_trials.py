@@ -1,6 +1,7 @@
 """What ``kill -9`` of Pegasus costs, as an experiment: many trials, each at random moments.
 
-``PEGASUS_TRIALS`` says how many, ``PEGASUS_TRIAL_SEED`` makes one trial again.
+``PEGASUS_TRIALS`` says how many of each kind, ``PEGASUS_TRIAL_SEED`` makes one trial again.
+``python -m tests.faults.reliability`` makes many more, and a table.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
 from tests.e2e.conftest import SAID
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus
-from tests.faults.crash import Crash, CrashPlan, plan_said
+from tests.faults.crash import Crash, CrashPlan, Kind, plan_said
 
-TRIALS = int(os.environ.get("PEGASUS_TRIALS", "10"))
+TRIALS = int(os.environ.get("PEGASUS_TRIALS", "3"))
 SEED = os.environ.get("PEGASUS_TRIAL_SEED", "")
+SEEDS = [SEED] if SEED else [f"crash-{kind}/{n}" for kind in get_args(Kind) for n in range(TRIALS)]
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +33,21 @@ def counted(pytestconfig: pytest.Config) -> Iterator[Counter[str]]:
     pytestconfig.stash[SAID].append(f"crash trials: {words}")
 
 
-@pytest.mark.parametrize("number", range(1 if SEED else TRIALS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_pegasus_loses_nothing(
-    pegasus: Pegasus, nothing_left: Traces, counted: Counter[str], number: int
+    pegasus: Pegasus, nothing_left: Traces, counted: Counter[str], seed: str
 ) -> None:
     """``kill -9`` at any moment, and once more after a new start, loses no job.
 
-    The journal can be read to its last whole line; ``status`` says of each job what the job
-    itself wrote down; ``queue.yaml`` and ``consumed.yaml`` hold each job once; ``retry`` brings
-    back exactly what did not end well, each once; and when all is done, each job was reported as
-    well ended once, and ran to its end once. Nothing of a killed run lives ten seconds later.
-    A job that had just ended when Pegasus died, before that was recorded, counts as lost.
+    That is so for a run of a queue, for a broadcast, and for two runs at once on one queue, of
+    which one or both are killed. The journal can be read to its last whole line; ``status`` says
+    of each job what the job itself wrote down; ``queue.yaml`` and ``consumed.yaml`` hold each job
+    once; ``retry`` brings back exactly what did not end well, each once, also while another run
+    goes on; and when all is done, each job was reported as well ended once, in a broadcast on
+    every sub-node, and ran to its end once. Nothing of a killed run lives ten seconds later.
+    A job that had just ended when Pegasus died, before that was recorded, counts as lost, and a
+    broadcast that is put back runs again everywhere.
     """
-    plan = CrashPlan.draw(SEED or f"{secrets.token_hex(4)}/{number}")
+    plan = CrashPlan.draw(SEED or f"{secrets.token_hex(4)}/{seed}")
     with plan_said(plan):
         counted += Crash.of(pegasus, nothing_left, plan).make()

@@ -14,7 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.faults.ledger import Account
-from tests.faults.reliability import SCENARIOS, Scenario, make_trial, trial_folder
+from tests.faults.scenarios import SCENARIOS, Scenario, make_trial
+from tests.faults.stage import trial_folder
 from tests.nodes import WaysToAsk, start_nodes
 
 SEED = os.environ.get("PEGASUS_TRIAL_SEED", "")
@@ -25,9 +26,13 @@ AT_ONCE = 3
 Trials = Mapping[str, Future[Account | str]]
 
 
-def one_trial(scenario: Scenario, way: WaysToAsk, seed: str) -> Account | str:
+def one_trial(scenario: Scenario, asked: WaysToAsk, seed: str) -> Account | str:
     """Make a trial on nodes of its own; or say why it can't be made here."""
-    with start_nodes(2, way=way, say=lambda _: None) as nodes, trial_folder() as home:
+    way, options = scenario.way(asked), dict(scenario.options)
+    with (
+        start_nodes(2, way=way, options=options, say=lambda _: None) as nodes,
+        trial_folder() as home,
+    ):
         return scenario.why_not(nodes) or make_trial(scenario, nodes, home, seed)
 
 
@@ -52,7 +57,8 @@ def trials(request: pytest.FixtureRequest, way: WaysToAsk, seed: str) -> Iterato
 def test_every_job_is_accounted_for(trials: Trials, scenario: Scenario, seed: str) -> None:
     """Whatever breaks, each job is run at most once, and what became of it is known.
 
-    A job whose connection broke is told to be lost, a run comes back, and nothing of it lives on.
+    A job whose connection broke is told to be lost, a run comes back, and nothing of it lives on,
+    unless the node's sshd is never told that the connection is gone.
     """
     account = trials[scenario.name].result()
     if isinstance(account, str):

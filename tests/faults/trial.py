@@ -311,7 +311,7 @@ def wait_at_once(condition: Callable[[], bool]) -> None:
 def pass_time(seconds: float) -> None:
     """Let a random time pass: there is nothing to wait for, any moment is as good."""
     deadline = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() >= deadline, limit=seconds + LIMIT)
+    wait_until(lambda: time.monotonic() >= deadline, limit=seconds + LIMIT, glance=0.001)
 
 
 @contextmanager

@@ -74,6 +74,14 @@ class LocalNode(Node):
             self._sshd = None
         (self._plan.folder / "sshd.pid").unlink(missing_ok=True)
 
+    def stop_listening(self) -> None:
+        """End the sshd that listens, and it alone."""
+        if self._sshd is not None:
+            self._sshd.terminate()
+            self._sshd.wait()
+            self._sshd = None
+        (self._plan.folder / "sshd.pid").unlink(missing_ok=True)
+
     def cut(self) -> None:
         """Refuse: the loopback interface has no cable to pull."""
         raise NotImplementedError(

@@ -199,6 +199,10 @@ class Node(abc.ABC):
     def start(self) -> None:
         """Bring a killed node up again: the same address, port, host key and home."""
 
+    @abc.abstractmethod
+    def stop_listening(self) -> None:
+        """End the sshd that listens, as its restart does: connections stand; `start` ends it."""
+
     def kill_sessions(self) -> None:
         """SIGKILL the sshd processes that serve connections; commands live on, and so does sshd."""
         end(self.sshds, self._kill, what=f"the connections of {self.name}")

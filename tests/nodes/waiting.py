@@ -15,7 +15,11 @@ GLANCE = 0.01  # seconds between two looks; well below anything that a test can 
 
 
 def wait_until(
-    condition: Callable[[], T], *, limit: float = PATIENCE, what: str = "what was to come"
+    condition: Callable[[], T],
+    *,
+    limit: float = PATIENCE,
+    what: str = "what was to come",
+    glance: float = GLANCE,
 ) -> T:
     """Look at a condition until it holds, and give its (true) value.
 
@@ -23,6 +27,7 @@ def wait_until(
         condition: asked again and again; anything true ends the waiting.
         limit: seconds after which waiting is given up.
         what: what is waited for, to follow "after 5 s still waiting for".
+        glance: seconds between two looks; less for a moment that passes quickly.
 
     Raises:
         NodesFault: the limit passed.
@@ -31,5 +36,5 @@ def wait_until(
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise NodesFault(f"after {limit:g} s still waiting for {what}")
-        time.sleep(GLANCE)
+        time.sleep(glance)
     return value

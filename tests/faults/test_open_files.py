@@ -1,0 +1,98 @@
+"""More sub-nodes than the limit of open files has room for, hard as well as soft.
+
+``PEGASUS_OPEN_FILES=1024`` makes the full experiment: two hundred sub-nodes, forty over SSH.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from tests.e2e.runner import Pegasus, Running
+from tests.e2e.test_node_failures import events
+from tests.nodes import wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+LIMIT = int(os.environ.get("PEGASUS_OPEN_FILES", "256"))
+"""Open files."""
+
+SUB_NODES = LIMIT * 200 // 1024
+"""Two hundred where there may be 1,024 open files, and as many for their number else."""
+
+OVER_SSH = SUB_NODES // 5
+"""Sub-nodes that are reached over SSH: a connection costs a tenth of a second of a processor."""
+
+JOBS = 3 * SUB_NODES
+PATIENCE = 240.0
+"""Seconds for two hundred sub-nodes on two processors that are busy with other things as well."""
+
+
+def test_more_sub_nodes_than_open_files(pegasus: Pegasus) -> None:
+    """Those that there is room for do all the work: each job runs once, and the status is 0.
+
+    The others are named, with what to do about it, and tried again as long as there is work; none
+    is named again for the same before it has been connected, and none of it is a traceback.
+    """
+    limited = ("sh", "-c", f'ulimit -n {LIMIT}; exec "$@"', "sh", *pegasus.program)
+    node = pegasus.nodes[0]
+    go_on = node.home / "go-on"
+    queue = f"- until [ -e {go_on} ]; do sleep 0.5; done\n"
+    queue += f"- command: echo ran {{{{ n }}}}\n  n: [{numbers(JOBS)}]\n"
+    hosts = f"- hostname: {node.name}\n  place: [{numbers(OVER_SSH)}]\n"
+    hosts += f"- hostname: localhost\n  place: [{numbers(SUB_NODES - OVER_SSH)}]\n"
+    running = replace(pegasus, program=limited).start("q", hosts=hosts, queue=queue)
+    try:
+        wait_until(
+            lambda: running.status is not None or all_worked(pegasus),
+            limit=PATIENCE,
+            what="all jobs, a word of each sub-node, and for one to be tried again",
+        )
+    finally:
+        go_on.touch()
+    done = running.wait(PATIENCE)
+    go_on.unlink()
+    assert "Traceback" not in done.stderr
+    assert done.status == 0, done.stderr
+    ran = Counter(re.findall(r"ran (\d+)$", done.stdout, re.MULTILINE))
+    assert ran == Counter(map(str, range(JOBS)))
+    assert f"{JOBS + 1} commands: {JOBS + 1} succeeded." in done.stderr.replace(",", "")
+    assert "Raise the limit of open files" in done.stderr
+    assert_not_named_again(pegasus, running)
+
+
+def numbers(count: int) -> str:
+    """Give that many numbers, for a list."""
+    return ", ".join(map(str, range(count)))
+
+
+def all_worked(pegasus: Pegasus) -> bool:
+    """Tell whether all jobs but the first are over, and a sub-node was tried more than once.
+
+    And whether there is word of each: it was connected once, or named as one that is not.
+    """
+    tries = Counter(event["sub_node"] for event in events(pegasus, "unreachable"))
+    heard_of = {event["sub_node"] for event in events(pegasus, "connected")} | tries.keys()
+    again = max(tries.values(), default=0) > 1
+    return again and len(events(pegasus, "ended")) >= JOBS and len(heard_of) == SUB_NODES
+
+
+def assert_not_named_again(pegasus: Pegasus, running: Running) -> None:
+    """Hold that who can't be reached is named when that begins or is another's fault, only then."""
+    (began,) = events(pegasus, "run_started")
+    names = {
+        s["number"]: f"{s['hostname']} (place={s['params']['place']})" for s in began["sub_nodes"]
+    }
+    known: dict[int, str] = {}
+    news: Counter[str] = Counter()
+    for event in events(pegasus, "connected", "unreachable"):
+        number, words = event["sub_node"], event.get("words", "")
+        news[names[number]] += words not in {"", known.get(number)}
+        known[number] = words
+    said = re.findall(r"^\[Pegasus\] (.*) cannot be reached", running.stderr, re.MULTILINE)
+    assert said
+    assert Counter(said) == +news
