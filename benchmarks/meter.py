@@ -1,0 +1,122 @@
+"""``python meter.py REPORT COMMAND...``: run a command, and say how long it took and what it cost.
+
+The report is JSON: the exit status, when it began and ended in seconds since the epoch, and the
+seconds of CPU that it used, with all its descendants.
+
+Rule 1: it imports next to nothing, and is no part of what it measures.
+Rule 2: it adopts what its command leaves behind (a control master that went to the background,
+say), so that this is counted as well, and so that nothing outlives the measurement.
+Rule 3: it ends when its parent does, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+LEFT_BEHIND = 3.0  # seconds for what the command left behind to end by itself
+GENTLY = 5.0  # seconds for the command to end after SIGTERM
+
+
+class Told(Exception):
+    """The parent asked for an end."""
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, and end with the parent."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def descendants(of: int) -> set[int]:
+    """Give the pids of all living descendants of a process."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                rest = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                parents[int(folder.name)] = int(rest[1])
+    found = {of}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {of}
+
+
+def be_told(_number: int, _frame: object) -> None:
+    """Answer SIGTERM."""
+    raise Told
+
+
+def start(command: list[str]) -> int:
+    """Start the command in a session of its own; give its pid."""
+    usual = [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE]
+    pid = os.posix_spawnp(command[0], command, os.environ, setsid=True, setsigdef=usual)
+    signal.signal(signal.SIGINT, lambda *_: os.kill(pid, signal.SIGINT))
+    return pid
+
+
+def reap(until: float) -> bool:
+    """Wait for what the command left behind; tell whether all of it has ended."""
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.002)
+        except ChildProcessError:
+            return True
+
+
+def end(pid: int) -> None:
+    """End the command: gently at first, as its own clean-up is the best there is."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    reap(time.monotonic() + GENTLY)
+
+
+def kill_all() -> None:
+    """Kill whatever is still there."""
+    while left := descendants(os.getpid()):
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        reap(time.monotonic() + 0.05)
+
+
+def measure(command: list[str]) -> Iterator[tuple[str, float]]:
+    """Run the command to its end, and give what there is to report."""
+    yield "began", time.time()
+    pid = start(command)
+    try:
+        _, status = os.waitpid(pid, 0)
+        yield "ended", time.time()
+        yield "status", os.waitstatus_to_exitcode(status)
+        reap(time.monotonic() + LEFT_BEHIND)
+    except Told:
+        end(pid)
+    kill_all()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    yield "cpu", used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Measure, and write the report."""
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, be_told)
+    report = dict(measure(sys.argv[2:]))
+    Path(sys.argv[1]).write_text(json.dumps(report), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()

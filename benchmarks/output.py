@@ -1,0 +1,154 @@
+"""Output: how fast what a job prints gets from its node to a pipe or a terminal."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import subject
+from benchmarks.bench import Bench, Bound, Figure, Part, table
+from benchmarks.drain import Target, open_drain
+from benchmarks.ground import Ground
+from benchmarks.rounds import PEGASUS, Contestant, Values
+from benchmarks.running import Failed, Metered, running
+
+LINE = 4_000  # bytes of a long line
+PRINTERS = 32
+RAW = "limit: `ssh … cat` over a control master"
+RAW_MANY = "limit: 32 `ssh … cat` over control masters"
+DONE = b"=== done"  # what Pegasus says behind the output of a job
+WORDS = """\
+A job prints a file that its node has in memory: {long:,} MB in lines of {line:,} bytes, or
+{short:,} short lines (`seq`, {short_mb:.0f} MB); or 32 jobs print {long:,} MB between them, in
+long lines. It counts from the job's start, by the journal, to its last byte's arrival; for `ssh
+… cat`, which is given an open control master, from its own start. Both go to a pipe that is
+read at once, and to a terminal of 120 columns. Pegasus puts the sub-node's name before each
+line, and writes all of it to its record as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is printed.
+
+    Attributes:
+        name: in a few words.
+        file: what each job prints.
+        amount: in units, of all jobs together.
+        unit: MB or lines.
+        printers: how many jobs print at once.
+    """
+
+    name: str
+    file: Path
+    amount: float
+    unit: str
+    printers: int = 1
+
+
+def make_work(bench: Bench, folder: Path) -> list[Work]:
+    """Write the files."""
+    megabytes, lines = bench.sized(32, 256, 1_000), bench.sized(500_000, 2_000_000, 10_000_000)
+    long, part, short = (folder / name for name in ("long", "part", "short"))
+    count = megabytes * 1_000_000 // LINE
+    write_lines(long, count)
+    write_lines(part, count // PRINTERS)
+    with short.open("w", encoding="ascii") as file:
+        file.writelines(f"{number}\n" for number in range(1, lines + 1))
+    many = long.stat().st_size // PRINTERS * PRINTERS / 1e6
+    return [
+        Work("one job, long lines", long, long.stat().st_size / 1e6, "MB"),
+        Work("one job, short lines", short, lines, "lines"),
+        Work("32 jobs at once, long lines", part, many, "MB", PRINTERS),
+    ]
+
+
+def write_lines(path: Path, count: int) -> None:
+    """Write long lines, of which no two are alike."""
+    with path.open("w", encoding="ascii") as file:
+        file.writelines(f"{number:08}".ljust(LINE - 1, "x") + "\n" for number in range(count))
+
+
+def pegasus(ground: Ground, work: Work, target: Target) -> Values:
+    """Let Pegasus do it; where several print at once, they begin when all are connected."""
+    several = work.printers > 1
+    with ground.work() as folder:
+        subject.write_hosts(folder, ground, work.printers)
+        steps = ["true"] * several + [f"cat {work.file}"]
+        (folder / "queue.yaml").write_text("".join(f"- '{step}'\n" for step in steps))
+        line = subject.command_line("b" if several else "q", ground)
+        _, arrived, came = drained(line, target, folder, DONE)
+        began = subject.Journal.read(folder).started[work.printers if several else 0]
+    must_be_whole(work, came)
+    return {work.unit: work.amount / (arrived - began)}
+
+
+def raw(ground: Ground, work: Work, target: Target) -> Values:
+    """Let ssh do it alone."""
+    names = ground.names(work.printers)
+    calls = [f"ssh -F {ground.mastered} {name} cat {work.file} &" for name in names]
+    with ground.work() as folder:
+        line = ["sh", "-c", " ".join([*calls, "wait"])]
+        done, arrived, came = drained(line, target, folder)
+    must_be_whole(work, came)
+    return {work.unit: work.amount / (arrived - done.began)}
+
+
+def drained(
+    line: Sequence[str], target: Target, folder: Path, marker: bytes = b""
+) -> tuple[Metered, float, int]:
+    """Run a command; give when its last output came, or its last marker, and how much there was."""
+    with open_drain(target, marker) as (drain, end):
+        errors = end if target == "terminal" else subprocess.DEVNULL
+        with running(line, cwd=folder, stdout=end, stderr=errors) as run:
+            done = run.wait()
+        if done.status != 0:
+            raise Failed(f"exit status {done.status}")
+    return done, drain.marked or drain.last, drain.bytes
+
+
+def must_be_whole(work: Work, came: int) -> None:
+    """See to it that nothing is missing."""
+    if came < work.file.stat().st_size * work.printers:
+        raise Failed(f"only {came:,} bytes came")
+
+
+def measure(bench: Bench) -> Part:
+    """Measure each kind of output, to each target."""
+    part = Part("output", "Output", "")
+    with bench.ground.work() as folder, bench.ground.masters(PRINTERS):
+        works = make_work(bench, folder)
+        long, short = works[0], works[1]
+        part.words = WORDS.format(
+            long=round(long.amount),
+            line=LINE,
+            short=round(short.amount),
+            short_mb=short.file.stat().st_size / 1e6,
+        )
+        for work in works:
+            for target in ("pipe", "terminal"):
+                measure_one(bench, part, work, target)
+    return part
+
+
+def measure_one(bench: Bench, part: Part, work: Work, target: Target) -> None:
+    """Measure one kind, to one target."""
+    limit = RAW if work.printers == 1 else RAW_MANY
+    runs: dict[str, Callable[..., Values]] = {PEGASUS: pegasus, limit: raw}
+    contestants = [
+        Contestant(who, partial(run, bench.ground, work, target)) for who, run in runs.items()
+    ]
+    title = f"{work.name}, to a {target}"
+    played = bench.play(f"output, {title}", contestants)
+    figure = Figure(work.unit, f"{work.unit}/s", "more")
+    part.tables.append(table(played, title, figure))
+    if work.unit == "MB":
+        reached = played.ratio((PEGASUS, work.unit), (limit, work.unit))
+        must = "≥ 0.7 times `ssh … cat`"
+        part.bounds.append(Bound(f"output, {title}", must, reached, least=0.7))
+    elif target == "pipe":
+        pace = played.spread(PEGASUS, work.unit)
+        must = "≥ 1,000,000 lines/s"
+        part.bounds.append(Bound(f"output, {title}", must, pace, least=1e6, unit="lines/s"))

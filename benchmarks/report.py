@@ -1,0 +1,92 @@
+"""The results as Markdown: what must be reached first, then every figure."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from benchmarks.bench import Bench, Bound, Part, Row, Table
+
+BUSY = 0.5  # load a core, from others, above which figures should not be trusted
+HEAD = """\
+# Pegasus beside its peers
+
+Made by `nox -s bench` on {date}. All figures are of one sitting, the contestants by turns; what
+stands before the parentheses is the median of the rounds, within them are the extremes. A ratio
+compares figures of the same round; where Pegasus is ahead it is more than 1.
+"""
+GROUND = """\
+The nodes are eight sshds on this machine's loopback addresses, so that the nodes' work and the
+controller's share its cores: on real nodes there is more room for everybody. They are stock but
+for `MaxStartups`, which is raised, as peers that open all connections at once would be refused
+some.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """Where and how it was measured.
+
+    Attributes:
+        load: the load before it began.
+        versions: of everything that takes part.
+        seconds: how long it took.
+    """
+
+    load: float
+    versions: Mapping[str, str]
+    seconds: float
+
+
+def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | None) -> str:
+    """Write all of it."""
+    date = time.strftime("%Y-%m-%d")
+    blocks = [HEAD.format(date=date), machine(bench, sitting)]
+    if plot:
+        blocks.append(f"![The ratios]({plot})\n")
+    blocks += ["## What must be reached\n", bounds(chain(*(part.bounds for part in parts)))]
+    for part in parts:
+        blocks += [f"## {part.title}\n", f"{part.words}\n", *map(figures, part.tables)]
+    return "\n".join(blocks)
+
+
+def machine(bench: Bench, sitting: Sitting) -> str:
+    """Say what it was measured on."""
+    cores = os.cpu_count() or 1
+    words = (
+        f"{cores} cores, {platform.machine()}, Linux {platform.release()}",
+        f"rounds: {bench.rounds}, size: {bench.size}, {sitting.seconds / 60:.0f} minutes",
+        f"load before it began {sitting.load:.1f}",
+    )
+    lines = [f"{'; '.join(words)}.", ""]
+    if sitting.load > BUSY * cores:
+        lines += ["**The machine was busy with other things: take the figures with care.**", ""]
+    lines += [", ".join(f"{name} {version}" for name, version in sitting.versions.items()) + "."]
+    return "\n".join([*lines, "", GROUND])
+
+
+def bounds(all_bounds: Iterable[Bound]) -> str:
+    """Write the table of what must be reached."""
+    lines = ["| figure | must reach | reached | |", "|---|---|---|---|"]
+    for bound in all_bounds:
+        reached = f"{bound.reached} {bound.unit}" if bound.reached else ""
+        lines.append(f"| {bound.figure} | {bound.must} | {reached} | {bound.met} |")
+    return "\n".join([*lines, ""])
+
+
+def figures(table: Table) -> str:
+    """Write a table of figures."""
+    head = f"| | {table.unit} | {table.compared} | |"
+    lines = [f"### {table.title}\n", head, "|---|---|---|---|"]
+    lines += map(line, table.rows)
+    lines += ["", *(f"Left out: {who}.\n" for who in table.left_out)]
+    return "\n".join(lines)
+
+
+def line(row: Row) -> str:
+    """Write a row."""
+    return f"| {row.who} | {row.figure} | {row.ratio or ''} | {row.note} |"

@@ -1,0 +1,107 @@
+"""Rounds: each contestant in turn, and what their figures come to.
+
+Rule 1: figures are compared within a round; the median is taken of the ratios.
+Rule 2: a contestant that can't do the work is left out with a reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Literal, TypeAlias
+
+from benchmarks.running import Failed
+
+Values: TypeAlias = Mapping[str, float]
+Better: TypeAlias = Literal["more", "less"]
+
+PEGASUS = "Pegasus"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over the rounds: its median and its extremes."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The one in the middle."""
+        return median(self.values)
+
+    def __str__(self) -> str:
+        low, high = min(self.values), max(self.values)
+        middle = number(self.median)
+        return middle if len(self.values) == 1 else f"{middle} ({number(low)}..{number(high)})"
+
+
+def number(value: float) -> str:
+    """Write a number with about three digits that say something."""
+    for least, digits in ((100, 0), (10, 1), (1, 2)):
+        if abs(value) >= least:
+            return f"{value:,.{digits}f}"
+    return f"{value:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Who takes part.
+
+    Attributes:
+        who: a name.
+        run: does the work once, and gives figures by their names.
+        note: what has to be known of its figures.
+    """
+
+    who: str
+    run: Callable[[], Values]
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Played:
+    """What came of the rounds.
+
+    Attributes:
+        values: by contestant, its figures of each round.
+        notes: by contestant, what has to be known.
+        left_out: by contestant, why it is not in.
+    """
+
+    values: dict[str, list[Values]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def spread(self, who: str, figure: str) -> Spread | None:
+        """Give a figure of a contestant; None if it has none."""
+        found = [values[figure] for values in self.values.get(who, ()) if figure in values]
+        return Spread(tuple(found)) if found else None
+
+    def ratio(self, above: tuple[str, str], below: tuple[str, str]) -> Spread | None:
+        """Give the quotient of two figures, each as contestant and name, round by round."""
+        upper, lower = self.spread(*above), self.spread(*below)
+        if upper is None or lower is None:
+            return None
+        pairs = zip(upper.values, lower.values, strict=False)
+        return Spread(tuple(one / other for one, other in pairs if other))
+
+
+def play(contestants: Sequence[Contestant], rounds: int, say: Callable[[str], None]) -> Played:
+    """Give each contestant its turn in each round, to and fro."""
+    played = Played(notes={one.who: one.note for one in contestants if one.note})
+    for turn in range(rounds):
+        for one in contestants if turn % 2 == 0 else reversed(contestants):
+            if one.who in played.left_out:
+                continue
+            try:
+                values = one.run()
+            except (Failed, OSError) as reason:
+                played.left_out[one.who] = str(reason)
+                played.values.pop(one.who, None)
+                say(f"  {one.who}: left out: {reason}")
+            else:
+                played.values.setdefault(one.who, []).append(values)
+                shown = ", ".join(f"{name} {number(value)}" for name, value in values.items())
+                say(f"  {turn + 1}/{rounds} {one.who}: {shown}")
+    return played
