@@ -181,6 +181,8 @@ SABOTAGE: dict[str, dict[str, Any] | None] = {
     "kill -HUP $PPID; kill -QUIT $PPID; exit 9": {"kind": "exited", "status": 9},
     "kill -9 $PPID; exit 0": {"kind": "killed", "signal": 9},
     "exec 2>/dev/null; for n in 1 2 3 4 5; do echo ' 0' >/proc/$PPID/fd/$n; done; exit 10": None,
+    "echo 'run 1 0' >/proc/$PPID/fd/0; exit 14": {"kind": "exited", "status": 14},
+    "printf 'job run 1 0' >/proc/$PPID/fd/0; exit 15": {"kind": "exited", "status": 15},
     "unset PEGASUS_JOB PATH; exit 11": {"kind": "exited", "status": 11},
     "exec sh -c 'kill -9 0'": {"kind": "killed", "signal": 9},
     "ulimit -f 0; trap '' XFSZ; exit 12": {"kind": "exited", "status": 12},

@@ -118,6 +118,8 @@ class _QueueDispatcher(Dispatcher):
         return bool(self.again) and bool(self._matches())
 
     def unreached(self, worker: Worker) -> None:
+        if self.closed or self.number:
+            return  # it is over, or something was taken: some node was reached
         if all(other.failed and not other.reached for other in self.workers if not other.leaving):
             raise PegasusError(
                 f"No node can be reached, nothing was taken. Try `ssh {worker.sub_node.hostname} "
@@ -189,7 +191,7 @@ class _BroadcastDispatcher(Dispatcher):
         self.end(assignment, NotStarted(words), 0.0)
 
     def unreached(self, worker: Worker) -> None:
-        if self.number == 0 and not worker.reached:
+        if self.number == 0 and not worker.reached and not self.closed:
             raise PegasusError(
                 f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
                 "nothing was taken. Mend it, or take it out of the hosts file."

@@ -58,7 +58,7 @@ trap : HUP INT TERM QUIT
   printf '%s\n' "$p"
   while read -r s l; do
     case $s in
-      job) IFS= read -r c || break; printf '%s\n%s\n' "$l" "$c";;
+      job) IFS= read -r c || break; printf '%s%s\n%s\n' "$_m" "$l" "$c";;
       bye) exit;;
       *) finish "$s";;
     esac
@@ -97,8 +97,9 @@ trap : HUP INT TERM QUIT
   }
   IFS= read -r _w
   printf '%sr\n' "$_m"
-  while IFS= read -r _l && IFS= read -r _c; do
-    set -f; set -- $_l; set +f
+  while IFS= read -r _l; do
+    case $_l in *"$_m"*) IFS= read -r _c || break;; *) continue;; esac
+    set -f; set -- ${_l#*"$_m"}; set +f
     export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
     [ "$4" ] && { _c=$(printf "$_c"; printf x); _c=${_c%x}; }
     [ "$_t" ] && break
@@ -154,6 +155,8 @@ trap : HUP INT TERM QUIT
 #   until no number was given during the look. One of the shell's session, or with an end of its
 #   pipes, or that can't be looked at: another command needs a fresh shell. As it does where the
 #   numbers are of no use: no /proc, another's, one that hides processes, numbers that stand still.
+# - what the watcher passes on stands behind the mark as well, and the runner skips anything else:
+#   a command can write into that pipe.
 # - a command that was told to end may leave others of its group behind that take their time;
 #   the watcher stays for the SIGKILL until they are gone. Where there is no /proc to look at,
 #   the wait is always as long as the grace.
