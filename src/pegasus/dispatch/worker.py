@@ -143,12 +143,16 @@ class Worker:
         with sole_error():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hear_break, shell)
+                give, receive = trio.open_memory_channel[Assignment](1)
                 again = True
-                while again:
-                    assignment = await self._next(desk)
-                    outcome = await self._run_one(desk, shell, assignment)
-                    over = desk.closed or self.leaving or isinstance(outcome, Lost | NotStarted)
-                    again = not over and await shell.wait_next()
+                with give, receive:
+                    while again:
+                        assignment = await self._next(desk, Slot(self, give), receive)
+                        outcome = await self._run_one(desk, shell, assignment)
+                        over = desk.closed or self.leaving
+                        if over or isinstance(outcome, Lost | NotStarted):
+                            break
+                        again = await shell.wait_next()
                 nursery.cancel_scope.cancel(reason="this shell is through")
         return outcome
 
@@ -158,12 +162,13 @@ class Worker:
         self.shell = None
         self.waiting.cancel(reason="the shell is gone")
 
-    async def _next(self, desk: Desk) -> Assignment:
+    async def _next(
+        self, desk: Desk, slot: Slot, receive: trio.MemoryReceiveChannel[Assignment]
+    ) -> Assignment:
         """Say that a shell is ready, and wait for what it shall run."""
-        give, receive = trio.open_memory_channel[Assignment](1)
-        with give, receive, trio.CancelScope() as self.waiting:
+        with trio.CancelScope() as self.waiting:
             if self.shell is not None:
-                await desk.announce(Slot(self, give))
+                await desk.announce(slot)
                 return await receive.receive()
         raise NodeUnreachable("the connection broke")
 

@@ -222,8 +222,11 @@ def _is_at(fd: int, path: Path) -> bool:
 
 def _undo_all(folder: Path, fd: int) -> bool:
     """Undo what was interrupted; tell whether consumed.yaml is another file now."""
-    _mended((folder / NAME).resolve()).unlink(missing_ok=True)
-    notes = [note for note in sorted(folder.glob(f".*{_NOTE}")) if not may_be_planted(note)]
+    with os.scandir(folder) as found:
+        names = sorted(file.name for file in found if file.name.endswith(_NOTE))
+    notes = [folder / name for name in names if not may_be_planted(folder / name)]
+    if notes:  # a mended file is made while there is a note
+        _mended((folder / NAME).resolve()).unlink(missing_ok=True)
     return sum(_undo(note, fd) for note in notes) > 0  # all of them, not up to the first
 
 

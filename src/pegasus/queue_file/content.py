@@ -68,7 +68,7 @@ def refuse_record(path: str, real: Path, record: Path) -> None:
     Raises:
         FileFault: it is that file.
     """
-    if record.resolve() == real:
+    if _is_same(record, real):
         raise FileFault(
             Place(path, 1, 1),
             "this file is where Pegasus records what it takes",
@@ -101,6 +101,13 @@ def replace(real: Path, content: bytes, then: State | None) -> bool:
         new.unlink(missing_ok=True)
     disk.sync_folder(real.parent)
     return True
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False  # one of them is not there
 
 
 def _state_of(found: os.stat_result) -> State:

@@ -78,7 +78,9 @@ trap : HUP INT TERM QUIT
         [ "$1" = Z ] && continue
         [ "$4" = "$_g" ] && return 1
         for _f in /proc/$_o/fd/*; do
-          if [ "$_f" = "/proc/$_o/fd/*" ]; then [ -e /proc/$_o/stat ] && return 1
+          if [ "$_f" = "/proc/$_o/fd/*" ]; then
+            IFS= read -r _l </proc/$_o/stat || break
+            set -- ${_l##*")" }; [ "${21}" = 0 ] || return 1
           elif [ "$_f" -ef /proc/self/fd/4 ] || [ "$_f" -ef /proc/self/fd/5 ]; then return 1
           fi
         done
@@ -153,8 +155,9 @@ trap : HUP INT TERM QUIT
 # - `clean`: whatever a command left behind is younger than the command. So only processes are
 #   looked at whose numbers were given since, up to the newest, which /proc/loadavg names; again,
 #   until no number was given during the look. One of the shell's session, or with an end of its
-#   pipes, or that can't be looked at: another command needs a fresh shell. As it does where the
-#   numbers are of no use: no /proc, another's, one that hides processes, numbers that stand still.
+#   pipes, or that can't be looked at (unless it has no memory any more, and so is ending): another
+#   command needs a fresh shell. As it does where the numbers are of no use: no /proc, somebody
+#   else's, one that hides processes, numbers that stand still.
 # - what the watcher passes on stands behind the mark as well, and the runner skips anything else:
 #   a command can write into that pipe.
 # - a command that was told to end may leave others of its group behind that take their time;

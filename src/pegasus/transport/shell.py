@@ -97,8 +97,9 @@ class Shell:
 
         It does where nothing is left of the one before; else the next one needs a fresh shell.
         """
-        with trio.move_on_after(GONE_LIMIT):
-            await self._turn[Phase.AGAIN].wait()
+        if not self._turn[Phase.AGAIN].is_set():  # it comes with the end, as a rule
+            with trio.move_on_after(GONE_LIMIT):
+                await self._turn[Phase.AGAIN].wait()
         # A signal that is on its way would meet the next command.
         if self._stopped or self._over.is_set() or min(self._shown.values()) is not Phase.AGAIN:
             return False
