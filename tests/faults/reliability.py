@@ -153,13 +153,14 @@ def main() -> int:
     say(f"seed {asked.seed}")
     try:
         make(asked, rows)
-    finally:  # also of one that was interrupted: what was seen was seen
-        done = [row for row in rows.values() if row.trials]
-        sys.stdout.write(table(done))
-        for row in done:
-            for what, number in sorted((+row.account.counted).items()):
-                say(f"{row.words}: {number} {what}")
-        say(f"seed {asked.seed}, {(time.monotonic() - began) / 60:.0f} minutes")
+    except KeyboardInterrupt:
+        say("interrupted: what was seen until now was seen")
+    done = [row for row in rows.values() if row.trials]
+    sys.stdout.write(table(done))
+    for row in done:
+        for what, number in sorted((+row.account.counted).items()):
+            say(f"{row.words}: {number} {what}")
+    say(f"seed {asked.seed}, {(time.monotonic() - began) / 60:.0f} minutes")
     if asked.table is not None:
         write_table(asked.table, table(done))
     return 1 if any(row.account.faults for row in done) else 0
