@@ -1,8 +1,9 @@
 """What CI runs, and everybody else: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
 Sessions: unit (once for each Python that is usable here), lint, typing, e2e (on every kind of
-test nodes that works here), e2e_docker and e2e_local for one kind, trials and reliability
-(long), and bench: Pegasus beside its peers.
+test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for the way
+without OpenSSH's multiplexing protocol, trials and reliability (long), and bench: Pegasus
+beside its peers.
 What stands after ``--`` goes to pytest.
 """
 
@@ -132,12 +133,15 @@ def prepare(session: nox.Session) -> None:
     session.run("python", "-m", "tests.nodes.needs")
 
 
-def run_e2e(session: nox.Session, way: str, tests: Sequence[str] = ON_NODES) -> None:
+def run_e2e(
+    session: nox.Session, way: str, tests: Sequence[str] = ON_NODES, **environment: str
+) -> None:
     """Run end-to-end tests on one kind of nodes."""
     session.log(f"end-to-end tests on {way} nodes")
     # Most of them wait, for a SIGKILL after ten seconds, say: several wait side by side.
     beside = ("--numprocesses=3", "--dist=loadfile")
-    session.run("pytest", *beside, *tests, *session.posargs, env={"PEGASUS_TEST_NODES": way})
+    env = {"PEGASUS_TEST_NODES": way, **environment}
+    session.run("pytest", *beside, *tests, *session.posargs, env=env)
 
 
 @nox.session
@@ -163,6 +167,13 @@ def e2e_local(session: nox.Session) -> None:
     """The end-to-end tests on local nodes."""
     prepare(session)
     run_e2e(session, "local")
+
+
+@nox.session
+def e2e_clients(session: nox.Session) -> None:
+    """The same on local nodes, all commands by clients of ssh's: the way where no mux is spoken."""
+    prepare(session)
+    run_e2e(session, "local", PEGASUS_SSH_CLIENTS="1")
 
 
 @nox.session

@@ -290,7 +290,7 @@ def own_environment(folder: Path) -> dict[str, str]:
     """
     for name in ("home", "tmp"):
         (folder / name).mkdir()
-    kept = ("PATH", "PEGASUS_TEST", "XDG_RUNTIME_DIR", "PYTHONWARNINGS")
+    kept = ("PATH", "PEGASUS_TEST", "PEGASUS_SSH_CLIENTS", "XDG_RUNTIME_DIR", "PYTHONWARNINGS")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     if len(installed()) > 1:  # a tree that is worked on without being installed
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / "src")

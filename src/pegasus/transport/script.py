@@ -130,7 +130,7 @@ trap : HUP INT TERM QUIT
       *) k="$k$l";;
     esac
   done
-  printf %se "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
+  printf %se%sx "$_m" "$_m" >&4; printf '%se%s\n%sx' "$_m" "$k" "$_m" >&5
 )
 """.replace("ORPHAN_GRACE", str(ORPHAN_GRACE)).replace("MOST_NEWCOMERS", str(MOST_NEWCOMERS))
 # Four processes: the one that began, which waits; the watcher, who reads the lifeline; the runner,
@@ -163,6 +163,7 @@ trap : HUP INT TERM QUIT
 # - a command that was told to end may leave others of its group behind that take their time;
 #   the watcher stays for the SIGKILL until they are gone. Where there is no /proc to look at,
 #   the wait is always as long as the grace.
+# - a reporter whose runner goes without a word says that it is over: somebody has killed it.
 # - the watcher goes before the shell says that it goes: closing the lifeline afterwards must not
 #   end what the command left in the background on purpose.
 
