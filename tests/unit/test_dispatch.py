@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import trio
@@ -16,7 +16,7 @@ from pegasus.dispatch import Run, run_broadcast, run_queue
 from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
 from pegasus.events import Connected, Ended, Noted, Returned, Unreachable
 from pegasus.model import Cancelled, Exited, Job, Lost, SubNode
-from tests.fakes import FakeNodes, FakeQueue, Listening
+from tests.fakes import FakeNodes, FakeQueue, FakeTaken, Listening
 
 
 class Bench:
@@ -474,3 +474,27 @@ async def test_broadcast_retries(autojump_clock: MockClock) -> None:
     await run_broadcast(bench.run)
     assert bench.nodes["n1"].ran == ["exit 1"] * 3 + ["sleep 1"]
     assert bench.nodes["n0"].ran == ["sleep 5", "sleep 1"]
+
+
+async def test_a_job_that_comes_as_its_sub_node_goes_waits_for_another(
+    autojump_clock: MockClock,
+) -> None:
+    """A job that is taken in the moment in which its sub-node is taken out runs elsewhere."""
+    bench = Bench(nodes=2, daemon=True)
+    send, receive = trio.open_memory_channel[Sequence[SubNode]](1)
+    object.__setattr__(bench.run, "roster", receive)
+    take = bench.queue.take
+
+    async def take_and_change_hosts(fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+        if bench.queue.jobs:
+            send.send_nowait([SubNode(0, "n1")])
+        return await take(fills)
+
+    object.__setattr__(bench.queue, "take", take_and_change_hosts)  # to be there just then
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        bench.queue.add("exit 0")
+        await trio.sleep(30)
+        bench.run.drain.begin()
+    assert bench.listening.outcomes == [("exit 0", "n1", Exited(0))]

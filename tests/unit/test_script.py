@@ -14,7 +14,15 @@ from pegasus.transport.script import SCRIPT, encode, hand_over
 from pegasus.transport.shell import Shell, open_shell
 from tests.contract import LIMIT, Output, assignment, run_command, run_in, run_in_one
 
-SHELLS = (["dash"], ["bash"], ["busybox", "sh"], ["ksh"], ["mksh"], ["yash"])
+SHELLS = (
+    ["dash"],
+    ["bash"],
+    ["bash", "--posix"],  # as it is when it is called sh
+    ["busybox", "sh"],
+    ["ksh"],
+    ["mksh"],
+    ["yash"],
+)
 HERE = [shell for shell in SHELLS if shutil.which(shell[0])]
 
 
@@ -35,7 +43,7 @@ async def lost(status: int) -> Outcome:
     return Lost(f"status {status}")
 
 
-@pytest.fixture(params=HERE, ids=lambda shell: shell[0])
+@pytest.fixture(params=HERE, ids=" ".join)
 def session(request: pytest.FixtureRequest) -> Session:
     """Give a session for each sh that is here; dash, bash and busybox's are on every CI."""
     return Session(request.param)
@@ -89,13 +97,43 @@ async def test_leftovers(session: Session) -> None:
 
 async def test_an_account_that_exports_everything(session: Session) -> None:
     """No variable of the account's carries the mark to a command, and none is changed."""
-    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "cfglmnopqstvw")}
+    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "cfgilmnopqstuvw")}
     busy = Session(session.sh, **dict.fromkeys(names, "account"))
     outcome, output = await run_command(busy, "env")
     assert outcome == Exited(0)
     lines = output.stdout.decode().splitlines()
     assert "\x1e" not in output.stdout.decode()
     assert {f"{name}=account" for name in names if not name.startswith("_")} <= set(lines)
+
+
+@pytest.mark.parametrize("session", [s for s in HERE if s[0] in {"bash", "ksh"}], indirect=True)
+async def test_an_impatient_account(session: Session) -> None:
+    """A TMOUT of the account's ends no command that takes longer, and is the command's own."""
+    hasty = Session(session.sh, TMOUT="1", SHELLOPTS="nounset")
+    outcome, output = await run_command(hasty, "sleep 1.2; echo $TMOUT")
+    assert (outcome, output.stdout) == (Exited(0), b"1\n")
+
+
+async def test_signals_to_the_whole_group(session: Session) -> None:
+    """A command may signal its group; the shells above it are not impressed."""
+    signals = "trap '' USR1 USR2 ALRM; kill -USR1 0; kill -USR2 0; kill -ALRM 0; exit 4"
+    assert (await run_command(session, signals))[0] == Exited(4)
+
+
+@pytest.mark.parametrize("session", HERE[:1], indirect=True, ids=" ".join)
+async def test_a_command_whose_shells_were_killed(session: Session) -> None:
+    """A command that kills what stands over it is told as killed, and ended before the next one."""
+    async with session.open_shell() as shell:
+        outcome, output, again = await run_in(shell, "echo $$; kill -9 $PPID; exec sleep 1000")
+        assert (outcome, again) == (Killed(9), False)
+    with trio.fail_after(LIMIT):
+        while b"sleep" in (await run_command(session, look_at(output)))[1].stdout:
+            await trio.sleep(0.05)
+
+
+def look_at(output: Output) -> str:
+    """Give the command that prints the command line of the process whose number was printed."""
+    return f"cat /proc/{output.stdout.decode().split()[0]}/cmdline"
 
 
 def test_plain_commands_are_handed_over_as_they_are() -> None:

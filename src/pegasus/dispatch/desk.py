@@ -137,10 +137,13 @@ class Dispatcher(ABC):
         return self.number
 
     def hand_over(self, slot: Slot, number: int, job: Job, command: str) -> None:
-        """Give a taken job to a worker; one whose shell broke meanwhile leaves it to another."""
+        """Give a taken job to a worker; one that goes or broke meanwhile leaves it to another."""
         self._slots.remove(slot)
         worker = slot.worker
         assignment = Assignment(number, job, worker.sub_node, command)
+        if worker.leaving:
+            self.take_back(assignment, "its sub-node is leaving")
+            return
         try:
             slot.give.send_nowait(assignment)
         except (trio.BrokenResourceError, trio.ClosedResourceError):

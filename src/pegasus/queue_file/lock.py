@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import shlex
@@ -116,16 +117,18 @@ def holder(path: Path) -> str:
 
 def _write_words(fd: int) -> None:
     """Say who we are; a full disk or the like must not keep anyone from the lock."""
-    words = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "command": _command()[:LONGEST_WORDS],
-        "since": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
-        "started": _started(os.getpid()),
-    }
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    words = {**_process(os.getpid()), "since": since}
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(words).encode() + b"\n", 0)
+
+
+@functools.cache
+def _process(pid: int) -> dict[str, object]:
+    """Say what stays the same of this process."""
+    command = _command()[:LONGEST_WORDS]
+    return {"pid": pid, "host": socket.gethostname(), "command": command, "started": _started(pid)}
 
 
 def _command() -> str:

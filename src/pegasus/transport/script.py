@@ -31,14 +31,14 @@ MOST_NEWCOMERS = 256
 """Processes that began on the node during a command and are looked at afterwards, one by one; after
 more of them a fresh shell is cheaper."""
 
-SCRIPT = r"""unset _m _v _g _l _p _t _q _o _n _f _w _c _s
+SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i; _i=$TMOUT; TMOUT=0
 IFS= read -r _m || exit 0
 read -r _p _l </proc/self/stat && set -- ${_l##*")" } && _g=$3 &&
   [ "$_p" = $$ ] && [ "$4" = "$_g" ] && [ -e /proc/1/stat ] &&
-  [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
+  read -r _l _l _l _l _n </proc/loadavg && [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
 exec 4>&1 5>&2 2>/dev/null
-trap : HUP INT TERM QUIT
-( trap '' HUP INT TERM QUIT PIPE; exec 4>&- 5>&- 2>/dev/null
+trap : HUP INT TERM QUIT USR1 USR2 ALRM
+( trap '' HUP INT TERM QUIT PIPE USR1 USR2 ALRM; exec 4>&- 5>&- 2>/dev/null
   others() {
     IFS= read -r l </proc/self/stat || return
     set -- "$1" ${l##*")" }; g=$4; k=$1; r=1
@@ -58,16 +58,18 @@ trap : HUP INT TERM QUIT
   printf '%s\n' "$p"
   while read -r s l; do
     case $s in
-      job) IFS= read -r c || break; printf '%s%s\n%s\n' "$_m" "$l" "$c";;
+      job) IFS= read -r c || break; printf '%s%s\n%s\n' "$_m" "$l" "$c" || exit;;
       bye) exit;;
       *) finish "$s";;
     esac
   done
   exec </dev/null >/dev/null
   finish TERM; sleep ORPHAN_GRACE; finish KILL
-) | ( trap : HUP INT QUIT; trap _t=1 TERM; exec 2>&1
+) | ( trap : HUP INT QUIT USR1 USR2 ALRM; trap _t=1 TERM; exec 2>&1
+  [ "$BASH_VERSION" ] && (set +o posix) 2>/dev/null && set +o posix
   clean() {
-    [ "$_q" ] && [ -z "$_t" ] || return 1
+    [ "$_q" ] && [ -z "$_t" ] && read -r _o _l </proc/uptime &&
+      [ $((${_o%.*} - ${_u%.*})) -le 1 ] || return 1
     _o=$_q
     while read -r _l _l _l _l _n </proc/loadavg && [ "$_n" != "$_o" ]; do
       [ "$_n" -gt "$_o" ] && [ $((_n - _q)) -lt MOST_NEWCOMERS ] || return 1
@@ -98,6 +100,8 @@ trap : HUP INT TERM QUIT
     return 1
   }
   IFS= read -r _w
+  [ "$_v" ] && read -r _l _l _l _l _o </proc/loadavg &&
+    [ "$_w" -gt "$_n" ] && [ "$_w" -le "$_o" ] || _v=
   printf '%sr\n' "$_m"
   while IFS= read -r _l; do
     case $_l in *"$_m"*) IFS= read -r _c || break;; *) continue;; esac
@@ -105,8 +109,8 @@ trap : HUP INT TERM QUIT
     export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
     [ "$4" ] && { _c=$(printf "$_c"; printf x); _c=${_c%x}; }
     [ "$_t" ] && break
-    _q=; [ "$_v" ] && read -r _l _l _l _l _q </proc/loadavg
-    ( exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+    _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
+    ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
     _s=$?
     clean 2>/dev/null && printf '%sn %s\n' "$_m" $_s && continue
     printf '%se %s\n' "$_m" $_s
@@ -120,7 +124,7 @@ trap : HUP INT TERM QUIT
   fi
   kill -s KILL "$_w"
   printf '%sx\n' "$_m"
-) | ( trap '' HUP INT TERM QUIT; k=
+) | ( trap '' HUP INT TERM QUIT USR1 USR2 ALRM; k=
   while IFS= read -r l; do
     case $l in
       "$_m"[rx]) printf %s "$l" >&4; printf %s "$l" >&5; [ "$l" = "${_m}x" ] && exit;;
@@ -130,12 +134,15 @@ trap : HUP INT TERM QUIT
       *) k="$k$l";;
     esac
   done
-  printf %se%sx "$_m" "$_m" >&4; printf '%se%s\n%sx' "$_m" "$k" "$_m" >&5
+  printf %se "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
 )
 """.replace("ORPHAN_GRACE", str(ORPHAN_GRACE)).replace("MOST_NEWCOMERS", str(MOST_NEWCOMERS))
 # Four processes: the one that began, which waits; the watcher, who reads the lifeline; the runner,
 # whose child is the command; and the reporter, who alone writes marks when the command has ended.
 # Why they are as they are:
+# - TMOUT: bash and ksh would take a `read` that waits that long for the end of the lifeline.
+# - bash that is called sh says nothing of signals: it is asked to be bash.
+# - handlers for SIGUSR1 and its like: a command may send them to its whole group.
 # - the one that waits says nothing: how the watcher ended is nobody's business.
 # - what is set has a name that no account uses, and is unset first: an account's own variable that
 #   is exported stays so when it is set anew, and the command would find the mark in it.
@@ -157,13 +164,15 @@ trap : HUP INT TERM QUIT
 #   until no number was given during the look. One of the shell's session, or with an end of its
 #   pipes, or that can't be looked at (unless it has no memory any more, and so is ending): another
 #   command needs a fresh shell. As it does where the numbers are of no use: no /proc, somebody
-#   else's, one that hides processes, numbers that stand still.
+#   else's, one that hides processes, numbers that stand still or are not those of this /proc (a
+#   container may show its host's), or more than a second, in which the numbers may go once round.
 # - what the watcher passes on stands behind the mark as well, and the runner skips anything else:
 #   a command can write into that pipe.
 # - a command that was told to end may leave others of its group behind that take their time;
 #   the watcher stays for the SIGKILL until they are gone. Where there is no /proc to look at,
 #   the wait is always as long as the grace.
-# - a reporter whose runner goes without a word says that it is over: somebody has killed it.
+# - a reporter whose runner goes without a word tells the end and no more: somebody has killed the
+#   runner, and the command may live on until the lifeline is closed.
 # - the watcher goes before the shell says that it goes: closing the lifeline afterwards must not
 #   end what the command left in the background on purpose.
 

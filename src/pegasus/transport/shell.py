@@ -159,6 +159,8 @@ class Shell:
         words = self._marks[Stream.STDERR].words
         if words is not None:
             return read_end(words.decode(errors="replace"))
+        if self._marks[Stream.STDERR].phase is Phase.GONE:
+            return NotStarted("the shell on the node went first")
         return await self._judge(await self._child.wait())
 
     async def _stop(self) -> None:

@@ -58,7 +58,7 @@ WORDS_LIMIT = 8192
 GUARD = r"""pegasus_s=$1; pegasus_d=$2; shift 2
 exec 3<&0 </dev/null
 "$@" 3<&- & p=$!
-( trap '' HUP INT QUIT
+( TMOUT=0; trap '' HUP INT QUIT
   read -r x <&3 && exec kill -s TERM $p
   trap '' TERM
   kill -s TERM $p; rm -rf "$pegasus_d"; sleep 2; kill -s KILL 0
@@ -73,9 +73,10 @@ kill -s TERM 0; rm -f "$pegasus_s"
 # A master under guard: the little sh above it has its lifeline, and ends it when the lifeline is
 # closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
 # was killed, and then the directory of the control sockets goes as well. What ssh started itself, a
-# ProxyCommand say, is of the same group, and goes with it.
+# ProxyCommand say, is of the same group, and goes with it. Where sh is bash, TMOUT would end a
+# lifeline after so many seconds.
 
-KEEPER = r"""trap '' HUP INT TERM QUIT PIPE
+KEEPER = r"""TMOUT=0; trap '' HUP INT TERM QUIT PIPE
 d=$(mktemp -d "$1") || exit
 printf '%s\n' "$d" && read -r x
 rm -rf "$d"
