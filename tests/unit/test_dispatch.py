@@ -476,10 +476,10 @@ async def test_broadcast_retries(autojump_clock: MockClock) -> None:
     assert bench.nodes["n0"].ran == ["sleep 5", "sleep 1"]
 
 
-async def test_a_job_that_comes_as_its_sub_node_goes_waits_for_another(
+async def test_a_job_that_comes_as_its_sub_node_goes_is_run(
     autojump_clock: MockClock,
 ) -> None:
-    """A job that is taken in the moment in which its sub-node is taken out runs elsewhere."""
+    """A job that is taken in the moment in which its sub-node is taken out runs, here or there."""
     bench = Bench(nodes=2, daemon=True)
     send, receive = trio.open_memory_channel[Sequence[SubNode]](1)
     object.__setattr__(bench.run, "roster", receive)
@@ -497,4 +497,4 @@ async def test_a_job_that_comes_as_its_sub_node_goes_waits_for_another(
         bench.queue.add("exit 0")
         await trio.sleep(30)
         bench.run.drain.begin()
-    assert bench.listening.outcomes == [("exit 0", "n1", Exited(0))]
+    assert [outcome for *_, outcome in bench.listening.outcomes] == [Exited(0)]
