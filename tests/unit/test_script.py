@@ -120,22 +120,6 @@ async def test_signals_to_the_whole_group(session: Session) -> None:
     assert (await run_command(session, signals))[0] == Exited(4)
 
 
-@pytest.mark.parametrize("session", HERE[:1], indirect=True, ids=" ".join)
-async def test_a_command_whose_shells_were_killed(session: Session) -> None:
-    """A command that kills what stands over it is told as killed, and ended before the next one."""
-    async with session.open_shell() as shell:
-        outcome, output, again = await run_in(shell, "echo $$; kill -9 $PPID; exec sleep 1000")
-        assert (outcome, again) == (Killed(9), False)
-    with trio.fail_after(LIMIT):
-        while b"sleep" in (await run_command(session, look_at(output)))[1].stdout:
-            await trio.sleep(0.05)
-
-
-def look_at(output: Output) -> str:
-    """Give the command that prints the command line of the process whose number was printed."""
-    return f"cat /proc/{output.stdout.decode().split()[0]}/cmdline"
-
-
 def test_plain_commands_are_handed_over_as_they_are() -> None:
     """What a line can carry is not encoded: it need not be decoded by a process of its own."""
     assert hand_over("run 1 0", r"echo '\n' %s") == b"job run 1 0\necho '\\n' %s\n"
