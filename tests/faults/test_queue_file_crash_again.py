@@ -17,8 +17,8 @@ import pytest
 
 from pegasus.model import Job
 from pegasus.queue_file import LockedQueue, Receipt
+from tests.faults.test_queue_file_crash import EARLIER, JOBS, QUEUE, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
-from tests.unit.test_queue_file_crash import EARLIER, JOBS, QUEUE, crash, die, die_torn
 
 State: TypeAlias = frozenset[tuple[str, bytes]]
 """The files of a folder, and what is in them."""
