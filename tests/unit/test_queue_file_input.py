@@ -362,3 +362,15 @@ def test_the_record_is_no_queue(tmp_path: Path) -> None:
     with pytest.raises(FileFault, match="this file is where Pegasus records what it takes"):
         take(queue)
     assert queue.read_text() == "- a\n"
+
+
+@pytest.mark.parametrize("after", ["[b]\n", "---\n- b\n", "\r[(]"])
+def test_what_is_no_entry_does_not_become_one(tmp_path: Path, after: str) -> None:
+    """What stands behind the last entry and is a fault is one still when that entry is taken."""
+    path = tmp_path / "queue.yaml"
+    path.write_bytes(f"- a\n{after}".encode())
+    assert [command for _, command in take(path).jobs] == ["a"]
+    left = take(path)
+    assert (left.jobs, left.empty) == ((), False)
+    assert left.fault is not None
+    assert path.read_bytes().endswith(after.encode())

@@ -260,8 +260,10 @@ class _Picked:
             remainder = rendering.remaining(self._gone[-1], self._parts, style)
             edits = splice.cut(self.reader, self._gone, remainder)
             data = splice.edited(self.reader.source, edits)
-            if self._reads_as_it_should(data):
-                return data
+            # What follows the last entry and is none must not become a list by its going.
+            for kept in data, rendering.emptied(data):
+                if self._reads_as_it_should(kept):
+                    return kept
         raise PegasusError(
             f"{self._gone[0].entry.place}: Pegasus cannot take a job from this entry without "
             "changing others. Nothing was taken. Write the entry in another way, and please "
@@ -315,7 +317,9 @@ class _Picked:
             return False
         if isinstance(self._next, Written):
             return _same(next(again, None), self._next.entry)
-        return self._next is not None or self.fault is not None or next(again, None) is None
+        if self._next is not None:
+            return isinstance(next(again, None), FileFault)
+        return self.fault is not None or next(again, None) is None
 
 
 def _same(found: Written | FileFault | None, entry: Entry) -> bool:

@@ -7,6 +7,7 @@ strictest style if it reads differently.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -185,3 +186,9 @@ def _as_it_stood(scalar: Scalar, style: Style) -> str:
         return ""
     written = style.text[scalar.start : scalar.end]
     return "" if any(character in written for character in BREAKS) else written
+
+
+def emptied(content: bytes) -> bytes:
+    """Put an empty list before a content, as the list whose last entry is gone."""
+    bom = content[: len(BOM_UTF8)] if content.startswith(BOM_UTF8) else b""
+    return bom + b"[]\n" + content[len(bom) :]
