@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -61,6 +62,28 @@ async def test_a_take_leaves_its_receipt(folder: Path) -> None:
     """When a take returns, its receipt has been handed over."""
     await take(folder)
     assert (folder / "journal").read_text() == "begun\ntaken echo 1\ntaken echo 2\n"
+
+
+def test_a_receipt_beside_other_lines(folder: Path) -> None:
+    """Lines that the record writes at the same moment and those of receipts stand each on one."""
+    receipts, written = 400, threading.Event()
+
+    def write_lines() -> None:
+        fd = os.open(folder / "journal", os.O_WRONLY | os.O_APPEND)
+        while not written.is_set():
+            os.write(fd, b"x" * 5000 + b"\n")  # more than a page: half of it can be seen
+            written.wait(0.0002)
+        os.close(fd)
+
+    writer = threading.Thread(target=write_lines)
+    writer.start()
+    for number in range(receipts):
+        consumed._hand_over(Receipt(folder / "journal", b"taken %d\n" % number))
+    written.set()
+    writer.join()
+    lines = (folder / "journal").read_bytes().split(b"\n")
+    assert lines.count(b"") == 1  # behind the last
+    assert sum(line.startswith(b"taken ") for line in lines) == receipts
 
 
 async def test_nothing_taken_no_receipt(folder: Path) -> None:

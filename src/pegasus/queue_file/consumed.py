@@ -41,6 +41,10 @@ PATIENCE = 10.0
 """Seconds to wait for consumed.yaml; a take has it for milliseconds, a stopped one for ever."""
 
 _POLL = 0.01
+_LOOKS, _LOOK = 5, 0.001
+"""How often, and after how many seconds, to look again whether a line is complete by now: to write
+one takes microseconds, unless the writer has just lost the processor."""
+
 _NOTE, _NEW, _MENDED = ".pegasus-take", ".pegasus-new", ".pegasus-mended"
 _MAGIC = b"pegasus take"
 
@@ -88,8 +92,7 @@ def take(
     with _locked(queue) as fd:
         note, new = _beside(queue, _NOTE), _beside(queue, _NEW)
         size = os.fstat(fd).st_size
-        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        appended = b"\n" * torn + record.encode()
+        appended = b"\n" * _is_torn(fd) + record.encode()
         try:
             disk.write_new(new, content, like=queue)
             disk.write_new(note, _note(size, appended, receipt), like=queue)
@@ -120,12 +123,28 @@ def _hand_over(receipt: Receipt | None) -> None:
         return
     fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        size = os.fstat(fd).st_size
-        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        disk.write_all(fd, b"\n" * torn + receipt.lines)
+        disk.write_all(fd, b"\n" * _stays_torn(fd) + receipt.lines)
     finally:
         os.close(fd)
     receipt.given = True
+
+
+def _is_torn(fd: int) -> bool:
+    """Tell whether a file ends within a line."""
+    size = os.fstat(fd).st_size
+    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+
+
+def _stays_torn(fd: int) -> bool:
+    """Tell the same of a file to which another thread may be writing a line just now.
+
+    The kernel makes a file longer page by page, so that the end of half a write can be seen.
+    """
+    for _ in range(_LOOKS):
+        if not _is_torn(fd):
+            return False
+        time.sleep(_LOOK)
+    return True
 
 
 def _hand_over_late(receipt: Receipt, writer: int) -> None:
