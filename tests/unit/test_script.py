@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -31,7 +32,9 @@ class Session:
 
     def __init__(self, sh: list[str], **environment: str) -> None:
         self.sh = sh
-        self.argv = ["env", *(f"{k}={v}" for k, v in environment.items()), *sh, "-c", SCRIPT]
+        changes = [f"{name}={value}" for name, value in environment.items()]
+        # Nothing that the tests' own surroundings ignore, as `nohup` does, stays ignored.
+        self.argv = ["env", "--default-signal", *changes, *sh, "-c", SCRIPT]
 
     def open_shell(self) -> AbstractAsyncContextManager[Shell]:
         return open_shell(open_child(self.argv, 2.0), lost, trio.Event())
@@ -97,7 +100,7 @@ async def test_leftovers(session: Session) -> None:
 
 async def test_an_account_that_exports_everything(session: Session) -> None:
     """No variable of the account's carries the mark to a command, and none is changed."""
-    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "cfgilmnopqstuvw")}
+    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "cfgiklmnopqstuvw")}
     busy = Session(session.sh, **dict.fromkeys(names, "account"))
     outcome, output = await run_command(busy, "env")
     assert outcome == Exited(0)
@@ -118,6 +121,14 @@ async def test_signals_to_the_whole_group(session: Session) -> None:
     """A command may signal its group; the shells above it are not impressed."""
     signals = "trap '' USR1 USR2 ALRM; kill -USR1 0; kill -USR2 0; kill -ALRM 0; exit 4"
     assert (await run_command(session, signals))[0] == Exited(4)
+
+
+async def test_signals_have_their_defaults(session: Session) -> None:
+    """A command can be ended by the signals that the shells above it do not care for."""
+    names = ("HUP", "INT", "USR1", "USR2", "ALRM")  # busybox itself has SIGQUIT ignored
+    done = await run_in_one(session, *(f"kill -s {name} $$; exit 4" for name in names))
+    expected = [Killed(signal.Signals[f"SIG{name}"].value) for name in names]
+    assert [outcome for outcome, _ in done] == expected
 
 
 def test_plain_commands_are_handed_over_as_they_are() -> None:

@@ -31,7 +31,7 @@ MOST_NEWCOMERS = 256
 """Processes that began on the node during a command and are looked at afterwards, one by one; after
 more of them a fresh shell is cheaper."""
 
-SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i; _i=$TMOUT; TMOUT=0
+SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k; _i=$TMOUT; TMOUT=0
 IFS= read -r _m || exit 0
 read -r _p _l </proc/self/stat && set -- ${_l##*")" } && _g=$3 &&
   [ "$_p" = $$ ] && [ "$4" = "$_g" ] && [ -e /proc/1/stat ] &&
@@ -67,6 +67,7 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
   finish TERM; sleep ORPHAN_GRACE; finish KILL
 ) | ( trap : HUP INT QUIT USR1 USR2 ALRM; trap _t=1 TERM; exec 2>&1
   [ "$BASH_VERSION" ] && (set +o posix) 2>/dev/null && set +o posix
+  _k=; [ "$KSH_VERSION" ] && (eval ': "${.sh.version}"') 2>/dev/null && _k=1
   clean() {
     [ "$_q" ] && [ -z "$_t" ] && read -r _o _l </proc/uptime &&
       [ $((${_o%.*} - ${_u%.*})) -le 1 ] || return 1
@@ -110,7 +111,10 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
     [ "$4" ] && { _c=$(printf "$_c"; printf x); _c=${_c%x}; }
     [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
-    ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+    if [ "$_k" ]; then
+      printf %sb "$_m" >&5; TMOUT=$_i sh -c -- "$_c" </dev/null >&4 2>&5 4>&- 5>&-
+    else ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+    fi
     _s=$?
     clean 2>/dev/null && printf '%sn %s\n' "$_m" $_s && continue
     printf '%se %s\n' "$_m" $_s
@@ -158,7 +162,9 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
 #   is how it tells a signal from an exit status of 128 and more, and it must not mix with what the
 #   command says.
 # - that it begins is said by the very process that becomes the command: a signal that came
-#   earlier could be lost on a shell that has forked and not yet given up its handlers.
+#   earlier could be lost on a shell that has forked and not yet given up its handlers. But AT&T's
+#   ksh takes a signal that comes while it waits for a subshell for the end of that, so there the
+#   command is not made of one, and SIGTERM in its very first moment is lost: SIGKILL is not.
 # - `clean`: whatever a command left behind is younger than the command. So only processes are
 #   looked at whose numbers were given since, up to the newest, which /proc/loadavg names; again,
 #   until no number was given during the look. One of the shell's session, or with an end of its
