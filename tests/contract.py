@@ -182,14 +182,17 @@ class OnlyReal:
 
     async def test_leftovers_need_a_fresh_shell(self, open_session: OpenSession) -> None:
         """What a job left behind can print into no other job's output, nor be ended with it."""
-        detached = "setsid sh -c 'sleep 0.2; echo late' & echo $!; sleep 0.1"
+        late = 'trap "echo late; exit" TERM; sleep 60 & echo $$ $!; wait'
+        detached = f"setsid sh -c '{late}' & sleep 0.1"
         closed = "sleep 60 >/dev/null 2>&1 & echo $!"
+        left = []
         async with open_session() as session:
             for command in (detached, f"({detached})", closed):
                 async with session.open_shell() as shell:
                     outcome, output, again = await run_in(shell, command)
                     assert (outcome, again) == (Exited(0), False)
-            outcome, output = await run_command(session, f"kill {output.stdout.decode()}")
+                    left += output.stdout.decode().split()
+            outcome, output = await run_command(session, f"kill {' '.join(left)}; sleep 0.1")
         assert (outcome, output.stdout) == (Exited(0), b"")
 
     async def test_what_goes_at_once_is_no_leftover(self, open_session: OpenSession) -> None:

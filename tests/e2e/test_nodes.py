@@ -296,8 +296,8 @@ def test_what_a_killed_guardian_left_is_swept_by_the_next_start(way: WaysToAsk) 
         owner.kill()
     assert remains(folder)
     with start_nodes(1, way=way, say=lambda _: None):
-        assert not remains(folder)
-        assert not labelled(label)
+        # Other tests start nodes too, and sweep; two that meet leave the rest to one of them.
+        wait_until(lambda: not remains(folder) and not labelled(label), what="the sweep")
 
 
 def belongs_to(run: Path, other: Path) -> bool:
