@@ -15,7 +15,7 @@ from pegasus.model import Entry, Job
 
 def count(entry: Entry) -> int:
     """Tell how many jobs the entry stands for."""
-    return math.prod(_sizes(entry))
+    return math.prod(sizes(entry))
 
 
 def jobs(entry: Entry) -> Iterator[Job]:
@@ -27,18 +27,9 @@ def jobs(entry: Entry) -> Iterator[Job]:
         yield Job(command, tuple(zip(names, values, strict=True)))
 
 
-def take(entry: Entry, n: int) -> tuple[tuple[Job, ...], tuple[Entry, ...]]:
-    """Split off the first jobs of an entry.
-
-    Args:
-        entry: the grid.
-        n: how many jobs to split off; all of them, where the entry has no more.
-
-    Returns:
-        The jobs, and the entries that stand for exactly the others, in the same order: at most one
-        for each list of the entry.
-    """
-    remaining = tuple(
+def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ...]:
+    """Give the entries that stand for parts of a grid: for the indexes of each of its lists."""
+    return tuple(
         Entry(
             tuple(entry.commands[i] for i in part[0]),
             tuple(
@@ -47,9 +38,8 @@ def take(entry: Entry, n: int) -> tuple[tuple[Job, ...], tuple[Entry, ...]]:
             ),
             entry.place,
         )
-        for part in remains(_sizes(entry), n)
+        for part in parts
     )
-    return tuple(itertools.islice(jobs(entry), n)), remaining
 
 
 def remains(sizes: Sequence[int], n: int) -> list[tuple[range, ...]]:
@@ -82,7 +72,8 @@ def remains(sizes: Sequence[int], n: int) -> list[tuple[range, ...]]:
     return grids
 
 
-def _sizes(entry: Entry) -> list[int]:
+def sizes(entry: Entry) -> list[int]:
+    """Give the lengths of an entry's lists, its commands first."""
     return [len(entry.commands), *(len(values) for _, values in entry.params)]
 
 

@@ -57,27 +57,33 @@ def test_a_parameter_may_have_any_name() -> None:
     ]
 
 
+def take(entry: Entry, n: int) -> tuple[tuple[Job, ...], tuple[Entry, ...]]:
+    """Split off the first jobs of an entry, as a queue does."""
+    left = grid.entries(entry, grid.remains(grid.sizes(entry), n))
+    return tuple(itertools.islice(grid.jobs(entry), n)), left
+
+
 def test_nothing_taken_leaves_the_entry_as_it_is() -> None:
     """Taking no job is not a change."""
-    assert grid.take(ENTRY, 0) == ((), (ENTRY,))
+    assert take(ENTRY, 0) == ((), (ENTRY,))
 
 
 def test_everything_taken_leaves_no_entry() -> None:
     """All jobs, or more than there are, leave nothing."""
-    assert grid.take(ENTRY, 12)[1] == ()
-    taken, rest = grid.take(ENTRY, 100)
+    assert take(ENTRY, 12)[1] == ()
+    taken, rest = take(ENTRY, 100)
     assert (len(taken), rest) == (12, ())
 
 
 def test_what_remains_knows_its_place() -> None:
     """A remainder stands where its entry stood."""
-    assert {entry.place for entry in grid.take(ENTRY, 1)[1]} == {ENTRY.place}
+    assert {entry.place for entry in take(ENTRY, 1)[1]} == {ENTRY.place}
 
 
 def test_the_first_of_a_large_grid_leaves_one_entry_for_each_list() -> None:
     """A 22 x 4 x 5 grid never becomes 439 lines."""
     entry = entry_of([22, 4, 5])
-    _, rest = grid.take(entry, 1)
+    _, rest = take(entry, 1)
     assert [[len(e.commands), *(len(v) for _, v in e.params)] for e in rest] == [
         [1, 1, 4],
         [1, 3, 5],
@@ -88,7 +94,7 @@ def test_the_first_of_a_large_grid_leaves_one_entry_for_each_list() -> None:
 def test_millions_of_jobs_are_never_enumerated() -> None:
     """Taking from a grid of 10^60 jobs takes no longer than from a small one."""
     entry = entry_of([1000] * 20)
-    taken, rest = grid.take(entry, 3)
+    taken, rest = take(entry, 3)
     assert len(taken) == 3
     assert sum(grid.count(part) for part in rest) == 1000**20 - 3
 
@@ -101,7 +107,7 @@ def test_what_is_taken_and_what_remains_are_the_grid_in_order(
     """No combination is lost, doubled or moved, wherever a grid is split."""
     entry = entry_of(lengths)
     n = data.draw(st.integers(0, math.prod(lengths) + 1))
-    taken, rest = grid.take(entry, n)
+    taken, rest = take(entry, n)
     assert [*taken, *itertools.chain.from_iterable(map(grid.jobs, rest))] == list(grid.jobs(entry))
     assert len(rest) <= len(lengths)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.model import Job
-from pegasus.queue_file import QueueFile, Receipt, consumed
+from pegasus.queue_file import QueueFile, Receipt, consumed, disk
 
 
 def fill(job: Job) -> str:
@@ -47,7 +47,10 @@ def take_in_child(folder: Path) -> None:
     lines = b"taken echo 1\ntaken echo 2\n"
     record = "- command:\n  - echo 1\n- command:\n  - echo 2\n"
     receipt = Receipt(folder / "journal", lines)
-    consumed.take(queue, b"- echo 3\n", record, unchanged=lambda: True, receipt=receipt)
+    model = disk.model_of(queue)
+    consumed.take(
+        queue, b"- echo 3\n", record, model=model, unchanged=lambda: True, receipt=receipt
+    )
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import trio
 
 from pegasus.errors import PegasusError
 from pegasus.model import Job
-from pegasus.queue_file import QueueFile, Receipt, consumed, lock
+from pegasus.queue_file import QueueFile, Receipt, consumed, disk, lock
 from tests.e2e.stranger import NOBODY, needs_root
 
 RECORD = "- command:\n  - echo 1\n"
@@ -53,7 +53,7 @@ def test_all_that_a_take_writes_is_as_private_as_the_queue(queue: Path, mode: in
 
     before = os.umask(0)
     try:
-        consumed.take(queue, b"", RECORD, unchanged=look)
+        consumed.take(queue, b"", RECORD, model=disk.model_of(queue), unchanged=look)
     finally:
         os.umask(before)
     del seen["profile"]

@@ -184,7 +184,7 @@ def _check(command: str, place: Place) -> None:
     Raises:
         FileFault: it is empty, too long, has a NUL in it, or a tag that cannot be read.
     """
-    check_command(command, place)
+    check_command(command, lambda: place)
     try:
         parse(command)
     except TemplateFault as fault:

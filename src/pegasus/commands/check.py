@@ -168,7 +168,7 @@ def _filled(job: Job, sub_node: SubNode | None, names: frozenset[str]) -> tuple[
     values = Values(job, sub_node)
     try:
         command = parse(job.command).fill(values)
-        check_command(command, _NOWHERE)
+        check_command(command, lambda: _NOWHERE)
     except (TemplateFault, FileFault):
         return job.command, "!"
     return command, "*" if names & values.asked else " "

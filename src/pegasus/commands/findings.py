@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pegasus import grid
@@ -208,7 +209,8 @@ def _fault_of(
     job = Job(scalar.text, params)
     try:
         command = parse(job.command).fill(Values(job, sub_node))
-        check_command(command, reader.source.place(scalar.start), "this command, filled in,")
+        place = partial(reader.source.place, scalar.start)
+        check_command(command, place, "this command, filled in,")
     except TemplateFault as fault:
         return reader.place_in(scalar, fault)
     except FileFault as fault:

@@ -238,7 +238,7 @@ class Ledger:
         path, real = self._locked.path, self._locked.real
         content.refuse_read_only(path, real)
         if content.state(real) is not None:
-            disk.write_new(new, content.read(path, real)[0], like=real)
+            disk.write_new(new, content.read(path, real)[0], like=disk.model_of(real))
         try:
             LockedQueue(path, new).put_back([job.job for job in jobs], top=top)
         except BaseException:

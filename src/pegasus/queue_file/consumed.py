@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import stat
 import time
@@ -70,6 +71,7 @@ def take(
     content: bytes,
     record: str,
     *,
+    model: disk.Model,
     unchanged: Callable[[], bool],
     receipt: Receipt | None = None,
 ) -> bool:
@@ -79,6 +81,7 @@ def take(
         queue: the real path of the queue file, whose lock is held.
         content: the queue file without the jobs.
         record: the jobs in canonical form.
+        model: of the queue file: what is written beside it shall be like it.
         unchanged: says, at the last moment, whether the queue file still is what was read.
         receipt: who is told that it has happened, before anything else can.
 
@@ -89,14 +92,13 @@ def take(
         OSError: nothing happened.
         PegasusError: someone holds consumed.yaml for too long; nothing happened.
     """
+    note, new = _beside(queue, _NOTE), _beside(queue, _NEW)
     with _locked(queue) as fd:
-        note, new = _beside(queue, _NOTE), _beside(queue, _NEW)
         size = os.fstat(fd).st_size
-        appended = b"\n" * _is_torn(fd) + record.encode()
+        appended = b"\n" * _is_torn(fd, size) + record.encode()
+        new.unlink(missing_ok=True)  # alone it means nothing
         try:
-            disk.write_new(new, content, like=queue)
-            disk.write_new(note, _note(size, appended, receipt), like=queue)
-            disk.sync_folder(queue.parent)
+            _write_both(new, content, note, _note(size, appended, receipt), model)
             disk.write_all(fd, appended)
             os.fsync(fd)
             if not unchanged():
@@ -117,6 +119,15 @@ def take(
     return True
 
 
+def _write_both(new: Path, content: bytes, note: Path, words: bytes, model: disk.Model) -> None:
+    """Write the new queue file, and then the note, which alone would say that it has happened."""
+    with (
+        disk.opened_new(new, content, model) as new_fd,
+        disk.opened_new(note, words, model) as note_fd,
+    ):
+        disk.sync_together((new_fd, note_fd), new.parent)
+
+
 def _hand_over(receipt: Receipt | None) -> None:
     """Append the lines of a receipt to its file."""
     if receipt is None:
@@ -129,9 +140,8 @@ def _hand_over(receipt: Receipt | None) -> None:
     receipt.given = True
 
 
-def _is_torn(fd: int) -> bool:
-    """Tell whether a file ends within a line."""
-    size = os.fstat(fd).st_size
+def _is_torn(fd: int, size: int) -> bool:
+    """Tell whether a file of this size ends within a line."""
     return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
 
 
@@ -141,7 +151,7 @@ def _stays_torn(fd: int) -> bool:
     The kernel makes a file longer page by page, so that the end of half a write can be seen.
     """
     for _ in range(_LOOKS):
-        if not _is_torn(fd):
+        if not _is_torn(fd, os.fstat(fd).st_size):
             return False
         time.sleep(_LOOK)
     return True
@@ -184,7 +194,7 @@ def recover(queue: Path) -> None:
 @contextlib.contextmanager
 def _locked(queue: Path) -> Iterator[int]:
     """Open consumed.yaml beside a queue file and lock it, with every interrupted take undone."""
-    path = queue.parent / NAME
+    path = record_of(queue)
     while True:
         fd = _opened(path, queue)
         try:
@@ -198,23 +208,35 @@ def _locked(queue: Path) -> Iterator[int]:
             os.close(fd)
 
 
-def _opened(path: Path, like: Path) -> int:
+def _opened(path: Path, queue: Path) -> int:
     flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if may_be_planted(path):
-            raise PegasusError(
-                f"{path}: somebody else has put this file here. Move the queue to a folder of yours"
-            ) from None
-        fd = os.open(path, flags | os.O_CREAT, 0o600)  # the target of a symlink may be missing
-    else:
-        disk.make_alike(fd, like)
-        return fd
+        _refuse_planted(path)
+        fd = os.open(path, flags)
+    except FileNotFoundError:
+        return _made(path, queue, flags)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise PegasusError(f"{path}: this is not a regular file. Move it away")
     return fd
+
+
+def _made(path: Path, queue: Path, flags: int) -> int:
+    """Make consumed.yaml, like the queue file; the target of a symbolic link is as any new file."""
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        _refuse_planted(path)
+        return os.open(path, flags | os.O_CREAT, 0o600)
+    disk.make_alike(fd, disk.model_of(queue))
+    return fd
+
+
+def _refuse_planted(path: Path) -> None:
+    if may_be_planted(path):
+        raise PegasusError(
+            f"{path}: somebody else has put this file here. Move the queue to a folder of yours"
+        )
 
 
 def _lock(fd: int, path: Path) -> None:
@@ -291,7 +313,8 @@ def _cut_out(fd: int, folder: Path, planned: _Planned) -> bool:
         return False
     path = (folder / NAME).resolve()
     mended = _mended(path)
-    disk.write_new(mended, os.pread(fd, start, 0) + tail[len(appended) :], like=path)
+    rest = os.pread(fd, start, 0) + tail[len(appended) :]
+    disk.write_new(mended, rest, like=disk.model_of(path))
     mended.replace(path)
     disk.sync_folder(path.parent)
     return True
@@ -322,9 +345,16 @@ def _planned(note: Path) -> _Planned | None:
     return _Planned(writer, start, appended, receipt)
 
 
+@functools.lru_cache(maxsize=64)
+def record_of(queue: Path) -> Path:
+    """Give the path of consumed.yaml beside a queue file."""
+    return queue.parent / NAME
+
+
 def _mended(consumed: Path) -> Path:
     return consumed.with_name(f".{consumed.name}{_MENDED}")
 
 
+@functools.lru_cache(maxsize=64)  # each take asks for the same few
 def _beside(queue: Path, kind: str) -> Path:
     return queue.with_name(f".{queue.name}{kind}")

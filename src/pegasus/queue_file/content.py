@@ -43,8 +43,6 @@ def read(path: str, real: Path) -> tuple[bytes, State]:
     except OSError as error:
         _refuse(path, error)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            _refuse(path, IsADirectoryError("this is not a regular file"))
         return _read_unchanged(fd)
     except OSError as error:
         _refuse(path, error)
@@ -58,17 +56,22 @@ def refuse_read_only(path: str, real: Path) -> None:
     Raises:
         FileFault: it is.
     """
-    if real.exists() and not os.access(real, os.W_OK):
+    if not os.access(real, os.W_OK) and real.exists():
         raise FileFault(Place(path, 1, 1), "this file is read-only", "Make it writable for you")
 
 
-def refuse_record(path: str, real: Path, record: Path) -> None:
+def refuse_record(path: str, found: os.stat_result, record: Path) -> None:
     """Refuse to take from the file that takes are recorded in.
+
+    Args:
+        path: of the queue file, as the user gave it.
+        found: which file that is.
+        record: the path of the other one.
 
     Raises:
         FileFault: it is that file.
     """
-    if _is_same(record, real):
+    if _is_at(record, found):
         raise FileFault(
             Place(path, 1, 1),
             "this file is where Pegasus records what it takes",
@@ -93,7 +96,7 @@ def replace(real: Path, content: bytes, then: State | None) -> bool:
     new = real.with_name(f".{real.name}.pegasus-add")
     new.unlink(missing_ok=True)
     try:
-        disk.write_new(new, content, like=None if then is None else real)
+        disk.write_new(new, content, like=None if then is None else disk.model_of(real))
         if state(real) != then:
             return False
         new.replace(real)
@@ -103,11 +106,11 @@ def replace(real: Path, content: bytes, then: State | None) -> bool:
     return True
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_at(path: Path, found: os.stat_result) -> bool:
     try:
-        return one.samefile(other)
+        return os.path.samestat(path.stat(), found)
     except OSError:
-        return False  # one of them is not there
+        return False  # there is nothing
 
 
 def _state_of(found: os.stat_result) -> State:
@@ -115,19 +118,23 @@ def _state_of(found: os.stat_result) -> State:
 
 
 def _read_unchanged(fd: int) -> tuple[bytes, State]:
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        raise IsADirectoryError("this is not a regular file")
     for _ in range(MOST_READS):
-        before = _state_of(os.fstat(fd))
-        data = _read_all(fd, before[1])
-        if before == _state_of(os.fstat(fd)) and len(data) == before[1]:
+        before, data = _state_of(found), _read_all(fd, found.st_size)
+        found = os.fstat(fd)
+        if before == _state_of(found) and len(data) == found.st_size:
             break
         os.lseek(fd, 0, os.SEEK_SET)
     return data, before
 
 
 def _read_all(fd: int, size: int) -> bytes:
-    pieces = []
-    while piece := os.read(fd, size + 1):  # one call, unless the file grows
-        pieces.append(piece)
+    """Read a file of this size: all of it, or one byte more where it has grown meanwhile."""
+    pieces = [os.read(fd, size + 1)]
+    while pieces[-1] and (left := size - sum(map(len, pieces))) > 0:
+        pieces.append(os.read(fd, left + 1))
     return b"".join(pieces)
 
 

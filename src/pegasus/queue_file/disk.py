@@ -10,7 +10,8 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pegasus.errors import PegasusError
@@ -26,24 +27,72 @@ def write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def write_new(path: Path, data: bytes, like: Path | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a file is besides its content, for others that shall be like it.
+
+    Attributes:
+        status: its mode, owner and group, and which file it is.
+        attributes: its extended ones, access lists among them, where the file system has any.
+    """
+
+    status: os.stat_result
+    attributes: Mapping[str, bytes]
+
+
+def model_of(path: Path) -> Model:
+    """Look at a file, of which there may be none.
+
+    Raises:
+        OSError: there is none.
+    """
+    attributes: dict[str, bytes] = {}
+    status = path.stat()
+    with contextlib.suppress(OSError):  # not every file system has them
+        for name in os.listxattr(path):
+            attributes[name] = os.getxattr(path, name)
+    return Model(status, attributes)
+
+
+def write_new(path: Path, data: bytes, like: Model | None = None) -> None:
     """Create a file that does not exist yet, and sync it.
 
     Args:
         path: its path.
         data: its content.
-        like: a file whose mode, owner, group and attributes it gets, as far as one is allowed to;
-            without one it is as any new file.
+        like: what its mode, owner, group and attributes shall be, as far as one is allowed to;
+            without that it is as any new file.
     """
+    with opened_new(path, data, like) as fd:
+        os.fsync(fd)
+
+
+@contextlib.contextmanager
+def opened_new(path: Path, data: bytes, like: Model | None = None) -> Iterator[int]:
+    """Do the same, but leave the syncing to the block, which is given the file descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, 0o666 if like is None else 0o600)
     try:
         write_all(fd, data)
         if like is not None:
             make_alike(fd, like)
-        os.fsync(fd)
+        yield fd
     finally:
         os.close(fd)
+
+
+def sync_together(fds: Sequence[int], folder: Path) -> None:
+    """Sync new files and the folder that they are in.
+
+    The system is told to begin with each of them before one is waited for, so that a file system
+    with a journal can do with one entry in it for all of them, and not one each.
+    """
+    if hasattr(os, "posix_fadvise"):
+        for fd in fds:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    sync_folder(folder)
+    for fd in fds:
+        os.fsync(fd)
 
 
 def read_own(path: Path) -> tuple[int, bytes]:
@@ -63,17 +112,16 @@ def read_own(path: Path) -> tuple[int, bytes]:
         return found.st_uid, file.read() if stat.S_ISREG(found.st_mode) else b""
 
 
-def make_alike(fd: int, like: Path) -> None:
+def make_alike(fd: int, like: Model) -> None:
     """Give an open file the owner, group, mode and attributes of another one."""
-    model = like.stat()
-    now = os.fstat(fd)
+    model, now = like.status, os.fstat(fd)
     if (now.st_uid, now.st_gid) != (model.st_uid, model.st_gid):
         for uid, gid in ((-1, model.st_gid), (model.st_uid, -1)):
             with contextlib.suppress(OSError):  # only root may give files away
                 os.fchown(fd, uid, gid)
-    with contextlib.suppress(OSError):  # access lists; not every file system has them
-        for name in os.listxattr(like):
-            os.setxattr(fd, name, os.getxattr(like, name))
+    with contextlib.suppress(OSError):
+        for name, value in like.attributes.items():
+            os.setxattr(fd, name, value)
     os.fchmod(fd, stat.S_IMODE(model.st_mode))
 
 

@@ -7,8 +7,9 @@ Rule 2: a command is refused here when no node could be given it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Place
@@ -76,7 +77,7 @@ class QueueReader:
             params = tuple((name, texts_of(value)) for name, value in values.items())
             entry = Entry(tuple(command.text for command in commands), params, place)
         for command in commands:
-            check_command(command.text, self.source.place(command.start))
+            check_command(command.text, partial(self.source.place, command.start))
         return Written(entry, item, commands)
 
     def place_in(self, scalar: Scalar, fault: TemplateFault) -> FileFault:
@@ -92,27 +93,27 @@ def levels(mapping: Mapping) -> list[int]:
     return [command, *(i for i in range(len(names)) if i != command)]
 
 
-def check_command(command: str, place: Place, name: str = "this command") -> None:
+def check_command(command: str, place: Callable[[], Place], name: str = "this command") -> None:
     """Refuse a command that no node could be given, filled in or not.
 
     Args:
         command: the command.
-        place: where it stands.
+        place: says where it stands, if there is something to say.
         name: what the fault calls it.
 
     Raises:
         FileFault: it is empty, too long, or has a NUL in it.
     """
     if not command.strip():
-        raise FileFault(place, f"{name} is empty", "Write a command, or remove the entry")
+        raise FileFault(place(), f"{name} is empty", "Write a command, or remove the entry")
     if "\0" in command:
         raise FileFault(
-            place, f"{name} has a NUL in it, which no program can be given", "Remove the NUL"
+            place(), f"{name} has a NUL in it, which no program can be given", "Remove the NUL"
         )
-    length = len(command.encode("utf-8", "surrogateescape"))
+    length = len(command) if command.isascii() else len(command.encode("utf-8", "surrogateescape"))
     if length > LONGEST_COMMAND:
         raise FileFault(
-            place,
+            place(),
             f"{name} is {length:,} bytes long, and a node can be given {LONGEST_COMMAND:,}",
             "Put it into a script on the node, and run that",
         )
@@ -154,7 +155,7 @@ def check_added(entry: Entry, path: str) -> None:
         raise PegasusError("A command or a value is missing. Give at least one for each name.")
     for command in entry.commands:
         try:
-            check_command(command, Place(path, 1, 1))
+            check_command(command, lambda: Place(path, 1, 1))
         except FileFault as fault:
             words = f"{fault.what}. {fault.instead}."
             raise PegasusError(words[:1].upper() + words[1:]) from fault

@@ -17,6 +17,7 @@ import shlex
 import socket
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -52,51 +53,74 @@ async def held(queue: Path, shown: str, on_wait: Callable[[str], None]) -> Async
     Raises:
         PegasusError: there can be no lock there.
     """
-    path = queue.with_name(queue.name + ".lock")
-    shown = f"{shown}.lock"
-    fds: list[int] = []
-    # Another object each time, so that two tasks of one process exclude each other as well.
-    lock = filelock.FileLock(
-        path, thread_local=False, fallback_to_soft=False, on_acquired=fds.append
-    )
+    lock, shown = _lock_of(queue), f"{shown}.lock"
     try:
-        _create(path, queue)
+        if not lock.path.exists():
+            _create(lock.path, queue)
     except OSError as error:
         raise _no_lock(error, shown) from error
-    await _acquire(lock, path, shown, on_wait)
+    await _acquire(lock, shown, on_wait)
     try:
-        _write_words(fds[-1])
+        _write_words(lock.fd)
         yield
     finally:
         with contextlib.suppress(OSError):
-            os.ftruncate(fds[-1], 0)
+            os.ftruncate(lock.fd, 0)
         lock.release()
 
 
-async def _acquire(
-    lock: filelock.BaseFileLock, path: Path, shown: str, on_wait: Callable[[str], None]
-) -> None:
+class _Lock:
+    """The lock of one file, made once: a take is short, and to make one is a tenth of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fd = -1
+        self._lock = filelock.FileLock(
+            path, thread_local=False, fallback_to_soft=False, on_acquired=self._note
+        )
+
+    def _note(self, fd: int) -> None:
+        self.fd = fd
+
+    def acquire_nowait(self) -> bool:
+        """Try to get it; another task of this process waits for it like anybody else."""
+        if self._lock.is_locked:
+            return False
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+@functools.lru_cache(maxsize=16)  # a process has one queue, tests have some
+def _lock_of(queue: Path) -> _Lock:
+    return _Lock(queue.with_name(queue.name + ".lock"))
+
+
+async def _acquire(lock: _Lock, shown: str, on_wait: Callable[[str], None]) -> None:
     import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
 
-    await trio.lowlevel.checkpoint()
+    # No turn for others where nobody has it: a job that waits for this one would wait for them.
+    await trio.lowlevel.checkpoint_if_cancelled()
     say_at = trio.current_time() + SAY_AFTER
     poll, said = FIRST_POLL, False
     while not _acquire_nowait(lock, shown):
         if not said and trio.current_time() >= say_at:
             said = True
-            on_wait(f"waiting for {shown}, which {holder(path)} holds")
+            on_wait(f"waiting for {shown}, which {holder(lock.path)} holds")
         await trio.sleep(poll)
         poll = min(2 * poll, LAST_POLL)
 
 
-def _acquire_nowait(lock: filelock.BaseFileLock, shown: str) -> bool:
+def _acquire_nowait(lock: _Lock, shown: str) -> bool:
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        return False
+        return lock.acquire_nowait()
     except OSError as error:
         raise _no_lock(error, shown) from error
-    return True
 
 
 def holder(path: Path) -> str:
@@ -117,11 +141,15 @@ def holder(path: Path) -> str:
 
 def _write_words(fd: int) -> None:
     """Say who we are; a full disk or the like must not keep anyone from the lock."""
-    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    words = {**_process(os.getpid()), "since": since}
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(words).encode() + b"\n", 0)
+        os.pwrite(fd, _words(os.getpid(), int(time.time())), 0)
+
+
+@functools.lru_cache(maxsize=1)  # a busy queue is locked a hundred times in that second
+def _words(pid: int, second: int) -> bytes:
+    since = datetime.fromtimestamp(second).astimezone().isoformat(sep=" ")
+    return json.dumps({**_process(pid), "since": since}).encode() + b"\n"
 
 
 @functools.cache

@@ -8,6 +8,7 @@ Rule 3: the file is the user's: every byte that is not about the jobs in questio
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -65,11 +66,15 @@ class QueueFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        self._given = Path(path)
+        self._real = Path(os.path.realpath(path))
 
     @property
     def real(self) -> Path:
         """The file behind all symbolic links, as they are now."""
-        return Path(os.path.realpath(self.path))
+        if str(self._real) != (real := os.path.realpath(self.path)):
+            self._real = Path(real)
+        return self._real
 
     @contextlib.asynccontextmanager
     async def locked(self, on_wait: Callable[[str], None]) -> AsyncIterator[LockedQueue]:
@@ -89,7 +94,7 @@ class QueueFile:
 
     def state(self) -> State | None:
         """Tell one state of the file from another, cheaply; None where there is no file."""
-        return content.state(Path(self.path))
+        return content.state(self._given)
 
     async def recover(self, patience: float) -> None:
         """Bring a take to its end that a crash interrupted, if nobody holds the lock for longer.
@@ -169,15 +174,18 @@ class LockedQueue:
                 taken and nothing is lost.
         """
         with disk.errors(self.path, "Nothing was taken, and nothing is lost"):
-            consumed.recover(self.real)
             for _ in range(MOST_TRIES):
                 try:
                     data, state = content.read(self.path, self.real)
                 except FileFault as fault:
+                    consumed.recover(self.real)
                     missing = content.state(self.real) is None
                     return Taken(fault=fault, empty=missing, missing=missing)
                 picked = _Picked(QueueReader(self.path, data), fills)
-                if not picked.jobs or self._replace(picked, state, receipt):
+                if not picked.jobs:
+                    consumed.recover(self.real)
+                    return picked.taken()
+                if self._replace(picked, state, receipt):  # which recovers first
                     return picked.taken()
         raise PegasusError(
             f"{self.path}: other programs keep rewriting this file, so nothing was taken. "
@@ -192,12 +200,14 @@ class LockedQueue:
     ) -> bool:
         """Do the take; tell False where the file has changed since it was read."""
         content.refuse_read_only(self.path, self.real)
-        content.refuse_record(self.path, self.real, self.real.with_name(consumed.NAME))
+        model = disk.model_of(self.real)
+        content.refuse_record(self.path, model.status, consumed.record_of(self.real))
         record = "".join(rendering.canonical(job) for job, _ in picked.jobs)
         return consumed.take(
             self.real,
             picked.rest(),
             record,
+            model=model,
             unchanged=lambda: content.state(self.real) == state,
             receipt=receipt([job for job, _ in picked.jobs]),
         )
@@ -260,10 +270,12 @@ class _Picked:
             remainder = rendering.remaining(self._gone[-1], self._parts, style)
             edits = splice.cut(self.reader, self._gone, remainder)
             data = splice.edited(self.reader.source, edits)
+            if self._reads_as_it_should(data):
+                return data
             # What follows the last entry and is none must not become a list by its going.
-            for kept in data, rendering.emptied(data):
-                if self._reads_as_it_should(kept):
-                    return kept
+            data = rendering.emptied(data)
+            if self._reads_as_it_should(data):
+                return data
         raise PegasusError(
             f"{self._gone[0].entry.place}: Pegasus cannot take a job from this entry without "
             "changing others. Nothing was taken. Write the entry in another way, and please "
@@ -300,14 +312,14 @@ class _Picked:
         if n:
             self._gone.append(written)
             self._parts = grid.remains([len(written.commands), *sizes], n)
-            self._left = grid.take(written.entry, n)[1]
+            self._left = grid.entries(written.entry, self._parts)
 
     def _filled(self, job: Job, fill: Fill, template: Scalar) -> str:
         try:
             command = fill(job)
         except TemplateFault as fault:
             raise self.reader.place_in(template, fault) from fault
-        place = self.reader.source.place(template.start)
+        place = functools.partial(self.reader.source.place, template.start)
         check_command(command, place, "this command, filled in,")
         return command
 

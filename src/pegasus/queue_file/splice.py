@@ -82,9 +82,8 @@ def _cut_block(reader: QueueReader, written: Written, remainder: Sequence[Lines]
     source, dash = reader.source, written.item.start
     start, end = source.line_start(dash), reader.list.line_done(written.item.end)
     indent = source.text[start:dash]
-    newline = _newline_of(source)
     comments = [
-        _own_line(source, comment) or f"{indent}{comment[0]}{newline}"
+        _own_line(source, comment) or f"{indent}{comment[0]}{_newline_of(source)}"
         for comment in _comments(source, written, end)
     ]
     return [Edit(start, end, "".join(comments) + _block(source, remainder, indent))]
@@ -142,7 +141,7 @@ def _is_alone(source: Source, start: int, following: int) -> bool:
 
 
 def _block(source: Source, entries: Sequence[Lines], indent: str) -> str:
-    newline = _newline_of(source)
+    newline = _newline_of(source) if entries else ""
     return "".join(
         f"{indent}{line}{newline}" if line else newline for lines in entries for line in lines
     )

@@ -14,14 +14,17 @@ import re
 from pegasus.errors import FileFault
 from pegasus.model import Place
 
-FIRST_PIECE = 16 * 1024
-"""Bytes decoded first: what libyaml asks for at a time."""
+FIRST_PIECE = 2 * 1024
+"""Bytes decoded first: a few entries, which is all that a take looks at."""
 
 LARGEST_PIECE = 1024 * 1024
 """Pieces double up to this many bytes, so that reading a whole file stays linear in its length."""
 
 _UNREADABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """What is not c-printable of YAML; the long ranges of what is take ten times as long to compile."""
+
+_PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
+"""The bytes of which nothing need be known but that they can be read; most files have no others."""
 
 BREAKS = "\n\r\x85\u2028\u2029"
 """What ends a line for YAML 1.1; as the inside of a regular expression's class."""
@@ -51,6 +54,7 @@ class Source:
         self._piece = FIRST_PIECE
         self._fed = 0
         self._bad: list[int] = []
+        self._breaks = "\n"  # those that have come so far
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._counted = (0, 1, 0)
 
@@ -59,19 +63,25 @@ class Source:
         if self._fed == len(self.text):
             self.decode_more()
         piece = self.text[self._fed :]
+        if self._bad and self._bad[-1] >= self._fed:
+            piece = _UNREADABLE.sub(_STAND_IN, piece)
         self._fed = len(self.text)
-        return _UNREADABLE.sub(_STAND_IN, piece)
+        return piece
 
     def decode_more(self) -> bool:
         """Make ``text`` longer by a piece; tell whether there was one."""
-        before = len(self.text)
-        while len(self.text) == before and self._decoded < len(self.data):
+        text = ""
+        while not text and self._decoded < len(self.data):
             piece = self.data[self._decoded : self._decoded + self._piece]
             self._decoded += len(piece)
             self._piece = min(2 * self._piece, LARGEST_PIECE)
-            self.text += self._decoder.decode(piece, final=self._decoded >= len(self.data))
-        self._bad += [bad.start() for bad in _UNREADABLE.finditer(self.text, before)]
-        return len(self.text) > before
+            text = self._decoder.decode(piece, final=self._decoded >= len(self.data))
+            if len(text) != len(piece) or piece.translate(None, _PLAIN):  # else all is well
+                found = _UNREADABLE.finditer(text)
+                self._bad += [len(self.text) + bad.start() for bad in found]
+                self._breaks += "".join(b for b in BREAKS if b in text and b not in self._breaks)
+        self.text += text
+        return bool(text)
 
     def decode_all(self) -> None:
         """Make ``text`` all of the file."""
@@ -92,7 +102,7 @@ class Source:
 
     def line_start(self, index: int) -> int:
         """Give the index of the first character of the line of ``index``; lines are YAML's."""
-        return max(self.text.rfind(character, 0, index) + 1 for character in BREAKS)
+        return max([self.text.rfind(each, 0, index) + 1 for each in self._breaks])
 
     def place(self, index: int) -> Place:
         """Give the place of a character, as editors count: only a line feed ends a line."""
