@@ -74,7 +74,7 @@ async def run_in_one(session: Session, *commands: str) -> list[tuple[Outcome, Ou
         done = []
         async with session.open_shell() as shell:
             for command in commands:
-                assert not shell.started.is_set()
+                assert not shell.begun
                 outcome, output, again = await run_in(shell, command)
                 done.append((outcome, output))
                 if not again:
@@ -129,7 +129,7 @@ async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
         with trio.fail_after(LIMIT), trio.CancelScope() as scope:
             async with session.open_shell() as shell, trio.open_nursery() as nursery:
                 nursery.start_soon(shell.run, assignment("sleep 1000"), "run-1", Output().show)
-                await shell.started.wait()
+                await shell.wait_begun()
                 scope.cancel()
         assert scope.cancelled_caught
         outcome, _ = await run_command(session, "exit 4")

@@ -32,15 +32,22 @@ class FakeShell:
     """Understands ``printf WORD``, ``exit N``, ``kill -N $$``, ``sleep N`` and ``hang up``."""
 
     def __init__(self, node: FakeNode) -> None:
-        self.started = trio.Event()
+        self._started = trio.Event()
         self._node = node
 
     async def wait_broken(self) -> None:
         await self._node.broken.wait()
 
+    @property
+    def begun(self) -> bool:
+        return self._started.is_set()
+
+    async def wait_begun(self) -> None:
+        await self._started.wait()
+
     async def wait_next(self) -> bool:
         await trio.lowlevel.checkpoint()
-        self.started = trio.Event()
+        self._started = trio.Event()
         return not self._node.broken.is_set()
 
     async def run(
@@ -48,7 +55,7 @@ class FakeShell:
     ) -> Outcome:
         if self._node.broken.is_set():
             return NotStarted("the shell on the node was gone")
-        self.started.set()
+        self._started.set()
         self._node.ran.append(assignment.command)
         match assignment.command.split():
             case ["printf", word]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from pegasus.dispatch import Session
+from pegasus.dispatch import Session, Shell
 from pegasus.errors import NodeUnreachable, sole_error
 from pegasus.model import Exited, Killed, Lost, SubNode
 from pegasus.transport import open_ssh, session_opener
@@ -128,13 +128,13 @@ async def test_a_connection_that_breaks(make_nodes: Any) -> None:
             session.open_shell() as shell,
             trio.open_nursery() as nursery,
         ):
-            nursery.start_soon(_kill_sessions_when, shell.started, nodes["node-1"])
+            nursery.start_soon(_kill_sessions_when, shell, nodes["node-1"])
             outcome = await shell.run(contract.assignment("sleep 60"), "run-1", output.show)
     assert isinstance(outcome, Lost)
 
 
-async def _kill_sessions_when(started: trio.Event, node: Node) -> None:
-    await started.wait()
+async def _kill_sessions_when(shell: Shell, node: Node) -> None:
+    await shell.wait_begun()
     await trio.to_thread.run_sync(node.kill_sessions)
 
 

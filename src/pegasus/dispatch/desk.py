@@ -64,7 +64,7 @@ class Dispatcher(ABC):
         self.again = Again(run.retries, everywhere=self.everywhere)
         self.number = 0
         self.closed = False
-        self._announced, self._free = trio.open_memory_channel[Slot](0)
+        self._announced, self._free = trio.open_memory_channel[Slot](math.inf)
         self._slots: list[Slot] = []
         self._news = trio.Event()
         self._said: set[str] = set()
@@ -121,14 +121,14 @@ class Dispatcher(ABC):
     def slots(self) -> list[Slot]:
         """Give all slots that there are now."""
         self.hear_slots()
-        self._slots = [slot for slot in self._slots if slot.stands]
         return list(self._slots)
 
     def hear_slots(self) -> None:
-        """Hear all workers that say that they are free."""
+        """Hear all workers that say that they are free, and forget those whose shell is gone."""
         with suppress(trio.WouldBlock):
             while True:
                 self._slots.append(self._free.receive_nowait())
+        self._slots = [slot for slot in self._slots if slot.stands]
 
     def take_note(self, job: Job) -> int:
         """Give a job that was taken its number in the run."""
@@ -197,9 +197,9 @@ class Dispatcher(ABC):
 
     # What workers report.
 
-    async def announce(self, slot: Slot) -> None:
-        """Offer a slot; waits until it is looked at."""
-        await self._announced.send(slot)
+    def announce(self, slot: Slot) -> None:
+        """Offer a slot."""
+        self._announced.send_nowait(slot)
 
     @abstractmethod
     def unreached(self, worker: Worker) -> None:
@@ -262,4 +262,4 @@ class Dispatcher(ABC):
         with trio.move_on_after(STARTED_LIMIT):
             for worker in self.workers:
                 if worker.assignment is not None and worker.shell is not None:
-                    await worker.shell.started.wait()
+                    await worker.shell.wait_begun()

@@ -184,6 +184,7 @@ class _BroadcastDispatcher(Dispatcher):
         return max(commands, key=len)
 
     def can_try_again(self) -> bool:
+        self.hear_slots()
         return False
 
     def take_back(self, assignment: Assignment, words: str) -> None:

@@ -22,8 +22,11 @@ class Shell(Protocol):
     """A shell on a sub-node that waits for one command."""
 
     @property
-    def started(self) -> trio.Event:
-        """Set as soon as the command runs, or can't any more."""
+    def begun(self) -> bool:
+        """Whether the command runs, or has ended, or can't begin any more."""
+
+    async def wait_begun(self) -> None:
+        """Wait until the command runs, or can't any more."""
 
     async def wait_broken(self) -> None:
         """Wait until the shell is gone."""
@@ -100,9 +103,17 @@ class Running:
         self._scopes: dict[Assignment, trio.CancelScope] = {}
 
     @contextmanager
-    def entered(self, assignment: Assignment) -> Iterator[trio.CancelScope]:
-        """Stand around a command while it runs."""
-        with trio.CancelScope() as scope:
+    def entered(
+        self, assignment: Assignment, timeout: float = math.inf
+    ) -> Iterator[trio.CancelScope]:
+        """Stand around a command while it runs.
+
+        Args:
+            assignment: what runs.
+            timeout: seconds until it is ended; a scope that has no deadline any more was cancelled
+                by ``stop``.
+        """
+        with trio.CancelScope(deadline=trio.current_time() + timeout) as scope:
             self._scopes[assignment] = scope
             try:
                 yield scope
@@ -125,6 +136,7 @@ class Running:
             if assignment.number == number and sub_node in {None, assignment.sub_node.number}
         ]
         for assignment in meant:
+            self._scopes[assignment].deadline = math.inf
             self._scopes[assignment].cancel(reason="this job was stopped")
         return meant
 

@@ -6,6 +6,7 @@ Rule 2: whatever it was handed it accounts for: ended in some way, or returned.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -52,8 +53,8 @@ class Desk(Protocol):
     def closed(self) -> bool:
         """Tell whether nothing more will be taken."""
 
-    async def announce(self, slot: Slot) -> None:
-        """Offer a slot; waits until it is looked at."""
+    def announce(self, slot: Slot) -> None:
+        """Offer a slot."""
 
     def unreached(self, worker: Worker) -> None:
         """Take note that a worker's sub-node can't be reached."""
@@ -74,7 +75,6 @@ class Worker:
         run: the run that it works for.
         scope: its whole life.
         shell: the shell that waits for a command, or runs one; None once it is gone.
-        waiting: the wait for something to run.
         assignment: what it was handed and has not accounted for yet.
         reached: whether it has ever been connected.
         failed: whether its connection broke, or the last try to connect failed.
@@ -85,7 +85,6 @@ class Worker:
     run: Run
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     shell: Shell | None = None
-    waiting: trio.CancelScope = field(default_factory=trio.CancelScope)
     assignment: Assignment | None = None
     reached: bool = False
     failed: bool = False
@@ -142,8 +141,8 @@ class Worker:
         """Run one job after the other in a shell, for as long as it takes more."""
         with sole_error():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._hear_break, shell)
                 give, receive = trio.open_memory_channel[Assignment](1)
+                nursery.start_soon(self._hear_break, shell, receive)
                 again = True
                 with give, receive:
                     while again:
@@ -156,35 +155,34 @@ class Worker:
                 nursery.cancel_scope.cancel(reason="this shell is through")
         return outcome
 
-    async def _hear_break(self, shell: Shell) -> None:
-        """Wait for nothing more from a shell that is gone."""
+    async def _hear_break(
+        self, shell: Shell, receive: trio.MemoryReceiveChannel[Assignment]
+    ) -> None:
+        """Let nothing more be given to a shell that is gone."""
         await shell.wait_broken()
         self.shell = None
-        self.waiting.cancel(reason="the shell is gone")
+        receive.close()
 
     async def _next(
         self, desk: Desk, slot: Slot, receive: trio.MemoryReceiveChannel[Assignment]
     ) -> Assignment:
         """Say that a shell is ready, and wait for what it shall run."""
-        with trio.CancelScope() as self.waiting:
-            if self.shell is not None:
-                await desk.announce(slot)
-                return await receive.receive()
-        raise NodeUnreachable("the connection broke")
+        try:
+            desk.announce(slot)
+            return await receive.receive()
+        except trio.ClosedResourceError:
+            raise NodeUnreachable("the connection broke") from None
 
     async def _run_one(self, desk: Desk, shell: Shell, assignment: Assignment) -> Outcome:
         began = trio.current_time()
         outcome: Outcome = Cancelled()
         try:
-            with (
-                self.run.running.entered(assignment),
-                trio.move_on_after(self.run.timeout) as timer,
-            ):
+            with self.run.running.entered(assignment, self.run.timeout) as scope:
                 outcome = await shell.run(assignment, self.run.name, self.run.listener.show)
         except trio.Cancelled:
             self._account(desk, Cancelled(), trio.current_time() - began)
             raise
-        if timer.cancelled_caught:
+        if scope.cancelled_caught and scope.deadline < math.inf:
             outcome = TimedOut(self.run.timeout)
         if isinstance(outcome, NotStarted):
             self.assignment = None

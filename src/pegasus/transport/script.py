@@ -113,7 +113,8 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
       printf %sb "$_m" >&5; TMOUT=$_i sh -c -- "$_c" </dev/null >&4 2>&5 4>&- 5>&-
-    else ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+    else
+      ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
     fi
     _s=$?
     clean 2>/dev/null && printf '%sn %s\n' "$_m" $_s && continue

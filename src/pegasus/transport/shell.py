@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -62,11 +63,12 @@ class Shell:
         self._child = child
         self._judge = judge
         self._hurry = hurry
-        self._marks = {stream: Marks(mark) for stream in Stream}
-        self._shown = dict.fromkeys(Stream, Phase.STARTING)
-        self._turn = {phase: trio.Event() for phase in Phase}
+        self._stdout = _Side(Stream.STDOUT, Marks(mark))
+        self._stderr = _Side(Stream.STDERR, Marks(mark))
+        self._reached = Phase.STARTING
+        self._beginning, self._progress = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
         self._over = trio.Event()
-        self._closed = 0
+        self._open = len(Stream)
         self._assignment: Assignment | None = None
         self._show: Show | None = None
         self._noise = b""
@@ -74,9 +76,20 @@ class Shell:
         self._stopped = False
 
     @property
-    def started(self) -> trio.Event:
-        """Set as soon as the command runs, or can't any more."""
-        return self._turn[Phase.RUNNING]
+    def begun(self) -> bool:
+        """Whether the command runs, or has ended, or can't begin any more."""
+        # Standard error tells for both.
+        return self._over.is_set() or self._stderr.shown >= Phase.RUNNING
+
+    async def wait_begun(self) -> None:
+        """Wait until the command runs, or can't any more."""
+        while not self.begun:
+            await self._beginning.park()
+
+    async def _wait_reached(self, phase: Phase) -> None:
+        """Wait until both outputs have come as far, or to their end."""
+        while self._reached < phase:
+            await self._progress.park()
 
     async def wait_ready(self) -> None:
         """Wait until the shell can take a command.
@@ -85,7 +98,7 @@ class Shell:
             NodeUnreachable: it can't.
         """
         with trio.move_on_after(READY_LIMIT):
-            await self._turn[Phase.READY].wait()
+            await self._wait_reached(Phase.READY)
             if not self._over.is_set():
                 return
             words = self._noise.decode(errors="replace").strip()
@@ -97,16 +110,16 @@ class Shell:
 
         It does where nothing is left of the one before; else the next one needs a fresh shell.
         """
-        if not self._turn[Phase.AGAIN].is_set():  # it comes with the end, as a rule
+        if self._reached < Phase.AGAIN:  # it comes with the end, as a rule
             with trio.move_on_after(GONE_LIMIT):
-                await self._turn[Phase.AGAIN].wait()
+                await self._wait_reached(Phase.AGAIN)
         # A signal that is on its way would meet the next command.
-        if self._stopped or self._over.is_set() or min(self._shown.values()) is not Phase.AGAIN:
+        if self._stopped or self._over.is_set() or self._reached is not Phase.AGAIN:
             return False
-        for marks in self._marks.values():
-            marks.begin()
-        self._shown = dict.fromkeys(Stream, Phase.READY)
-        self._turn = {phase: trio.Event() for phase in Phase}
+        for side in (self._stdout, self._stderr):
+            side.marks.begin()
+            side.shown = Phase.READY
+        self._reached = Phase.READY
         self._assignment, self._handed_over = None, False
         return True
 
@@ -114,12 +127,12 @@ class Shell:
         """Let the shell go, once it is through with its command, if it had one."""
         if self._assignment is not None:
             with trio.move_on_after(GONE_LIMIT):
-                await self._turn[Phase.AGAIN].wait()
-        idle = self._assignment is None or self._turn[Phase.AGAIN].is_set()
+                await self._wait_reached(Phase.AGAIN)
+        idle = self._assignment is None or self._reached >= Phase.AGAIN
         if idle and not self._over.is_set() and self._say("bye"):
             # Not before it is heard: a master whose client goes drops what is on its way.
             with trio.move_on_after(GONE_LIMIT):
-                await self._turn[Phase.GONE].wait()
+                await self._wait_reached(Phase.GONE)
 
     async def wait_broken(self) -> None:
         """Wait until the shell is gone."""
@@ -144,7 +157,7 @@ class Shell:
             if rest:
                 await self._send_rest(rest)
             self._handed_over = True
-            await self._turn[Phase.ENDED].wait()
+            await self._wait_reached(Phase.ENDED)
         except trio.Cancelled:
             with trio.CancelScope(shield=True):
                 await self._stop()
@@ -156,10 +169,10 @@ class Shell:
             await self._child.stdin.send_all(rest)
 
     async def _outcome(self) -> Outcome:
-        words = self._marks[Stream.STDERR].words
+        words = self._stderr.marks.words
         if words is not None:
             return read_end(words.decode(errors="replace"))
-        if self._marks[Stream.STDERR].phase is Phase.GONE:
+        if self._stderr.marks.phase is Phase.GONE:
             return NotStarted("the shell on the node went first")
         return await self._judge(await self._child.wait())
 
@@ -171,12 +184,11 @@ class Shell:
             await self._child.stdin.aclose()
             return
         with trio.move_on_after(ECHO_LIMIT):
-            await self.started.wait()
-        through = self._turn[Phase.AGAIN]
+            await self.wait_begun()
         if not self._hurry.is_set() and self._say("TERM"):
             with trio.move_on_after(KILL_GRACE):
-                await _wait_first(through, self._hurry)
-        if not through.is_set() and self._say("KILL"):
+                await _wait_first(partial(self._wait_reached, Phase.AGAIN), self._hurry.wait)
+        if self._reached < Phase.AGAIN and self._say("KILL"):
             with trio.move_on_after(ECHO_LIMIT):
                 await self._over.wait()
 
@@ -188,41 +200,62 @@ class Shell:
 
     async def read(self, stream: Stream, source: trio.abc.ReceiveStream) -> None:
         """Read one of the outputs to its end; the two run side by side."""
-        await read_all(source, partial(self._take_in, stream))
-        self._closed += 1
-        if self._closed == len(Stream):
+        side = self._stdout if stream is Stream.STDOUT else self._stderr
+        await read_all(source, partial(self._take_in, side))
+        self._open -= 1
+        if not self._open:
             self._over.set()
-            for event in self._turn.values():
-                event.set()
+            self._reached = Phase.GONE
+            self._beginning.unpark_all()
+            self._progress.unpark_all()
 
-    async def _take_in(self, stream: Stream, data: bytes) -> None:
-        marks = self._marks[stream]
+    async def _take_in(self, side: _Side, data: bytes) -> None:
+        marks = side.marks
         output = marks.feed(data)
         if marks.phase is Phase.STARTING:
             self._noise = (self._noise + output)[-NOISE_LIMIT:]
         elif output and self._assignment is not None and self._show is not None:
-            await self._show(Printed(self._assignment, stream, output))
+            await self._show(Printed(self._assignment, side.stream, output))
         # Only now: the other stream must not tell of an end while this one's last words still wait.
-        self._shown[stream] = marks.phase
-        reached = min(self._shown.values())
-        if max(self._shown.values()) >= Phase.RUNNING:  # standard error tells for both
-            self._turn[Phase.RUNNING].set()
-        if reached is Phase.ENDED and self._marks[Stream.STDERR].words is None:
-            return
-        for phase, event in self._turn.items():
-            if reached >= phase:
-                event.set()
+        if side.shown is not marks.phase or marks.phase is Phase.ENDED:
+            side.shown = marks.phase
+            self._see_how_far()
+
+    def _see_how_far(self) -> None:
+        """Wake whoever waits for what one of the outputs has just come to."""
+        if self.begun:
+            self._beginning.unpark_all()
+        reached = min(self._stdout.shown, self._stderr.shown)
+        words_lack = reached is Phase.ENDED and self._stderr.marks.words is None
+        if reached is not self._reached and not words_lack:
+            self._reached = reached
+            self._progress.unpark_all()
 
 
-async def _wait_first(*events: trio.Event) -> None:
+@dataclass(slots=True)
+class _Side:
+    """One of the outputs.
+
+    Attributes:
+        stream: which one.
+        marks: what takes the marks out of it.
+        shown: how far it has come with all before that shown.
+    """
+
+    stream: Stream
+    marks: Marks
+    shown: Phase = Phase.STARTING
+
+
+async def _wait_first(*waits: Callable[[], Awaitable[None]]) -> None:
     async with trio.open_nursery() as nursery:
 
-        async def wait(event: trio.Event) -> None:
-            await event.wait()
+        async def run(wait: Callable[[], Awaitable[None]]) -> None:
+            await wait()
             nursery.cancel_scope.cancel()
 
-        for event in events:
-            nursery.start_soon(wait, event)
+        for wait in waits:
+            nursery.start_soon(run, wait)
 
 
 @asynccontextmanager
