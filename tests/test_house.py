@@ -19,6 +19,7 @@ FLOORS = {
     "model": 0,
     "colour": 0,
     "duration": 0,
+    "pieces": 0,
     "destination": 1,
     "events": 1,
     "grid": 1,

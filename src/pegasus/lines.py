@@ -6,13 +6,17 @@ Rule 2: nothing is decoded; whatever ends no line passes as it is, NUL and broke
 Rule 3: how the bytes were cut into reads makes no difference to the lines.
 Rule 4: memory is bounded: a line without end comes in pieces, each of them a line.
 
-Lines travel as blocks: bytes of any number of whole lines, each with ``\n`` behind it. One call
-of the C library for a whole block is what keeps up with jobs that print a lot.
+Lines travel as blocks of any number of whole lines, each with ``\n`` behind it. One call of the C
+library for a whole block is what keeps up with jobs that print a lot, and copying each byte once.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pegasus.pieces import Piece
 
 LONGEST_LINE = 64 * 1024
 """Bytes of a line that are shown in one piece: what a pipe of Linux holds, and a read brings."""
@@ -22,6 +26,33 @@ _LONGEST_CHARACTER = 4
 
 _RETURNS_AT_A_BEGINNING = re.compile(rb"\n\r++")
 _END = re.compile(rb"\r++\n?")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines: ``head``, and behind it ``data`` up to ``end``, which is behind a newline.
+
+    Attributes:
+        data: what came last; what is behind ``end`` has no end yet, and is not of the block.
+        end: how much of it belongs to the block.
+        head: what was held back of the first line, without its end.
+    """
+
+    data: bytes = b""
+    end: int = 0
+    head: bytes = b""
+
+    @classmethod
+    def of(cls, lines: bytes) -> Block:
+        """Make a block of nothing but whole lines."""
+        return cls(lines, len(lines))
+
+    def __bool__(self) -> bool:
+        return self.end > 0
+
+    def __bytes__(self) -> bytes:
+        whole = self.end == len(self.data) and not self.head
+        return self.data if whole else b"".join((self.head, memoryview(self.data)[: self.end]))
 
 
 class Lines:
@@ -36,33 +67,32 @@ class Lines:
         self._rest = bytearray()
         self._after_return = False
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Block:
         """Take the next bytes; give the block of lines that are complete now."""
         if self._after_return or b"\r" in data:
             data = self._with_plain_ends(data)
         first = data.find(b"\n")
         if first < 0:
             self._rest += data
-            return b"" if len(self._rest) <= self._longest else self._cut_off()
+            return Block() if len(self._rest) <= self._longest else self._cut_off()
         if len(self._rest) + first > self._longest or not _has_ends(data, self._longest):
             self._rest += data
             return self._cut_off()
         # Nearly always; what is not copied needlessly here is what a job prints.
-        view, end = memoryview(data), data.rfind(b"\n") + 1
-        block = b"".join((self._rest, view[:end]))
-        self._rest[:] = view[end:]
-        return block
+        head, end = bytes(self._rest), data.rfind(b"\n") + 1
+        self._rest[:] = memoryview(data)[end:]
+        return Block(data, end, head)
 
-    def finish(self) -> bytes:
+    def finish(self) -> Block:
         """Give the last line, where it has no end of its own, as a block; forget everything."""
         last = bytes(self._rest)
         self._rest.clear()
         self._after_return = False
-        return last + b"\n" if last else b""
+        return Block.of(last + b"\n") if last else Block()
 
-    def _cut_off(self) -> bytes:
-        block, self._rest = _cut(self._rest, self._longest)
-        return block
+    def _cut_off(self) -> Block:
+        lines, self._rest = _cut(self._rest, self._longest)
+        return Block.of(lines)
 
     def _with_plain_ends(self, data: bytes) -> bytes:
         r"""Turn every end into ``\n``.
@@ -94,35 +124,38 @@ class EveryNth:
         self._period = period
         self._skip = period - 1
 
-    def take(self, block: bytes) -> bytes:
+    def take(self, block: Block) -> Block:
         """Give those lines of the stream's next block that are to be shown, as a block."""
         if self._period == 1 or not block:
             return block
         if self._period == 0:
-            return b""
-        lines = block[:-1].split(b"\n")
+            return Block()
+        lines = bytes(block)[:-1].split(b"\n")
         shown = lines[self._skip :: self._period]
         self._skip = (self._skip - len(lines)) % self._period
-        return b"\n".join([*shown, b""])
+        return Block.of(b"\n".join([*shown, b""]))
 
 
-def behind(prefix: bytes, block: bytes) -> bytes:
-    """Put the prefix in front of each line of a block."""
+def behind(prefix: bytes, block: Block) -> Sequence[Piece]:
+    """Put the prefix in front of each line of a block; give the pieces that this makes."""
     if not block:
-        return b""
-    text = block.replace(b"\n", b"\n" + prefix)
-    return b"".join((prefix, memoryview(text)[: len(text) - len(prefix)]))
+        return ()
+    text = block.data.replace(b"\n", b"\n" + prefix)
+    rest = len(prefix) + len(block.data) - block.end  # of which there is no newline
+    return prefix + block.head, memoryview(text)[: len(text) - rest]
 
 
-def block_of(text: str) -> bytes:
+def block_of(text: str) -> Block:
     r"""Make a block of Pegasus's own words or of somebody's that it passes on; never empty.
 
     Newlines at the end are none of the text's business. What UTF-8 cannot say (half of a
     surrogate pair, from an error message about a strange file name) is written as ``\udc80``.
     """
+    data = text.rstrip("\r\n").encode("utf-8", "backslashreplace")
+    if b"\r" not in data and len(data) <= LONGEST_LINE:
+        return Block.of(data + b"\n")
     lines = Lines()
-    block = lines.feed(text.rstrip("\r\n").encode("utf-8", "backslashreplace"))
-    return block + lines.finish() or b"\n"
+    return Block.of(bytes(lines.feed(data)) + bytes(lines.finish()) or b"\n")
 
 
 def _has_ends(text: bytes, longest: int) -> bool:

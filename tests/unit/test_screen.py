@@ -308,5 +308,5 @@ def test_each_job_can_be_read_out_of_the_mix(told: list[tuple[int, Stream, bytes
             prefix = f"[{job.sub_node}] ".encode()
             found = [line for line in shown[stream].split(b"\n") if line.startswith(prefix)]
             lines = Lines()
-            block = lines.feed(expected[number, stream]) + lines.finish()
+            block = bytes(lines.feed(expected[number, stream])) + bytes(lines.finish())
             assert [line.removeprefix(prefix) for line in found] == block.split(b"\n")[:-1]

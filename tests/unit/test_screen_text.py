@@ -32,6 +32,21 @@ def rows(text: str | bytes, columns: int | None = None, *, colour: bool = True) 
     return fit(data + b"\n", columns, colour=colour).decode().split("\n")[:-1]
 
 
+@given(st.lists(st.text("abc ~\n", max_size=9)), st.integers(2, 5))
+def test_plain_text_is_chopped(texts: list[str], columns: int) -> None:
+    """What has no colours, tabs or wide characters is cut where a row is full, and nowhere else."""
+    block = "".join(f"{text}\n" for text in texts) or "\n"
+    expected = [
+        line[start : start + columns]
+        for line in block[:-1].split("\n")
+        for start in range(0, max(len(line), 1), columns)
+    ]
+    shown = fit(block.encode(), columns, colour=True)
+    assert shown.decode().split("\n")[:-1] == expected
+    with_colour = fit(f"{block}\x1b[0m\n".encode(), columns, colour=True)
+    assert with_colour.startswith(shown)  # no other way than that of all other text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

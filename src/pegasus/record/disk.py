@@ -16,12 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pegasus.model import Stream
+from pegasus.pieces import MOST_PIECES, Piece, without
 from pegasus.record import journal
 from pegasus.record.folder import OutputName, RunFolder, create
 from pegasus.record.journal import Mode
-
-_MOST_BLOCKS = os.sysconf("SC_IOV_MAX")
-"""Blocks that the system writes at once."""
 
 
 @dataclass(slots=True)
@@ -111,17 +109,18 @@ class Disk:
         return len(self._backlog)
 
     def _write_output(self, name: OutputName, file: _File) -> None:
-        blocks, file.blocks = file.blocks, []
-        left = size = sum(map(len, blocks))
+        pieces: list[Piece] = [*file.blocks]
+        file.blocks.clear()
+        left = size = sum(map(len, pieces))
         try:
             fd = self._opened(name, file)
             while left:
-                count = os.writev(fd, blocks[:_MOST_BLOCKS])
+                count = os.writev(fd, pieces[:MOST_PIECES])
                 if file.missing:
                     self._mark_gap(name, file)
                 file.size += count
                 left -= count
-                blocks = _without(blocks, count)
+                pieces = without(pieces, count)
         except OSError as error:
             file.missing += left
             file.words = error.strerror or str(error)
@@ -177,12 +176,3 @@ class Disk:
         if not self._said:
             self._said = True
             self._on_trouble(error)
-
-
-def _without(blocks: list[bytes], count: int) -> list[bytes]:
-    """Give what is left of blocks without so many bytes at their beginning."""
-    for index, block in enumerate(blocks):
-        if count < len(block):
-            return [block[count:], *blocks[index + 1 :]]
-        count -= len(block)
-    return []

@@ -7,14 +7,15 @@ Rule 2: nothing here writes; of the terminal it only asks how wide it is, anew f
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 
 from pegasus.colour import in_bold, in_colour_of
-from pegasus.lines import behind
+from pegasus.lines import Block, behind
 from pegasus.model import SubNode
+from pegasus.pieces import Piece
 from pegasus.terminal_text import fit, visible
 
 NARROWEST_TEXT = 10
@@ -47,13 +48,12 @@ class Layout:
         self._environ = environ
         self._prefixes: dict[SubNode | None, _Prefix] = {}
 
-    def lines_of(self, sub_node: SubNode | None, block: bytes) -> bytes:
+    def lines_of(self, sub_node: SubNode | None, block: Block) -> Sequence[Piece]:
         """Lay out a block of lines of a sub-node's, or of Pegasus's own (None)."""
-        if not block:
-            return b""
         prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
-        if self._terminal:
-            block = fit(block, self._columns_beside(prefix), colour=self._colour)
+        if self._terminal and block:
+            columns = self._columns_beside(prefix)
+            block = Block.of(fit(bytes(block), columns, colour=self._colour))
         return behind(prefix.data, block)
 
     def _new_prefix(self, sub_node: SubNode | None) -> _Prefix:

@@ -17,11 +17,12 @@ import trio
 
 from pegasus.colour import ColorChoice, wants_colour
 from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Taken, Unreachable
-from pegasus.lines import EveryNth, Lines, block_of
+from pegasus.lines import Block, EveryNth, Lines, block_of
 from pegasus.model import Assignment, Stream, SubNode
 from pegasus.screen import words
 from pegasus.screen.layout import Layout
 from pegasus.screen.output import ROOM_FOR_EVENTS, ROOM_FOR_NOTES, Output
+from pegasus.terminal_text import is_plain
 
 LAST_WORDS = 5.0
 """Seconds that readers have for what waits when a run fails. One that is only slow needs less,
@@ -31,8 +32,8 @@ _Key: TypeAlias = tuple[int, int, Stream]
 """Whose stream: the job's number, the sub-node's number, and which stream."""
 
 _SLICE = 16 * 1024
-"""Bytes that are laid out for a terminal in one go. What is not plain ASCII takes up to 1 us a
-byte, and signals and keep-alives should not wait for more than that."""
+"""Bytes that are laid out for a terminal in one go where they are not plain ASCII, which takes up
+to 1 us a byte; and signals and keep-alives should not wait for more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,16 @@ class _Place:
     terminal: bool
 
     def slices(self, data: bytes) -> Iterator[bytes]:
-        if not self.terminal or len(data) <= _SLICE:
+        if not self.terminal or len(data) <= _SLICE or is_plain(data):
             yield data
             return
         yield from (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
 
-    def show(self, sub_node: SubNode, block: bytes) -> None:
-        self.output.put(self.layout.lines_of(sub_node, block))
+    def show(self, sub_node: SubNode, block: Block) -> None:
+        self.output.put(*self.layout.lines_of(sub_node, block))
 
     def say(self, sub_node: SubNode | None, text: str, room: int) -> None:
-        self.output.offer(self.layout.lines_of(sub_node, block_of(text)), room)
+        self.output.offer(b"".join(self.layout.lines_of(sub_node, block_of(text))), room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,10 @@ class _Text:
     lines: Lines
     shown: EveryNth
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Block:
         return self.shown.take(self.lines.feed(data))
 
-    def finish(self) -> bytes:
+    def finish(self) -> Block:
         return self.shown.take(self.lines.finish())
 
 
@@ -159,7 +160,7 @@ class Screen:
             terminal=terminal,
             on_gone=self._lose_reader,
             on_fault=partial(self._say_fault, stream),
-            left_out=lambda count: layout.lines_of(None, block_of(words.left_out(count))),
+            left_out=lambda count: b"".join(layout.lines_of(None, block_of(words.left_out(count)))),
         )
         return _Place(output, layout, terminal)
 

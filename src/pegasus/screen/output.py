@@ -17,12 +17,14 @@ import errno
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 
 import trio
+
+from pegasus.pieces import MOST_PIECES, Piece, byte_at, without
 
 ROOM_FOR_JOBS = 1024 * 1024
 """Bytes that may wait before jobs that print have to: sixteen full pipes, enough to ride out a
@@ -36,8 +38,14 @@ ROOM_FOR_NOTES = 2 * ROOM_FOR_EVENTS
 have none."""
 
 _ONE_WRITE = 256 * 1024
-"""Bytes that are written at a time, of what waits; one piece is always written whole. Small ones
-are worth a copy, and large ones not."""
+"""Bytes that are written at a time, of what waits; one block is always written whole."""
+
+_ENOUGH = MOST_PIECES // 2
+"""Pieces that are written at a time: a block has two or three."""
+
+_GATHER = 0.005
+"""Seconds in which the thread lets text gather when it has just written some: nobody reads faster,
+and to wake it for each line would cost more than to write it."""
 
 _LOOK_AGAIN = 1000
 """Milliseconds after which a thread that waits for a non-blocking reader looks whether anybody
@@ -107,13 +115,13 @@ class Output:
             if not enough():
                 await self._progress.park()
 
-    def put(self, data: bytes) -> None:
+    def put(self, *pieces: Piece) -> None:
         """Queue what must not be lost: whole lines."""
-        if self.gone or not data:
+        if self.gone or not pieces:
             return
         if self._left_out and self.waiting <= ROOM_FOR_EVENTS:
             self._say_left_out()
-        self._enqueue(data)
+        self._enqueue(pieces)
 
     def offer(self, data: bytes, room: int) -> None:
         """Queue lines, or only count them where more than ``room`` bytes wait already."""
@@ -137,13 +145,13 @@ class Output:
         finally:
             self._pen.put_down()
 
-    def _enqueue(self, data: bytes) -> None:
-        self._put += len(data)
-        self._pen.write(data)
+    def _enqueue(self, pieces: Sequence[Piece]) -> None:
+        self._put += sum(map(len, pieces))
+        self._pen.write(pieces)
 
     def _say_left_out(self) -> None:
         count, self._left_out = self._left_out, 0
-        self._enqueue(self._line_about(count))
+        self._enqueue([self._line_about(count)])
 
     def _hear_progress(self) -> None:
         self._progress.unpark_all()
@@ -182,16 +190,22 @@ class _Pen:
         self._on_progress = on_progress
         self._on_error = on_error
         self._token = trio.lowlevel.current_trio_token()
-        self._queue: SimpleQueue[bytes] = SimpleQueue()
+        self._queue: SimpleQueue[Sequence[Piece]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._torn = self._discards = self._put_down = False
         self._told = True
+        self._given = 0  # bytes, ever
+        self._urgent = threading.Event()
 
     # What Trio's thread does.
 
-    def write(self, data: bytes) -> None:
-        """Have something written; the first time the thread begins."""
-        self._queue.put(data)
+    def write(self, pieces: Sequence[Piece]) -> None:
+        """Have whole lines written, in pieces; the first time the thread begins."""
+        before = self._given // _ONE_WRITE
+        self._given += sum(map(len, pieces))
+        self._queue.put(pieces)
+        if self._given // _ONE_WRITE > before:
+            self._urgent.set()
         if self._thread is None:
             # A daemon: one that is stuck in a write must not keep Python from ending.
             self._thread = threading.Thread(target=self._work, name="pegasus screen", daemon=True)
@@ -200,6 +214,7 @@ class _Pen:
     def tell_progress(self) -> None:
         """Ask to be told of the next progress; look then whether it was not made already."""
         self._told = False
+        self._urgent.set()
 
     def discard(self) -> None:
         """Write nothing more of what waits, and of what still comes."""
@@ -208,42 +223,48 @@ class _Pen:
     def put_down(self) -> None:
         """Let the thread end, as soon as its write does."""
         self._discards = self._put_down = True
-        self._queue.put(b"")
+        self._queue.put(())
+        self._urgent.set()
 
     # What the thread does.
 
     def _work(self) -> None:
         while not self._put_down:
-            data = self._take()
+            pieces = self._take()
             if not self._discards:
-                self._write(data)
-            self.done += len(data)  # first this, then the look: Trio's thread goes the other way
+                self._write(pieces)
+            # First this, then the look: Trio's thread goes the other way.
+            self.done += sum(map(len, pieces))
             if not self._told:
                 self._told = True
                 self._call_soon(self._on_progress)
+            if self._given - self.done < _ONE_WRITE:
+                self._urgent.wait(_GATHER)
+            self._urgent.clear()
 
-    def _take(self) -> bytes:
-        parts = [self._queue.get()]
-        size = len(parts[0])
+    def _take(self) -> list[Piece]:
+        pieces = [*self._queue.get()]
+        size = sum(map(len, pieces))
         with suppress(Empty):
-            while size < _ONE_WRITE:
-                parts.append(self._queue.get_nowait())
-                size += len(parts[-1])
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            while size < _ONE_WRITE and len(pieces) < _ENOUGH:
+                more = self._queue.get_nowait()
+                pieces += more
+                size += sum(map(len, more))
+        return pieces
 
-    def _write(self, data: bytes) -> None:
-        view = memoryview(b"\n" + data if self._torn else data)
-        while view and not self._put_down:
+    def _write(self, pieces: list[Piece]) -> None:
+        left = [b"\n", *pieces] if self._torn else pieces
+        while left and not self._put_down:
             try:
-                count = os.write(self._fd, view)
+                count = os.writev(self._fd, left)
             except BlockingIOError:  # somebody else set O_NONBLOCK on the file that we share
                 _wait_writable(self._fd)
             except OSError as error:
                 self._call_soon(partial(self._on_error, error))
                 return
             else:
-                self._torn = view[count - 1] != ord("\n")
-                view = view[count:]
+                self._torn = count > 0 and byte_at(left, count - 1) != ord("\n")
+                left = without(left, count)
 
     def _call_soon(self, what: Callable[[], object]) -> None:
         with suppress(trio.RunFinishedError):
