@@ -30,6 +30,7 @@ from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_erro
 from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.ownership import is_private
 from pegasus.process import Child, Pipes, open_child
+from pegasus.transport.arrivals import Arrivals
 from pegasus.transport.mux import MuxFault, open_mux_session
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import Shell, open_shell
@@ -42,9 +43,6 @@ CONNECT_LIMIT = 60.0
 """Seconds that a connection may need before it is given up. ssh's own ConnectTimeout ends at the
 banner; a node that hangs after it would be waited for until sshd's LoginGraceTime of 120 s."""
 
-SOCKET_POLL = 0.01
-"""Seconds between two looks for the control socket; its appearing is the only sign there is."""
-
 CLIENT_PATIENCE = 0.1
 """Seconds for a client to end by itself. One whose command left something in the background
 would not for as long as that lives; what is lost by ending it is nothing."""
@@ -55,9 +53,16 @@ MASTER_PATIENCE = 2.0
 WORDS_LIMIT = 8192
 """Bytes of what ssh says that are kept: its last words are the ones that explain."""
 
+KEPT = 8 * 1024 * 1024
+"""Bytes that the C library of a master keeps for later instead of returning them to the system: two
+of ssh's buffers for a command whose output nobody reads fast enough, which grow to 2 MB, piece by
+piece, and shrink again. With many commands that print at once ssh would else spend more time on
+getting and returning memory than on everything else. The GNU library knows these settings, others
+pay no heed to them."""
+
 GUARD = r"""pegasus_s=$1; pegasus_d=$2; shift 2
 exec 3<&0 </dev/null
-"$@" 3<&- & p=$!
+MALLOC_MMAP_THRESHOLD_=KEPT MALLOC_TRIM_THRESHOLD_=KEPT "$@" 3<&- & p=$!
 ( TMOUT=0; trap '' HUP INT QUIT
   read -r x <&3 && exec kill -s TERM $p
   trap '' TERM
@@ -69,7 +74,7 @@ trap : HUP INT TERM QUIT
 wait $p
 while kill -s 0 $p; do wait $p; done
 kill -s TERM 0; rm -f "$pegasus_s"
-"""
+""".replace("KEPT", str(KEPT))
 # A master under guard: the little sh above it has its lifeline, and ends it when the lifeline is
 # closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
 # was killed, and then the directory of the control sockets goes as well. What ssh started itself, a
@@ -136,12 +141,14 @@ class Ssh:
         settling: held by the one that asks ssh.
         handshakes: by host, who may connect now.
         numbers: of the control sockets.
+        arrivals: tells of the sockets that appear.
         by_clients: set when each command takes a client process of ssh's, since the masters are
             not understood, or because that was asked for.
         on_note: is told a sentence that a person should read once.
     """
 
     directory: Path
+    arrivals: Arrivals
     overruled: list[str] = field(default_factory=list)
     settling: trio.Lock = field(default_factory=trio.Lock)
     by_clients: trio.Event = field(default_factory=trio.Event)
@@ -213,10 +220,14 @@ async def open_ssh(
             )
         directory = Path(os.fsdecode(bytes(made).removesuffix(b"\n")))
         (directory / "config").write_text(_config(directory, user_config))
-        ssh = Ssh(directory, on_note=on_note)
+        ssh = Ssh(directory, Arrivals(directory), on_note=on_note)
         if by_clients:
             ssh.by_clients.set()
-        yield ssh
+        with sole_error():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ssh.arrivals.run)
+                yield ssh
+                nursery.cancel_scope.cancel(reason="no more connections")
 
 
 def _refuse_missing(user_config: Path | None) -> None:
@@ -264,7 +275,8 @@ class SshSession:
         self._socket = socket
         self._hurry = hurry
         self._words = b""
-        self._gone = trio.Event()
+        self._arrived = trio.Event()
+        self._gone = False
 
     @property
     def words(self) -> str:
@@ -315,10 +327,8 @@ class SshSession:
         """Keep what ssh says, to its end."""
         async for data in source:
             self._words = (self._words + data)[-WORDS_LIMIT:]
-        self._gone.set()
-
-    def _is_open(self) -> bool:
-        return self._socket.exists()
+        self._gone = True
+        self._arrived.set()  # what won't come any more need not be waited for
 
     async def wait_open(self) -> None:
         """Wait for the control socket, which appears when the node has let us in.
@@ -326,13 +336,12 @@ class SshSession:
         Raises:
             NodeUnreachable: it has not; in ssh's own words.
         """
-        with trio.move_on_after(CONNECT_LIMIT):
-            while not self._gone.is_set():
-                if self._is_open():
-                    return
-                with trio.move_on_after(SOCKET_POLL):
-                    await self._gone.wait()
-            raise NodeUnreachable(self.words or "ssh ended without a word")
+        expected = self._ssh.arrivals.expected(self._socket.name, self._arrived)
+        with trio.move_on_after(CONNECT_LIMIT), expected:
+            await self._arrived.wait()
+            if self._gone:
+                raise NodeUnreachable(self.words or "ssh ended without a word")
+            return
         raise NodeUnreachable(self.words or f"no connection within {CONNECT_LIMIT:g} seconds")
 
 
