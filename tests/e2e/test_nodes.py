@@ -300,6 +300,28 @@ def test_what_a_killed_guardian_left_is_swept_by_the_next_start(way: WaysToAsk) 
         wait_until(lambda: not remains(folder) and not labelled(label), what="the sweep")
 
 
+@pytest.mark.skipif(not have_engine(), reason="needs Docker")
+@pytest.mark.parametrize("kind", ["container", "network"])
+def test_somebody_who_is_quicker_at_removing_does_no_harm(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guardian and any number of sweeps may meet over one run: what is gone is gone."""
+    docker = engine.docker
+    met: list[str] = []
+
+    def quicker(*arguments: str) -> str:
+        if arguments[:2] == (kind, "rm") and not met:
+            met.append(docker(*arguments))
+        return docker(*arguments)
+
+    with start_nodes(1, way="docker", say=lambda _: None) as nodes:
+        run = id_of(nodes.ssh_config.parent)
+        monkeypatch.setattr(engine, "docker", quicker)
+        engine.remove_labelled(run)
+        assert met
+        assert not labelled(f"{engine.RUN}={run}")
+
+
 def belongs_to(run: Path, other: Path) -> bool:
     """Tell whether two runs, of nodes and of their image, have the same owner."""
     try:

@@ -23,6 +23,7 @@ JOBS = f"- echo {SECRET}; exec sleep 1000\n" * 3
 BOTH = "- localhost\n- node-1\n"
 REFUSED = {"EACCES", "EPERM"}
 SOCKETS = re.compile(r"/\S*/pgs-\w+")
+ASKED_FOR = "pgs-XXXXXXXXXXXX"  # what mktemp is told; any X in a name that it made is its own
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def modes(folder: Path) -> dict[str, int]:
 def sockets_of(traces: Traces) -> Path:
     """Find the folder of the control sockets of the run that goes on."""
     said = [match[0] for one in traces.processes() for match in SOCKETS.finditer(one.command)]
-    (folder,) = {re.sub(r"X+$", "", name) for name in said if not name.endswith("XXXX")}
+    (folder,) = {name for name in said if not name.endswith(ASKED_FOR)}
     return Path(folder)
 
 

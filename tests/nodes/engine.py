@@ -25,6 +25,11 @@ KINDS = (  # in the order of removal: what uses the others comes first
     (("image", "ls", "-a", "--no-trunc"), ("image", "rm")),
 )
 
+PASSING = (  # words of docker's where a removal fails that needs no more than another look
+    *("in use", "being used"),  # by what is about to go
+    *("No such", "not found", "already"),  # somebody else was quicker
+)
+
 
 def environment() -> dict[str, str]:
     """Give the variables that say which engine is meant, and where its settings are."""
@@ -76,7 +81,10 @@ def label_options(run: str, owner: Owner) -> list[str]:
 
 
 def remove_labelled(run: str) -> None:
-    """Remove all containers, networks and images of a run; wait until the engine has done it."""
+    """Remove all containers, networks and images of a run; wait until the engine has done it.
+
+    Others may be at it too: the guardian, and whoever sweeps.
+    """
     for listing, removal in KINDS:
 
         def gone(listing: tuple[str, ...] = listing, removal: tuple[str, ...] = removal) -> bool:
@@ -86,9 +94,8 @@ def remove_labelled(run: str) -> None:
             try:
                 docker(*removal, *sorted(found))
             except NodesFault as fault:
-                # An image is still in use, or somebody else was quicker: look again.
-                if not any(w in str(fault) for w in ("in use", "being used", "No such", "already")):
-                    raise
+                if not any(words in str(fault) for words in PASSING):
+                    raise  # else look again
             return False
 
         wait_until(gone, limit=WORK, what=f"the engine to remove {listing[0]}s of run {run}")
