@@ -10,23 +10,28 @@ from pathlib import Path
 
 from benchmarks import subject
 from benchmarks.bench import Bench, Bound, Figure, Part, table
-from benchmarks.drain import Target, open_drain
+from benchmarks.drain import COLUMNS, Target, open_drain
 from benchmarks.ground import Ground
 from benchmarks.rounds import PEGASUS, Contestant, Values
 from benchmarks.running import Failed, Metered, running
+from pegasus.terminal_text import fit
 
 LINE = 4_000  # bytes of a long line
+LINES_AT_A_TIME = 1_000
 PRINTERS = 32
 RAW = "limit: `ssh … cat` over a control master"
 RAW_MANY = "limit: 32 `ssh … cat` over control masters"
+ROWS = "limit: `cat` of the rows that Pegasus makes of it, with no ssh"
 DONE = b"=== done"  # what Pegasus says behind the output of a job
 WORDS = """\
 A job prints a file that its node has in memory: {long:,} MB in lines of {line:,} bytes, or
 {short:,} short lines (`seq`, {short_mb:.0f} MB); or 32 jobs print {long:,} MB between them, in
 long lines. It counts from the job's start, by the journal, to its last byte's arrival; for `ssh
 … cat`, which is given an open control master, from its own start. Both go to a pipe that is
-read at once, and to a terminal of 120 columns. Pegasus puts the sub-node's name before each
-line, and writes all of it to its record as well."""
+read at once, and to a terminal of {columns} columns. Pegasus puts the sub-node's name before each
+line, and writes all of it to its record as well. On a terminal it puts the name before each row,
+and the kernel's terminal is slower with rows than with what has no end: so the same rows are
+written there by `cat` alone, from a file on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,20 @@ def raw(ground: Ground, work: Work, target: Target) -> Values:
     return {work.unit: work.amount / (arrived - done.began)}
 
 
+def rows(ground: Ground, work: Work, target: Target) -> Values:
+    """Let cat write what Pegasus would, ready-made; in units of what the job prints."""
+    with ground.work() as folder:
+        ready = folder / "rows"
+        name = f"[{ground.nodes[0].name}] ".encode()
+        with work.file.open("rb") as file, ready.open("wb") as to:
+            while block := file.read(LINE * LINES_AT_A_TIME):
+                shown = fit(block, COLUMNS - len(name), colour=False)
+                to.writelines(name + line for line in shown.splitlines(keepends=True))
+        done, arrived, came = drained(["cat", str(ready)], target, folder)
+    must_be_whole(work, came)
+    return {work.unit: work.amount / (arrived - done.began)}
+
+
 def drained(
     line: Sequence[str], target: Target, folder: Path, marker: bytes = b""
 ) -> tuple[Metered, float, int]:
@@ -126,6 +145,7 @@ def measure(bench: Bench) -> Part:
             line=LINE,
             short=round(short.amount),
             short_mb=short.file.stat().st_size / 1e6,
+            columns=COLUMNS,
         )
         for work in works:
             for target in ("pipe", "terminal"):
@@ -137,6 +157,8 @@ def measure_one(bench: Bench, part: Part, work: Work, target: Target) -> None:
     """Measure one kind, to one target."""
     limit = RAW if work.printers == 1 else RAW_MANY
     runs: dict[str, Callable[..., Values]] = {PEGASUS: pegasus, limit: raw}
+    if (target, work.unit, work.printers) == ("terminal", "MB", 1):
+        runs[ROWS] = rows
     contestants = [
         Contestant(who, partial(run, bench.ground, work, target)) for who, run in runs.items()
     ]
