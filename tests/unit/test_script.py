@@ -63,6 +63,22 @@ async def test_ends(session: Session) -> None:
     done = await run_in_one(session, *commands)
     expected = [Exited(0), Exited(143), Killed(15), Exited(255), Killed(9), Exited(7)]
     assert [outcome for outcome, _ in done] == expected
+    assert [(output.stdout, output.stderr) for _, output in done] == [(b"", b"")] * len(commands)
+
+
+async def test_the_environment_is_the_account_s(session: Session) -> None:
+    """Nothing that the shell needs for itself is in a command's environment."""
+    _, output = await run_command(session, "env")
+    without = await trio.run_process([*session.sh, "-c", "env"], capture_stdout=True)
+    added = names_in(output.stdout) - names_in(without.stdout)
+    of_shells = {"_", "PWD", "OLDPWD", "SHLVL"}
+    assert added - of_shells == {"PEGASUS_RUN", "PEGASUS_JOB", "PEGASUS_SUB_NODE"}
+
+
+def names_in(environment: bytes) -> set[str]:
+    """Give the names of variables as ``env`` prints them."""
+    lines = environment.decode().splitlines()
+    return {line.partition("=")[0] for line in lines if "=" in line}
 
 
 async def test_commands_arrive_as_they_are(session: Session) -> None:

@@ -112,11 +112,13 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
     [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
-      printf %sb "$_m" >&5; TMOUT=$_i sh -c -- "$_c" </dev/null >&4 2>&5 4>&- 5>&-
+      printf %sb "$_m" >&5; TMOUT=$_i
+      sh -c 'exec sh -c -- "$1" 2>&5 5>&-' sh "$_c" </dev/null >&4 4>&- 5>&5
+      _s=$?; TMOUT=0
     else
       ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+      _s=$?
     fi
-    _s=$?
     clean 2>/dev/null && printf '%sn %s\n' "$_m" $_s && continue
     printf '%se %s\n' "$_m" $_s
     break
@@ -165,7 +167,9 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
 # - that it begins is said by the very process that becomes the command: a signal that came
 #   earlier could be lost on a shell that has forked and not yet given up its handlers. But AT&T's
 #   ksh takes a signal that comes while it waits for a subshell for the end of that, so there the
-#   command is not made of one, and SIGTERM in its very first moment is lost: SIGKILL is not.
+#   command is not made of one, and SIGTERM in its very first moment is lost: SIGKILL is not. What
+#   that ksh says of a signal goes to where the command's standard error is when it begins, so a sh
+#   in between opens the command's own; and 5 is named, as it would be closed for it otherwise.
 # - `clean`: whatever a command left behind is younger than the command. So only processes are
 #   looked at whose numbers were given since, up to the newest, which /proc/loadavg names; again,
 #   until no number was given during the look. One of the shell's session, or with an end of its
