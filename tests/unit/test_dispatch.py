@@ -437,6 +437,24 @@ async def test_draining_ends_retries(autojump_clock: MockClock) -> None:
     assert Counter(e.assignment.command for e in finals) == Counter(bench.listening.taken)
 
 
+async def test_aborting_ends_retries(autojump_clock: MockClock) -> None:
+    """What waited for another try has an end also where draining and aborting come at once."""
+    bench = Bench("exit 3", "sleep 20", nodes=2, retries=2)  # it waits for the other sub-node
+    aborting = trio.CancelScope()
+
+    async def run() -> None:
+        with aborting:
+            await run_queue(bench.run)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await trio.sleep(10)
+        bench.run.drain.begin()
+        aborting.cancel()
+    finals = [e for _, e in bench.listening.told if isinstance(e, Ended) and not e.again]
+    assert Counter(e.assignment.command for e in finals) == Counter(bench.listening.taken)
+
+
 async def test_a_timeout(autojump_clock: MockClock) -> None:
     """A command that runs longer than it may is ended, and has timed out."""
     bench = Bench("sleep 100", "sleep 5", timeout=10)

@@ -75,9 +75,11 @@ class Dispatcher(ABC):
             async with trio.open_nursery() as nursery:
                 for worker in self.workers:
                     nursery.start_soon(worker.serve, self)
-                with self.run.drain.scope:
-                    await self.deal_and_hire(nursery)
-                self._close()
+                try:
+                    with self.run.drain.scope:
+                        await self.deal_and_hire(nursery)
+                finally:  # also where all is cancelled: who waits once more has an end
+                    self._close()
                 await self._wait_started()
                 self.run.drain.over.set()
         finally:
