@@ -123,6 +123,16 @@ async def test_one_after_the_other_in_one_shell(open_session: OpenSession) -> No
     assert [output.stdout for _, output in done] == [b"", b"", b"hello"] * 2
 
 
+async def test_who_waits_for_the_beginning_hears_of_it(open_session: OpenSession) -> None:
+    """It began, also where it has ended by the time that whoever waits can look."""
+    async with open_session() as session:
+        for _ in range(TRIES):
+            with trio.fail_after(LIMIT):
+                async with session.open_shell() as shell, trio.open_nursery() as nursery:
+                    nursery.start_soon(shell.wait_begun)
+                    await run_in(shell, "exit 0")
+
+
 async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
     """A cancelled command is ended, and the session serves the next one."""
     async with open_session() as session:

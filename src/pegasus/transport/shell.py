@@ -83,7 +83,7 @@ class Shell:
 
     async def wait_begun(self) -> None:
         """Wait until the command runs, or can't any more."""
-        while not self.begun:
+        if not self.begun:  # not `while`: it may have ended since it began, and the next be awaited
             await self._beginning.park()
 
     async def _wait_reached(self, phase: Phase) -> None:
