@@ -8,7 +8,8 @@ import pytest
 
 from pegasus.events import Ended, Started
 from pegasus.model import Assignment, Exited, Job, SubNode
-from pegasus.screen import open_screen
+from pegasus.screen import layout, listener, open_screen
+from pegasus.terminal_text import fit, is_plain
 from tests.unit.screens import Terminal, assignment, err, out, pipe, terminal
 
 COLOURS = {"TERM": "xterm-256color"}
@@ -151,6 +152,27 @@ async def test_only_one_of_the_outputs_is_a_terminal() -> None:
         assert log.text() == b"[node-1] \x1b[2J" + b"x" * 100 + b"\n"
         assert tty.display() == ["[node-1] " + "x" * 31, "[node-1] x"]
         assert tty.sent().count(b"\x1b[0;38;5;32m[node-1]\x1b[0m ") == 2
+
+
+async def test_little_is_laid_out_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals wait for no more than a slice of what is slow, also where its line began before."""
+    slow: list[int] = []
+
+    def note(block: bytes, columns: int | None, *, colour: bool) -> bytes:
+        if not is_plain(block):
+            slow.append(len(block))
+        return fit(block, columns, colour=colour)
+
+    monkeypatch.setattr(layout, "fit", note)
+    lines = [b"%d\n" % number for number in range(20_000)]
+    with terminal() as tty:
+        async with screen_on(tty) as screen:
+            await screen.show(out(assignment(), "à ".encode()))
+            await screen.show(out(assignment(), b"".join(lines)))
+            await screen.show(out(assignment(), "é\n".encode() + b"x" * 50_000 + b"\n"))
+        assert tty.display()[-1].rstrip().endswith("x")
+    assert slow
+    assert max(slow) <= listener._SLICE + len("à ".encode())
 
 
 async def test_much_output_on_a_terminal() -> None:

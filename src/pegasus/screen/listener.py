@@ -45,10 +45,15 @@ class _Place:
     terminal: bool
 
     def slices(self, data: bytes) -> Iterator[bytes]:
-        if not self.terminal or len(data) <= _SLICE or is_plain(data):
+        if not self.terminal or len(data) <= _SLICE:
             yield data
             return
-        yield from (data[start : start + _SLICE] for start in range(0, len(data), _SLICE))
+        # The first line may have begun in earlier data, which need not have been plain.
+        plain = data.find(b"\n") + 1 if is_plain(data) else 0
+        slow = memoryview(data)[: plain or None]
+        yield from (bytes(slow[start : start + _SLICE]) for start in range(0, len(slow), _SLICE))
+        if 0 < plain < len(data):
+            yield data[plain:]
 
     def show(self, sub_node: SubNode, block: Block) -> None:
         self.output.put(*self.layout.lines_of(sub_node, block))

@@ -41,7 +41,11 @@ _ONE_WRITE = 256 * 1024
 """Bytes that are written at a time, of what waits; one block is always written whole."""
 
 _ENOUGH = MOST_PIECES // 2
-"""Pieces that are written at a time: a block has two or three."""
+"""Pieces that are written at a time, about: a block has two, and is never parted."""
+
+_SMALL = 1024
+"""Bytes below which pieces are joined: a piece takes some hundred bytes of memory itself, which the
+bounds above do not count."""
 
 _GATHER = 0.005
 """Seconds in which the thread lets text gather when it has just written some: nobody reads faster,
@@ -146,8 +150,9 @@ class Output:
             self._pen.put_down()
 
     def _enqueue(self, pieces: Sequence[Piece]) -> None:
-        self._put += sum(map(len, pieces))
-        self._pen.write(pieces)
+        size = sum(map(len, pieces))
+        self._put += size
+        self._pen.write(pieces if size >= _SMALL else [b"".join(pieces)])
 
     def _say_left_out(self) -> None:
         count, self._left_out = self._left_out, 0
