@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from pegasus.model import Job
-from pegasus.queue_file import QueueFile, Receipt, consumed, disk
+from pegasus.queue_file import QueueFile, Receipt, consumed
+from tests.unit.dying import crash
 
 
 def fill(job: Job) -> str:
@@ -29,28 +30,13 @@ async def take(folder: Path, count: int = 2) -> None:
         locked.take([fill] * count, receipt)
 
 
-def crash(run: Callable[[], object]) -> None:
-    """Run something in a process of its own that dies on the way."""
-    child = os.fork()
-    if child == 0:
-        try:
-            run()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 9, "it did not die where it should"
-
-
 def take_in_child(folder: Path) -> None:
     """Take two jobs without Trio, as a fork has to."""
     queue = folder / "queue.yaml"
     lines = b"taken echo 1\ntaken echo 2\n"
     record = "- command:\n  - echo 1\n- command:\n  - echo 2\n"
     receipt = Receipt(folder / "journal", lines)
-    model = disk.model_of(queue)
-    consumed.take(
-        queue, b"- echo 3\n", record, model=model, unchanged=lambda: True, receipt=receipt
-    )
+    consumed.take(queue, b"- echo 3\n", record, unchanged=lambda: True, receipt=receipt)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import trio
 
 from pegasus.errors import PegasusError
 from pegasus.model import Job
-from pegasus.queue_file import QueueFile, Receipt, consumed, disk, lock
+from pegasus.queue_file import QueueFile, Receipt, consumed, lock
 from tests.e2e.stranger import NOBODY, needs_root
 
 RECORD = "- command:\n  - echo 1\n"
@@ -53,7 +53,7 @@ def test_all_that_a_take_writes_is_as_private_as_the_queue(queue: Path, mode: in
 
     before = os.umask(0)
     try:
-        consumed.take(queue, b"", RECORD, model=disk.model_of(queue), unchanged=look)
+        consumed.take(queue, b"", RECORD, unchanged=look)
     finally:
         os.umask(before)
     del seen["profile"]
@@ -125,6 +125,23 @@ async def test_a_consumed_file_that_was_planted(queue: Path) -> None:
             locked.take([lambda job: job.command])
     assert queue.with_name("profile").read_text() == "mine\n"
     assert await trio.Path(queue).read_text() == "- echo 1\n"
+
+
+@needs_root
+async def test_a_note_of_this_queue_that_was_planted(queue: Path) -> None:
+    """In a folder like /tmp nothing is undone because a stranger's note says so."""
+    await trio.Path(queue.parent).chmod(0o1777)
+    record = queue.with_name("consumed.yaml")
+    record.write_text(RECORD)
+    note = queue.with_name(".queue.yaml.pegasus-take")
+    note.write_bytes(consumed._note(0, RECORD.encode(), None))
+    os.chown(note, NOBODY, NOBODY)
+    async with QueueFile(queue).locked(pytest.fail) as locked:
+        with pytest.raises(PegasusError, match=r"pegasus-take: somebody else has put this file"):
+            locked.take([lambda job: job.command])
+    assert record.read_text() == RECORD
+    assert await trio.Path(queue).read_text() == "- echo 1\n"
+    assert not queue.with_name(".queue.yaml.pegasus-new").exists()
 
 
 @needs_root

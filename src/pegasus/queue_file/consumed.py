@@ -71,7 +71,6 @@ def take(
     content: bytes,
     record: str,
     *,
-    model: disk.Model,
     unchanged: Callable[[], bool],
     receipt: Receipt | None = None,
 ) -> bool:
@@ -81,7 +80,6 @@ def take(
         queue: the real path of the queue file, whose lock is held.
         content: the queue file without the jobs.
         record: the jobs in canonical form.
-        model: of the queue file: what is written beside it shall be like it.
         unchanged: says, at the last moment, whether the queue file still is what was read.
         receipt: who is told that it has happened, before anything else can.
 
@@ -98,6 +96,8 @@ def take(
         appended = b"\n" * _is_torn(fd, size) + record.encode()
         new.unlink(missing_ok=True)  # alone it means nothing
         try:
+            # What is written beside the queue file is like it, as it is now.
+            model = disk.model_of(queue)
             _write_both(new, content, note, _note(size, appended, receipt), model)
             disk.write_all(fd, appended)
             os.fsync(fd)
@@ -108,6 +108,7 @@ def take(
         except BaseException:
             with contextlib.suppress(OSError):  # whoever comes next undoes it
                 _undo(note, fd)
+            _refuse_planted(note)
             raise
         # The take has happened; a disk that fails now cannot make it undone.
         with contextlib.suppress(OSError):
@@ -177,6 +178,17 @@ def is_interrupted(queue: Path) -> bool:
     return _beside(queue, _NOTE).exists()
 
 
+def recover_if_interrupted(queue: Path) -> None:
+    """Do what ``recover`` does, where there is any need; a new file alone can wait.
+
+    Raises:
+        OSError: it could not be undone.
+        PegasusError: someone holds consumed.yaml for too long.
+    """
+    if is_interrupted(queue):
+        recover(queue)
+
+
 def recover(queue: Path) -> None:
     """Undo a take of this queue file that a crash interrupted; the queue's lock is held.
 
@@ -232,8 +244,15 @@ def _made(path: Path, queue: Path, flags: int) -> int:
     return fd
 
 
+def _is_planted(path: Path) -> bool:
+    try:
+        return may_be_planted(path)
+    except FileNotFoundError:
+        return False
+
+
 def _refuse_planted(path: Path) -> None:
-    if may_be_planted(path):
+    if _is_planted(path):
         raise PegasusError(
             f"{path}: somebody else has put this file here. Move the queue to a folder of yours"
         )
@@ -265,15 +284,22 @@ def _undo_all(folder: Path, fd: int) -> bool:
     """Undo what was interrupted; tell whether consumed.yaml is another file now."""
     with os.scandir(folder) as found:
         names = sorted(file.name for file in found if file.name.endswith(_NOTE))
-    notes = [folder / name for name in names if not may_be_planted(folder / name)]
+    notes = [folder / name for name in names if not _is_planted(folder / name)]
     if notes:  # a mended file is made while there is a note
         _mended((folder / NAME).resolve()).unlink(missing_ok=True)
     return sum(_undo(note, fd) for note in notes) > 0  # all of them, not up to the first
 
 
 def _undo(note: Path, fd: int) -> bool:
-    """Undo the take of one queue file; tell whether consumed.yaml is another file now."""
+    """Undo the take of one queue file; tell whether consumed.yaml is another file now.
+
+    A note that somebody else may have put there is not obeyed, and does not say that the take has
+    happened either.
+    """
     new = note.with_name(note.name.removesuffix(_NOTE) + _NEW)
+    if _is_planted(note):
+        new.unlink(missing_ok=True)
+        return False
     planned = _planned(note)
     replaced = False
     if new.exists():

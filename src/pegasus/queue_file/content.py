@@ -15,11 +15,11 @@ from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Place
 from pegasus.queue_file import disk
 
-State: TypeAlias = tuple[int, int, int]
-"""When it was changed in nanoseconds, its size, and which file it is."""
+State: TypeAlias = tuple[int, int, int, int]
+"""When it was changed in nanoseconds, its size, which file it is, and who may do what with it."""
 
 MOST_READS = 5
-"""How often a file that changes while it is read is read again; then what came last is taken."""
+"""How often a file that changes while it is read is read again; then it is read to its end."""
 
 
 def state(real: Path) -> State | None:
@@ -60,18 +60,18 @@ def refuse_read_only(path: str, real: Path) -> None:
         raise FileFault(Place(path, 1, 1), "this file is read-only", "Make it writable for you")
 
 
-def refuse_record(path: str, found: os.stat_result, record: Path) -> None:
+def refuse_record(path: str, real: Path, record: Path) -> None:
     """Refuse to take from the file that takes are recorded in.
 
     Args:
         path: of the queue file, as the user gave it.
-        found: which file that is.
+        real: that file itself.
         record: the path of the other one.
 
     Raises:
         FileFault: it is that file.
     """
-    if _is_at(record, found):
+    if _is_at(record, real.stat()):
         raise FileFault(
             Place(path, 1, 1),
             "this file is where Pegasus records what it takes",
@@ -114,7 +114,7 @@ def _is_at(path: Path, found: os.stat_result) -> bool:
 
 
 def _state_of(found: os.stat_result) -> State:
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
 
 
 def _read_unchanged(fd: int) -> tuple[bytes, State]:
@@ -125,9 +125,10 @@ def _read_unchanged(fd: int) -> tuple[bytes, State]:
         before, data = _state_of(found), _read_all(fd, found.st_size)
         found = os.fstat(fd)
         if before == _state_of(found) and len(data) == found.st_size:
-            break
+            return data, before
         os.lseek(fd, 0, os.SEEK_SET)
-    return data, before
+    with open(fd, "rb", closefd=False) as file:
+        return file.read(), _state_of(found)
 
 
 def _read_all(fd: int, size: int) -> bytes:

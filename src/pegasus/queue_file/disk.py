@@ -41,10 +41,10 @@ class Model:
 
 
 def model_of(path: Path) -> Model:
-    """Look at a file, of which there may be none.
+    """Look at a file.
 
     Raises:
-        OSError: there is none.
+        OSError: it can't be looked at; FileNotFoundError where there is none.
     """
     attributes: dict[str, bytes] = {}
     status = path.stat()
@@ -89,7 +89,8 @@ def sync_together(fds: Sequence[int], folder: Path) -> None:
     """
     if hasattr(os, "posix_fadvise"):
         for fd in fds:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):  # it is advice, which not every system takes
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     sync_folder(folder)
     for fd in fds:
         os.fsync(fd)

@@ -185,7 +185,7 @@ class LockedQueue:
                 if not picked.jobs:
                     consumed.recover(self.real)
                     return picked.taken()
-                if self._replace(picked, state, receipt):  # which recovers first
+                if self._replace(picked, state, receipt):
                     return picked.taken()
         raise PegasusError(
             f"{self.path}: other programs keep rewriting this file, so nothing was taken. "
@@ -199,15 +199,14 @@ class LockedQueue:
         receipt: Callable[[Sequence[Job]], Receipt | None],
     ) -> bool:
         """Do the take; tell False where the file has changed since it was read."""
+        consumed.recover_if_interrupted(self.real)  # whatever comes of this take
         content.refuse_read_only(self.path, self.real)
-        model = disk.model_of(self.real)
-        content.refuse_record(self.path, model.status, consumed.record_of(self.real))
+        content.refuse_record(self.path, self.real, consumed.record_of(self.real))
         record = "".join(rendering.canonical(job) for job, _ in picked.jobs)
         return consumed.take(
             self.real,
             picked.rest(),
             record,
-            model=model,
             unchanged=lambda: content.state(self.real) == state,
             receipt=receipt([job for job, _ in picked.jobs]),
         )
