@@ -483,6 +483,27 @@ async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert only_run(queue).state == "ended"
 
 
+@pytest.mark.parametrize("stall", [0.01, 0.1, 0.4, 10.0])
+def test_a_disk_that_stalls_again_and_again(stall: float) -> None:
+    """A short stall is waited for; with many the run still has nine tenths of its time."""
+    now = waited = 0.0
+
+    def wait(limit: float) -> bool:
+        nonlocal now, waited
+        seconds = min(limit, stall)
+        now, waited = now + seconds, waited + seconds
+        return stall <= limit
+
+    patience = writer.Patience(lambda: now)
+    assert patience.wait(wait) == (stall < writer.STALL)
+    for _ in range(1000):
+        now += 0.2
+        patience.wait(wait)
+    assert waited <= writer.STALL + 0.1 * now + writer.LEAST
+    now += writer.STALL / writer.SHARE
+    assert patience.wait(wait) == (stall < writer.STALL)
+
+
 async def test_lines_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the lines for which neither disk nor memory has room it is told how many are missing."""
     monkeypatch.setattr(writer, "MOST_LINES", 100)

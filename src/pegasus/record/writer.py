@@ -14,6 +14,7 @@ their bytes, and whoever has more waits.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -32,11 +33,21 @@ that the thread finds work whenever it wakes."""
 MOST_LINES = 100_000
 """Lines of the journal that may wait while the disk is full or hangs: some twenty megabytes."""
 
-STALL = 0.02
-"""Seconds that a start or an end of a job may wait until the journal has it. On any disk that is
-well it is there in some 0.03 ms, and so nobody meets a job that runs, or reads of an end on the
-screen, that the journal does not know of. On one that isn't, the run waits this long once, and
-then goes ahead until the thread has caught up. Nobody feels it on a key press."""
+STALL = 0.5
+"""Seconds that a start or an end of a job may wait until the journal has it. On a disk that is well
+it is there in some 0.03 ms, or in some hundred where many others have theirs synced, and so nobody
+meets a job that runs, or reads of an end on the screen, that the journal does not know of. On one
+that isn't, the run waits this long once, and then goes ahead until the thread has caught up."""
+
+SHARE = 0.1
+"""How much of the time a run may wait for a disk that stalls again and again: it must hear a Ctrl-C
+and keep its connections alive."""
+
+LEAST = 0.02
+"""Seconds that it waits at least where that is used up: nobody feels it on a key press."""
+
+WELL = 0.005
+"""Seconds up to which a wait is no stall."""
 
 GATHER = 0.01
 """Seconds in which the thread lets steps gather when it has just had some, and nobody waits. To
@@ -47,6 +58,32 @@ GATHERED = 1024 * 1024
 wake it would take longer than to write them."""
 
 _Step: TypeAlias = Callable[[], None]
+
+
+class Patience:
+    """How long the run may wait for its disk now: stalls use it up, and time restores it.
+
+    Args:
+        clock: gives a time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left, self._since = STALL, clock()
+
+    def wait(self, wait: Callable[[float], bool]) -> bool:
+        """Wait for the disk.
+
+        Args:
+            wait: waits up to so many seconds, and tells whether the disk was done by then.
+        """
+        began = self._clock()
+        self._left = min(STALL, self._left + SHARE * (began - self._since))
+        done = wait(max(self._left, LEAST))
+        self._since = self._clock()
+        if self._since - began > WELL:
+            self._left = max(0.0, self._left - (self._since - began))
+        return done
 
 
 class Writer:
@@ -65,6 +102,7 @@ class Writer:
         self._settled = threading.Lock()
         self._settled.acquire()
         self._behind = False
+        self._patience = Patience()
         self._urgent = threading.Event()
         self._token = trio.lowlevel.current_trio_token()
         self._waiting = trio.lowlevel.ParkingLot()
@@ -108,7 +146,7 @@ class Writer:
         self._steps.put(self._disk.flush)
         self._steps.put(self._settled.release)
         self._urgent.set()
-        self._behind = not self._settled.acquire(timeout=STALL)
+        self._behind = not self._patience.wait(lambda limit: self._settled.acquire(timeout=limit))
 
     async def wait_room(self) -> None:
         """Wait until there is room for more output.
