@@ -19,6 +19,7 @@ from pegasus.terminal_text import fit
 LINE = 4_000  # bytes of a long line
 LINES_AT_A_TIME = 1_000
 PRINTERS = 32
+LEAST_ROUNDS = (1, 6, 6)  # by size
 RAW = "limit: `ssh … cat` over a control master"
 RAW_MANY = "limit: 32 `ssh … cat` over control masters"
 ROWS = "limit: `cat` of the rows that Pegasus makes of it, with no ssh"
@@ -31,7 +32,8 @@ long lines. It counts from the job's start, by the journal, to its last byte's a
 read at once, and to a terminal of {columns} columns. Pegasus puts the sub-node's name before each
 line, and writes all of it to its record as well. On a terminal it puts the name before each row,
 and the kernel's terminal is slower with rows than with what has no end: so the same rows are
-written there by `cat` alone, from a file on this machine."""
+written there by `cat` alone, from a file on this machine. A turn takes a second or so, and what
+else the machine does shows more than in longer ones: {rounds} rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,11 @@ def must_be_whole(work: Work, came: int) -> None:
         raise Failed(f"only {came:,} bytes came")
 
 
+def rounds(bench: Bench) -> int:
+    """Give how often each has its turn."""
+    return max(bench.rounds, bench.sized(*LEAST_ROUNDS))
+
+
 def measure(bench: Bench) -> Part:
     """Measure each kind of output, to each target."""
     part = Part("output", "Output", "")
@@ -146,6 +153,7 @@ def measure(bench: Bench) -> Part:
             short=round(short.amount),
             short_mb=short.file.stat().st_size / 1e6,
             columns=COLUMNS,
+            rounds=rounds(bench),
         )
         for work in works:
             for target in ("pipe", "terminal"):
@@ -163,7 +171,7 @@ def measure_one(bench: Bench, part: Part, work: Work, target: Target) -> None:
         Contestant(who, partial(run, bench.ground, work, target)) for who, run in runs.items()
     ]
     title = f"{work.name}, to a {target}"
-    played = bench.play(f"output, {title}", contestants)
+    played = bench.play(f"output, {title}", contestants, rounds(bench))
     figure = Figure(work.unit, f"{work.unit}/s", "more")
     part.tables.append(table(played, title, figure))
     if work.unit == "MB":
