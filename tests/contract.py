@@ -123,13 +123,19 @@ async def test_one_after_the_other_in_one_shell(open_session: OpenSession) -> No
     assert [output.stdout for _, output in done] == [b"", b"", b"hello"] * 2
 
 
+async def begin_to_wait(shell: Shell, task_status: trio.TaskStatus[None]) -> None:
+    """Wait for the beginning of a command that is handed over once this does."""
+    task_status.started()  # no checkpoint between this and the waiting
+    await shell.wait_begun()
+
+
 async def test_who_waits_for_the_beginning_hears_of_it(open_session: OpenSession) -> None:
     """It began, also where it has ended by the time that whoever waits can look."""
     async with open_session() as session:
         for _ in range(TRIES):
             with trio.fail_after(LIMIT):
                 async with session.open_shell() as shell, trio.open_nursery() as nursery:
-                    nursery.start_soon(shell.wait_begun)
+                    await nursery.start(begin_to_wait, shell)
                     await run_in(shell, "exit 0")
 
 
