@@ -123,9 +123,9 @@ async def test_one_after_the_other_in_one_shell(open_session: OpenSession) -> No
     assert [output.stdout for _, output in done] == [b"", b"", b"hello"] * 2
 
 
-async def begin_to_wait(shell: Shell, task_status: trio.TaskStatus[None]) -> None:
+async def begin_to_wait(shell: Shell, waits: trio.Event) -> None:
     """Wait for the beginning of a command that is handed over once this does."""
-    task_status.started()  # no checkpoint between this and the waiting
+    waits.set()  # no checkpoint between this and the waiting
     await shell.wait_begun()
 
 
@@ -135,7 +135,9 @@ async def test_who_waits_for_the_beginning_hears_of_it(open_session: OpenSession
         for _ in range(TRIES):
             with trio.fail_after(LIMIT):
                 async with session.open_shell() as shell, trio.open_nursery() as nursery:
-                    await nursery.start(begin_to_wait, shell)
+                    waits = trio.Event()
+                    nursery.start_soon(begin_to_wait, shell, waits)
+                    await waits.wait()
                     await run_in(shell, "exit 0")
 
 
