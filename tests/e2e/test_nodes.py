@@ -35,6 +35,11 @@ with start_nodes(1, way=sys.argv[1], say=lambda _: None) as nodes:
 SLEEPER = "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!"
 
 
+def commands_on(node: Node) -> list[str]:
+    """Give the command lines that run on the node."""
+    return [process.command for process in node.living()]
+
+
 def background(node: Node) -> int:
     """Leave a sleep on the node, and give its pid as the node knows it."""
     return int(node.run(SLEEPER))
@@ -158,7 +163,7 @@ def test_a_zombie_is_told_apart(make_nodes: MakeNodes) -> None:
         return [p.state for p in node.processes() if not p.alive]
 
     assert wait_until(zombies, limit=5, what="a zombie") == ["Z"]
-    assert [p.command for p in node.living()] == ["sleep 1000"]
+    wait_until(lambda: commands_on(node) == ["sleep 1000"], limit=5, what="the shell's new program")
 
 
 def test_a_paused_node_does_not_answer_until_it_is_resumed(make_nodes: MakeNodes) -> None:
@@ -171,7 +176,7 @@ def test_a_paused_node_does_not_answer_until_it_is_resumed(make_nodes: MakeNodes
     assert len(node.living()) == 1
     node.resume()
     assert node.run("echo back") == "back\n"
-    assert [p.command for p in node.living()] == ["sleep 1000"]
+    assert commands_on(node) == ["sleep 1000"]
 
 
 def test_a_killed_node_comes_back_as_the_same(make_nodes: MakeNodes) -> None:
@@ -196,11 +201,11 @@ def test_killed_sessions_leave_commands_and_sshd_alive(make_nodes: MakeNodes) ->
     with subprocess.Popen(
         ["ssh", "-F", str(node.ssh_config), node.name, "sleep 1000"], stderr=subprocess.DEVNULL
     ) as client:
-        wait_until(node.living, limit=10, what="the command")
+        wait_until(lambda: commands_on(node) == ["sleep 1000"], limit=10, what="the command")
         assert node.sshds()
         node.kill_sessions()
         assert client.wait(10) == 255
-    assert [p.command for p in node.living()] == ["sleep 1000"]
+    assert commands_on(node) == ["sleep 1000"]
     assert node.run("echo new") == "new\n"
 
 
