@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from pegasus.transport.shell import KILL_GRACE
-from pegasus.transport.ssh import KEEPER
+from pegasus.transport.ways import KEEPER
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
 from tests.faults.trial import obeys_signals, pass_time

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pegasus.queue_file.consumed import Receipt
 from pegasus.queue_file.entries import LONGEST_COMMAND, check_command
-from pegasus.queue_file.queue import Fill, LockedQueue, QueueFile, Taken
+from pegasus.queue_file.picking import Fill, Taken
+from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.rendering import canonical
 
 __all__ = [

@@ -14,7 +14,7 @@ import trio
 from pegasus.model import SubNode
 from pegasus.transport import local, ssh
 from pegasus.transport.shell import Shell
-from pegasus.transport.ssh import Ssh, open_ssh
+from pegasus.transport.ways import Ssh, open_ssh
 
 __all__ = ["OpenSession", "Session", "Shell", "Ssh", "open_ssh", "session_opener"]
 

@@ -9,10 +9,7 @@ master gone must fail, not connect.
 
 from __future__ import annotations
 
-import itertools
-import os
-import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -20,24 +17,17 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
-from pegasus.destination import spell
-from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
+from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
-from pegasus.ownership import is_private
 from pegasus.process import Child, Pipes, open_child
-from pegasus.transport.arrivals import Arrivals
 from pegasus.transport.mux import MuxFault, open_mux_session
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import Shell, open_shell
-
-HANDSHAKES = 8
-"""Connections to one host that may be on their way at once: sshd's MaxStartups begins to refuse
-at ten that are not logged in yet, and another user may be at the door as well."""
+from pegasus.transport.ways import Ssh
 
 CONNECT_LIMIT = 60.0
 """Seconds that a connection may need before it is given up. ssh's own ConnectTimeout ends at the
@@ -80,190 +70,6 @@ kill -s TERM 0; rm -f "$pegasus_s"
 # was killed, and then the directory of the control sockets goes as well. What ssh started itself, a
 # ProxyCommand say, is of the same group, and goes with it. Where sh is bash, TMOUT would end a
 # lifeline after so many seconds.
-
-KEEPER = r"""TMOUT=0; trap '' HUP INT TERM QUIT PIPE
-d=$(mktemp -d "$1") || exit
-printf '%s\n' "$d" && read -r x
-rm -rf "$d"
-"""
-# The directory of the control sockets under guard: the little sh that makes it removes it when its
-# lifeline is closed, and so there is no moment at which Pegasus can be killed and leave it behind.
-# Its name is made up by the very program that makes it: one that stands on a command line could be
-# seen, and taken, by anybody.
-
-PLACE_LIMIT = 50
-"""Bytes of the path of the directory for our directory: OpenSSH leaves ninety for the whole path of
-a socket, and ours is 23 bytes and a number longer."""
-
-_PLAIN_PATH = re.compile(r"/[\w./@+=:,-]*", re.ASCII)
-"""Paths in which ssh finds nothing to expand: no ``%h``, ``${HOME}``, quotes, blanks or ``*``."""
-
-KEEPER_PATIENCE = 2.0
-"""Seconds to remove a directory with a few files in it, on a machine that may be busy."""
-
-FALLBACKS = """\
-# Written by Pegasus for one run: the user's settings first, since in ssh the first value wins.
-{includes}
-Host *
-  StrictHostKeyChecking accept-new
-  ServerAliveInterval 15
-  ServerAliveCountMax 3
-  ConnectTimeout 20
-"""
-
-OVERRULED = (
-    "BatchMode=yes",  # nobody is there to type a password
-    "RemoteCommand=none",
-    "RequestTTY=no",
-    "PermitLocalCommand=no",
-    "ClearAllForwardings=yes",
-    "ControlPersist=no",  # else the master goes to the background, out of reach
-    "VisualHostKey=no",
-    "EscapeChar=none",
-    "LogLevel=INFO",  # ERROR and above hide why a connection was given up
-)
-
-OVERRULED_SINCE_8_7 = ("ForkAfterAuthentication=no", "StdinNull=no")
-"""The same, for an ssh that knows these settings; an older one would refuse to start."""
-
-
-def _say_nothing(words: str) -> None:
-    """Be told something and leave it at that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ssh:
-    """How ssh is called in one run.
-
-    Attributes:
-        directory: of the control sockets; private to this user.
-        overruled: settings that stand above the user's own; none before ``settle``.
-        settling: held by the one that asks ssh.
-        handshakes: by host, who may connect now.
-        numbers: of the control sockets.
-        arrivals: tells of the sockets that appear.
-        by_clients: set when each command takes a client process of ssh's, since the masters are
-            not understood, or because that was asked for.
-        on_note: is told a sentence that a person should read once.
-    """
-
-    directory: Path
-    arrivals: Arrivals
-    overruled: list[str] = field(default_factory=list)
-    settling: trio.Lock = field(default_factory=trio.Lock)
-    by_clients: trio.Event = field(default_factory=trio.Event)
-    on_note: Callable[[str], None] = _say_nothing
-    handshakes: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    async def settle(self) -> None:
-        """Learn how this ssh is called. Whoever needs it first asks: a run on localhost never."""
-        async with self.settling:
-            if not self.overruled:
-                newer = OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ()
-                self.overruled.extend(OVERRULED + newer)
-
-    def argv(self, *options: str, to: str, command: Sequence[str] = ()) -> list[str]:
-        """Spell a call of ssh.
-
-        Args:
-            options: more options, before Pegasus's own; the first value of a setting wins.
-            to: the destination.
-            command: what to run there.
-        """
-        overruled = [word for option in self.overruled for word in ("-o", option)]
-        config = ["-F", str(self.directory / "config")]
-        return ["ssh", *config, *options, *overruled, "-T", "-x", "-a", *spell(to), *command]
-
-    def fall_back(self, fault: MuxFault) -> None:
-        """Use a client process for each command from now on; it is said once."""
-        if not self.by_clients.is_set():
-            self.by_clients.set()
-            self.on_note(f"Using an ssh process for each command: {fault}.")
-
-    def limiter(self, hostname: str) -> trio.CapacityLimiter:
-        """Give the limiter of the handshakes with a host."""
-        return self.handshakes.setdefault(hostname, trio.CapacityLimiter(HANDSHAKES))
-
-
-@asynccontextmanager
-async def open_ssh(
-    user_config: Path | None,
-    *,
-    by_clients: bool = False,
-    on_note: Callable[[str], None] = _say_nothing,
-) -> AsyncIterator[Ssh]:
-    """Make a private directory for the control sockets of a run, and remove it afterwards.
-
-    It stands where the user's own sockets do, in ``XDG_RUNTIME_DIR`` if nobody else can write
-    there, or else in ``/tmp``; never where TMPDIR says, since the path of a socket is limited to
-    about a hundred bytes. Its name can neither be guessed nor seen before it is made.
-
-    Args:
-        user_config: the file to read instead of the user's and the system's configuration.
-        by_clients: whether each command takes a client process of ssh's.
-        on_note: is told what a person should read once.
-
-    Raises:
-        PegasusError: there is no such file, or no room for the directory.
-    """
-    _refuse_missing(user_config)
-    place = _place()
-    argv = ["sh", "-c", KEEPER, "pegasus", str(place / "pgs-XXXXXXXXXXXX")]
-    async with open_child(argv, KEEPER_PATIENCE) as keeper:
-        made = await keeper.stdout.receive_some()
-        if not made:
-            said = await keeper.stderr.receive_some()
-            raise PegasusError(
-                f"No directory can be made: {said.decode(errors='replace').strip()}. "
-                f"Make room for a small one in {place}."
-            )
-        directory = Path(os.fsdecode(bytes(made).removesuffix(b"\n")))
-        (directory / "config").write_text(_config(directory, user_config))
-        ssh = Ssh(directory, Arrivals(directory), on_note=on_note)
-        if by_clients:
-            ssh.by_clients.set()
-        with sole_error():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(ssh.arrivals.run)
-                yield ssh
-                nursery.cancel_scope.cancel(reason="no more connections")
-
-
-def _refuse_missing(user_config: Path | None) -> None:
-    if user_config and not user_config.is_file():
-        raise PegasusError(f"{user_config}: there is no such ssh configuration file.")
-
-
-def _place() -> Path:
-    """Give the directory for private directories of sockets."""
-    given = os.environ.get("XDG_RUNTIME_DIR", "")
-    plain = _PLAIN_PATH.fullmatch(given) and len(given) <= PLACE_LIMIT
-    usable = plain and is_private(Path(given)) and os.access(given, os.W_OK | os.X_OK)
-    return Path(given if usable else "/tmp")  # noqa: S108
-
-
-async def _ssh_version() -> tuple[int, ...]:
-    """Ask ssh for its version; (0,) for one that is no OpenSSH, or not there."""
-    try:
-        said = await trio.run_process(["ssh", "-V"], capture_stderr=True, check=False)
-    except OSError:
-        return (0,)  # who needs it is told why there is none by the one that tries
-    match = re.search(rb"OpenSSH_(\d+)\.(\d+)", said.stderr)
-    return tuple(int(number) for number in match.groups()) if match else (0,)
-
-
-def _config(directory: Path, user_config: Path | None) -> str:
-    """Give the configuration of a run; a path that ssh would read otherwise gets another name."""
-    if user_config is None:
-        files = ["~/.ssh/config", "/etc/ssh/ssh_config"]
-    else:
-        file = user_config.absolute()
-        if not _PLAIN_PATH.fullmatch(str(file)):
-            (directory / "ssh-config").symlink_to(file)
-            file = directory / "ssh-config"
-        files = [str(file)]
-    return FALLBACKS.format(includes="\n".join(f'Include "{file}"' for file in files))
 
 
 class SshSession:

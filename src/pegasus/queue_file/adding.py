@@ -1,0 +1,77 @@
+"""Puts entries into a queue file's text.
+
+Rule 1: pure; what is written is read back first, with the neighbours of what is new.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from pegasus.errors import FileFault, PegasusError
+from pegasus.model import Entry
+from pegasus.queue_file import rendering, splice
+from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.queue_file.picking import is_same
+
+
+def with_entries(path: str, data: bytes, entries: Sequence[Entry], *, top: bool) -> bytes:
+    """Give the file with more entries in it, read back and found to say what it should."""
+    reader = QueueReader(path, data)
+    before = list(itertools.islice(reader, 1)) if top else list(reader)
+    if not (top or reader.list.flow or data.endswith((b"\n", b"\r"))):
+        # Ending its last line may add a line break to a text: what is read back, has it as well.
+        reader = QueueReader(path, data + b"\n" * bool(reader.source.text))
+        before = list(reader)
+    _refuse_closed(reader, before, top=top)
+    flow = reader.list.flow
+    for style in rendering.Style(flow=flow), rendering.Style(flow=flow, strict=True):
+        written = [rendering.added(entry, style) for entry in entries]
+        data = splice.edited(reader.source, [splice.insert(reader, written, top=top)])
+        at, neighbours = (0, before) if top else _last_of(reader, before)
+        if _has_more(path, data[at:], neighbours, entries, top=top):
+            return data
+    raise PegasusError(f"{path}: Pegasus cannot add to this file. Please report this as a bug.")
+
+
+def _last_of(
+    reader: QueueReader, found: Sequence[Written | FileFault]
+) -> tuple[int, Sequence[Written | FileFault]]:
+    """Find what has to be read back when something is put behind it: where it begins, and what."""
+    if not found or reader.list.flow or isinstance(found[-1], FileFault):
+        return 0, found
+    start = reader.source.line_start(found[-1].item.start)
+    return reader.source.offset(start), found[-1:]
+
+
+def _has_more(
+    path: str,
+    data: bytes,
+    before: Sequence[Written | FileFault],
+    entries: Sequence[Entry],
+    *,
+    top: bool,
+) -> bool:
+    """Read a file back: are the entries in it, and are their neighbours what they were?"""
+    again = iter(QueueReader(path, data))
+    if not top and not all(_alike(next(again, None), then) for then in before):
+        return False
+    if not all(is_same(next(again, None), entry) for entry in entries):
+        return False
+    return _alike(next(again, None), before[0] if top and before else None)
+
+
+def _refuse_closed(reader: QueueReader, found: Sequence[Written | FileFault], *, top: bool) -> None:
+    """Raise the fault of a file into which nothing can be put at that end."""
+    last = found[-1] if found else None
+    if not isinstance(last, FileFault):
+        return
+    in_block = reader.list.start is not None and not reader.list.flow
+    if reader.list.end is None and not (top and in_block):
+        raise last
+
+
+def _alike(now: Written | FileFault | None, then: Written | FileFault | None) -> bool:
+    if isinstance(now, Written) and isinstance(then, Written):
+        return is_same(now, then.entry)
+    return type(now) is type(then)

@@ -1,0 +1,140 @@
+"""Which jobs at the head of a queue file a take gives out, and what is left of the file then.
+
+Rule 1: pure; it reads text and gives text.
+Rule 2: what is left is read back first; what does not read as it should is never given.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from pegasus import grid
+from pegasus.errors import FileFault, PegasusError, TemplateFault
+from pegasus.model import Entry, Job
+from pegasus.queue_file import rendering, splice
+from pegasus.queue_file.entries import QueueReader, Written, check_command
+from pegasus.yaml_text import Scalar
+
+Fill: TypeAlias = Callable[[Job], str]
+"""Fills a job in for the sub-node that is to run it; may raise TemplateFault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a take gave.
+
+    Attributes:
+        jobs: the jobs that are taken, each with its command filled in, in the file's order.
+        fault: what keeps the next job from being taken, where something is wrong with it.
+        empty: whether no job is left in the file.
+        missing: whether there is no file; then ``fault`` says so, and ``empty`` is true.
+    """
+
+    jobs: tuple[tuple[Job, str], ...] = ()
+    fault: FileFault | None = None
+    empty: bool = False
+    missing: bool = False
+
+
+class Picked:
+    """The jobs at the head of a file that can be filled in, and what is left without them.
+
+    Args:
+        reader: the file.
+        fills: one for each job that is wanted, in order.
+    """
+
+    def __init__(self, reader: QueueReader, fills: Sequence[Fill]) -> None:
+        self.reader = reader
+        self.jobs: list[tuple[Job, str]] = []
+        self.fault: FileFault | None = None
+        self._gone: list[Written] = []
+        self._entries = iter(reader)
+        self._parts: list[tuple[range, ...]] = []
+        self._left: tuple[Entry, ...] = ()
+        self._next: Written | FileFault | None = None
+        self._pick(fills)
+
+    def taken(self) -> Taken:
+        """Give what the take comes to once the file has been replaced by ``rest``."""
+        empty = self.fault is None and not self._left and self._next is None
+        return Taken(tuple(self.jobs), self.fault, empty)
+
+    def rest(self) -> bytes:
+        """Give the file without the jobs, read back and found to say what it should."""
+        flow, text = self.reader.list.flow, self.reader.source.text
+        for style in rendering.Style(text, flow), rendering.Style(text, flow, strict=True):
+            remainder = rendering.remaining(self._gone[-1], self._parts, style)
+            edits = splice.cut(self.reader, self._gone, remainder)
+            data = splice.edited(self.reader.source, edits)
+            if self._reads_as_it_should(data):
+                return data
+            # What follows the last entry and is none must not become a list by its going.
+            data = rendering.emptied(data)
+            if self._reads_as_it_should(data):
+                return data
+        raise PegasusError(
+            f"{self._gone[0].entry.place}: Pegasus cannot take a job from this entry without "
+            "changing others. Nothing was taken. Write the entry in another way, and please "
+            "report this as a bug."
+        )
+
+    def _pick(self, fills: Sequence[Fill]) -> None:
+        for found in self._entries:
+            self._next = found
+            if self._left or len(self.jobs) == len(fills):
+                return
+            if isinstance(found, FileFault):
+                self.fault = found
+                return
+            self._pick_from(found, fills)
+            if self.fault is not None:
+                if self._left:
+                    self._next = next(self._entries, None)
+                return
+        self._next = None
+
+    def _pick_from(self, written: Written, fills: Sequence[Fill]) -> None:
+        sizes = [len(values) for _, values in written.entry.params]
+        n = 0
+        wanted = fills[len(self.jobs) :]
+        for job, fill in zip(grid.jobs(written.entry), wanted, strict=False):
+            try:
+                command = self._filled(job, fill, written.commands[n // math.prod(sizes)])
+            except FileFault as fault:
+                self.fault = fault
+                break
+            self.jobs.append((job, command))
+            n += 1
+        if n:
+            self._gone.append(written)
+            self._parts = grid.remains([len(written.commands), *sizes], n)
+            self._left = grid.entries(written.entry, self._parts)
+
+    def _filled(self, job: Job, fill: Fill, template: Scalar) -> str:
+        try:
+            command = fill(job)
+        except TemplateFault as fault:
+            raise self.reader.place_in(template, fault) from fault
+        place = functools.partial(self.reader.source.place, template.start)
+        check_command(command, place, "this command, filled in,")
+        return command
+
+    def _reads_as_it_should(self, data: bytes) -> bool:
+        again = iter(QueueReader(self.reader.source.path, data))
+        if not all(is_same(next(again, None), entry) for entry in self._left):
+            return False
+        if isinstance(self._next, Written):
+            return is_same(next(again, None), self._next.entry)
+        if self._next is not None:
+            return isinstance(next(again, None), FileFault)
+        return self.fault is not None or next(again, None) is None
+
+
+def is_same(found: Written | FileFault | None, entry: Entry) -> bool:
+    """Tell whether what was read is this entry, wherever it stands."""
+    return isinstance(found, Written) and replace(found.entry, place=entry.place) == entry

@@ -1,0 +1,104 @@
+"""What ssh makes of a destination: the host, the way to it, and the environment that it sends.
+
+Rule 1: ssh itself is asked (``ssh -G``), once for each spelling; nothing of its configuration is
+read here. A name that ssh does not answer for is taken as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import trio
+
+_FIRST_JUMP = re.compile(r"(?:ssh://)?([^,/]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A destination as ssh resolves it.
+
+    Attributes:
+        hostname: the address or name that ssh connects to, in lower case.
+        port: its port.
+        jump: the first ProxyJump, as it is written in the configuration; empty where there is none.
+        proxy: the ProxyCommand, with its ``%h`` unexpanded; empty where there is none.
+        send_env: the patterns of the variables that are sent (SendEnv), in their order; one with a
+            ``-`` in front takes patterns back.
+        set_env: names and values that are set (SetEnv).
+        forward_agent: what ForwardAgent says; ``no`` where the agent is not forwarded.
+    """
+
+    hostname: str
+    port: int = 22
+    jump: str = ""
+    proxy: str = ""
+    send_env: tuple[str, ...] = ()
+    set_env: tuple[tuple[str, str], ...] = ()
+    forward_agent: str = "no"
+
+
+class Resolver:
+    """Resolves destinations, each once.
+
+    Args:
+        argv: gives the words of ``ssh -G`` for a destination.
+    """
+
+    def __init__(self, argv: Callable[[str], list[str]]) -> None:
+        self._argv = argv
+        self._known: dict[str, Resolved] = {}
+        self._locks: dict[str, trio.Lock] = {}
+
+    async def resolve(self, name: str) -> Resolved:
+        """Give what ssh makes of a destination, as it is written in the hosts file."""
+        async with self._locks.setdefault(name, trio.Lock()):
+            if name not in self._known:
+                self._known[name] = await self._ask(name)
+            return self._known[name]
+
+    async def _ask(self, name: str) -> Resolved:
+        try:
+            done = await trio.run_process(
+                self._argv(name), capture_stdout=True, capture_stderr=True, check=False
+            )
+        except OSError:
+            return Resolved(name)  # whoever connects is told why there is no ssh
+        if done.returncode != 0:
+            return Resolved(name)
+        return read(name, done.stdout.decode(errors="surrogateescape"))
+
+
+def read(name: str, said: str) -> Resolved:
+    """Read the output of ``ssh -G``.
+
+    Args:
+        name: the destination, for what the output lacks.
+        said: lines of a setting's name in lower case, a blank, and its value.
+    """
+    settings: dict[str, list[str]] = {}
+    for line in said.splitlines():
+        key, _, value = line.partition(" ")
+        settings.setdefault(key, []).append(value)
+
+    def first(key: str) -> str:
+        value = settings.get(key, [""])[0]
+        return "" if value == "none" else value
+
+    jump = _FIRST_JUMP.match(first("proxyjump"))
+    port = first("port")
+    return Resolved(
+        hostname=first("hostname").lower() or name,
+        port=int(port) if port.isdecimal() else 22,
+        jump=jump[1] if jump else "",
+        proxy=first("proxycommand"),
+        send_env=tuple(settings.get("sendenv", ())),
+        set_env=tuple(_pair(each) for each in settings.get("setenv", ())),
+        forward_agent=first("forwardagent") or "no",
+    )
+
+
+def _pair(setting: str) -> tuple[str, str]:
+    name, _, value = setting.partition("=")
+    return name, value
