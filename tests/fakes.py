@@ -5,6 +5,7 @@ ones, ``tests/contract.py``.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault
+from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault, sole_error
 from pegasus.events import Ended, Event, Printed, Started, Taken
 from pegasus.model import (
     Assignment,
@@ -29,7 +30,10 @@ from pegasus.model import (
 
 
 class FakeShell:
-    """Understands ``printf WORD``, ``exit N``, ``kill -N $$``, ``sleep N`` and ``hang up``."""
+    """Understands ``printf WORD``, ``exit N``, ``kill -N $$``, ``sleep N`` and ``hang up``.
+
+    What follows a ``#`` is a comment, as for sh.
+    """
 
     def __init__(self, node: FakeNode) -> None:
         self._started = trio.Event()
@@ -55,9 +59,22 @@ class FakeShell:
     ) -> Outcome:
         if self._node.broken.is_set():
             return NotStarted("the shell on the node was gone")
+        if not self._node.starts_commands:
+            await trio.lowlevel.checkpoint()
+            return NotStarted("sh: cannot fork")
         self._started.set()
         self._node.ran.append(assignment.command)
-        match assignment.command.split():
+        self._node.runs_now += 1
+        try:
+            return await self._run(assignment, show)
+        finally:
+            self._node.runs_now -= 1
+
+    async def _run(
+        self, assignment: Assignment, show: Callable[[Printed], Awaitable[None]]
+    ) -> Outcome:
+        assert self._node.runs_now == 1, "a sub-node runs one command at a time"
+        match assignment.command.partition("#")[0].split():
             case ["printf", word]:
                 await show(Printed(assignment, Stream.STDOUT, word.encode()))
                 return Exited(0)
@@ -90,17 +107,23 @@ class FakeNode:
         words: what "ssh" says while it can't be reached.
         reachable: whether it can be.
         has_shells: whether a shell can be started on it.
+        starts_commands: whether a shell on it starts what it is given.
+        stands_for: seconds after which it drops each connection.
         tries: when a connection was tried.
         ran: the commands that ran on it.
         open: how many sessions are open.
+        runs_now: how many commands run on it now.
     """
 
     words: str = "Connection refused"
     reachable: bool = True
     has_shells: bool = True
+    starts_commands: bool = True
+    stands_for: float = math.inf
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     open: int = 0
+    runs_now: int = 0
     broken: trio.Event = field(default_factory=trio.Event)
 
     def hang_up(self) -> None:
@@ -116,9 +139,17 @@ class FakeNode:
         self.broken = trio.Event()
         self.open += 1
         try:
-            yield self
+            with sole_error():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._drop)
+                    yield self
+                    nursery.cancel_scope.cancel()
         finally:
             self.open -= 1
+
+    async def _drop(self) -> None:
+        await trio.sleep(self.stands_for)
+        self.hang_up()
 
     @asynccontextmanager
     async def open_shell(self) -> AsyncIterator[FakeShell]:

@@ -12,53 +12,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import Run, run_broadcast, run_queue
-from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
-from pegasus.events import Connected, Ended, Noted, Returned, Unreachable
+from pegasus.dispatch import run_broadcast, run_queue
+from pegasus.errors import FileFault, PegasusError, sole_error
+from pegasus.events import Connected, Ended, Returned, Unreachable
 from pegasus.model import Cancelled, Exited, Job, Lost, SubNode
-from tests.fakes import FakeNodes, FakeQueue, FakeTaken, Listening
-
-
-class Bench:
-    """A run on fakes: three nodes by default."""
-
-    def __init__(
-        self,
-        *commands: str,
-        nodes: int = 3,
-        daemon: bool = False,
-        error_aborts: bool = False,
-        retries: int = 0,
-        timeout: float = math.inf,
-    ) -> None:
-        self.nodes = FakeNodes()
-        self.queue = FakeQueue(commands)
-        self.listening = Listening()
-        self.run = Run(
-            name="test",
-            sub_nodes=[SubNode(number, f"n{number}") for number in range(nodes)],
-            open_session=self.nodes.open_session,
-            queue=self.queue,
-            fill=self.fill,
-            listener=self.listening,
-            daemon=daemon,
-            error_aborts=error_aborts,
-            retries=retries,
-            timeout=timeout,
-        )
-
-    def fill(self, job: Job, sub_node: SubNode) -> str:
-        if "{{" in job.command:
-            raise TemplateFault(1, 1, "unknown name")
-        return job.command
-
-    @property
-    def commands_run(self) -> Counter[str]:
-        return Counter(command for node in self.nodes.by_name.values() for command in node.ran)
-
-    @property
-    def notes(self) -> list[str]:
-        return [event.text for _, event in self.listening.told if isinstance(event, Noted)]
+from tests.fakes import FakeTaken
+from tests.unit.dispatching import Bench
 
 
 async def test_each_job_runs_once_in_order(autojump_clock: MockClock) -> None:

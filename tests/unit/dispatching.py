@@ -1,0 +1,80 @@
+"""What the tests of dispatch share: a run on fakes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import trio
+
+from pegasus.dispatch import Run
+from pegasus.errors import TemplateFault
+from pegasus.events import Ended, Noted
+from pegasus.model import Job, SubNode
+from tests.fakes import FakeNodes, FakeQueue, Listening
+
+T = TypeVar("T")
+
+
+class Bench:
+    """A run on fakes: three nodes by default."""
+
+    def __init__(
+        self,
+        *commands: str,
+        nodes: int = 3,
+        daemon: bool = False,
+        error_aborts: bool = False,
+        retries: int = 0,
+        timeout: float = math.inf,
+        fill: Callable[[Job, SubNode], str] | None = None,
+    ) -> None:
+        self.nodes = FakeNodes()
+        self.queue = FakeQueue(commands)
+        self.listening = Listening()
+        self.run = Run(
+            name="test",
+            sub_nodes=[SubNode(number, f"n{number}") for number in range(nodes)],
+            open_session=self.nodes.open_session,
+            queue=self.queue,
+            fill=fill or self.fill,
+            listener=self.listening,
+            daemon=daemon,
+            error_aborts=error_aborts,
+            retries=retries,
+            timeout=timeout,
+        )
+
+    def fill(self, job: Job, sub_node: SubNode) -> str:
+        if "{{" in job.command:
+            raise TemplateFault(1, 1, "unknown name")
+        return job.command
+
+    def follow(self) -> trio.MemorySendChannel[Sequence[SubNode]]:
+        """Let the sub-nodes change; give the channel by which they do."""
+        send, receive = trio.open_memory_channel[Sequence[SubNode]](1)
+        object.__setattr__(self.run, "roster", receive)
+        return send
+
+    def events(self, kind: type[T]) -> list[T]:
+        """Give all events of a kind, in order."""
+        return [event for _, event in self.listening.told if isinstance(event, kind)]
+
+    @property
+    def finals(self) -> list[tuple[int, str, str]]:
+        """Job, sub-node and outcome of all final ends, in order."""
+        return [
+            (each.assignment.number, str(each.assignment.sub_node), str(each.outcome))
+            for each in self.events(Ended)
+            if not each.again
+        ]
+
+    @property
+    def commands_run(self) -> Counter[str]:
+        return Counter(command for node in self.nodes.by_name.values() for command in node.ran)
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for _, event in self.listening.told if isinstance(event, Noted)]
