@@ -7,19 +7,21 @@ Rule 2: whatever it was handed it accounts for: ended in some way, or returned.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
+from pegasus import duration
+from pegasus.dispatch.patience import SEVERAL_LOSSES, STEADY, Patience
 from pegasus.dispatch.run import Run, Session, Shell
 from pegasus.errors import NodeUnreachable, sole_error
-from pegasus.events import Connected, Unreachable
+from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
     Assignment,
     Cancelled,
+    Exited,
+    Killed,
     Lost,
     NotStarted,
     Outcome,
@@ -27,10 +29,9 @@ from pegasus.model import (
     TimedOut,
 )
 
-FIRST_PATIENCE = 1.0
-LAST_PATIENCE = 60.0
-"""Seconds between tries to reach a node: the first soon, since most failures pass; a minute at the
-most, since a node that is back should not idle for longer."""
+DROPS_TOLD = 2
+"""Connections that broke in a row before they were steady, from which on the next one is told only
+once it is steady: else ``connected`` and the same reason would be told in turn for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,10 @@ class Worker:
         assignment: what it was handed and has not accounted for yet.
         reached: whether it has ever been connected.
         failed: whether its connection broke, or the last try to connect failed.
-        leaving: whether it is to go when it has done what it was handed.
+        leaving: whether it is to go when it has done what it was handed; or has gone.
+        patience: what went wrong with it, and how long to wait because of it.
+        steady: whether its connection is one to rely on.
+        told_away: whether the last that was told of it is that it can't be reached.
     """
 
     sub_node: SubNode
@@ -89,6 +93,14 @@ class Worker:
     reached: bool = False
     failed: bool = False
     leaving: bool = False
+    patience: Patience = field(default_factory=Patience)
+    steady: bool = False
+    told_away: bool = False
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether it works, or could, and will go on to."""
+        return self.reached and not self.failed and not self.leaving
 
     async def serve(self, desk: Desk) -> None:
         """Keep the sub-node connected and at work, until nothing more will come."""
@@ -105,31 +117,73 @@ class Worker:
         if self.assignment is None:
             self.scope.cancel(reason="nothing more for this sub-node")
 
+    def stay(self) -> bool:
+        """Stay after all, if it is not too late: only while what it was handed keeps it."""
+        if self.assignment is None:
+            return False
+        self.leaving = False
+        return True
+
     async def _connect_and_work(self, desk: Desk) -> None:
-        """Work until the connection breaks, or nothing more comes; try until it stands."""
-        for patience in patiences():
-            try:
-                async with self.run.open_session(self.sub_node) as session:
-                    return await self._work(desk, session)
-            except NodeUnreachable as error:
-                self._hand_back(desk, error.words)
-                stood = self.reached and not self.failed
-                self.failed = True
-                self.run.listener.tell(Unreachable(self.sub_node, error.words, patience))
-                desk.unreached(self)
-            await trio.sleep(patience)
-            if stood:
-                return None
-        return None
+        """Work until nothing more comes, or the connection breaks; wait before the next try."""
+        pause: float | None = None
+        try:
+            async with self.run.open_session(self.sub_node) as session:
+                await self._work(desk, session)
+        except NodeUnreachable as error:
+            pause = self._fail(desk, error.words)
+        if pause is not None:
+            await trio.sleep(pause)
+
+    def _fail(self, desk: Desk, words: str) -> float | None:
+        """Tell that the sub-node can't be reached; give the seconds until the next try, if any."""
+        self._hand_back(desk, words)
+        stood = self.reached and not self.failed
+        self.failed = self.told_away = True
+        too_many = self.patience.loss_is_new and self.patience.losses == SEVERAL_LOSSES
+        pause = self.patience.fail(stood=stood)
+        again_in = None if desk.closed or self.leaving else pause
+        self.run.listener.tell(Unreachable(self.sub_node, words, again_in))
+        if again_in is not None and too_many:
+            self._tell_losses(again_in)
+        desk.unreached(self)
+        return again_in
+
+    def _tell_losses(self, pause: float) -> None:
+        """Say once that jobs will come slower from now on."""
+        self.run.listener.tell(
+            Noted(
+                f"{self.sub_node} lost {self.patience.losses} jobs in a row: it gets the next one "
+                f"in {duration.words(pause)}, and after each further loss it waits longer, until "
+                "a job ends on it. Find out why its connection breaks, or take it out of the "
+                "hosts file."
+            )
+        )
 
     def _connected(self) -> None:
         """Tell, once, that the sub-node can take jobs: a way to it without a shell is none."""
-        if self.failed or not self.reached:
-            self.reached, self.failed = True, False
-            self.run.listener.tell(Connected(self.sub_node))
+        first, self.reached, self.failed = not self.reached, True, False
+        if first or (self.told_away and self.patience.drops < DROPS_TOLD):
+            self._tell_connected()
+
+    def _tell_connected(self) -> None:
+        self.told_away = False
+        self.run.listener.tell(Connected(self.sub_node))
+
+    def _become_steady(self) -> None:
+        """Rely on the connection from now on."""
+        self.steady = True
+        self.patience.steady()
+        if self.told_away:
+            self._tell_connected()
+
+    async def _wait_steady(self) -> None:
+        await trio.sleep(STEADY)
+        self._become_steady()
 
     async def _work(self, desk: Desk, session: Session) -> None:
         """Run one job after the other over an open session."""
+        self.steady = False
         while not desk.closed and not self.leaving:
             async with session.open_shell() as self.shell:
                 self._connected()
@@ -143,6 +197,8 @@ class Worker:
             async with trio.open_nursery() as nursery:
                 give, receive = trio.open_memory_channel[Assignment](1)
                 nursery.start_soon(self._hear_break, shell, receive)
+                if not self.steady:
+                    nursery.start_soon(self._wait_steady)
                 again = True
                 with give, receive:
                     while again:
@@ -179,16 +235,25 @@ class Worker:
         try:
             with self.run.running.entered(assignment, self.run.timeout) as scope:
                 outcome = await shell.run(assignment, self.run.name, self.run.listener.show)
-        except trio.Cancelled:
-            self._account(desk, Cancelled(), trio.current_time() - began)
+        except BaseException as error:
+            # Also a group of cancellations. What began must not be told as not started, even where
+            # Pegasus itself fails.
+            failed = isinstance(error, Exception)
+            outcome = Lost(f"Pegasus failed while it ran: {error!r}") if failed else Cancelled()
+            self._account(desk, outcome, trio.current_time() - began)
             raise
         if scope.cancelled_caught and scope.deadline < math.inf:
             outcome = TimedOut(self.run.timeout)
         if isinstance(outcome, NotStarted):
             self.assignment = None
             desk.take_back(assignment, outcome.words)
-        else:
-            self._account(desk, outcome, trio.current_time() - began)
+            return outcome
+        if isinstance(outcome, Lost):
+            self.patience.lose()
+        elif isinstance(outcome, Exited | Killed):  # told by the node itself
+            self.patience.losses = 0
+            self._become_steady()
+        self._account(desk, outcome, trio.current_time() - began)
         return outcome
 
     def _hand_back(self, desk: Desk, words: str) -> None:
@@ -201,14 +266,3 @@ class Worker:
         if self.assignment is not None:
             assignment, self.assignment = self.assignment, None
             desk.end(assignment, outcome, seconds)
-
-
-def patiences() -> Iterator[float]:
-    """Give the seconds to wait before each next try: doubled each time, and jittered.
-
-    The jitter keeps many sub-nodes of one host from knocking in step.
-    """
-    patience = FIRST_PATIENCE
-    while True:
-        yield patience * random.uniform(0.75, 1.25)  # noqa: S311 -- no secret
-        patience = min(2 * patience, LAST_PATIENCE)
