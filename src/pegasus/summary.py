@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from pegasus import duration
-from pegasus.events import Connected, Ended, Event, Printed
+from pegasus.events import Connected, Ended, Event, Printed, Returned, Started
 from pegasus.model import (
     Cancelled,
     Exited,
@@ -55,6 +55,7 @@ class Summary:
         self._counts: Counter[str] = Counter()
         self._bad: list[Ended] = []
         self._busy: defaultdict[SubNode, float] = defaultdict(float)
+        self._running: set[tuple[int, int]] = set()
 
     @property
     def empty(self) -> bool:
@@ -70,8 +71,14 @@ class Summary:
         """Count an end that is final, and the time that a sub-node was busy."""
         if isinstance(event, Connected):
             self._busy[event.sub_node] += 0.0
-        if isinstance(event, Ended):
+        if isinstance(event, Started):
+            self._running.add(_key(event))
+        if isinstance(event, Ended) and _key(event) in self._running:
+            # An end without a start repeats what became of the last try: that time is counted.
+            self._running.remove(_key(event))
             self._busy[event.assignment.sub_node] += event.seconds
+        if isinstance(event, Returned):
+            self._running.discard(_key(event))
         if isinstance(event, Ended) and not event.again:
             self._counts[kind(event.outcome)] += 1
             if not succeeded(event.outcome):
@@ -109,6 +116,10 @@ class Summary:
             (least, idle), (most, busy) = min(shares), max(shares)
             return f"{words}: from {least:.0%} ({idle}) to {most:.0%} ({busy})."
         return f"{words}: {', '.join(f'{name} {share:.0%}' for share, name in shares)}."
+
+
+def _key(event: Started | Returned | Ended) -> tuple[int, int]:
+    return event.assignment.number, event.assignment.sub_node.number
 
 
 def _line(ended: Ended) -> str:

@@ -62,8 +62,15 @@ class Stages:
                     self._abort("pegasus stop --now")
                     request.answer("What runs is being ended.")
                 case StopJob(number, sub_node):
-                    ended = running.stop(number, sub_node)
-                    where = ", ".join(str(assignment.sub_node) for assignment in ended)
-                    words = f"Job {number} is being ended on {where}."
-                    nothing = f"Job {number} does not run {'there ' * (sub_node is not None)}now."
-                    request.answer(words if ended else nothing, done=bool(ended))
+                    _answer_stop(request, running, number, sub_node)
+
+
+def _answer_stop(request: Request, running: Running, number: int, sub_node: int | None) -> None:
+    """End a job that runs, or that waits for another try, and answer."""
+    ended = running.stop(number, sub_node)
+    waited = running.stop_waiting(number, sub_node)
+    where = ", ".join(str(assignment.sub_node) for assignment in ended)
+    words = [f"Job {number} is being ended on {where}."] if ended else []
+    words += [f"Job {number} waited for another try, and gets none."] if waited else []
+    nothing = f"Job {number} does not run {'there ' * (sub_node is not None)}now."
+    request.answer(" ".join(words) or nothing, done=bool(words))

@@ -1,17 +1,40 @@
-"""Jobs that were taken and wait for a sub-node once more: never started, or to be tried again."""
+"""Jobs that were taken and wait for a sub-node once more: never started, or to be tried again.
+
+Rule 1: what became of a job is what became of its last try that began; a try that never started
+changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from pegasus.dispatch.worker import Slot
 from pegasus.events import Ended
 from pegasus.model import Assignment, Exited, Job, Killed, Lost, Outcome, TimedOut, succeeded
 
 TRIED_AGAIN = (Exited, Killed, TimedOut, Lost)
 """Outcomes after which a job may be tried again; a cancelled one was meant to end."""
+
+_Key: TypeAlias = tuple[int, int | None]
+"""Whose tries: the job's number, and in a broadcast the sub-node's."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """What happened to a job so far; in a broadcast, on one sub-node.
+
+    Attributes:
+        sub_nodes: the numbers of those on which it was tried, once a try.
+        last: the end of its last try that began, if there was one.
+        commands: it filled in, by the number of the sub-node; None where it can't be.
+        fault: why it can't be filled in somewhere.
+    """
+
+    sub_nodes: list[int] = field(default_factory=list)
+    last: Ended | None = None
+    commands: dict[int, str | None] = field(default_factory=dict)
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +42,28 @@ class Waiting:
     """A job that waits once more.
 
     Attributes:
-        number: the job's number in the run.
-        job: as it was taken.
-        last: its last end, if it was tried: what became of it if nobody tries it again.
+        assignment: what was tried before.
+        tries: what happened to the job so far.
+        words: why it never started, if the last try never did.
     """
 
-    number: int
-    job: Job
-    last: Ended | None = None
+    assignment: Assignment
+    tries: Tries
+    words: str = ""
+
+    @property
+    def number(self) -> int:
+        """The job's number in the run."""
+        return self.assignment.number
+
+    @property
+    def job(self) -> Job:
+        """The job, as it was taken."""
+        return self.assignment.job
 
 
 class Again:
-    """Keeps what waits once more, and who has tried it.
+    """Keeps what waits once more, and what happened to it.
 
     Args:
         retries: how often a job may be tried again.
@@ -41,50 +74,54 @@ class Again:
         self._retries = retries
         self._everywhere = everywhere
         self._waiting: list[Waiting] = []
-        self._tried: dict[int, list[int]] = defaultdict(list)
+        self._tries: dict[_Key, Tries] = {}
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
+
+    @property
+    def waiting(self) -> Sequence[Waiting]:
+        """What waits now, the longest first."""
+        return tuple(self._waiting)
 
     def wants(self, assignment: Assignment, outcome: Outcome) -> bool:
         """Tell whether a job that ended like this is to be tried again; each call is a try."""
         if succeeded(outcome) or not isinstance(outcome, TRIED_AGAIN) or not self._retries:
             return False
-        tried, here = self._tried[assignment.number], assignment.sub_node.number
-        tried.append(here)
-        return (tried.count(here) if self._everywhere else len(tried)) <= self._retries
+        tries = self._tries_of(assignment)
+        tries.sub_nodes.append(assignment.sub_node.number)
+        return len(tries.sub_nodes) <= self._retries
 
-    def first(self) -> Waiting:
-        """Give the one that has waited longest."""
-        return self._waiting[0]
+    def add_ended(self, ended: Ended) -> None:
+        """Let a job wait that is to be tried again."""
+        tries = self._tries_of(ended.assignment)
+        tries.last = ended
+        self._waiting.append(Waiting(ended.assignment, tries))
 
-    def add(self, waiting: Waiting) -> None:
-        """Let a job wait."""
-        self._waiting.append(waiting)
+    def add_returned(self, assignment: Assignment, words: str) -> None:
+        """Let a job wait that never started."""
+        self._waiting.append(Waiting(assignment, self._tries_of(assignment), words))
 
-    def match(
-        self, slots: list[Slot], others: Callable[[set[int]], bool]
-    ) -> Iterator[tuple[Waiting, Slot]]:
-        """Pair jobs that wait with slots, on sub-nodes that have not tried them where there are.
+    def last(self, assignment: Assignment) -> Ended | None:
+        """Give the end of a job's last try that began, if there was one."""
+        tries = self._tries.get(self._key(assignment))
+        return tries.last if tries else None
 
-        Args:
-            slots: the free ones.
-            others: tells whether any sub-node but those with these numbers is connected.
-        """
-        free = list(slots)
-        for waiting in list(self._waiting):
-            tried = set(self._tried[waiting.number])
-            fresh = [slot for slot in free if slot.worker.sub_node.number not in tried]
-            if fresh or (free and not others(tried)):
-                slot = (fresh or free)[0]
-                free.remove(slot)
-                yield waiting, slot
+    def forget(self, assignment: Assignment) -> None:
+        """Forget a job that has come to its end."""
+        self._tries.pop(self._key(assignment), None)
 
     def remove(self, waiting: Waiting) -> None:
-        """Take a job out: it has its slot."""
+        """Take a job out: it has its slot, or its end."""
         self._waiting.remove(waiting)
 
     def drain(self) -> list[Waiting]:
         """Take all out: nobody will try them."""
         waiting, self._waiting = self._waiting, []
         return waiting
+
+    def _tries_of(self, assignment: Assignment) -> Tries:
+        return self._tries.setdefault(self._key(assignment), Tries())
+
+    def _key(self, assignment: Assignment) -> _Key:
+        return assignment.number, assignment.sub_node.number if self._everywhere else None

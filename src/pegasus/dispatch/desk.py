@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import trio
@@ -68,6 +68,7 @@ class Dispatcher(ABC):
         self._slots: list[Slot] = []
         self._news = trio.Event()
         self._said: set[str] = set()
+        run.running.on_stop(self._stop_waiting)
 
     async def run_all(self) -> None:
         """Deal until there is nothing more to deal, and wait for all that runs."""
@@ -107,8 +108,11 @@ class Dispatcher(ABC):
             with trio.move_on_after(NODE_PATIENCE):
                 await self.wait_slots(enough)
                 return True
-            waits = self.running() or self.again or self.run.daemon
-            if self.number and not waits and await self._queue_is_empty():
+            self.end_hopeless()
+            # Before that many were reached, only the failure of the others ends the run.
+            reached = sum(worker.reached for worker in self.workers)
+            idle = reached >= enough and not self.has_more_to_come()
+            if idle and await self._queue_is_empty():
                 return False
 
     async def _queue_is_empty(self) -> bool:
@@ -130,7 +134,7 @@ class Dispatcher(ABC):
         with suppress(trio.WouldBlock):
             while True:
                 self._slots.append(self._free.receive_nowait())
-        self._slots = [slot for slot in self._slots if slot.stands]
+        self._slots = [slot for slot in self._slots if slot.stands and not slot.worker.leaving]
 
     def take_note(self, job: Job) -> int:
         """Give a job that was taken its number in the run."""
@@ -159,13 +163,13 @@ class Dispatcher(ABC):
         return any(worker.assignment is not None for worker in self.workers)
 
     async def wait_news(self) -> None:
-        """Wait until something ended or came back."""
+        """Wait until something ended or came back, or a worker is free."""
         await self._news.wait()
 
     async def more(self) -> bool:
         """Wait until there may be more to hand over; False when there never will be."""
         while not self.run.queue.changed() and not self.can_try_again():
-            if not self.run.daemon and not self.again and not self.running():
+            if not self.has_more_to_come():
                 return False
             with trio.move_on_after(QUEUE_POLL):
                 await self.wait_news()
@@ -174,6 +178,9 @@ class Dispatcher(ABC):
     @abstractmethod
     def can_try_again(self) -> bool:
         """Tell whether there is a slot for a job that waits once more."""
+
+    def end_hopeless(self) -> None:  # noqa: B027 -- a broadcast has none
+        """End the waiting of jobs that no sub-node can ever run."""
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> TakenJobs:
         """Take up to one job a fill; a disk that refuses is a fault like one in the file."""
@@ -188,20 +195,30 @@ class Dispatcher(ABC):
         Raises:
             PegasusError: the fault, when nothing runs that one could wait for.
         """
-        waits = self.running() or self.run.daemon or self.again
-        if waits and str(fault) not in self._said:
+        if self.has_more_to_come() and str(fault) not in self._said:
             self._said.add(str(fault))
             self.run.listener.tell(Noted(f"{fault} {_WAITING[isinstance(fault, FileFault)]}"))
-        patience = math.inf if isinstance(fault, FileFault) else DISK_PATIENCE
-        with trio.move_on_after(patience):
+        if isinstance(fault, FileFault):
             if not await self.more():
                 raise fault
+            return
+        # Here a file that has changed is no reason to try at once: the disk is what refuses.
+        with trio.move_on_after(DISK_PATIENCE):
+            while not self.can_try_again():
+                if not self.has_more_to_come():
+                    raise fault
+                await self.wait_news()
+
+    def has_more_to_come(self) -> bool:
+        """Tell whether anything goes on that may bring more to do."""
+        return bool(self.run.daemon or self.again or self.running())
 
     # What workers report.
 
     def announce(self, slot: Slot) -> None:
         """Offer a slot."""
         self._announced.send_nowait(slot)
+        self.tell_news()
 
     @abstractmethod
     def unreached(self, worker: Worker) -> None:
@@ -213,7 +230,7 @@ class Dispatcher(ABC):
             self.end(assignment, NotStarted(words), 0.0)
             return
         self.run.listener.tell(Returned(assignment, words))
-        self.again.add(Waiting(assignment.number, assignment.job))
+        self.again.add_returned(assignment, words)
         self.tell_news()
 
     def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
@@ -222,17 +239,41 @@ class Dispatcher(ABC):
         if goes_on and self.again.wants(assignment, outcome):
             ended = Ended(assignment, outcome, seconds, again=True)
             self.run.listener.tell(ended)
-            self.again.add(Waiting(assignment.number, assignment.job, ended))
+            self.again.add_ended(ended)
+        elif isinstance(outcome, NotStarted) and (last := self.again.last(assignment)):
+            self.run.listener.tell(Returned(assignment, outcome.words))
+            self._end_for_good(replace(last, again=False))
         else:
             self._end_for_good(Ended(assignment, outcome, seconds))
         self.tell_news()
 
+    def give_up(self, waiting: Waiting, words: str) -> None:
+        """End a job that waited: as its last try did, or never started if none ever began."""
+        if waiting.tries.last is not None:
+            self._end_for_good(replace(waiting.tries.last, again=False))
+        else:
+            self._end_for_good(Ended(waiting.assignment, NotStarted(words), 0.0))
+
     def _end_for_good(self, ended: Ended) -> None:
+        self.again.forget(ended.assignment)
         self.run.listener.tell(ended)
         stops = self.run.error_aborts and not succeeded(ended.outcome)
         if stops and not self.closed and not self.run.drain.begun:
             self.run.drain.begin()
             self.run.listener.tell(Noted("A job failed: nothing more is taken."))
+
+    def _stop_waiting(self, number: int, sub_node: int | None) -> list[Assignment]:
+        """End the waiting of a job that a person stops; give what was tried of it before."""
+        meant = [
+            waiting
+            for waiting in self.again.waiting
+            if waiting.number == number and sub_node in {None, waiting.assignment.sub_node.number}
+        ]
+        for waiting in meant:
+            self.again.remove(waiting)
+            self.give_up(waiting, "stopped before it began")
+        self.tell_news()
+        return [waiting.assignment for waiting in meant]
 
     def tell_news(self) -> None:
         """Wake whoever waits for news; each piece of news is a fresh event."""
@@ -247,17 +288,7 @@ class Dispatcher(ABC):
         for worker in self.workers:
             worker.leave()
         for waiting in self.again.drain():
-            self._give_up(waiting)
-
-    def _give_up(self, waiting: Waiting) -> None:
-        """Account for a job that waited once more when the taking ended."""
-        if waiting.last is not None:
-            ended = waiting.last
-            self._end_for_good(Ended(ended.assignment, ended.outcome, ended.seconds))
-        else:
-            nowhere = self.workers[0].sub_node
-            assignment = Assignment(waiting.number, waiting.job, nowhere, waiting.job.command)
-            self._end_for_good(Ended(assignment, NotStarted("no sub-node was left for it"), 0.0))
+            self.give_up(waiting, waiting.words)
 
     async def _wait_started(self) -> None:
         """Wait until everything that was handed over has begun."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeAlias
 
 import trio
 
@@ -36,6 +37,10 @@ async def run_broadcast(run: Run) -> None:
     await _BroadcastDispatcher(run).run_all()
 
 
+_Match: TypeAlias = tuple[Waiting, Slot, str]
+"""A job that waits once more, the slot that it gets, and the command that it is there."""
+
+
 class _QueueDispatcher(Dispatcher):
     """Each job once, on the next free sub-node."""
 
@@ -54,15 +59,21 @@ class _QueueDispatcher(Dispatcher):
     ) -> None:
         """Hire a worker for each new sub-node, and let those go whose sub-node is gone."""
         async for sub_nodes in roster:
-            staying = [worker for worker in self.workers if not worker.leaving]
+            others = sorted(self.workers, key=lambda worker: worker.leaving)
             for sub_node in sub_nodes:
-                same = [worker for worker in staying if _alike(worker.sub_node, sub_node)]
-                if same:
-                    staying.remove(same[0])
+                same = (
+                    worker
+                    for worker in others
+                    # One that is on its way out would else run a command beside the new one's.
+                    if _alike(worker.sub_node, sub_node) and (not worker.leaving or worker.stay())
+                )
+                if worker := next(same, None):
+                    others.remove(worker)
                 else:
                     nursery.start_soon(self._hire(sub_node).serve, self)
-            for worker in staying:
+            for worker in others:
                 worker.leave()
+            self.tell_news()
 
     def _hire(self, sub_node: SubNode) -> Worker:
         """Make a worker for a sub-node, with a number that none has had."""
@@ -91,35 +102,64 @@ class _QueueDispatcher(Dispatcher):
 
     def _hand_over_again(self) -> None:
         """Hand jobs that wait once more to the slots that are there for them."""
-        for waiting, slot in self._matches():
+        self.end_hopeless()
+        for waiting, slot, command in self._matches():
             self.again.remove(waiting)
-            sub_node = slot.worker.sub_node
+            self.hand_over(slot, waiting.number, waiting.job, command)
+
+    def _matches(self) -> list[_Match]:
+        """Pair jobs that wait with slots, on sub-nodes that have not tried them where there are."""
+        free: list[Slot] = self.slots()
+        matches: list[_Match] = []
+        for waiting in self.again.waiting:
+            if not free:
+                break
+            if match := self._match(waiting, free):
+                free.remove(match[1])
+                matches.append(match)
+        return matches
+
+    def _match(self, waiting: Waiting, free: list[Slot]) -> _Match | None:
+        """Choose a slot for a job; none, where a sub-node that is busy now is better."""
+        tried = set(waiting.tries.sub_nodes)
+        fresh = [slot for slot in free if slot.worker.sub_node.number not in tried]
+        for slot in fresh:
+            if (command := self._command(waiting, slot.worker)) is not None:
+                return waiting, slot, command
+        for worker in self.workers:
+            untried = worker.connected and worker.sub_node.number not in tried
+            if untried and self._command(waiting, worker) is not None:
+                return None
+        for slot in free:
+            if (command := self._command(waiting, slot.worker)) is not None:
+                return waiting, slot, command
+        return None
+
+    def _command(self, waiting: Waiting, worker: Worker) -> str | None:
+        """Fill a job in for a sub-node, once; None where it can't be."""
+        commands, number = waiting.tries.commands, worker.sub_node.number
+        if number not in commands:
             try:
-                command = self.run.fill(waiting.job, sub_node)
+                commands[number] = self._fill(worker.sub_node, waiting.job)
             except TemplateFault as fault:
-                command = waiting.job.command
-                assignment = Assignment(waiting.number, waiting.job, sub_node, command)
-                self.end(assignment, NotStarted(str(fault)), 0.0)
-            else:
-                self.hand_over(slot, waiting.number, waiting.job, command)
-
-    def _matches(self) -> list[tuple[Waiting, Slot]]:
-        return list(self.again.match(self.slots(), self._others_are_there))
-
-    def _others_are_there(self, tried: set[int]) -> bool:
-        return any(
-            worker.reached and not worker.failed
-            for worker in self.workers
-            if worker.sub_node.number not in tried
-        )
+                commands[number], waiting.tries.fault = None, str(fault)
+        return commands[number]
 
     def can_try_again(self) -> bool:
-        self.hear_slots()
+        self.end_hopeless()
         return bool(self.again) and bool(self._matches())
 
+    def end_hopeless(self) -> None:
+        """End the waiting of jobs that can't be filled in for any sub-node that stays."""
+        for waiting in self.again.waiting:
+            staying = (worker for worker in self.workers if not worker.leaving)
+            if not any(self._command(waiting, worker) is not None for worker in staying):
+                self.again.remove(waiting)
+                self.give_up(waiting, waiting.tries.fault or waiting.words)
+
     def unreached(self, worker: Worker) -> None:
-        if self.closed or self.number:
-            return  # it is over, or something was taken: some node was reached
+        if self.closed or self.number or worker.leaving:
+            return  # it is over for all or for this one, or something was taken, so one was reached
         if all(other.failed and not other.reached for other in self.workers if not other.leaving):
             raise PegasusError(
                 f"No node can be reached, nothing was taken. Try `ssh {worker.sub_node.hostname} "
@@ -154,30 +194,21 @@ class _BroadcastDispatcher(Dispatcher):
         number = self.take_note(job)
         for slot, command in zip(slots, commands, strict=True):
             self.hand_over(slot, number, job, command)
+        self._hand_over_again()
         while self.running() or self.again:
-            if self.again:
-                await self._hand_over_again()
-            else:
-                await self.wait_news()
+            await self.wait_news()
+            self._hand_over_again()
 
-    async def _hand_over_again(self) -> None:
-        """Let a sub-node on which the step failed try its command again."""
-        waiting = self.again.first()
-        if waiting.last is not None:
-            before = waiting.last.assignment
-            slot = await self._slot_of(before.sub_node)
-            self.again.remove(waiting)
-            self.hand_over(slot, before.number, before.job, before.command)
-
-    async def _slot_of(self, sub_node: SubNode) -> Slot:
-        """Wait until a sub-node is ready once more."""
-        enough = 1
-        while True:
-            slots = await self.wait_slots(enough)
-            for slot in slots:
-                if slot.worker.sub_node == sub_node:
-                    return slot
-            enough = len(slots) + 1
+    def _hand_over_again(self) -> None:
+        """Let sub-nodes on which the step failed try their command again, once they are ready."""
+        if not self.again:
+            return
+        slots = {slot.worker.sub_node.number: slot for slot in self.slots()}
+        for waiting in self.again.waiting:
+            before = waiting.assignment
+            if slot := slots.get(before.sub_node.number):
+                self.again.remove(waiting)
+                self.hand_over(slot, before.number, before.job, before.command)
 
     def _fill_all(self, commands: list[str], job: Job) -> str:
         commands[:] = [self.run.fill(job, worker.sub_node) for worker in self.workers]
@@ -188,8 +219,14 @@ class _BroadcastDispatcher(Dispatcher):
         return False
 
     def take_back(self, assignment: Assignment, words: str) -> None:
-        """Account for a job that never started: nobody else can run it for this sub-node."""
-        self.end(assignment, NotStarted(words), 0.0)
+        """Account for a job that never started: nobody else can run it for this sub-node.
+
+        A retry that never started is still owed its try, and waits for the sub-node once more.
+        """
+        if self.again.last(assignment) is not None:
+            super().take_back(assignment, words)
+        else:
+            self.end(assignment, NotStarted(words), 0.0)
 
     def unreached(self, worker: Worker) -> None:
         if self.number == 0 and not worker.reached and not self.closed:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -96,11 +96,16 @@ class Drain:
         self._scope.cancel(reason="draining")
 
 
+StopWaiting: TypeAlias = Callable[[int, int | None], list[Assignment]]
+"""Ends a job that waits for another try; see ``Running.stop_waiting``."""
+
+
 class Running:
     """The commands that run now, each in the scope that ends it."""
 
     def __init__(self) -> None:
         self._scopes: dict[Assignment, trio.CancelScope] = {}
+        self._stop_waiting: StopWaiting = lambda number, sub_node: []  # noqa: ARG005 -- nobody waits
 
     @contextmanager
     def entered(
@@ -139,6 +144,22 @@ class Running:
             self._scopes[assignment].deadline = math.inf
             self._scopes[assignment].cancel(reason="this job was stopped")
         return meant
+
+    def stop_waiting(self, number: int, sub_node: int | None = None) -> list[Assignment]:
+        """End a job that was taken and waits for another try; its last outcome stays.
+
+        Args:
+            number: of the job in the run.
+            sub_node: the number of the one sub-node on which it was tried last; None for all.
+
+        Returns:
+            What was tried before.
+        """
+        return self._stop_waiting(number, sub_node)
+
+    def on_stop(self, stop_waiting: StopWaiting) -> None:
+        """Let somebody end the waiting of jobs."""
+        self._stop_waiting = stop_waiting
 
 
 @dataclass(frozen=True, slots=True)
