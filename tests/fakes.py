@@ -106,6 +106,7 @@ class FakeNode:
     Attributes:
         words: what "ssh" says while it can't be reached.
         reachable: whether it can be.
+        answers_in: seconds that a connection takes, or its refusal.
         has_shells: whether a shell can be started on it.
         starts_commands: whether a shell on it starts what it is given.
         stands_for: seconds after which it drops each connection.
@@ -117,6 +118,7 @@ class FakeNode:
 
     words: str = "Connection refused"
     reachable: bool = True
+    answers_in: float = 0.0
     has_shells: bool = True
     starts_commands: bool = True
     stands_for: float = math.inf
@@ -133,7 +135,7 @@ class FakeNode:
     @asynccontextmanager
     async def open_session(self) -> AsyncIterator[FakeNode]:
         self.tries.append(trio.current_time())
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.answers_in)
         if not self.reachable:
             raise NodeUnreachable(self.words)
         self.broken = trio.Event()
