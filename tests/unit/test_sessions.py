@@ -41,9 +41,11 @@ def open_session(request: pytest.FixtureRequest) -> contract.OpenSession:
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "LOCALHOST", "127.0.0.1", "::1"])
 async def test_names_of_this_machine(name: str) -> None:
     """This machine needs no SSH, however its name is written."""
-    async with open_ssh(None) as ways:
-        async with session_opener(ways, trio.Event())(SubNode(0, name)) as session:
-            assert isinstance(session, LocalSession)
+    async with (
+        open_ssh(None) as ways,
+        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+    ):
+        assert isinstance(session, LocalSession)
 
 
 @pytest.mark.parametrize("open_session", ["local"], indirect=True)
