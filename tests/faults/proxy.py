@@ -6,6 +6,7 @@ with Proxy("127.0.0.2", 2222) as proxy:
     proxy.hold()            # nothing passes any more, and nobody is told
     proxy.abandon()         # all connections are reset towards the client; the server is not told
     proxy.reset()           # all connections are reset, on both sides
+    proxy.refuse_after(8)   # the next eight connections are passed on, all others are reset
     proxy.pass_on()         # as if nothing had been
 """
 
@@ -29,6 +30,7 @@ class Proxy:
 
     Attributes:
         port: where it listens on 127.0.0.1.
+        seen: how many connections were tried.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -39,6 +41,8 @@ class Proxy:
         self._held = False
         self._closed = False
         self._refuses = False
+        self.seen = 0
+        self._welcome: int | None = None
         self._delay = 0.0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._abandoned: list[socket.socket] = []
@@ -80,10 +84,15 @@ class Proxy:
         self._refuses = True
         self.reset()
 
+    def refuse_after(self, count: int) -> None:
+        """Let some more connections in, and reset every one after them."""
+        self._welcome = self.seen + count
+
     def pass_on(self) -> None:
         """Pass everything on again, at once, also what was held."""
         with self._changed:
             self._held = self._refuses = False
+            self._welcome = None
             self._delay = 0.0
             self._changed.notify_all()
 
@@ -122,7 +131,8 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self._refuses:
+            self.seen += 1
+            if self._refuses or (self._welcome is not None and self.seen > self._welcome):
                 _reset(client)
                 continue
             try:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pegasus.transport.folder import KEEPER
 from pegasus.transport.shell import KILL_GRACE
-from pegasus.transport.ways import KEEPER
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
 from tests.faults.trial import obeys_signals, pass_time

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.ownership import is_private, is_strangers, may_be_planted
-from pegasus.transport import ways
+from pegasus.transport import folder as sockets
 from tests.e2e.stranger import NOBODY, needs_root
 
 
@@ -107,7 +107,7 @@ def test_a_runtime_folder_that_ssh_can_spell(
     folder = runtime / name
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    assert ways._place() == (folder if used else Path("/tmp"))
+    assert sockets._place() == (folder if used else Path("/tmp"))
 
 
 @pytest.mark.parametrize("given", ["", "run", "~/run", "/"])
@@ -115,14 +115,14 @@ def test_a_runtime_folder_that_is_none(monkeypatch: pytest.MonkeyPatch, given: s
     """What is no path of a private folder is not used."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", given)
     if os.geteuid() or given != "/":
-        assert ways._place() == Path("/tmp")
+        assert sockets._place() == Path("/tmp")
 
 
 @pytest.fixture
 def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a short path."""
     folder = tmp_path_factory.mktemp("r")
-    monkeypatch.setattr(ways, "PLACE_LIMIT", len(str(folder)) + 20)
+    monkeypatch.setattr(sockets, "PLACE_LIMIT", len(str(folder)) + 20)
     return folder
 
 

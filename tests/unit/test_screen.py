@@ -156,7 +156,7 @@ async def test_nodes_that_cannot_be_reached() -> None:
             screen.tell(Connected(GPU))
             screen.tell(Connected(GPU))
             screen.tell(Unreachable(GPU, "first line\nPermission denied", 1.0))
-        name = "node-1 (container=gpu0)"
+        name = "node-1"
         assert stderr.text().decode().split("\n") == [
             f"[Pegasus] {name} cannot be reached, trying again in 1 s: ssh: Connection refused",
             "[Pegasus] node-2 cannot be reached, giving up: ssh: Connection refused",
@@ -166,6 +166,33 @@ async def test_nodes_that_cannot_be_reached() -> None:
             f"[Pegasus] {name} cannot be reached, trying again in 1 s: first line",
             "[Pegasus] Permission denied",
             "",
+        ]
+
+
+async def test_a_host_with_many_sub_nodes() -> None:
+    """A reason is told once a host, and again when it changes, or after it was connected."""
+    sub_nodes = [SubNode(number, "node-1", (("gpu", str(number)),)) for number in range(16)]
+    with pipe() as stderr:
+        async with open_screen(stdout_fd=stderr.fd, stderr_fd=stderr.fd) as screen:
+            for words in ("Permission denied", "Permission denied", "Connection refused"):
+                for sub_node in sub_nodes:
+                    screen.tell(Unreachable(sub_node, words, 1.0))
+            for sub_node in sub_nodes[:8]:
+                screen.tell(Connected(sub_node))
+            screen.tell(Unreachable(sub_nodes[8], "Connection refused", 4.0))
+            screen.tell(Unreachable(sub_nodes[9], "broken", 4.0))
+            screen.tell(Unreachable(sub_nodes[9], "Connection refused", 4.0))
+            for sub_node in sub_nodes[8:]:
+                screen.tell(Connected(sub_node))
+            for sub_node in sub_nodes:
+                screen.tell(Unreachable(sub_node, "Connection refused", 1.0))
+        assert stderr.text().decode().splitlines() == [
+            "[Pegasus] node-1 cannot be reached, trying again in 1 s: Permission denied",
+            "[Pegasus] node-1 cannot be reached, trying again in 1 s: Connection refused",
+            "[Pegasus] node-1 is connected now",
+            "[Pegasus] node-1 cannot be reached, trying again in 4 s: broken",
+            "[Pegasus] node-1 is connected now",
+            "[Pegasus] node-1 cannot be reached, trying again in 1 s: Connection refused",
         ]
 
 

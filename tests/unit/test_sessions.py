@@ -9,6 +9,8 @@ import pytest
 import trio
 
 from pegasus.dispatch import Session
+from pegasus.model import SubNode
+from pegasus.transport import open_ssh, session_opener
 from pegasus.transport.local import LocalSession
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
@@ -34,6 +36,16 @@ def open_session(request: pytest.FixtureRequest) -> contract.OpenSession:
     """Give a kind of session, one after the other."""
     kinds: dict[str, contract.OpenSession] = {"fake": open_fake, "local": open_local}
     return kinds[request.param]
+
+
+@pytest.mark.parametrize("name", ["localhost", "LocalHost", "LOCALHOST", "127.0.0.1", "::1"])
+async def test_names_of_this_machine(name: str) -> None:
+    """This machine needs no SSH, however its name is written."""
+    async with (
+        open_ssh(None) as ways,
+        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+    ):
+        assert isinstance(session, LocalSession)
 
 
 @pytest.mark.parametrize("open_session", ["local"], indirect=True)

@@ -6,9 +6,11 @@ Rule 1: only words; no prefix, no colour, no bytes.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from dataclasses import dataclass, field
 
 from pegasus.events import Connected, Noted, Unreachable
-from pegasus.model import Assignment, Outcome, Stream
+from pegasus.model import Assignment, Outcome, Stream, SubNode
 
 _NAMES = {Stream.STDOUT: "output", Stream.STDERR: "error"}
 
@@ -35,11 +37,24 @@ def unwritable(stream: Stream, error: OSError) -> str:
     return f"cannot write to standard {_NAMES[stream]}: {why}; what does not fit there is dropped"
 
 
+@dataclass
+class _Host:
+    """What is wrong with a host.
+
+    Attributes:
+        reasons: by the numbers of its sub-nodes that can't be reached; each was said once.
+        said: whether a person was told that it can't be reached, and not yet that it can.
+    """
+
+    reasons: dict[int, str] = field(default_factory=dict)
+    said: bool = False
+
+
 class OwnWords:
-    """What Pegasus says in its own name; remembers what is wrong with which sub-node."""
+    """What Pegasus says in its own name; remembers what is wrong with which host."""
 
     def __init__(self) -> None:
-        self._troubles: dict[int, str] = {}
+        self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
 
     def about(self, event: Connected | Unreachable | Noted) -> str | None:
         """Give the words for an event, None where a person has read them or needs none."""
@@ -47,14 +62,24 @@ class OwnWords:
             case Noted(text):
                 return text
             case Connected(sub_node):
-                known = self._troubles.pop(sub_node.number, None)
-                return None if known is None else f"{sub_node} is connected now"
+                return self._connected(sub_node)
             case Unreachable(sub_node, words, again_in):
-                known = self._troubles.get(sub_node.number)
-                self._troubles[sub_node.number] = words
-                if words == known:
-                    return None
-                return f"{sub_node} cannot be reached, {_when(again_in)}: {words.strip()}"
+                return self._unreachable(sub_node, words, again_in)
+
+    def _connected(self, sub_node: SubNode) -> str | None:
+        host = self._hosts[sub_node.hostname]
+        host.reasons.pop(sub_node.number, None)
+        said, host.said = host.said, False
+        return f"{sub_node.hostname} is connected now" if said else None
+
+    def _unreachable(self, sub_node: SubNode, words: str, again_in: float | None) -> str | None:
+        host = self._hosts[sub_node.hostname]
+        known = words in host.reasons.values()
+        host.reasons[sub_node.number] = words
+        if known:
+            return None
+        host.said = True
+        return f"{sub_node.hostname} cannot be reached, {_when(again_in)}: {words.strip()}"
 
 
 def _when(again_in: float | None) -> str:

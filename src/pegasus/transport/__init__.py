@@ -32,7 +32,7 @@ def session_opener(ways: Ssh, hurry: trio.Event) -> OpenSession:
 
     @asynccontextmanager
     async def open_session(sub_node: SubNode) -> AsyncIterator[Session]:
-        if sub_node.hostname in local.NAMES:
+        if sub_node.hostname.lower() in local.NAMES:
             yield local.LocalSession(hurry)
         else:
             async with ssh.open_session(ways, sub_node, hurry) as session:

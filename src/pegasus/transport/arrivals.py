@@ -19,12 +19,12 @@ POLL = 0.01
 class Arrivals:
     """Sets an event for each file that is waited for in a directory, once it is there.
 
-    Args:
+    Attributes:
         directory: where they appear; whatever else is there is not looked at.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._expected: dict[str, trio.Event] = {}
         self._wanted = trio.Event()
 
@@ -47,8 +47,8 @@ class Arrivals:
         """Look, for as long as something is waited for, until cancelled."""
         while True:
             await self._wanted.wait()
-            with suppress(OSError):  # somebody removed the directory: ssh will say so
-                for path in self._directory.iterdir():
+            with suppress(OSError):  # somebody removed the directory
+                for path in self.directory.iterdir():
                     if path.name in self._expected:
                         self._expected[path.name].set()
             if not self._expected:

@@ -12,7 +12,7 @@ from pegasus.transport.script import SCRIPT
 from pegasus.transport.shell import Shell, open_shell
 
 NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hostnames that need no SSH."""
+"""Hostnames that need no SSH, in lower case."""
 
 PATIENCE = 2.0
 """Seconds that a shell may take to go: it has nothing left to do, on a machine that may be busy."""

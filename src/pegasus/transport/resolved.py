@@ -6,11 +6,17 @@ read here. A name that ssh does not answer for is taken as it is written.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
+
+from pegasus.destination import NoDestination
+
+_SPELLING = re.compile(r"%[nk]")
+"""Tokens that stand for a destination as it is spelled."""
 
 _FIRST_JUMP = re.compile(r"(?:ssh://)?([^,/]+)")
 
@@ -28,6 +34,8 @@ class Resolved:
             ``-`` in front takes patterns back.
         set_env: names and values that are set (SetEnv).
         forward_agent: what ForwardAgent says; ``no`` where the agent is not forwarded.
+        settings: stands for all settings; two destinations that differ in nothing but their
+            spelling have the same. Empty where ssh did not answer.
     """
 
     hostname: str
@@ -37,6 +45,7 @@ class Resolved:
     send_env: tuple[str, ...] = ()
     set_env: tuple[tuple[str, str], ...] = ()
     forward_agent: str = "no"
+    settings: str = field(default="", compare=False)
 
 
 class Resolver:
@@ -54,16 +63,19 @@ class Resolver:
     async def resolve(self, name: str) -> Resolved:
         """Give what ssh makes of a destination, as it is written in the hosts file."""
         async with self._locks.setdefault(name, trio.Lock()):
-            if name not in self._known:
-                self._known[name] = await self._ask(name)
-            return self._known[name]
+            if name in self._known:
+                return self._known[name]
+            found = await self._ask(name)
+            if found.settings:
+                self._known[name] = found
+            return found
 
     async def _ask(self, name: str) -> Resolved:
         try:
             done = await trio.run_process(
                 self._argv(name), capture_stdout=True, capture_stderr=True, check=False
             )
-        except OSError:
+        except (OSError, NoDestination):
             return Resolved(name)  # whoever connects is told why there is no ssh
         if done.returncode != 0:
             return Resolved(name)
@@ -96,7 +108,16 @@ def read(name: str, said: str) -> Resolved:
         send_env=tuple(settings.get("sendenv", ())),
         set_env=tuple(_pair(each) for each in settings.get("setenv", ())),
         forward_agent=first("forwardagent") or "no",
+        settings=_settings(said),
     )
+
+
+def _settings(said: str) -> str:
+    """Give the same for two outputs that differ in the spelling of the destination only."""
+    kept = [line for line in said.splitlines() if not line.startswith("host ")]
+    if any(_SPELLING.search(line) for line in kept):
+        kept.append(said)  # a command or a file name has the spelling in it
+    return hashlib.sha256("\n".join(kept).encode(errors="surrogateescape")).hexdigest()
 
 
 def _pair(setting: str) -> tuple[str, str]:

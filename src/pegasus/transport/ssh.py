@@ -9,11 +9,11 @@ master gone must fail, not connect.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
-    ExitStack,
     asynccontextmanager,
     suppress,
 )
@@ -21,9 +21,11 @@ from pathlib import Path
 
 import trio
 
-from pegasus.errors import CannotStart, NodeUnreachable, sole_error
+from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
-from pegasus.process import Child, Pipes, open_child
+from pegasus.process import FULL_PIPE, Child, Pipes, open_child
+from pegasus.transport.handshakes import NotConnected
+from pegasus.transport.messages import failure, printed
 from pegasus.transport.mux import MuxFault, open_mux_session
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import Shell, open_shell
@@ -84,13 +86,6 @@ class SshSession:
         self._arrived = trio.Event()
         self._gone = False
 
-    @property
-    def words(self) -> str:
-        """What ssh said, without its small talk."""
-        lines = self._words.decode(errors="replace").replace("\r", "").splitlines()
-        kept = [line for line in lines if not line.startswith("Warning: Permanently added")]
-        return "; ".join(line.strip() for line in kept if line.strip())
-
     def open_shell(self) -> AbstractAsyncContextManager[Shell]:
         """Start a shell on the node that waits for a command.
 
@@ -127,28 +122,47 @@ class SshSession:
             async with self.open_shell():
                 return Killed(9)
         except NodeUnreachable:
-            return Lost(self.words or f"the connection broke (ssh ended with status {status})")
+            words = "; ".join(printed(self._words))
+            return Lost(words or f"the connection broke (ssh ended with status {status})")
 
     async def read_words(self, source: trio.abc.ReceiveStream) -> None:
-        """Keep what ssh says, to its end."""
+        """Keep what ssh prints, to its end; see ``wait_open`` for what is forgotten."""
         async for data in source:
             self._words = (self._words + data)[-WORDS_LIMIT:]
         self._gone = True
         self._arrived.set()  # what won't come any more need not be waited for
 
-    async def wait_open(self) -> None:
+    async def wait_open(self, source: trio.abc.ReceiveStream) -> None:
         """Wait for the control socket, which appears when the node has let us in.
 
+        What was printed before, banners and warnings, has nothing to do with what comes later.
+
+        Args:
+            source: what ``read_words`` reads.
+
         Raises:
-            NodeUnreachable: it has not; in ssh's own words.
+            NotConnected: it has not; in ssh's own words.
         """
         expected = self._ssh.arrivals.expected(self._socket.name, self._arrived)
         with trio.move_on_after(CONNECT_LIMIT), expected:
             await self._arrived.wait()
             if self._gone:
-                raise NodeUnreachable(self.words or "ssh ended without a word")
+                found = failure(self._words)
+                words = found.words or "ssh ended without a word"
+                # Without its folder ssh could not make its socket: the next try has another one.
+                may_pass = found.before_login or not self._socket.parent.exists()
+                raise NotConnected(words, may_pass=may_pass)
+            _drop_unread(source)
+            self._words = b""
             return
-        raise NodeUnreachable(self.words or f"no connection within {CONNECT_LIMIT:g} seconds")
+        raise NotConnected(f"no connection within {CONNECT_LIMIT:g} seconds")
+
+
+def _drop_unread(source: trio.abc.ReceiveStream) -> None:
+    """Drop what stands in a pipe now; whoever waits for it goes on waiting."""
+    if isinstance(source, trio.lowlevel.FdStream):
+        with suppress(OSError):
+            os.read(source.fileno(), FULL_PIPE)
 
 
 @asynccontextmanager
@@ -158,25 +172,46 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
     Raises:
         NodeUnreachable: it could not be connected to; in ssh's own words.
     """
-    await ssh.settle()
-    socket = ssh.directory / str(next(ssh.numbers))
+    async with AsyncExitStack() as stack:
+
+        async def attempt() -> SshSession:
+            return await stack.enter_async_context(_open_once(ssh, sub_node, hurry))
+
+        await _settle(ssh)
+        gate = await ssh.handshakes.gate(sub_node.hostname)
+        yield await gate.connect(sub_node, attempt)
+
+
+@asynccontextmanager
+async def _open_once(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIterator[SshSession]:
+    """Try once to connect.
+
+    Raises:
+        NotConnected: the host is not to be reached, or does not let us in.
+        NodeUnreachable: something is missing here.
+    """
+    await _settle(ssh)
+    socket = ssh.folder.path / str(next(ssh.numbers))
     session = SshSession(ssh, sub_node.hostname, socket, hurry)
     master = ssh.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
-    argv = ["sh", "-c", GUARD, "pegasus", str(socket), str(ssh.directory), *master]
-    limiter, borrower = ssh.limiter(sub_node.hostname), object()
-    await limiter.acquire_on_behalf_of(borrower)
-    with ExitStack() as handshake, sole_error():
-        handshake.callback(limiter.release_on_behalf_of, borrower)
+    argv = ["sh", "-c", GUARD, "pegasus", str(socket), str(ssh.folder.path), *master]
+    with sole_error():
         async with _open_master(argv) as child, trio.open_nursery() as nursery:
             nursery.start_soon(session.read_words, child.stderr)
             try:
-                await session.wait_open()
-                handshake.close()
+                await session.wait_open(child.stderr)
                 yield session
             finally:
                 nursery.cancel_scope.cancel(reason="the session is closed")
                 with suppress(OSError):
                     child.write_now(b"good-bye\n")
+
+
+async def _settle(ssh: Ssh) -> None:
+    try:
+        await ssh.settle()
+    except PegasusError as error:  # the folder can't be made anew: maybe it can be later
+        raise NodeUnreachable(str(error)) from error
 
 
 @asynccontextmanager

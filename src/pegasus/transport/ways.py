@@ -2,13 +2,12 @@
 
 Rule 1: ssh is the user's own, with the user's own configuration; what would break a run is
 overruled on the command line, what is merely a default stands behind the user's own settings.
-Rule 2: the directory belongs to its block, and is removed also when Pegasus is killed.
+Rule 2: the folder of the control sockets belongs to its block; see ``folder``.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,45 +18,11 @@ import trio
 
 from pegasus.destination import spell
 from pegasus.errors import PegasusError, sole_error
-from pegasus.ownership import is_private
-from pegasus.process import open_child
 from pegasus.transport.arrivals import Arrivals
+from pegasus.transport.folder import Folder
+from pegasus.transport.handshakes import Handshakes
 from pegasus.transport.mux import MuxFault
 from pegasus.transport.resolved import Resolver
-
-HANDSHAKES = 8
-"""Connections to one host that may be on their way at once: sshd's MaxStartups begins to refuse
-at ten that are not logged in yet, and another user may be at the door as well."""
-
-KEEPER = r"""TMOUT=0; trap '' HUP INT TERM QUIT PIPE
-d=$(mktemp -d "$1") || exit
-printf '%s\n' "$d" && read -r x
-rm -rf "$d"
-"""
-# The directory of the control sockets under guard: the little sh that makes it removes it when its
-# lifeline is closed, and so there is no moment at which Pegasus can be killed and leave it behind.
-# Its name is made up by the very program that makes it: one that stands on a command line could be
-# seen, and taken, by anybody.
-
-PLACE_LIMIT = 50
-"""Bytes of the path of the directory for our directory: OpenSSH leaves ninety for the whole path of
-a socket, and ours is 23 bytes and a number longer."""
-
-_PLAIN_PATH = re.compile(r"/[\w./@+=:,-]*", re.ASCII)
-"""Paths in which ssh finds nothing to expand: no ``%h``, ``${HOME}``, quotes, blanks or ``*``."""
-
-KEEPER_PATIENCE = 2.0
-"""Seconds to remove a directory with a few files in it, on a machine that may be busy."""
-
-FALLBACKS = """\
-# Written by Pegasus for one run: the user's settings first, since in ssh the first value wins.
-{includes}
-Host *
-  StrictHostKeyChecking accept-new
-  ServerAliveInterval 15
-  ServerAliveCountMax 3
-  ConnectTimeout 20
-"""
 
 OVERRULED = (
     "BatchMode=yes",  # nobody is there to type a password
@@ -84,36 +49,42 @@ class Ssh:
     """How ssh is called in one run.
 
     Attributes:
-        directory: of the control sockets; private to this user.
+        folder: of the control sockets; private to this user.
         overruled: settings that stand above the user's own; none before ``settle``.
         settling: held by the one that asks ssh.
-        handshakes: by host, who may connect now.
         numbers: of the control sockets.
         resolver: tells what ssh makes of a destination.
+        handshakes: who may connect now.
         arrivals: tells of the sockets that appear.
         by_clients: set when each command takes a client process of ssh's, since the masters are
             not understood, or because that was asked for.
         on_note: is told a sentence that a person should read once.
     """
 
-    directory: Path
+    folder: Folder
     arrivals: Arrivals
     overruled: list[str] = field(default_factory=list)
     settling: trio.Lock = field(default_factory=trio.Lock)
     by_clients: trio.Event = field(default_factory=trio.Event)
     on_note: Callable[[str], None] = _say_nothing
-    handshakes: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
     resolver: Resolver = field(init=False)
+    handshakes: Handshakes = field(init=False)
 
     def __post_init__(self) -> None:
         # Without the options of a call: what the configuration says is what is asked for.
-        config = str(self.directory / "config")
-        resolver = Resolver(lambda to: ["ssh", "-G", "-F", config, *spell(to)])
+        resolver = Resolver(lambda to: ["ssh", "-G", "-F", str(self.folder.config), *spell(to)])
         object.__setattr__(self, "resolver", resolver)
+        object.__setattr__(self, "handshakes", Handshakes(resolver, self.on_note))
 
     async def settle(self) -> None:
-        """Learn how this ssh is called. Whoever needs it first asks: a run on localhost never."""
+        """Learn how this ssh is called. Whoever needs it first asks: a run on localhost never.
+
+        Raises:
+            PegasusError: the folder was removed, and there is no room for another one.
+        """
+        await self.folder.ensure()
+        self.arrivals.directory = self.folder.path
         async with self.settling:
             if not self.overruled:
                 newer = OVERRULED_SINCE_8_7 if await _ssh_version() >= (8, 7) else ()
@@ -128,7 +99,7 @@ class Ssh:
             command: what to run there.
         """
         overruled = [word for option in self.overruled for word in ("-o", option)]
-        config = ["-F", str(self.directory / "config")]
+        config = ["-F", str(self.folder.config)]
         return ["ssh", *config, *options, *overruled, "-T", "-x", "-a", *spell(to), *command]
 
     def fall_back(self, fault: MuxFault) -> None:
@@ -136,10 +107,6 @@ class Ssh:
         if not self.by_clients.is_set():
             self.by_clients.set()
             self.on_note(f"Using an ssh process for each command: {fault}.")
-
-    def limiter(self, hostname: str) -> trio.CapacityLimiter:
-        """Give the limiter of the handshakes with a host."""
-        return self.handshakes.setdefault(hostname, trio.CapacityLimiter(HANDSHAKES))
 
 
 @asynccontextmanager
@@ -164,39 +131,24 @@ async def open_ssh(
         PegasusError: there is no such file, or no room for the directory.
     """
     _refuse_missing(user_config)
-    place = _place()
-    argv = ["sh", "-c", KEEPER, "pegasus", str(place / "pgs-XXXXXXXXXXXX")]
-    async with open_child(argv, KEEPER_PATIENCE) as keeper:
-        made = await keeper.stdout.receive_some()
-        if not made:
-            said = await keeper.stderr.receive_some()
-            raise PegasusError(
-                f"No directory can be made: {said.decode(errors='replace').strip()}. "
-                f"Make room for a small one in {place}."
-            )
-        directory = Path(os.fsdecode(bytes(made).removesuffix(b"\n")))
-        (directory / "config").write_text(_config(directory, user_config))
-        ssh = Ssh(directory, Arrivals(directory), on_note=on_note)
-        if by_clients:
-            ssh.by_clients.set()
-        with sole_error():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(ssh.arrivals.run)
+    with sole_error():
+        async with trio.open_nursery() as nursery:
+            folder = Folder(user_config, nursery, on_note)
+            await folder.ensure()
+            ssh = Ssh(folder, Arrivals(folder.path), on_note=on_note)
+            if by_clients:
+                ssh.by_clients.set()
+            nursery.start_soon(ssh.arrivals.run)
+            try:
                 yield ssh
-                nursery.cancel_scope.cancel(reason="no more connections")
+            finally:
+                folder.over.set()
+            nursery.cancel_scope.cancel(reason="no more connections")
 
 
 def _refuse_missing(user_config: Path | None) -> None:
     if user_config and not user_config.is_file():
         raise PegasusError(f"{user_config}: there is no such ssh configuration file.")
-
-
-def _place() -> Path:
-    """Give the directory for private directories of sockets."""
-    given = os.environ.get("XDG_RUNTIME_DIR", "")
-    plain = _PLAIN_PATH.fullmatch(given) and len(given) <= PLACE_LIMIT
-    usable = plain and is_private(Path(given)) and os.access(given, os.W_OK | os.X_OK)
-    return Path(given if usable else "/tmp")  # noqa: S108
 
 
 async def _ssh_version() -> tuple[int, ...]:
@@ -207,16 +159,3 @@ async def _ssh_version() -> tuple[int, ...]:
         return (0,)  # who needs it is told why there is none by the one that tries
     match = re.search(rb"OpenSSH_(\d+)\.(\d+)", said.stderr)
     return tuple(int(number) for number in match.groups()) if match else (0,)
-
-
-def _config(directory: Path, user_config: Path | None) -> str:
-    """Give the configuration of a run; a path that ssh would read otherwise gets another name."""
-    if user_config is None:
-        files = ["~/.ssh/config", "/etc/ssh/ssh_config"]
-    else:
-        file = user_config.absolute()
-        if not _PLAIN_PATH.fullmatch(str(file)):
-            (directory / "ssh-config").symlink_to(file)
-            file = directory / "ssh-config"
-        files = [str(file)]
-    return FALLBACKS.format(includes="\n".join(f'Include "{file}"' for file in files))

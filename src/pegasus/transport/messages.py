@@ -1,0 +1,90 @@
+"""What ssh prints -> why a connection failed, in one line, and whether that may pass by itself.
+
+Rule 1: pure; only text.
+Rule 2: ssh, the node and a ProxyCommand print to one stream. Where a connection failed, the last
+message of ssh's counts, with those before it that explain it; banners and warnings do not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_WARNINGS = re.compile(r"Warning: Permanently added |\*\* ")
+"""Messages that never explain anything. OpenSSH 10 warns in lines that begin with two stars."""
+
+_BEFORE_LOGIN = re.compile(
+    r"(?:kex|ssh)_exchange_identification: (?:(?:read|write): )?"
+    r"(?:Connection (?:reset by peer|closed by remote host)|Broken pipe)"
+    r"|banner exchange: Connection .*: (?:Connection reset by peer|Broken pipe)"
+    r"|ssh_dispatch_run_fatal: Connection .*: (?:Connection (?:reset|closed) by .*|Broken pipe)"
+    r"|Connection (?:closed|reset) by .* port -?\d+"
+    r"|ssh: connect to host .* port \d+: Connection reset by peer"
+    r"|(?:Exceeded MaxStartups|Not allowed at this time)"
+)
+"""The connection was closed before login: sshd was busy, or refuses this address for some time."""
+
+_PROXY_ENDED = re.compile(r"Connection (?:closed|reset) by UNKNOWN port -?\d+")
+"""A jump or a ProxyCommand ended; what it printed before tells why."""
+
+_FOLLOWS = re.compile(
+    r"Disconnected from |stdio forwarding failed|Connection to .* port \d+ timed out"
+    r"|.*: terminating, \d+ bad configuration option"
+)
+"""Messages that only say that ssh ends, after the one that tells why."""
+
+_FAILURE = re.compile(
+    r"refused|denied|fail|timed out|time-?out|resolve|unreachable|no route|prohibited|unknown|"
+    r"not found|not known|no such|unable|cannot|can't|could not|invalid|error",
+    re.IGNORECASE,
+)
+"""Words by which a message of a jump's or a ProxyCommand's is known as the reason it ended."""
+
+_EXPLAINS = re.compile(
+    r"@ +(?P<alarm>WARNING: .*?) *@$"  # a block about a host's key, or about the user's own
+    r"|Offending .* in |Host key for .* has changed|No .* host key is known for "
+    r"|Load key |no such identity: |sign_and_send_pubkey: "
+)
+"""Messages without which the last one is not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a connection failed.
+
+    Attributes:
+        words: the reason, in ssh's own words; empty where it printed none.
+        before_login: whether the connection was just closed before login, which may pass.
+    """
+
+    words: str
+    before_login: bool = False
+
+
+def printed(said: bytes) -> list[str]:
+    """Give the lines that ssh printed, without its warnings."""
+    lines = (line.strip() for line in said.decode(errors="replace").splitlines())
+    return [line for line in lines if line and not _WARNINGS.match(line)]
+
+
+def failure(said: bytes) -> Failure:
+    """Tell from what ssh printed why a connection failed."""
+    lines = printed(said)
+    if not lines:
+        return Failure("")
+    through_proxy = _PROXY_ENDED.match(lines[-1]) is not None
+    while len(lines) > 1 and (_FOLLOWS.match(lines[-1]) or _PROXY_ENDED.match(lines[-1])):
+        lines.pop()
+    if not _BEFORE_LOGIN.match(lines[-1]):
+        return Failure(_explained(lines))
+    others = [line for line in lines if not _BEFORE_LOGIN.match(line) and not _FOLLOWS.match(line)]
+    causes = [line for line in others if _FAILURE.search(line)]
+    if through_proxy and causes:
+        return Failure(_explained(causes))
+    return Failure(lines[-1], before_login=True)
+
+
+def _explained(lines: list[str]) -> str:
+    """Give the last line, behind those that explain it."""
+    before = [match["alarm"] or line for line in lines[:-1] if (match := _EXPLAINS.match(line))]
+    return "; ".join(dict.fromkeys([*before, lines[-1]]))
