@@ -9,6 +9,7 @@ master gone must fail, not connect.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -24,7 +25,7 @@ import trio
 from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.process import Child, Pipes, open_child
-from pegasus.transport.mux import MuxFault, open_mux_session
+from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import Shell, open_shell
 from pegasus.transport.ways import Ssh
@@ -104,8 +105,10 @@ class SshSession:
         """Start the shell's command: over the control socket itself, or by a client of ssh's."""
         async with AsyncExitStack() as stack:
             if not self._ssh.by_clients.is_set():
+                send = (await self._ssh.resolver.resolve(self._to)).send_env
+                environment = sent_environment(send, os.environb)
                 try:
-                    session = open_mux_session(self._socket, remote_command())
+                    session = open_mux_session(self._socket, remote_command(), environment)
                     pipes: Pipes = await stack.enter_async_context(session)
                 except MuxFault as fault:
                     self._ssh.fall_back(fault)
