@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -96,3 +97,13 @@ def test_no_agent_is_forwarded(pegasus: Pegasus, make_nodes: Callable[..., Nodes
         queue = "- echo ${SSH_AUTH_SOCK-none}\n"
         done = pegasus.on(nodes).run("q", queue=queue, environment=environment)
         assert done.stdout == "[node-1] none\n", done.stderr
+
+
+def test_the_limit_of_open_files_is_the_user_s(pegasus: Pegasus) -> None:
+    """Pegasus raises its own limit of open files; a job on localhost has the one that was given."""
+    for soft, hard in ((200, 400), (300, 300)):
+        limits = ("sh", "-c", f'ulimit -S -n {soft}; ulimit -H -n {hard}; exec "$@"', "sh")
+        limited = replace(pegasus, program=(*limits, *pegasus.program))
+        queue = "- ulimit -S -n; ulimit -H -n\n"
+        done = limited.run("q", hosts="- localhost\n", queue=queue)
+        assert done.stdout == f"[localhost] {soft}\n[localhost] {hard}\n", done.stderr
