@@ -98,7 +98,11 @@ class SshSession:
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        return open_shell(self._open_pipes(), self._judge, self._hurry)
+        return open_shell(self._open_pipes(), self._judge, self._hurry, self._say_slow)
+
+    def _say_slow(self, words: str) -> None:
+        """Say what a shell is waited for, and how to see it: once for all sub-nodes of a node."""
+        self._ssh.note_once(f"{self._to}: {words}. Try `ssh {self._to} echo ok` by hand.")
 
     @asynccontextmanager
     async def _open_pipes(self) -> AsyncIterator[Pipes]:

@@ -89,6 +89,7 @@ class Ssh:
         settling: held by the one that asks ssh.
         handshakes: by host, who may connect now.
         numbers: of the control sockets.
+        noted: sentences that need not be said again.
         resolver: tells what ssh makes of a destination.
         arrivals: tells of the sockets that appear.
         by_clients: set when each command takes a client process of ssh's, since the masters are
@@ -104,6 +105,7 @@ class Ssh:
     on_note: Callable[[str], None] = _say_nothing
     handshakes: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    noted: set[str] = field(default_factory=set)
     resolver: Resolver = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,6 +138,12 @@ class Ssh:
         if not self.by_clients.is_set():
             self.by_clients.set()
             self.on_note(f"Using an ssh process for each command: {fault}.")
+
+    def note_once(self, words: str) -> None:
+        """Say a sentence that a person should read, unless it has been said."""
+        if words not in self.noted:
+            self.noted.add(words)
+            self.on_note(words)
 
     def limiter(self, hostname: str) -> trio.CapacityLimiter:
         """Give the limiter of the handshakes with a host."""
