@@ -6,6 +6,7 @@ and ``from tests.contract import *``.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -259,6 +260,14 @@ class OnlyReal:
         """A job that terminates its process group is told by the signal."""
         async with open_session() as session:
             assert (await run_command(session, "kill -TERM 0"))[0] == Killed(15)
+
+    @pytest.mark.parametrize("name", ["PIPE", "XCPU", "SYS", "IO", "SEGV", "64"])
+    async def test_a_signal_to_the_whole_group(self, open_session: OpenSession, name: str) -> None:
+        """A job that signals its process group is told by that signal, whichever it is."""
+        number = int(name) if name.isdigit() else signal.Signals[f"SIG{name}"].value
+        async with open_session() as session:
+            done = await run_in_one(session, f"kill -{name} 0; exit 4", "exit 5")
+        assert [outcome for outcome, _ in done] == [Killed(number), Exited(5)]
 
     async def test_a_long_command(self, open_session: OpenSession) -> None:
         """A command may be as long as a node can be given."""

@@ -49,6 +49,10 @@ blocks of such sizes for later instead of returning them to the system. Else eac
 would be fresh memory, and cost five times what it costs to copy it."""
 
 
+GIVEN_OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""The soft limit of open files with which Pegasus was started: what belongs to its children."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipes:
     """The three pipes of something that runs, and its end."""
@@ -202,6 +206,12 @@ def raise_open_files_limit() -> None:
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def given_open_files() -> str:
+    """Give the limit of open files with which Pegasus was started, as ``ulimit`` takes it."""
+    unlimited = GIVEN_OPEN_FILES == resource.RLIM_INFINITY
+    return "unlimited" if unlimited else str(GIVEN_OPEN_FILES)
 
 
 def spare_open_files() -> None:

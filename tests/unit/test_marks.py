@@ -98,6 +98,12 @@ def test_any_last_words(words: str) -> None:
         (" 130", Killed(2)),
         (" 141", Killed(13)),
         (" 265", Killed(9)),
+        (" =130", Exited(130)),
+        (" =141", Exited(141)),
+        (" =258", Killed(2)),
+        ("ksh: line 9: 77 Terminated =271", Killed(15)),
+        (" =397", Killed(13)),
+        (" =", Killed(9)),
         ("", Killed(9)),
     ],
 )

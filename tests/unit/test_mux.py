@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from pegasus.errors import NodeUnreachable
-from pegasus.transport.mux import MuxFault, open_mux_session
+from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
 
 HELLO = struct.pack(">III", 8, 1, 4)
 
@@ -87,3 +87,27 @@ async def test_no_master(tmp_path: Path) -> None:
     with pytest.raises(NodeUnreachable, match="No such file"):
         async with open_mux_session(tmp_path / "none", "true"):
             pass
+
+
+@pytest.mark.parametrize(
+    ("patterns", "sent"),
+    [
+        ([], ""),
+        (["*"], "A= AB=1 a[=2 LC_X=3=4"),
+        (["A"], "A="),
+        (["A?"], "AB=1"),
+        (["?*"], "A= AB=1 a[=2 LC_X=3=4"),
+        (["LC_*", "A"], "A= LC_X=3=4"),
+        (["a["], "a[=2"),
+        (["[Aa]B", "L.*", "a"], ""),
+    ],
+)
+def test_what_is_sent_of_the_environment(patterns: list[str], sent: str) -> None:
+    """The patterns of SendEnv are ssh's: ``*``, ``?``, whole names, and nothing else is special."""
+    environ = {b"A": b"", b"AB": b"1", b"a[": b"2", b"LC_X": b"3=4"}
+    assert sent_environment(patterns, environ) == [entry.encode() for entry in sent.split()]
+
+
+def test_bytes_that_are_no_text_are_sent() -> None:
+    """A variable is bytes, as in the system."""
+    assert sent_environment(["N*"], {b"N\xff": b"\xfe"}) == [b"N\xff=\xfe"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 import trio
@@ -25,6 +26,11 @@ SHELLS = (
     ["yash"],
 )
 HERE = [shell for shell in SHELLS if shutil.which(shell[0])]
+
+
+def real(shell: list[str]) -> Path:
+    """Give the program that a shell is: ksh may be AT&T's, or mksh."""
+    return Path(shutil.which(shell[0]) or shell[0]).resolve()
 
 
 class Session:
@@ -116,7 +122,7 @@ async def test_leftovers(session: Session) -> None:
 
 async def test_an_account_that_exports_everything(session: Session) -> None:
     """No variable of the account's carries the mark to a command, and none is changed."""
-    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "cfgiklmnopqstuvw")}
+    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "acefgiklmnopqstuvwx")}
     busy = Session(session.sh, **dict.fromkeys(names, "account"))
     outcome, output = await run_command(busy, "env")
     assert outcome == Exited(0)
@@ -137,6 +143,54 @@ async def test_signals_to_the_whole_group(session: Session) -> None:
     """A command may signal its group; the shells above it are not impressed."""
     signals = "trap '' USR1 USR2 ALRM; kill -USR1 0; kill -USR2 0; kill -ALRM 0; exit 4"
     assert (await run_command(session, signals))[0] == Exited(4)
+
+
+UNDEADLY = {
+    signal.SIGCHLD,
+    signal.SIGCONT,
+    signal.SIGSTOP,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGURG,
+    signal.SIGWINCH,
+}
+"""Signals that end nothing."""
+
+DEADLY = sorted(set(signal.valid_signals()) - UNDEADLY - {signal.SIGKILL})
+"""Signals that end a process and that a shell above it can survive."""
+
+
+async def test_every_signal_is_reported_as_itself(session: Session) -> None:
+    """A command that a signal ends is reported with it, also where it went to the whole group."""
+    # Busybox ignores SIGQUIT itself, and so do its commands.
+    deadly = [n for n in DEADLY if n != signal.SIGQUIT or session.sh[0] != "busybox"]
+    commands = [f"kill -{number:d} {whom}; exit 4" for number in deadly for whom in ("$$", "0")]
+    while commands:
+        async with session.open_shell() as shell:
+            again = True
+            while again and commands:
+                command = commands.pop()
+                outcome, _, again = await run_in(shell, command)
+                assert outcome == Killed(int(command.split()[1].strip("-;"))), command
+
+
+TELLING = [s for s in HERE if s[0] in {"ksh", "yash"} and "mksh" not in str(real(s))]
+
+
+@pytest.mark.parametrize("session", TELLING, indirect=True)
+async def test_exit_statuses_that_look_like_signals(session: Session) -> None:
+    """A shell that can tell exit statuses from SIGINT and SIGPIPE does so."""
+    commands = ["exit 130", "exit 141", "kill -INT $$", "kill -PIPE $$"]
+    done = await run_in_one(session, *commands)
+    expected = [Exited(130), Exited(141), Killed(2), Killed(13)]
+    assert [outcome for outcome, _ in done] == expected
+
+
+async def test_a_signal_to_the_group_costs_no_shell(session: Session) -> None:
+    """A shell serves on after a command that was ended with its whole group."""
+    done = await run_in_one(session, "kill -PIPE 0", "exit 3", "kill -XCPU 0", "exit 5")
+    assert [outcome for outcome, _ in done] == [Killed(13), Exited(3), Killed(24), Exited(5)]
 
 
 async def test_signals_have_their_defaults(session: Session) -> None:

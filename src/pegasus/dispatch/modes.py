@@ -163,7 +163,7 @@ class _QueueDispatcher(Dispatcher):
         if all(other.failed and not other.reached for other in self.workers if not other.leaving):
             raise PegasusError(
                 f"No node can be reached, nothing was taken. Try `ssh {worker.sub_node.hostname} "
-                "true` by hand."
+                "echo ok` by hand."
             )
 
 

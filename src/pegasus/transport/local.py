@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 
 from pegasus.model import Killed, Lost, Outcome
-from pegasus.process import open_child
+from pegasus.process import given_open_files, open_child
 from pegasus.transport.script import SCRIPT
 from pegasus.transport.shell import Shell, open_shell
 
@@ -30,7 +30,12 @@ class LocalSession:
         Raises:
             NodeUnreachable: it could not be started.
         """
-        return open_shell(open_child(["sh", "-c", SCRIPT], PATIENCE), _judge, self._hurry)
+        return open_shell(open_child(_argv(), PATIENCE), _judge, self._hurry)
+
+
+def _argv() -> list[str]:
+    """Spell the shell; Pegasus has raised its own limit of open files, which is not for jobs."""
+    return ["sh", "-c", f"ulimit -S -n {given_open_files()} 2>/dev/null\n{SCRIPT}"]
 
 
 async def _judge(status: int) -> Outcome:  # noqa: ASYNC124 -- the way over SSH has to look

@@ -62,9 +62,9 @@ class Marks:
             before, mark, after = data.partition(self._mark)
             if mark and after:
                 output.append(self._belongs(before))
-                if self.phase is Phase.STARTING:
+                was, self.phase = self.phase, self._turn(after[:1])
+                if was is Phase.STARTING is not self.phase:
                     output.clear()
-                self.phase = self._turn(after[:1])
                 data = after[1:]
             else:
                 keep = len(mark) or self._beginning_of_mark(before)

@@ -12,9 +12,10 @@ Rule 2: nothing is asked of a master that would make it open a connection.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,40 @@ class MuxSession(Pipes):
             return 255
 
 
+def sent_environment(patterns: Sequence[str], environ: Mapping[bytes, bytes]) -> list[bytes]:
+    """Give the variables that a client of ssh's would send, as ``NAME=VALUE``.
+
+    What SetEnv says is no business of a client's: the master adds it by itself, after these. It
+    also drops what its own SendEnv does not permit.
+
+    Args:
+        patterns: of the names (SendEnv), with ``*`` and ``?``, as ``ssh -G`` gives them: ssh has
+            carried out those with a ``-`` in front.
+        environ: the variables that there are.
+    """
+    wanted = [re.compile(_expression(os.fsencode(pattern)), re.DOTALL) for pattern in patterns]
+    return [
+        name + b"=" + value
+        for name, value in environ.items()
+        if any(pattern.fullmatch(name) for pattern in wanted)
+    ]
+
+
+def _expression(pattern: bytes) -> bytes:
+    """Write a pattern of ssh's as a regular expression; ``[`` means nothing special there."""
+    return re.escape(pattern).replace(rb"\*", b".*").replace(rb"\?", b".")
+
+
 @asynccontextmanager
-async def open_mux_session(path: Path, command: str) -> AsyncIterator[MuxSession]:
+async def open_mux_session(
+    path: Path, command: str, environment: Sequence[bytes] = ()
+) -> AsyncIterator[MuxSession]:
     """Run a command over the master of a control socket; leaving the block lets go of it.
+
+    Args:
+        path: of the control socket.
+        command: what to run.
+        environment: what to send of the environment, as ``NAME=VALUE``.
 
     Raises:
         NodeUnreachable: the master is gone, or the node takes no more commands.
@@ -80,7 +112,7 @@ async def open_mux_session(path: Path, command: str) -> AsyncIterator[MuxSession
         async with stdin, stdout, stderr, await _connect(path) as stream:
             try:
                 await _greet(stream)
-                await _ask(stream, command)
+                await _ask(stream, command, environment)
                 await _hand_over(stream, (theirs_in, theirs_out, theirs_err))
                 given.close()
                 await _confirm(stream)
@@ -115,11 +147,12 @@ async def _greet(stream: trio.SocketStream) -> None:
         raise MuxFault(f"the master greets with {kind:#x}, not with version {VERSION}")
 
 
-async def _ask(stream: trio.SocketStream, command: str) -> None:
+async def _ask(stream: trio.SocketStream, command: str, environment: Sequence[bytes]) -> None:
     """Ask for a session: no terminal, no X11, no agent, no subsystem, no escape character."""
-    request = struct.pack(">II", NEW_SESSION, 0) + _string("")
+    request = struct.pack(">II", NEW_SESSION, 0) + _string(b"")
     request += struct.pack(">IIIII", 0, 0, 0, 0, NO_ESCAPE_CHARACTER)
-    await _send(stream, request + _string("") + _string(command))
+    strings = (b"", command.encode(), *environment)
+    await _send(stream, request + b"".join(map(_string, strings)))
 
 
 async def _hand_over(stream: trio.SocketStream, fds: tuple[int, ...]) -> None:
@@ -162,8 +195,8 @@ async def _receive_exactly(stream: trio.SocketStream, count: int) -> bytes:
     return data
 
 
-def _string(text: str) -> bytes:
-    return struct.pack(">I", len(text.encode())) + text.encode()
+def _string(text: bytes) -> bytes:
+    return struct.pack(">I", len(text)) + text
 
 
 def _numbers(body: bytes, count: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ nothing more will come. On both outputs: whatever the account's start-up files p
 when ready; the command's output; MARK ``e``; then MARK ``r`` once more, or MARK ``x`` when the
 shell goes. On standard error there is a MARK ``b`` when the command begins, and behind the MARK
 ``e`` stands how it ended: an exit status, as the shell sees it, after the shell's own words about a
-signal, if it had any.
+signal, if it had any; with ``=`` in front where the status alone tells the two apart.
 
 Rule 1: standard input is the lifeline: its end, for whatever reason but ``bye``, is the end of the
 command's process group.
@@ -31,14 +31,19 @@ MOST_NEWCOMERS = 256
 """Processes that began on the node during a command and are looked at afterwards, one by one; after
 more of them a fresh shell is cheaper."""
 
-SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k; _i=$TMOUT; TMOUT=0
+SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x; _i=$TMOUT; TMOUT=0
 IFS= read -r _m || exit 0
 read -r _p _l </proc/self/stat && set -- ${_l##*")" } && _g=$3 &&
   [ "$_p" = $$ ] && [ "$4" = "$_g" ] && [ -e /proc/1/stat ] &&
   read -r _l _l _l _l _n </proc/loadavg && [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
 exec 4>&1 5>&2 2>/dev/null
-trap : HUP INT TERM QUIT USR1 USR2 ALRM
-( trap '' HUP INT TERM QUIT PIPE USR1 USR2 ALRM; exec 4>&- 5>&- 2>/dev/null
+_a() {
+  trap "$1" 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 23 24 25 26 27 29 30 31
+  trap "$1" 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 \
+    50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
+}
+_a :
+( _a ''; exec 4>&- 5>&- 2>/dev/null
   others() {
     IFS= read -r l </proc/self/stat || return
     set -- "$1" ${l##*")" }; g=$4; k=$1; r=1
@@ -65,9 +70,11 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
   done
   exec </dev/null >/dev/null
   finish TERM; sleep ORPHAN_GRACE; finish KILL
-) | ( trap : HUP INT QUIT USR1 USR2 ALRM; trap _t=1 TERM; exec 2>&1
+) | ( _a :; trap _t=1 TERM; exec 2>&1
   [ "$BASH_VERSION" ] && (set +o posix) 2>/dev/null && set +o posix
-  _k=; [ "$KSH_VERSION" ] && (eval ': "${.sh.version}"') 2>/dev/null && _k=1
+  _k= _x=
+  [ "$KSH_VERSION" ] && (eval ': "${.sh.version}"') 2>/dev/null && _k=1 _x==
+  [ "$YASH_VERSION" ] && [ "$(kill -l 386)" = INT ] && _x==
   clean() {
     [ "$_q" ] && [ -z "$_t" ] && read -r _o _l </proc/uptime &&
       [ $((${_o%.*} - ${_u%.*})) -le 1 ] || return 1
@@ -119,8 +126,8 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
       ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
       _s=$?
     fi
-    clean 2>/dev/null && printf '%sn %s\n' "$_m" $_s && continue
-    printf '%se %s\n' "$_m" $_s
+    clean 2>/dev/null && printf '%sn %s%s\n' "$_m" "$_x" $_s && continue
+    printf '%se %s%s\n' "$_m" "$_x" $_s
     break
   done
   exec 2>/dev/null
@@ -131,7 +138,7 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
   fi
   kill -s KILL "$_w"
   printf '%sx\n' "$_m"
-) | ( trap '' HUP INT TERM QUIT USR1 USR2 ALRM; k=
+) | ( _a ''; k=
   while IFS= read -r l; do
     case $l in
       "$_m"[rx]) printf %s "$l" >&4; printf %s "$l" >&5; [ "$l" = "${_m}x" ] && exit;;
@@ -149,7 +156,12 @@ trap : HUP INT TERM QUIT USR1 USR2 ALRM
 # Why they are as they are:
 # - TMOUT: bash and ksh would take a `read` that waits that long for the end of the lifeline.
 # - bash that is called sh says nothing of signals: it is asked to be bash.
-# - handlers for SIGUSR1 and its like: a command may send them to its whole group.
+# - handlers for all signals that can be handled (`_a`): a command may send any of them to its whole
+#   group, and the shells above it have to be there to report it. By number: not all shells know the
+#   same names. Left out are SIGKILL, and SIGSTOP, SIGTSTP, SIGCONT, SIGCHLD, SIGTTIN, SIGTTOU and
+#   SIGWINCH, which end nothing, by the numbers of Linux and of BSD; and 32 and 33, which belong to
+#   the C library.
+# - yash and AT&T's ksh have numbers of their own for signals: with `=` in front, a status is exact.
 # - the one that waits says nothing: how the watcher ended is nobody's business.
 # - what is set has a name that no account uses, and is unset first: an account's own variable that
 #   is exported stays so when it is set anew, and the command would find the mark in it.
@@ -224,9 +236,10 @@ def read_end(words: str) -> Outcome:
 
     A shell gives 128 + N for a signal N, ksh 256 + N, yash 384 + N, and only its words tell the
     first from an exit status. It has none for SIGINT and SIGPIPE; there the number has to be
-    believed.
+    believed, unless ``=`` says that it is exact.
     """
     said, _, number = words.strip("\n").rpartition(" ")
+    exact, number = number.startswith("="), number.removeprefix("=")
     if not number:
         return Killed(9)  # whoever was to say it, which nothing else can end
     if not (number.isascii() and number.isdigit()):
@@ -234,6 +247,6 @@ def read_end(words: str) -> Outcome:
     status = int(number)
     if status > 256:
         return Killed((status - 256) % 128)
-    if status > 128 and (said.strip() or status in {128 + 2, 128 + 13}):
+    if not exact and status > 128 and (said.strip() or status in {128 + 2, 128 + 13}):
         return Killed(status - 128)
     return Exited(status)

@@ -11,6 +11,7 @@ behind a mark of 128 random bits, which a job neither sees nor can guess.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -34,6 +35,10 @@ READY_LIMIT = 60.0
 """Seconds that a shell may need to get ready: an account's start-up files on a busy node and a
 home directory on a slow file system take many, a node that never answers must not take for ever."""
 
+SLOW_START = 5.0
+"""Seconds after which a person is told what is waited for: start-up files that take longer may
+never end, and only their owner can know."""
+
 ECHO_LIMIT = 2.0
 """Seconds to wait for the echo of something that takes no time itself: a round trip over a slow
 link."""
@@ -43,6 +48,12 @@ GONE_LIMIT = 2.0
 
 NOISE_LIMIT = 65536
 """Bytes that are kept of what an account's start-up files print: they may explain a failure."""
+
+NOISE_SHOWN = 300
+"""Characters of it that are shown; the last ones, as a question or a prompt comes last."""
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+"""What a prompt prints for a terminal: colours, modes, a title."""
 
 Show = Callable[[Printed], Awaitable[None]]
 Judge = Callable[[int], Awaitable[Outcome]]
@@ -71,7 +82,7 @@ class Shell:
         self._open = len(Stream)
         self._assignment: Assignment | None = None
         self._show: Show | None = None
-        self._noise = b""
+        self._mark, self._noise = mark, b""
         self._handed_over = False
         self._stopped = False
 
@@ -91,19 +102,42 @@ class Shell:
         while self._reached < phase:
             await self._progress.park()
 
-    async def wait_ready(self) -> None:
+    async def wait_ready(self, on_slow: Callable[[str], None]) -> None:
         """Wait until the shell can take a command.
+
+        Args:
+            on_slow: is told once what is waited for, where it takes long.
 
         Raises:
             NodeUnreachable: it can't.
         """
-        with trio.move_on_after(READY_LIMIT):
-            await self._wait_reached(Phase.READY)
-            if not self._over.is_set():
-                return
-            words = self._noise.decode(errors="replace").strip()
-            raise NodeUnreachable(words or "the shell on the node ended before it was ready")
-        raise NodeUnreachable(f"the shell on the node was not ready in {READY_LIMIT:g} seconds")
+        with trio.move_on_after(SLOW_START):
+            return await self._wait_ready()
+        on_slow(
+            f"waiting for a shell; after {SLOW_START:g} seconds the account's start-up files have "
+            f"not ended, and have printed {self._printed or 'nothing'}"
+        )
+        with trio.move_on_after(READY_LIMIT - SLOW_START):
+            return await self._wait_ready()
+        raise NodeUnreachable(
+            f"the shell on the node was not ready in {READY_LIMIT:g} seconds; the account's "
+            f"start-up files have printed {self._printed or 'nothing'}"
+        )
+
+    async def _wait_ready(self) -> None:
+        await self._wait_reached(Phase.READY)
+        if self._over.is_set():
+            raise NodeUnreachable(
+                self._printed or "the shell on the node ended before it was ready"
+            )
+
+    @property
+    def _printed(self) -> str:
+        """What the start-up files printed, or whatever else came before the shell: on one line."""
+        text = self._noise.replace(self._mark[1:], b"").decode(errors="replace")
+        plain = "".join(letter if letter.isprintable() else " " for letter in _ESCAPE.sub("", text))
+        words = " ".join(plain.split())
+        return words if len(words) <= NOISE_SHOWN else f"…{words[-NOISE_SHOWN:]}"
 
     async def wait_next(self) -> bool:
         """Wait until the shell is through with its command; tell whether it takes another one.
@@ -258,9 +292,16 @@ async def _wait_first(*waits: Callable[[], Awaitable[None]]) -> None:
             nursery.start_soon(run, wait)
 
 
+def _say_nothing(words: str) -> None:
+    """Be told what is waited for and leave it at that."""
+
+
 @asynccontextmanager
 async def open_shell(
-    pipes: AbstractAsyncContextManager[Pipes], judge: Judge, hurry: trio.Event
+    pipes: AbstractAsyncContextManager[Pipes],
+    judge: Judge,
+    hurry: trio.Event,
+    on_slow: Callable[[str], None] = _say_nothing,
 ) -> AsyncIterator[Shell]:
     """Start a shell; it is ready when the block begins.
 
@@ -268,6 +309,7 @@ async def open_shell(
         pipes: starts what is, or leads to, the shell, and ends it.
         judge: see Shell.
         hurry: see Shell.
+        on_slow: is told once what is waited for, where it takes long.
 
     Raises:
         NodeUnreachable: the shell did not get ready; in ssh's or the shell's own words.
@@ -282,7 +324,7 @@ async def open_shell(
         await stack.enter_async_context(_reading(shell, opened))
         with suppress(OSError):
             opened.write_now(mark + b"\n")
-        await shell.wait_ready()
+        await shell.wait_ready(on_slow)
         try:
             yield shell
         finally:

@@ -26,7 +26,7 @@ from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.process import FULL_PIPE, Child, Pipes, open_child
 from pegasus.transport.handshakes import NotConnected
 from pegasus.transport.messages import failure, printed
-from pegasus.transport.mux import MuxFault, open_mux_session
+from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import Shell, open_shell
 from pegasus.transport.ways import Ssh
@@ -92,15 +92,21 @@ class SshSession:
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        return open_shell(self._open_pipes(), self._judge, self._hurry)
+        return open_shell(self._open_pipes(), self._judge, self._hurry, self._say_slow)
+
+    def _say_slow(self, words: str) -> None:
+        """Say what a shell is waited for, and how to see it: once for all sub-nodes of a node."""
+        self._ssh.note_once(f"{self._to}: {words}. Try `ssh {self._to} echo ok` by hand.")
 
     @asynccontextmanager
     async def _open_pipes(self) -> AsyncIterator[Pipes]:
         """Start the shell's command: over the control socket itself, or by a client of ssh's."""
         async with AsyncExitStack() as stack:
             if not self._ssh.by_clients.is_set():
+                send = (await self._ssh.resolver.resolve(self._to)).send_env
+                environment = sent_environment(send, os.environb)
                 try:
-                    session = open_mux_session(self._socket, remote_command())
+                    session = open_mux_session(self._socket, remote_command(), environment)
                     pipes: Pipes = await stack.enter_async_context(session)
                 except MuxFault as fault:
                     self._ssh.fall_back(fault)

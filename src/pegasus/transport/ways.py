@@ -53,6 +53,7 @@ class Ssh:
         overruled: settings that stand above the user's own; none before ``settle``.
         settling: held by the one that asks ssh.
         numbers: of the control sockets.
+        noted: sentences that need not be said again.
         resolver: tells what ssh makes of a destination.
         handshakes: who may connect now.
         arrivals: tells of the sockets that appear.
@@ -68,6 +69,7 @@ class Ssh:
     by_clients: trio.Event = field(default_factory=trio.Event)
     on_note: Callable[[str], None] = _say_nothing
     numbers: Iterator[int] = field(default_factory=itertools.count)
+    noted: set[str] = field(default_factory=set)
     resolver: Resolver = field(init=False)
     handshakes: Handshakes = field(init=False)
 
@@ -107,6 +109,12 @@ class Ssh:
         if not self.by_clients.is_set():
             self.by_clients.set()
             self.on_note(f"Using an ssh process for each command: {fault}.")
+
+    def note_once(self, words: str) -> None:
+        """Say a sentence that a person should read, unless it has been said."""
+        if words not in self.noted:
+            self.noted.add(words)
+            self.on_note(words)
 
 
 @asynccontextmanager

@@ -1,0 +1,70 @@
+"""Start-up files of an account that keep a command from starting: they are named and quoted."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.runner import Pegasus
+from tests.nodes import Nodes
+
+BLOCKING = {
+    "another shell": "echo Welcome; exec bash -i\n",
+    "a question": "printf 'Which project? '; read answer; read answer\n",
+    "a menu": "echo Choose:; select x in red green; do :; done\n",
+    "a wait": "echo Mounting >&2; while :; do sleep 0.2; done\n",
+}
+PRINTED = {"another shell": "Welcome", "a question": "Which project?", "a menu": "1) red 2) green"}
+
+
+@pytest.mark.parametrize("kind", BLOCKING)
+def test_start_up_files_that_block(
+    pegasus: Pegasus, make_nodes: Callable[..., Nodes], kind: str
+) -> None:
+    """After five seconds Pegasus says what it waits for, what was printed, and what to try."""
+    nodes = make_nodes(1, shells=("bash",))
+    (nodes[0].home / ".bashrc").write_text(BLOCKING[kind])
+    hosts = "- hostname: node-1\n  i: [1, 2]\n"
+    running = pegasus.on(nodes).start("q", hosts=hosts, queue="- exit 0\n")
+    running.wait_for("echo ok` by hand.", on="stderr")
+    running.signal(signal.SIGTERM)
+    running.signal(signal.SIGINT)
+    done = running.wait()
+    said = [line for line in done.stderr.splitlines() if "waiting for a shell" in line]
+    assert said, done.stderr
+    for line in said:
+        assert re.match(r"\[Pegasus\] node-1: waiting for a shell; after 5 seconds ", line)
+        assert PRINTED.get(kind, "Mounting") in line
+        assert line.endswith(". Try `ssh node-1 echo ok` by hand.")
+        assert "\x1b" not in line
+    assert len(set(said)) == len(said)  # two sub-nodes of one node say it once
+    assert pegasus.queue_file.read_text() == "- exit 0\n"
+
+
+def test_start_up_files_that_take_long(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
+    """Start-up files that end at last hold the job up, and no more."""
+    nodes = make_nodes(1, shells=("bash",))
+    wait = "until [ -e ~/go ]; do sleep 0.1; done"
+    (nodes[0].home / ".bashrc").write_text(f"echo Mounting; {wait}\n")
+    running = pegasus.on(nodes).start("q", queue="- echo hello\n")
+    running.wait_for("have printed Mounting", on="stderr")
+    (nodes[0].home / "go").touch()
+    done = running.wait()
+    assert (done.status, done.stdout) == (0, "[node-1] hello\n"), done.stderr
+
+
+def test_start_up_files_that_end_the_shell(
+    pegasus: Pegasus, make_nodes: Callable[..., Nodes]
+) -> None:
+    """An account whose start-up files end its shell is unreachable, in their words on one line."""
+    nodes = make_nodes(1, shells=("bash",))
+    (nodes[0].home / ".bashrc").write_text("echo closed; echo for today >&2; exit 1\n")
+    done = pegasus.on(nodes).run("q", queue="- exit 0\n")
+    assert done.status == 2
+    (line,) = (line for line in done.stderr.splitlines() if "cannot be reached" in line)
+    assert "closed" in line
+    assert "for today" in line
+    assert "Try `ssh node-1 echo ok` by hand." in done.stderr
