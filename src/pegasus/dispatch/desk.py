@@ -37,6 +37,9 @@ DISK_PATIENCE = 5.0
 """Seconds between tries to rewrite a queue file on a disk that is full or gone; somebody has to
 do something first, and will not mind."""
 
+SAY_AFTER = 1.0
+"""Seconds after which it is said that an entry is waited for that is not written to its end."""
+
 NODE_PATIENCE = 1.0
 """Seconds between two looks at the queue while nothing runs and nodes are away: a node that is gone
 for good must not keep a run from its end when nothing is left to do."""
@@ -107,7 +110,7 @@ class Dispatcher(ABC):
             with trio.move_on_after(NODE_PATIENCE):
                 await self.wait_slots(enough)
                 return True
-            waits = self.running() or self.again or self.run.daemon
+            waits = self._waits()
             if self.number and not waits and await self._queue_is_empty():
                 return False
 
@@ -118,7 +121,7 @@ class Dispatcher(ABC):
             raise TemplateFault(1, 1, "no sub-node is connected")
 
         looked = await self.take([refuse])
-        return not looked.jobs and looked.fault is None
+        return not (looked.jobs or looked.fault or self.run.queue.pending)
 
     def slots(self) -> list[Slot]:
         """Give all slots that there are now."""
@@ -164,12 +167,24 @@ class Dispatcher(ABC):
 
     async def more(self) -> bool:
         """Wait until there may be more to hand over; False when there never will be."""
+        say_at = trio.current_time() + SAY_AFTER
         while not self.run.queue.changed() and not self.can_try_again():
-            if not self.run.daemon and not self.again and not self.running():
+            if not self._waits():
                 return False
+            if trio.current_time() >= say_at:
+                self._say_once(self.run.queue.pending)
             with trio.move_on_after(QUEUE_POLL):
                 await self.wait_news()
         return True
+
+    def _waits(self) -> bool:
+        """Tell whether there is anything that one could wait for."""
+        return bool(self.run.daemon or self.again or self.running() or self.run.queue.pending)
+
+    def _say_once(self, words: str) -> None:
+        if words and words not in self._said:
+            self._said.add(words)
+            self.run.listener.tell(Noted(words))
 
     @abstractmethod
     def can_try_again(self) -> bool:
@@ -188,10 +203,8 @@ class Dispatcher(ABC):
         Raises:
             PegasusError: the fault, when nothing runs that one could wait for.
         """
-        waits = self.running() or self.run.daemon or self.again
-        if waits and str(fault) not in self._said:
-            self._said.add(str(fault))
-            self.run.listener.tell(Noted(f"{fault} {_WAITING[isinstance(fault, FileFault)]}"))
+        if self._waits():
+            self._say_once(f"{fault} {_WAITING[isinstance(fault, FileFault)]}")
         patience = math.inf if isinstance(fault, FileFault) else DISK_PATIENCE
         with trio.move_on_after(patience):
             if not await self.more():
