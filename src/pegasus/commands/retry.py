@@ -167,7 +167,7 @@ def put_back(
     except OSError as error:
         raise PegasusError(
             f"{error.filename or locked.path}: {error.strerror or error}. Nothing was put back. "
-            "Look after the disk or the folder, and try again."
+            f"{disk.what_to_do(error, 'Look after the disk or the folder, and try again')}."
         ) from error
     return chosen
 

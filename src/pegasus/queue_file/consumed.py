@@ -29,11 +29,12 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pegasus.errors import PegasusError
 from pegasus.ownership import may_be_planted
-from pegasus.queue_file import disk, left
+from pegasus.queue_file import disk, left, lock
 from pegasus.queue_file.note import (
     Planned,
     Receipt,
@@ -87,17 +88,22 @@ def take(
         planned = Planned(os.geteuid(), size, appended, receipt, sight.base if sight else 0)
         new.unlink(missing_ok=True)  # alone it means nothing
         try:
-            _write_both(new, content, note, planned, disk.model_of(queue))
+            ours = _write_both(new, content, note, planned, disk.model_of(queue))
             disk.write_all(fd, appended)
             os.fsync(fd)
-            _refuse_company(queue, fd, planned)
+            _refuse_company(new, ours, fd, planned)
             goes_on = _rename(new, queue, old, sight) if unchanged() else None
+            if goes_on is None:
+                _refuse_company(new, ours, fd, planned)
         except BaseException as error:
             if isinstance(error, FileExistsError):  # the one that is there is somebody else's
                 if error.filename == str(note):
                     new.unlink(missing_ok=True)
                 _refuse_planted(note)
-                raise _company(queue) from error
+                raise lock.company(queue) from error
+            if isinstance(error, lock.NotAlone):
+                _cut_out_late(queue, fd, planned)
+                raise
             with contextlib.suppress(OSError):  # whoever comes next undoes it
                 _take_back(note, fd, planned)
             raise
@@ -121,7 +127,7 @@ def _rename(new: Path, queue: Path, old: Path, sight: Sight | None) -> bool | No
         try:
             done = departure.replace(new, old)
         except FileNotFoundError as error:
-            raise _company(queue) from error  # the new file is gone
+            raise lock.company(queue) from error  # the new file is gone
         return departure.goes_on() if done else None
 
 
@@ -143,23 +149,35 @@ def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_o
             _beside(queue, _NOTE).unlink()
 
 
-def _company(queue: Path) -> PegasusError:
-    return PegasusError(
-        f"{queue}: another process takes from this queue at the same time, although the lock is "
-        "held here: the lock does not exclude others on this file system. Let only one run take "
-        "from this queue at a time, or keep it on a file system whose locks all machines share"
-    )
-
-
-def _refuse_company(queue: Path, fd: int, planned: Planned) -> None:
+def _refuse_company(new: Path, ours: int, fd: int, planned: Planned) -> None:
     """Raise where somebody else has undone a take that goes on: only a dead one's is undone."""
-    record = os.pread(fd, len(planned.appended), planned.start)
-    if record != planned.appended or os.fstat(fd).st_nlink == 0:
-        raise _company(queue)
+    length = len(planned.appended)
+    is_there = os.pread(fd, length, planned.start) == planned.appended
+    is_at_end = os.lseek(fd, 0, os.SEEK_CUR) == planned.start + length
+    try:
+        is_ours = new.stat().st_ino == ours
+    except FileNotFoundError:
+        is_ours = False
+    if not (is_there and is_at_end and is_ours and os.fstat(fd).st_nlink):
+        raise lock.company(new)
 
 
-def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: disk.Model) -> None:
+def _cut_out_late(queue: Path, fd: int, planned: Planned) -> None:
+    """Remove a record that came behind somebody else's, who had undone the take before it came.
+
+    One that stands where it was to be has been removed by them, or is theirs.
+    """
+    start = os.lseek(fd, 0, os.SEEK_CUR) - len(planned.appended)
+    if start > planned.start and _is_at(fd, record_of(queue)):
+        with contextlib.suppress(OSError):
+            _cut_out(fd, queue.parent, replace(planned, start=start))
+
+
+def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: disk.Model) -> int:
     """Write the new queue file, and then the note, which alone would say that it has happened.
+
+    Returns:
+        The number by which the new file is known again.
 
     What is written beside the queue file is like it, as it is now.
     """
@@ -169,6 +187,7 @@ def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: 
         disk.opened_new(note, words, model) as note_fd,
     ):
         disk.sync_together((new_fd, note_fd), new.parent)
+    return new.stat().st_ino
 
 
 def is_interrupted(queue: Path) -> bool:

@@ -21,6 +21,7 @@ So of two names of one file the longer one counts, unless there is a new file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import time
@@ -32,7 +33,7 @@ from typing import Self
 
 from pegasus.errors import PegasusError
 from pegasus.ownership import may_be_planted
-from pegasus.queue_file import content, disk, settled, writers
+from pegasus.queue_file import content, disk, lock, settled, writers
 from pegasus.queue_file.settled import Sight, Sign
 
 _FOLDER = ".pegasus-open"
@@ -121,8 +122,8 @@ class Departure:
         try:
             self._link(old)
         except OSError as error:
-            # A file system without links, or a file that is mounted by itself.
-            if self._sight.appended:
+            # One that is mounted by itself (EXDEV) cannot be replaced either, in better words.
+            if self._sight.appended and error.errno != errno.EXDEV:
                 raise PegasusError(
                     f"{self._real}: a process has this file open for writing, and what it writes "
                     f"cannot be followed here: {error.strerror}. Close the file"
@@ -311,7 +312,10 @@ def collect(path: str, real: Path) -> list[Sight]:
     """
     if not are_there(real):
         return []
-    staying = [sight for left in _recovered(real) for sight in _collect_one(path, real, left)]
+    try:
+        staying = [sight for left in _recovered(real) for sight in _collect_one(path, real, left)]
+    except (FileNotFoundError, FileExistsError) as error:
+        raise lock.company(real) from error
     _remove_folder(real)
     return staying
 
