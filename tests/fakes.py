@@ -198,6 +198,7 @@ class FakeQueue:
         self.jobs = deque(Job(command) for command in commands)
         self.takes: list[float] = []
         self.full_until = 0.0
+        self.half_written = ""
         self._seen: list[Job] = []
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
@@ -221,6 +222,10 @@ class FakeQueue:
 
     def changed(self) -> bool:
         return list(self.jobs) != self._seen
+
+    @property
+    def pending(self) -> str:
+        return self.half_written
 
     def add(self, *commands: str) -> None:
         """Add jobs at the end."""

@@ -58,14 +58,14 @@ DOORS: dict[str, set[str]] = {
     "textcase": {"template"},
     "cyclopts": {"cli"},
     "rich": {"screen", "terminal_text", "commands"},
-    "signal": {"interrupt", "process", "model", "editor"},
+    "signal": {"interrupt", "process", "model", "editor", "queue_file"},
     "subprocess": {"process", "editor"},
     "termios": {"editor"},
     "random": {"dispatch"},
     "secrets": {"transport"},
 }
-"""Modules that stand for the outside, and the rooms that may use them. ``model`` asks ``signal``
-for the names of signals, and sends none."""
+"""Modules that stand for the outside, and the rooms that may use them. ``model`` and ``queue_file``
+ask ``signal`` for the names of signals, and send none."""
 
 EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.model import Job
-from pegasus.queue_file import QueueFile, Receipt, consumed
+from pegasus.queue_file import QueueFile, Receipt, consumed, note
 from tests.unit.dying import crash
 
 
@@ -67,7 +67,7 @@ def test_a_receipt_beside_other_lines(folder: Path) -> None:
     writer = threading.Thread(target=write_lines)
     writer.start()
     for number in range(receipts):
-        consumed._hand_over(Receipt(folder / "journal", b"taken %d\n" % number))
+        note.hand_over(Receipt(folder / "journal", b"taken %d\n" % number))
     written.set()
     writer.join()
     lines = (folder / "journal").read_bytes().split(b"\n")
@@ -104,7 +104,7 @@ async def test_a_crash_before_the_receipt(
         os._exit(9)
 
     with monkeypatch.context() as patch:
-        patch.setattr(consumed, "_hand_over", hand_over)
+        patch.setattr(consumed, "hand_over", hand_over)
         crash(lambda: take_in_child(folder))
     assert (folder / "queue.yaml").read_text() == "- echo 3\n"
     await take(folder, 1)
@@ -135,7 +135,7 @@ async def test_retrying_asks_for_it(folder: Path, monkeypatch: pytest.MonkeyPatc
         os._exit(9)
 
     with monkeypatch.context() as patch:
-        patch.setattr(consumed, "_hand_over", die)
+        patch.setattr(consumed, "hand_over", die)
         crash(lambda: take_in_child(folder))
     async with QueueFile(folder / "queue.yaml").locked(print) as locked:
         locked.recover()

@@ -13,6 +13,7 @@ import trio
 from pegasus.errors import PegasusError
 from pegasus.model import Job
 from pegasus.queue_file import QueueFile, Receipt, consumed, lock
+from pegasus.queue_file.note import note_of
 from tests.e2e.stranger import NOBODY, needs_root
 
 RECORD = "- command:\n  - echo 1\n"
@@ -31,7 +32,7 @@ def note_about(queue: Path) -> Path:
     """Write the note of a take that has happened, with a receipt for somebody's file."""
     receipt = Receipt(queue.with_name("profile"), b"theirs\n")
     path = queue.with_name(".queue.yaml.pegasus-take")
-    path.write_bytes(consumed._note(0, RECORD.encode(), receipt))
+    path.write_bytes(note_of(0, RECORD.encode(), receipt))
     return path
 
 
@@ -134,7 +135,7 @@ async def test_a_note_of_this_queue_that_was_planted(queue: Path) -> None:
     record = queue.with_name("consumed.yaml")
     record.write_text(RECORD)
     note = queue.with_name(".queue.yaml.pegasus-take")
-    note.write_bytes(consumed._note(0, RECORD.encode(), None))
+    note.write_bytes(note_of(0, RECORD.encode(), None))
     os.chown(note, NOBODY, NOBODY)
     async with QueueFile(queue).locked(pytest.fail) as locked:
         with pytest.raises(PegasusError, match=r"pegasus-take: somebody else has put this file"):

@@ -20,7 +20,7 @@ from pegasus import grid
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.hosts_file import find_hosts
 from pegasus.model import Entry, Job, Place, SubNode
-from pegasus.queue_file import QueueFile, check_command, content
+from pegasus.queue_file import QueueFile, check_command, content, left, lock
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.template import parse
 from pegasus.terminal_text import visible
@@ -98,7 +98,7 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
         data, _ = content.read(queue.path, queue.real)
     except FileFault as fault:
         return Findings(sub_nodes, (), hosts_faults, (fault,))
-    reader = QueueReader(queue.path, data)
+    reader = QueueReader(queue.path, left.with_tails(queue.real, data))
     entries = []
     for written in reader:
         if isinstance(written, FileFault):
@@ -106,6 +106,10 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
         else:
             entries.append(written)
             trial.try_entry(reader, written)
+    try:
+        lock.refuse_lockless(queue.real, queue.path)
+    except FileFault as fault:
+        trial.faults.append(fault)
     faults = tuple(trial.faults)
     return Findings(sub_nodes, tuple(entries), hosts_faults, faults, trial.tried, trial.fillings)
 

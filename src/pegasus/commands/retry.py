@@ -31,8 +31,10 @@ from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Outcome, succeeded
-from pegasus.queue_file import LockedQueue, QueueFile, content, disk
-from pegasus.queue_file.queue import MOST_TRIES
+from pegasus.queue_file import LockedQueue, QueueFile, content, disk, left
+from pegasus.queue_file.adding import with_entries
+from pegasus.queue_file.queue import MOST_TRIES, entries_of
+from pegasus.queue_file.settled import Sight
 from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
 from pegasus.screen import Screen
 
@@ -165,7 +167,7 @@ def put_back(
     except OSError as error:
         raise PegasusError(
             f"{error.filename or locked.path}: {error.strerror or error}. Nothing was put back. "
-            "Look after the disk or the folder, and try again."
+            f"{disk.what_to_do(error, 'Look after the disk or the folder, and try again')}."
         ) from error
     return chosen
 
@@ -209,12 +211,11 @@ class Ledger:
             OSError, PegasusError: nothing happened.
         """
         for _ in range(MOST_TRIES):
-            state = content.state(self._locked.real)
+            sight = self._locked.to_be_changed()
             new = self._new()
-            self._write_new(new, jobs, top=top)
+            self._write_new(new, sight, jobs, top=top)
             self._append({"jobs": [job.number for job in jobs], "new": new.name})
-            if content.state(self._locked.real) == state:
-                new.replace(self._locked.real)
+            if left.replace(self._locked.real, new, sight):
                 with suppress(OSError):  # it has happened, and nothing can make it undone
                     disk.sync_folder(self._folder)
                 return
@@ -233,14 +234,16 @@ class Ledger:
         run = self._path.parent.name
         return self._folder / f".{self._locked.real.name}{_NEW}{self._lines}-{run}"
 
-    def _write_new(self, new: Path, jobs: Sequence[JobRecord], *, top: bool) -> None:
+    def _write_new(
+        self, new: Path, sight: Sight | None, jobs: Sequence[JobRecord], *, top: bool
+    ) -> None:
         """Write the queue with the jobs in it, under another name."""
         path, real = self._locked.path, self._locked.real
         content.refuse_read_only(path, real)
-        if content.state(real) is not None:
-            disk.write_new(new, content.read(path, real)[0], like=disk.model_of(real))
+        data, like = (b"", None) if sight is None else (sight.complete, disk.model_of(real))
+        data = with_entries(path, data, entries_of([job.job for job in jobs]), top=top)
         try:
-            LockedQueue(path, new).put_back([job.job for job in jobs], top=top)
+            disk.write_new(new, data, like=like)
         except BaseException:
             new.unlink(missing_ok=True)
             raise

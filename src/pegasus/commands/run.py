@@ -28,7 +28,7 @@ from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
-from pegasus.queue_file import QueueFile, Receipt, Taken
+from pegasus.queue_file import Pending, QueueFile, Receipt, Taken
 from pegasus.record import How, Mode, OutputName
 from pegasus.record.recording import Record, open_record
 from pegasus.screen import Screen, open_screen
@@ -89,14 +89,15 @@ class LockedQueue:
         self._number = 1
         self._listener = listener
         self._may_be_missing = may_be_missing
-        self._seen = file.state()
+        self._seen = file.states()
+        self._pending: Pending | None = None
         # Its own limiter: a slow disk must not keep processes from being started.
         self._disk = trio.CapacityLimiter(1)
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> Taken:
         """Take up to one job a fill; cancelled while it waits for the lock, it has taken none."""
         async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
-            self._seen = self._file.state()
+            self._seen = self._file.states()
             receipts: list[Receipt] = []
             receipt = partial(self._receipt, receipts)
             with trio.CancelScope(shield=True):
@@ -106,6 +107,7 @@ class LockedQueue:
         if receipts and taken.jobs and not receipts[-1].given:
             self._record.write_anyway(self._number)
         self._number += len(taken.jobs)
+        self._pending = taken.pending
         return Taken(empty=True) if taken.missing and self._may_be_missing else taken
 
     def _receipt(self, receipts: list[Receipt], jobs: Sequence[Job]) -> Receipt | None:
@@ -117,8 +119,16 @@ class LockedQueue:
         return receipts[-1]
 
     def changed(self) -> bool:
-        """Tell whether the file is another than when it was last looked into."""
-        return self._file.state() != self._seen
+        """Tell whether there may be more than when the file was last looked into."""
+        pending = self._pending
+        if pending is not None and self._file.signs() != pending.signs:
+            return True
+        return self._file.states() != self._seen
+
+    @property
+    def pending(self) -> str:
+        """What is waited for that somebody has not written to its end."""
+        return self._pending.words if self._pending else ""
 
 
 async def run(settings: RunSettings) -> ExitStatus:

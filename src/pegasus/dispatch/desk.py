@@ -37,6 +37,9 @@ DISK_PATIENCE = 5.0
 """Seconds between tries to rewrite a queue file on a disk that is full or gone; somebody has to
 do something first, and will not mind."""
 
+SAY_AFTER = 1.0
+"""Seconds after which it is said that an entry is waited for that is not written to its end."""
+
 NODE_PATIENCE = 1.0
 """Seconds between two looks at the queue while nothing runs and nodes are away: a node that is gone
 for good must not keep a run from its end when nothing is left to do."""
@@ -122,7 +125,7 @@ class Dispatcher(ABC):
             raise TemplateFault(1, 1, "no sub-node is connected")
 
         looked = await self.take([refuse])
-        return not looked.jobs and looked.fault is None
+        return not (looked.jobs or looked.fault or self.run.queue.pending)
 
     def slots(self) -> list[Slot]:
         """Give all slots that there are now."""
@@ -168,12 +171,20 @@ class Dispatcher(ABC):
 
     async def more(self) -> bool:
         """Wait until there may be more to hand over; False when there never will be."""
+        say_at = trio.current_time() + SAY_AFTER
         while not self.run.queue.changed() and not self.can_try_again():
             if not self.has_more_to_come():
                 return False
+            if trio.current_time() >= say_at:
+                self._say_once(self.run.queue.pending)
             with trio.move_on_after(QUEUE_POLL):
                 await self.wait_news()
         return True
+
+    def _say_once(self, words: str) -> None:
+        if words and words not in self._said:
+            self._said.add(words)
+            self.run.listener.tell(Noted(words))
 
     @abstractmethod
     def can_try_again(self) -> bool:
@@ -195,9 +206,8 @@ class Dispatcher(ABC):
         Raises:
             PegasusError: the fault, when nothing runs that one could wait for.
         """
-        if self.has_more_to_come() and str(fault) not in self._said:
-            self._said.add(str(fault))
-            self.run.listener.tell(Noted(f"{fault} {_WAITING[isinstance(fault, FileFault)]}"))
+        if self.has_more_to_come():
+            self._say_once(f"{fault} {_WAITING[isinstance(fault, FileFault)]}")
         if isinstance(fault, FileFault):
             if not await self.more():
                 raise fault
@@ -211,7 +221,7 @@ class Dispatcher(ABC):
 
     def has_more_to_come(self) -> bool:
         """Tell whether anything goes on that may bring more to do."""
-        return bool(self.run.daemon or self.again or self.running())
+        return bool(self.run.daemon or self.again or self.running() or self.run.queue.pending)
 
     # What workers report.
 

@@ -72,6 +72,10 @@ class Queue(Protocol):
     def changed(self) -> bool:
         """Tell whether there may be something new since the last take."""
 
+    @property
+    def pending(self) -> str:
+        """What is waited for, where somebody has not written an entry to its end; else nothing."""
+
 
 class Drain:
     """The end of taking, asked for by a person or by a failed job."""

@@ -6,9 +6,9 @@ Rule 2: this room knows files; what a sub-node or a run is, it never knows.
 
 from __future__ import annotations
 
-from pegasus.queue_file.consumed import Receipt
 from pegasus.queue_file.entries import LONGEST_COMMAND, check_command
-from pegasus.queue_file.picking import Fill, Taken
+from pegasus.queue_file.note import Receipt
+from pegasus.queue_file.picking import Fill, Pending, Taken
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.rendering import canonical
 
@@ -16,6 +16,7 @@ __all__ = [
     "LONGEST_COMMAND",
     "Fill",
     "LockedQueue",
+    "Pending",
     "QueueFile",
     "Receipt",
     "Taken",

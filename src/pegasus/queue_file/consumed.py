@@ -29,12 +29,22 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from pegasus.errors import PegasusError
 from pegasus.ownership import may_be_planted
-from pegasus.queue_file import disk
+from pegasus.queue_file import disk, left, lock
+from pegasus.queue_file.note import (
+    Planned,
+    Receipt,
+    hand_over,
+    hand_over_late,
+    is_torn,
+    note_of,
+    planned_in,
+)
+from pegasus.queue_file.settled import Sight
 
 NAME = "consumed.yaml"
 
@@ -42,28 +52,7 @@ PATIENCE = 10.0
 """Seconds to wait for consumed.yaml; a take has it for milliseconds, a stopped one for ever."""
 
 _POLL = 0.01
-_LOOKS, _LOOK = 5, 0.001
-"""How often, and after how many seconds, to look again whether a line is complete by now: to write
-one takes microseconds, unless the writer has just lost the processor."""
-
-_NOTE, _NEW, _MENDED = ".pegasus-take", ".pegasus-new", ".pegasus-mended"
-_MAGIC = b"pegasus take"
-
-
-@dataclass(slots=True)
-class Receipt:
-    """Who is told of a take in the very moment in which it has happened.
-
-    Attributes:
-        path: a file that is there.
-        lines: whole lines, no two alike, that are appended to it, exactly once each, also if a
-            crash comes between.
-        given: whether that has been done; if not, whoever asked for it has to see to it.
-    """
-
-    path: Path
-    lines: bytes
-    given: bool = False
+_NOTE, _NEW, _OLD, _MENDED = ".pegasus-take", ".pegasus-new", ".pegasus-old", ".pegasus-mended"
 
 
 def take(
@@ -71,8 +60,9 @@ def take(
     content: bytes,
     record: str,
     *,
-    unchanged: Callable[[], bool],
+    unchanged: Callable[[], bool] = lambda: True,
     receipt: Receipt | None = None,
+    sight: Sight | None = None,
 ) -> bool:
     """Record jobs as taken, and replace the queue file by one without them.
 
@@ -82,6 +72,7 @@ def take(
         record: the jobs in canonical form.
         unchanged: says, at the last moment, whether the queue file still is what was read.
         receipt: who is told that it has happened, before anything else can.
+        sight: the queue file as it was read; who has it open for writing is cared for then.
 
     Returns:
         Whether the jobs are taken; if not, the queue file had changed, and nothing happened.
@@ -90,87 +81,113 @@ def take(
         OSError: nothing happened.
         PegasusError: someone holds consumed.yaml for too long; nothing happened.
     """
-    note, new = _beside(queue, _NOTE), _beside(queue, _NEW)
+    note, new, old = (_beside(queue, kind) for kind in (_NOTE, _NEW, _OLD))
     with _locked(queue) as fd:
         size = os.fstat(fd).st_size
-        appended = b"\n" * _is_torn(fd, size) + record.encode()
+        appended = b"\n" * is_torn(fd, size) + record.encode()
+        planned = Planned(os.geteuid(), size, appended, receipt, sight.base if sight else 0)
         new.unlink(missing_ok=True)  # alone it means nothing
         try:
-            # What is written beside the queue file is like it, as it is now.
-            model = disk.model_of(queue)
-            _write_both(new, content, note, _note(size, appended, receipt), model)
+            ours = _write_both(new, content, note, planned, disk.model_of(queue))
             disk.write_all(fd, appended)
             os.fsync(fd)
-            if not unchanged():
-                _undo(note, fd)
-                return False
-            new.replace(queue)
-        except BaseException:
+            _refuse_company(new, ours, fd, planned)
+            goes_on = _rename(new, queue, old, sight) if unchanged() else None
+            if goes_on is None:
+                _refuse_company(new, ours, fd, planned)
+        except BaseException as error:
+            if isinstance(error, FileExistsError):  # the one that is there is somebody else's
+                if error.filename == str(note):
+                    new.unlink(missing_ok=True)
+                _refuse_planted(note)
+                raise lock.company(queue) from error
+            if isinstance(error, lock.NotAlone):
+                _cut_out_late(queue, fd, planned)
+                raise
             with contextlib.suppress(OSError):  # whoever comes next undoes it
-                _undo(note, fd)
-            _refuse_planted(note)
+                _take_back(note, fd, planned)
             raise
-        # The take has happened; a disk that fails now cannot make it undone.
-        with contextlib.suppress(OSError):
-            _hand_over(receipt)
-        with contextlib.suppress(OSError):
-            disk.sync_folder(queue.parent)
-        with contextlib.suppress(OSError):
-            note.unlink()
+        if goes_on is None:
+            _take_back(note, fd, planned)
+            return False
+        _finish(queue, sight, receipt, goes_on=goes_on)
     return True
 
 
-def _write_both(new: Path, content: bytes, note: Path, words: bytes, model: disk.Model) -> None:
-    """Write the new queue file, and then the note, which alone would say that it has happened."""
+def _rename(new: Path, queue: Path, old: Path, sight: Sight | None) -> bool | None:
+    """Let the take happen; tell whether the old file goes on, and None if it did not happen."""
+    if sight is None:
+        new.replace(queue)
+        return False
+    try:
+        departure = left.Departure(queue, sight)
+    except FileNotFoundError:
+        return None
+    with departure:
+        try:
+            done = departure.replace(new, old)
+        except FileNotFoundError as error:
+            raise lock.company(queue) from error  # the new file is gone
+        return departure.goes_on() if done else None
+
+
+def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_on: bool) -> None:
+    """Do what comes after a take; a disk that fails now cannot make it undone."""
+    old, is_done = _beside(queue, _OLD), False
+    with contextlib.suppress(OSError):
+        hand_over(receipt)
+    with contextlib.suppress(OSError, PegasusError):
+        if goes_on and sight is not None:
+            left.keep(queue, old, sight.base, sight.data)
+        else:
+            old.unlink(missing_ok=True)
+        is_done = True
+    with contextlib.suppress(OSError):
+        disk.sync_folder(queue.parent)
+    if is_done:  # else whoever comes next does it
+        with contextlib.suppress(OSError):
+            _beside(queue, _NOTE).unlink()
+
+
+def _refuse_company(new: Path, ours: int, fd: int, planned: Planned) -> None:
+    """Raise where somebody else has undone a take that goes on: only a dead one's is undone."""
+    length = len(planned.appended)
+    is_there = os.pread(fd, length, planned.start) == planned.appended
+    is_at_end = os.lseek(fd, 0, os.SEEK_CUR) == planned.start + length
+    try:
+        is_ours = new.stat().st_ino == ours
+    except FileNotFoundError:
+        is_ours = False
+    if not (is_there and is_at_end and is_ours and os.fstat(fd).st_nlink):
+        raise lock.company(new)
+
+
+def _cut_out_late(queue: Path, fd: int, planned: Planned) -> None:
+    """Remove a record that came behind somebody else's, who had undone the take before it came.
+
+    One that stands where it was to be has been removed by them, or is theirs.
+    """
+    start = os.lseek(fd, 0, os.SEEK_CUR) - len(planned.appended)
+    if start > planned.start and _is_at(fd, record_of(queue)):
+        with contextlib.suppress(OSError):
+            _cut_out(fd, queue.parent, replace(planned, start=start))
+
+
+def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: disk.Model) -> int:
+    """Write the new queue file, and then the note, which alone would say that it has happened.
+
+    Returns:
+        The number by which the new file is known again.
+
+    What is written beside the queue file is like it, as it is now.
+    """
+    words = note_of(planned.start, planned.appended, planned.receipt, planned.base or 0)
     with (
         disk.opened_new(new, content, model) as new_fd,
         disk.opened_new(note, words, model) as note_fd,
     ):
         disk.sync_together((new_fd, note_fd), new.parent)
-
-
-def _hand_over(receipt: Receipt | None) -> None:
-    """Append the lines of a receipt to its file."""
-    if receipt is None:
-        return
-    fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        disk.write_all(fd, b"\n" * _stays_torn(fd) + receipt.lines)
-    finally:
-        os.close(fd)
-    receipt.given = True
-
-
-def _is_torn(fd: int, size: int) -> bool:
-    """Tell whether a file of this size ends within a line."""
-    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-
-
-def _stays_torn(fd: int) -> bool:
-    """Tell the same of a file to which another thread may be writing a line just now.
-
-    The kernel makes a file longer page by page, so that the end of half a write can be seen.
-    """
-    for _ in range(_LOOKS):
-        if not _is_torn(fd, os.fstat(fd).st_size):
-            return False
-        time.sleep(_LOOK)
-    return True
-
-
-def _hand_over_late(receipt: Receipt, writer: int) -> None:
-    """Append those lines of a receipt that its file lacks; nobody else is there to do it.
-
-    Only to a file of the user's who wrote the note: it must not make us write for its writer.
-    """
-    with contextlib.suppress(OSError):
-        if receipt.path.lstat().st_uid != writer:
-            return
-        there = receipt.path.read_bytes()
-        lines = receipt.lines.splitlines(keepends=True)
-        missing = b"".join(line for line in lines if line not in there)
-        if missing:
-            _hand_over(Receipt(receipt.path, missing))
+    return new.stat().st_ino
 
 
 def is_interrupted(queue: Path) -> bool:
@@ -296,32 +313,35 @@ def _undo(note: Path, fd: int) -> bool:
     A note that somebody else may have put there is not obeyed, and does not say that the take has
     happened either.
     """
-    new = note.with_name(note.name.removesuffix(_NOTE) + _NEW)
+    queue = _queue_of(note)
+    new, old = _beside(queue, _NEW), _beside(queue, _OLD)
     if _is_planted(note):
         new.unlink(missing_ok=True)
         return False
-    planned = _planned(note)
-    replaced = False
+    planned = planned_in(note)
     if new.exists():
-        replaced = planned is not None and _cut_out(fd, note.parent, planned)
-    elif planned is not None and planned.receipt is not None:
-        _hand_over_late(planned.receipt, planned.writer)
+        return _take_back(note, fd, planned)
+    if planned is not None and planned.receipt is not None:
+        hand_over_late(planned.receipt, planned.writer)
+    if old.exists():
+        left.keep_after_crash(queue, old, planned.base if planned else None)
+    note.unlink(missing_ok=True)
+    return False
+
+
+def _take_back(note: Path, fd: int, planned: Planned | None) -> bool:
+    """Undo a take that did not happen; tell whether consumed.yaml is another file now."""
+    queue = _queue_of(note)
+    _beside(queue, _OLD).unlink(missing_ok=True)
+    replaced = False
+    if planned is not None and _is_at(fd, record_of(queue)):  # else somebody else has undone it
+        replaced = _cut_out(fd, note.parent, planned)
     note.unlink(missing_ok=True)  # first the note: alone it would say that the take happened
-    new.unlink(missing_ok=True)
+    _beside(queue, _NEW).unlink(missing_ok=True)
     return replaced
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """What a note says: where a take was to append what, and its receipt; and whose it is."""
-
-    writer: int
-    start: int
-    appended: bytes
-    receipt: Receipt | None
-
-
-def _cut_out(fd: int, folder: Path, planned: _Planned) -> bool:
+def _cut_out(fd: int, folder: Path, planned: Planned) -> bool:
     """Remove a record, whole or torn; leave anything else as it is.
 
     Cutting out what someone else wrote would lose it; leaving a record costs no job.
@@ -346,35 +366,15 @@ def _cut_out(fd: int, folder: Path, planned: _Planned) -> bool:
     return True
 
 
-def _note(start: int, appended: bytes, receipt: Receipt | None) -> bytes:
-    path, lines = (os.fsencode(receipt.path), receipt.lines) if receipt else (b"", b"")
-    numbers = b"%d %d %d %d" % (start, len(appended), len(path), len(lines))
-    return b"%b %b\n%b%b%b" % (_MAGIC, numbers, appended, path, lines)
-
-
-def _planned(note: Path) -> _Planned | None:
-    """Read what a take was to do; None where the note never was complete."""
-    try:
-        writer, data = disk.read_own(note)
-    except FileNotFoundError:
-        return None
-    head, _, rest = data.partition(b"\n")
-    magic, *numbers = head.rsplit(b" ", 4)
-    if magic != _MAGIC or len(numbers) != 4 or not all(n.isdigit() for n in numbers):
-        return None
-    start, *lengths = map(int, numbers)
-    if len(rest) != sum(lengths):
-        return None
-    appended, path = rest[: lengths[0]], rest[lengths[0] :][: lengths[1]]
-    lines = rest[lengths[0] + lengths[1] :]
-    receipt = Receipt(Path(os.fsdecode(path)), lines) if path else None
-    return _Planned(writer, start, appended, receipt)
-
-
 @functools.lru_cache(maxsize=64)
 def record_of(queue: Path) -> Path:
     """Give the path of consumed.yaml beside a queue file."""
     return queue.parent / NAME
+
+
+def _queue_of(note: Path) -> Path:
+    """Give the queue file that a note is about."""
+    return note.with_name(note.name.removeprefix(".").removesuffix(_NOTE))
 
 
 def _mended(consumed: Path) -> Path:

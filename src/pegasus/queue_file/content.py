@@ -1,19 +1,20 @@
-"""The queue file as bytes: read whole, told apart from what it was before, replaced as a whole.
+"""The queue file as bytes: read whole, and told apart from what it was before.
 
 Rule 1: what cannot be read is a fault with the path that the user gave, never a traceback.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Place
-from pegasus.queue_file import disk
 
 State: TypeAlias = tuple[int, int, int, int]
 """When it was changed in nanoseconds, its size, which file it is, and who may do what with it."""
@@ -25,7 +26,7 @@ MOST_READS = 5
 def state(real: Path) -> State | None:
     """Tell one state of a file from another; None where there is no file."""
     try:
-        return _state_of(real.stat())
+        return state_of(real.stat())
     except OSError:
         return None
 
@@ -37,13 +38,24 @@ def read(path: str, real: Path) -> tuple[bytes, State]:
         FileFault: it is missing or cannot be read.
         PegasusError: not for now, and that is not the file's fault.
     """
+    with opened(path, real) as fd:
+        return read_unchanged(fd)
+
+
+@contextlib.contextmanager
+def opened(path: str, real: Path) -> Iterator[int]:
+    """Open a file for reading; what the system refuses then and in the block is put into words.
+
+    Raises:
+        FileFault, PegasusError: as ``read`` does.
+    """
     try:
         # Non-blocking, so that a named pipe in the file's place does not hold us for ever.
         fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         _refuse(path, error)
     try:
-        return _read_unchanged(fd)
+        yield fd
     except OSError as error:
         _refuse(path, error)
     finally:
@@ -79,33 +91,6 @@ def refuse_record(path: str, real: Path, record: Path) -> None:
         )
 
 
-def replace(real: Path, content: bytes, then: State | None) -> bool:
-    """Replace a file, unless it has changed; its lock is held.
-
-    Args:
-        real: the file.
-        content: what it is to be.
-        then: the state it must still be in.
-
-    Returns:
-        Whether it was replaced.
-
-    Raises:
-        OSError: it was not.
-    """
-    new = real.with_name(f".{real.name}.pegasus-add")
-    new.unlink(missing_ok=True)
-    try:
-        disk.write_new(new, content, like=None if then is None else disk.model_of(real))
-        if state(real) != then:
-            return False
-        new.replace(real)
-    finally:
-        new.unlink(missing_ok=True)
-    disk.sync_folder(real.parent)
-    return True
-
-
 def _is_at(path: Path, found: os.stat_result) -> bool:
     try:
         return os.path.samestat(path.stat(), found)
@@ -113,22 +98,28 @@ def _is_at(path: Path, found: os.stat_result) -> bool:
         return False  # there is nothing
 
 
-def _state_of(found: os.stat_result) -> State:
+def state_of(found: os.stat_result) -> State:
+    """Give the state of a file that was looked at."""
     return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
 
 
-def _read_unchanged(fd: int) -> tuple[bytes, State]:
+def read_unchanged(fd: int) -> tuple[bytes, State]:
+    """Read an open file, and the state it was in.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         raise IsADirectoryError("this is not a regular file")
     for _ in range(MOST_READS):
-        before, data = _state_of(found), _read_all(fd, found.st_size)
+        before, data = state_of(found), _read_all(fd, found.st_size)
         found = os.fstat(fd)
-        if before == _state_of(found) and len(data) == found.st_size:
+        if before == state_of(found) and len(data) == found.st_size:
             return data, before
         os.lseek(fd, 0, os.SEEK_SET)
     with open(fd, "rb", closefd=False) as file:
-        return file.read(), _state_of(found)
+        return file.read(), state_of(found)
 
 
 def _read_all(fd: int, size: int) -> bytes:

@@ -144,15 +144,23 @@ def errors(path: str, consequence: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        instead = {
-            errno.ENOSPC: "Free some space on the disk, and it goes on",
-            errno.EDQUOT: "Your quota is used up: free some space, and it goes on",
-            errno.EACCES: "Make the folder and consumed.yaml writable for you",
-            errno.EPERM: "Make the folder and consumed.yaml writable for you",
-            errno.EROFS: "Copy the files to a place that can be written",
-            errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",
-        }.get(error.errno or 0, "Look after the disk, and try again")
         words = error.strerror or str(error)
         raise PegasusError(
-            f"{path}: the queue cannot be rewritten: {words}. {consequence}. {instead}."
+            f"{path}: the queue cannot be rewritten: {words}. {consequence}. "
+            f"{what_to_do(error, 'Look after the disk, and try again')}."
         ) from error
+
+
+def what_to_do(error: OSError, otherwise: str) -> str:
+    """Say what helps where the disk refuses to replace a file."""
+    return {
+        errno.ENOSPC: "Free some space on the disk, and it goes on",
+        errno.EDQUOT: "Your quota is used up: free some space, and it goes on",
+        errno.EACCES: "Make the folder and consumed.yaml writable for you",
+        errno.EPERM: "Make the folder and consumed.yaml writable for you",
+        errno.EROFS: "Copy the files to a place that can be written",
+        errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",
+        # A file that is mounted by itself, as containers are given one.
+        errno.EBUSY: "Mount the folder that the file is in, not the file alone",
+        errno.EXDEV: "Mount the folder that the file is in, not the file alone",
+    }.get(error.errno or 0, otherwise)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import json
 import os
@@ -24,7 +25,8 @@ from pathlib import Path
 
 import filelock
 
-from pegasus.errors import PegasusError
+from pegasus.errors import FileFault, PegasusError
+from pegasus.model import Place
 from pegasus.queue_file import disk
 
 FIRST_POLL, LAST_POLL = 0.005, 0.05
@@ -35,8 +37,49 @@ SAY_AFTER = 1.0
 
 _WRITERS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
+_LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_WITH_LOCKS = "Keep the queue on a file system that has locks"
+
 LONGEST_WORDS = 200
 """Characters of a command line that are worth telling to who waits for it."""
+
+
+class NotAlone(PegasusError):
+    """Somebody else changed what only the holder of the lock may change."""
+
+
+def company(queue: Path) -> NotAlone:
+    """Say that a lock is worth nothing: two have it at the same time."""
+    return NotAlone(
+        f"{queue.parent}: another process takes from this queue while its lock is held here: the "
+        "lock does not exclude other machines or mounts. Let only one Pegasus process use the "
+        "queue, or keep it on a file system whose locks hold for all"
+    )
+
+
+def refuse_lockless(queue: Path, shown: str) -> None:
+    """Try whether there can be a lock, without taking that of the queue or leaving anything.
+
+    Args:
+        queue: the real path of the queue file.
+        shown: the path as the user gave it.
+
+    Raises:
+        FileFault: the file system has no locks. What this user may not do is no fault: another may.
+    """
+    try:
+        # It has no name, so nobody can see it.
+        fd = os.open(queue.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _LOCKLESS:
+            what = f"the queue cannot be locked: {error.strerror}"
+            raise FileFault(Place(shown, 1, 1), what, _WITH_LOCKS) from error
+    finally:
+        os.close(fd)
 
 
 @contextlib.asynccontextmanager
@@ -196,9 +239,7 @@ def _no_lock(error: OSError, shown: str) -> PegasusError:
         errno.ENOENT: "Make the folder, or give another path with --queue-file",
         errno.EACCES: "Make the folder and the lock file writable for you",
         errno.EROFS: "Copy the files to a place that can be written",
-        errno.ENOSYS: "Keep the queue on a file system that has locks",
-        errno.ENOLCK: "Keep the queue on a file system that has locks",
-        errno.EOPNOTSUPP: "Keep the queue on a file system that has locks",
+        **dict.fromkeys(_LOCKLESS, _WITH_LOCKS),
         errno.ELOOP: "Replace the symbolic link by a file, or remove it",
         errno.ENOSPC: "Free some space on the disk",
         errno.EMFILE: "Raise the limit of open files (`ulimit -n`)",

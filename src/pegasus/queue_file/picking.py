@@ -17,10 +17,24 @@ from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Job
 from pegasus.queue_file import rendering, splice
 from pegasus.queue_file.entries import QueueReader, Written, check_command
+from pegasus.queue_file.settled import Sign
 from pegasus.yaml_text import Scalar
 
 Fill: TypeAlias = Callable[[Job], str]
 """Fills a job in for the sub-node that is to run it; may raise TemplateFault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What somebody has not written to its end.
+
+    Attributes:
+        words: what is waited for, a sentence.
+        signs: what looks different once there may be more.
+    """
+
+    words: str
+    signs: tuple[Sign, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +46,28 @@ class Taken:
         fault: what keeps the next job from being taken, where something is wrong with it.
         empty: whether no job is left in the file.
         missing: whether there is no file; then ``fault`` says so, and ``empty`` is true.
+        pending: what is not complete yet, so that there may be more without any change.
     """
 
     jobs: tuple[tuple[Job, str], ...] = ()
     fault: FileFault | None = None
     empty: bool = False
     missing: bool = False
+    pending: Pending | None = None
 
 
 class Picked:
     """The jobs at the head of a file that can be filled in, and what is left without them.
 
     Args:
-        reader: the file.
+        reader: the file, as far as it is complete.
         fills: one for each job that is wanted, in order.
+        stays: what follows it.
     """
 
-    def __init__(self, reader: QueueReader, fills: Sequence[Fill]) -> None:
+    def __init__(self, reader: QueueReader, fills: Sequence[Fill], stays: bytes = b"") -> None:
         self.reader = reader
+        self._stays = stays
         self.jobs: list[tuple[Job, str]] = []
         self.fault: FileFault | None = None
         self._gone: list[Written] = []
@@ -59,10 +77,10 @@ class Picked:
         self._next: Written | FileFault | None = None
         self._pick(fills)
 
-    def taken(self) -> Taken:
+    def taken(self, pending: Pending | None = None) -> Taken:
         """Give what the take comes to once the file has been replaced by ``rest``."""
-        empty = self.fault is None and not self._left and self._next is None
-        return Taken(tuple(self.jobs), self.fault, empty)
+        empty = not (self.fault or self._left or self._next or pending)
+        return Taken(tuple(self.jobs), self.fault, empty, pending=pending)
 
     def rest(self) -> bytes:
         """Give the file without the jobs, read back and found to say what it should."""
@@ -72,10 +90,10 @@ class Picked:
             edits = splice.cut(self.reader, self._gone, remainder)
             data = splice.edited(self.reader.source, edits)
             if self._reads_as_it_should(data):
-                return data
+                return data + self._stays
             # What follows the last entry and is none must not become a list by its going.
             data = rendering.emptied(data)
-            if self._reads_as_it_should(data):
+            if not self._stays and self._reads_as_it_should(data):
                 return data
         raise PegasusError(
             f"{self._gone[0].entry.place}: Pegasus cannot take a job from this entry without "

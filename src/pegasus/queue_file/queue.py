@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,23 @@ from pathlib import Path
 from pegasus import grid
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry, Job
-from pegasus.queue_file import consumed, content, disk, lock, rendering
+from pegasus.queue_file import consumed, content, disk, left, lock, rendering, settled
 from pegasus.queue_file.adding import with_entries
-from pegasus.queue_file.consumed import Receipt
 from pegasus.queue_file.content import State
 from pegasus.queue_file.entries import QueueReader, check_added
-from pegasus.queue_file.picking import Fill, Picked, Taken
+from pegasus.queue_file.note import Receipt
+from pegasus.queue_file.picking import Fill, Pending, Picked, Taken
+from pegasus.queue_file.settled import Sight, Sign
 
 
 def _none(_: Sequence[Job]) -> None:
     """Give no receipt."""
 
+
+PATIENCE = 10.0
+"""Seconds to wait for somebody who writes into the file before giving up: a copy takes less."""
+
+_POLL = 0.02
 
 MOST_TRIES = 20
 """How often a queue file that others rewrite without the lock is read anew before giving up."""
@@ -73,6 +80,14 @@ class QueueFile:
         """Tell one state of the file from another, cheaply; None where there is no file."""
         return content.state(self._given)
 
+    def states(self) -> tuple[State | None, ...]:
+        """Tell one state from another, with what somebody writes to a file that was replaced."""
+        return (self.state(), *left.states(self.real))
+
+    def signs(self) -> tuple[Sign, ...]:
+        """Give what has to change before there is more of what was pending."""
+        return left.signs(self.real)
+
     async def recover(self, patience: float) -> None:
         """Bring a take to its end that a crash interrupted, if nobody holds the lock for longer.
 
@@ -102,7 +117,7 @@ class QueueFile:
         except FileFault as fault:
             yield fault
             return
-        for written in QueueReader(self.path, data):
+        for written in QueueReader(self.path, left.with_tails(self.real, data)):
             yield written if isinstance(written, FileFault) else written.entry
 
     def count(self) -> int:
@@ -132,6 +147,7 @@ class LockedQueue:
         """
         with disk.errors(self.path, "Nothing was changed"):
             consumed.recover(self.real)
+            left.collect(self.path, self.real)
 
     def take(
         self, fills: Sequence[Fill], receipt: Callable[[Sequence[Job]], Receipt | None] = _none
@@ -152,18 +168,21 @@ class LockedQueue:
         """
         with disk.errors(self.path, "Nothing was taken, and nothing is lost"):
             for _ in range(MOST_TRIES):
+                waits = self._collected()
                 try:
-                    data, state = content.read(self.path, self.real)
+                    sight = settled.look(self.path, self.real)
                 except FileFault as fault:
                     consumed.recover(self.real)
                     missing = content.state(self.real) is None
                     return Taken(fault=fault, empty=missing, missing=missing)
-                picked = Picked(QueueReader(self.path, data), fills)
+                pending = _pending([*waits, sight])
+                reader = QueueReader(self.path, sight.complete)
+                picked = Picked(reader, fills, sight.stays)
                 if not picked.jobs:
                     consumed.recover(self.real)
-                    return picked.taken()
-                if self._replace(picked, state, receipt):
-                    return picked.taken()
+                    return picked.taken(pending)
+                if self._replace(picked, sight, receipt):
+                    return picked.taken(pending)
         raise PegasusError(
             f"{self.path}: other programs keep rewriting this file, so nothing was taken. "
             "Edit it with `pegasus lock`."
@@ -172,7 +191,7 @@ class LockedQueue:
     def _replace(
         self,
         picked: Picked,
-        state: State,
+        sight: Sight,
         receipt: Callable[[Sequence[Job]], Receipt | None],
     ) -> bool:
         """Do the take; tell False where the file has changed since it was read."""
@@ -184,9 +203,16 @@ class LockedQueue:
             self.real,
             picked.rest(),
             record,
-            unchanged=lambda: content.state(self.real) == state,
             receipt=receipt([job for job, _ in picked.jobs]),
+            sight=sight,
         )
+
+    def _collected(self) -> list[Sight]:
+        """Move to the queue what came to files that it was before; give what is not complete."""
+        if not left.are_there(self.real):
+            return []
+        consumed.recover_if_interrupted(self.real)  # it may know of one more
+        return left.collect(self.path, self.real)
 
     def add(self, entries: Sequence[Entry], *, top: bool = False) -> None:
         """Put entries into the file, which is made where it is missing.
@@ -206,18 +232,70 @@ class LockedQueue:
         with disk.errors(self.path, "Nothing was added"):
             consumed.recover(self.real)
             for _ in range(MOST_TRIES):
-                state = content.state(self.real)
-                data = b"" if state is None else content.read(self.path, self.real)[0]
-                if content.replace(
-                    self.real, with_entries(self.path, data, entries, top=top), state
-                ):
+                left.collect(self.path, self.real)
+                sight = self.to_be_changed()
+                data = b"" if sight is None else sight.complete
+                if self._put(with_entries(self.path, data, entries, top=top), sight):
                     return
         raise PegasusError(f"{self.path}: other programs keep rewriting this file. Try again.")
 
+    def to_be_changed(self) -> Sight | None:
+        """Read the file, to be replaced by one with more in it; None where there is none.
+
+        What is written into it in place is waited for. What somebody still writes behind its end
+        is not complete, and comes behind what is added.
+
+        Raises:
+            FileFault: it cannot be read.
+            PegasusError: somebody does not come to an end.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while content.state(self.real) is not None:
+            sight = settled.look(self.path, self.real)
+            if not (sight.overwritten or sight.stays):
+                return sight
+            if time.monotonic() > deadline:
+                raise PegasusError(
+                    f"{sight.words} Nothing was added. Close the file and try again."
+                )
+            time.sleep(_POLL)
+        return None
+
+    def overwrite(self, data: bytes) -> bool:
+        """Make the file what it is to be; tell False where somebody else is quicker.
+
+        Raises:
+            OSError, PegasusError: it was not done.
+        """
+        exists = content.state(self.real) is not None
+        return self._put(data, settled.look(self.path, self.real) if exists else None)
+
+    def _put(self, data: bytes, sight: Sight | None) -> bool:
+        new = self.real.with_name(f".{self.real.name}.pegasus-add")
+        new.unlink(missing_ok=True)
+        like = None if sight is None else disk.model_of(self.real)
+        try:
+            disk.write_new(new, data, like=like)
+            if not left.replace(self.real, new, sight):
+                return False
+        finally:
+            new.unlink(missing_ok=True)
+        disk.sync_folder(self.real.parent)
+        return True
+
     def put_back(self, jobs: Sequence[Job], *, top: bool = False) -> None:
         """Put jobs into the file as they were taken, one entry for each; see ``add``."""
-        entries = [
-            Entry((job.command,), tuple((name, (value,)) for name, value in job.params))
-            for job in jobs
-        ]
-        self.add(entries, top=top)
+        self.add(entries_of(jobs), top=top)
+
+
+def entries_of(jobs: Sequence[Job]) -> list[Entry]:
+    """Give for each job the entry that stands for nothing else."""
+    return [
+        Entry((job.command,), tuple((name, (value,)) for name, value in job.params)) for job in jobs
+    ]
+
+
+def _pending(sights: Sequence[Sight]) -> Pending | None:
+    """Tell what has to be waited for in files that were looked at in this order."""
+    words = [sight.words for sight in sights if sight.words]
+    return Pending(words[0], tuple(sight.sign for sight in sights)) if words else None

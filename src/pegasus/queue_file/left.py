@@ -1,0 +1,371 @@
+"""Queue files that were replaced while somebody had them open: what is written to them goes on.
+
+A program that has the queue file open for writing goes on with that file when another one gets
+its name. So the old file keeps a name as well, in a folder beside the queue file, until it is
+closed, and what comes to it is moved to the end of the queue.
+
+Rule 1: the name says how much of the file is accounted for: ``INODE-BYTES-CHECKSUM``, the checksum
+being that of these bytes. A file that is not what it says was overwritten: it becomes the queue.
+Rule 2: under the queue's lock only.
+
+The steps of a move, and what a crash after each of them leaves::
+
+    new    .queue.yaml.pegasus-open/new   the queue with what came        nothing happened
+    link   the old file by its next name                                  nothing happened
+    rename new -> queue.yaml                                              moved
+    unlink the old file's last name                                       moved
+
+So of two names of one file the longer one counts, unless there is a new file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pegasus.errors import PegasusError
+from pegasus.ownership import may_be_planted
+from pegasus.queue_file import content, disk, lock, settled, writers
+from pegasus.queue_file.settled import Sight, Sign
+
+_FOLDER = ".pegasus-open"
+_NEW = "new"
+
+UNTOLD = 10.0
+"""Seconds without a change after which a file is let go where nobody can tell who writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A replaced file, and how much of it is accounted for."""
+
+    path: Path
+    inode: int
+    base: int
+    checksum: int
+
+
+def replace(real: Path, new: Path, sight: Sight | None) -> bool:
+    """Rename a file to the queue file; who has the old one open for writing loses nothing.
+
+    Args:
+        real: the queue file.
+        new: a file that is on the disk.
+        sight: the queue file as it was read; None where there was none.
+
+    Returns:
+        Whether that was done; if not, the queue file has changed.
+
+    Raises:
+        OSError, PegasusError: it was not done.
+    """
+    if sight is None:
+        if content.state(real) is not None:
+            return False
+        new.replace(real)
+        return True
+    _make_folder(real)
+    old = folder_of(real) / _words(sight.state[2], sight.base, sight.data)
+    try:
+        with Departure(real, sight) as departure:
+            if not departure.replace(new, old):
+                return False
+            if not departure.goes_on():
+                with contextlib.suppress(OSError):  # whoever comes next does it
+                    old.unlink(missing_ok=True)
+    finally:
+        _remove_folder(real)
+    return True
+
+
+class Departure:
+    """The moment in which a queue file's name goes to another file.
+
+    While it is entered nobody can open the old file for writing, where the system can do that.
+
+    Args:
+        real: the queue file.
+        sight: the queue file as it was read.
+
+    Raises:
+        OSError: the queue file cannot be opened; FileNotFoundError where it is gone.
+    """
+
+    def __init__(self, real: Path, sight: Sight) -> None:
+        self._real = real
+        self._sight = sight
+        self._fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        self._lease = writers.Lease(self._fd)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lease.release()
+        with contextlib.suppress(OSError):  # it was read only, and nothing can become undone
+            os.close(self._fd)
+
+    def replace(self, new: Path, old: Path) -> bool:
+        """Give the old file another name, and its own to the new one.
+
+        Returns:
+            Whether that was done; if not, the queue file is not what was read any more.
+        """
+        try:
+            self._link(old)
+        except OSError as error:
+            # One that is mounted by itself (EXDEV) cannot be replaced either, in better words.
+            if self._sight.appended and error.errno != errno.EXDEV:
+                raise PegasusError(
+                    f"{self._real}: a process has this file open for writing, and what it writes "
+                    f"cannot be followed here: {error.strerror}. Close the file"
+                ) from error
+        if not self._is_same():
+            old.unlink(missing_ok=True)
+            return False
+        try:
+            new.replace(self._real)
+        except BaseException:
+            old.unlink(missing_ok=True)
+            raise
+        return True
+
+    def _is_same(self) -> bool:
+        """Tell whether the queue file is what was read; it may grow if what comes is followed."""
+        now, then = content.state(self._real), self._sight.state
+        if now is None or not self._sight.appended:
+            return now == then
+        return now[1] >= then[1] and now[2:] == then[2:]
+
+    def _link(self, old: Path) -> None:
+        try:
+            old.hardlink_to(self._real)
+        except FileExistsError:  # from before, and of no use
+            old.unlink()
+            old.hardlink_to(self._real)
+
+    def goes_on(self) -> bool:
+        """Tell whether anybody may still write to the old file, or has done so."""
+        try:
+            if self._sight.appended or os.fstat(self._fd).st_size != len(self._sight.data):
+                return True
+            if self._lease.written is False:
+                return not self._lease.is_whole()
+        except OSError:
+            return True  # to be certain
+        return self._lease.written is True and gives_leases(self._real)
+
+
+def gives_leases(real: Path) -> bool:
+    """Tell whether a queue file that nobody knows yet gets a lease: else its lack means nothing."""
+    return settled.sign_of(real)[1] is False
+
+
+def keep(real: Path, old: Path, base: int, data: bytes) -> None:
+    """Follow an old queue file from now on.
+
+    Args:
+        real: the queue file.
+        old: the old one.
+        base: how much of it is accounted for.
+        data: what was read of it.
+
+    Raises:
+        OSError, PegasusError: it has no name to be found by yet.
+    """
+    _make_folder(real)
+    old.rename(folder_of(real) / _words(old.stat().st_ino, base, data))
+
+
+def keep_after_crash(real: Path, old: Path, base: int | None) -> None:
+    """Follow an old queue file that a crash has left, unless nothing can come to it.
+
+    Args:
+        real: the queue file.
+        old: the old one.
+        base: how much of it is accounted for; None for all that is in it.
+
+    Raises:
+        OSError, PegasusError: as ``keep`` does.
+    """
+    data = old.read_bytes()
+    base = len(data) if base is None else base
+    if len(data) == base and settled.sign_of(old)[1] is False:
+        old.unlink()
+    else:
+        keep(real, old, base, data)
+
+
+def _words(inode: int, base: int, data: bytes) -> str:
+    return f"{inode}-{base}-{zlib.crc32(data[:base]):08x}"
+
+
+def are_there(real: Path) -> bool:
+    """Tell whether there may be old files of a queue file; for nearly every one there are none."""
+    return folder_of(real).exists()
+
+
+@functools.lru_cache(maxsize=64)  # each take asks for the same few
+def folder_of(real: Path) -> Path:
+    """Give the folder in which the old files of a queue file are."""
+    return real.with_name(f".{real.name}{_FOLDER}")
+
+
+def _make_folder(real: Path) -> None:
+    folder = folder_of(real)
+    folder.mkdir(exist_ok=True)
+    if may_be_planted(folder):
+        raise PegasusError(
+            f"{folder}: somebody else has put this folder here. Move the queue to a folder of yours"
+        )
+
+
+def _remove_folder(real: Path) -> None:
+    with contextlib.suppress(OSError):  # somebody goes on
+        folder_of(real).rmdir()
+
+
+def _found(real: Path) -> list[_Left]:
+    """Find the old files; in a folder that somebody else may have put there, there are none."""
+    folder = folder_of(real)
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+        if may_be_planted(folder):
+            return []
+    except OSError:
+        return []
+    found = []
+    for name in names:
+        with contextlib.suppress(ValueError):
+            inode, base, checksum = name.split("-")
+            found.append(_Left(folder / name, int(inode), int(base), int(checksum, 16)))
+    return found
+
+
+def _recovered(real: Path) -> list[_Left]:
+    """Find the old files, after a crash as well: each once, and none that still is the queue."""
+    new = folder_of(real) / _NEW
+    was_moved = not new.exists()
+    state = content.state(real)
+    best: dict[int, _Left] = {}
+    for left in _found(real):
+        other = best.get(left.inode)
+        if state is not None and left.path.stat().st_ino == state[2]:
+            left.path.unlink()  # it was not replaced after all
+        elif other is None:
+            best[left.inode] = left
+        else:
+            kept, gone = sorted((left, other), key=lambda each: each.base, reverse=was_moved)
+            best[left.inode] = kept
+            gone.path.unlink()
+    new.unlink(missing_ok=True)
+    return list(best.values())
+
+
+def signs(real: Path) -> tuple[Sign, ...]:
+    """Give what may change of the old files and of the queue file."""
+    paths = [left.path for left in _found(real)]
+    return tuple(settled.sign_of(path) for path in (*paths, real))
+
+
+def states(real: Path) -> tuple[content.State | None, ...]:
+    """Give the states of the old files."""
+    if not are_there(real):
+        return ()
+    return tuple(content.state(left.path) for left in _found(real))
+
+
+def with_tails(real: Path, data: bytes) -> bytes:
+    """Give a queue with what will be moved to its end, for who only reads."""
+    for left in _found(real):
+        with contextlib.suppress(OSError):
+            if tail := left.path.read_bytes()[left.base :]:
+                data = ended(data) + tail
+    return data
+
+
+def ended(data: bytes) -> bytes:
+    """End the last line."""
+    return data if not data or data.endswith(b"\n") else data + b"\n"
+
+
+def collect(path: str, real: Path) -> list[Sight]:
+    """Move to the queue what came to old files of it.
+
+    Args:
+        path: as the user gave it.
+        real: the queue file, whose lock is held.
+
+    Returns:
+        Those that may still be written to.
+
+    Raises:
+        OSError, PegasusError: nothing was lost; not everything may have been moved.
+    """
+    if not are_there(real):
+        return []
+    try:
+        staying = [sight for left in _recovered(real) for sight in _collect_one(path, real, left)]
+    except (FileNotFoundError, FileExistsError) as error:
+        raise lock.company(real) from error
+    _remove_folder(real)
+    return staying
+
+
+def _collect_one(path: str, real: Path, left: _Left) -> Iterator[Sight]:
+    sight = settled.look(path, left.path, left.base)
+    data, base = sight.data, left.base
+    if zlib.crc32(data[:base]) != left.checksum or len(data) < base:
+        left.path.replace(real)  # somebody overwrote the queue, in the very moment of a take
+        return
+    if sight.ready > base:
+        moved = _move(path, real, left, sight)
+        if moved is None:
+            yield sight
+            return
+        left = moved
+    if sight.ready == len(data) and _is_over(real, sight):
+        left.path.unlink()
+    else:
+        yield sight
+
+
+def _is_over(real: Path, sight: Sight) -> bool:
+    """Tell whether nobody will write to an old file any more; it was read to its end."""
+    if sight.sign[1] is False:
+        return True
+    unknown = not sight.appended and not sight.overwritten
+    return unknown and time.time() - sight.state[0] / 1e9 > UNTOLD and not gives_leases(real)
+
+
+def _move(path: str, real: Path, left: _Left, sight: Sight) -> _Left | None:
+    """Put what came to an old file behind the queue; None where that has to wait."""
+    queue = None if content.state(real) is None else settled.look(path, real)
+    if queue is not None and queue.overwritten:
+        return None
+    before = b"" if queue is None else ended(queue.complete + queue.stays)
+    new = folder_of(real) / _NEW
+    like = disk.model_of(left.path if queue is None else real)
+    disk.write_new(new, before + sight.data[left.base : sight.ready], like=like)
+    after = left.path.with_name(_words(left.inode, sight.ready, sight.data))
+    moved = False
+    try:
+        after.hardlink_to(left.path)
+        disk.sync_folder(new.parent)
+        moved = replace(real, new, queue)
+    finally:
+        if not moved:  # first the name: without a new file it would say that it has happened
+            after.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
+    if not moved:
+        return None
+    left.path.unlink()
+    return _Left(after, left.inode, sight.ready, zlib.crc32(sight.data[: sight.ready]))

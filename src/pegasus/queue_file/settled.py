@@ -1,0 +1,159 @@
+"""How much of a queue file is complete: a process may be in the middle of writing an entry.
+
+Rule 1: what nobody has open for writing is complete.
+Rule 2: what somebody writes behind its end is complete up to its last entry. That one is complete
+when the next begins; or when it stands on one line, with its line break, and has not changed for a
+second. What somebody writes into its middle is not complete before they close it.
+Rule 3: where the system can't tell who writes, a second without a change has to do for a last
+line that has no line break.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from pegasus.queue_file import content, writers
+from pegasus.queue_file.content import State
+from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.yaml_text import Scalar
+
+QUIET = 1.0
+"""Seconds without a change after which an entry on one line counts as complete: nobody needs
+longer from one part of a line to the next, unless a buffer is in between, and that cuts lines."""
+
+_DASH = re.compile(rb"^([ \t]*)-(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_NO_ENTRY = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*\Z")
+
+Sign: TypeAlias = tuple[State | None, bool | None, bool]
+"""What can change while one waits: the file, whether somebody writes it, whether it is quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A queue file as it was read.
+
+    Attributes:
+        data: all of it.
+        state: its state then.
+        ready: up to where it is complete.
+        sign: what to look at for a change while the rest is waited for.
+        words: what is waited for, a sentence; empty where all is ready.
+        appended: whether a process is known that writes behind the end.
+        overwritten: whether somebody writes into the middle, so that nothing may be done with it.
+    """
+
+    data: bytes
+    state: State
+    ready: int
+    sign: Sign
+    words: str = ""
+    appended: bool = False
+    overwritten: bool = False
+
+    @property
+    def complete(self) -> bytes:
+        """What is complete."""
+        return self.data[: self.ready]
+
+    @property
+    def stays(self) -> bytes:
+        """What is incomplete, and has to stay where it is: nobody is known to go on with it."""
+        return b"" if self.appended else self.data[self.ready :]
+
+    @property
+    def base(self) -> int:
+        """Up to where the file is accounted for once it was replaced."""
+        return self.ready if self.appended else len(self.data)
+
+
+def look(path: str, real: Path, base: int = 0) -> Sight:
+    """Read a queue file, and find out how much of it is complete.
+
+    Args:
+        path: as the user gave it; faults and sentences name it.
+        real: the file.
+        base: up to where it is complete anyway.
+
+    Raises:
+        FileFault, PegasusError: as ``content.read`` does.
+    """
+    with content.opened(path, real) as fd:
+        data, state = content.read_unchanged(fd)
+        # First this: who ends between the two has written all that there is.
+        sign = (state, writers.is_written(fd), _is_quiet(state))
+        if not sign[1] and (sign[1] is False or data.endswith(b"\n") or not data):
+            return Sight(data, state, len(data), sign)
+        found = writers.find(fd)
+    if found:
+        return _written(path, data, base, sign, found)
+    if sign[2] or not data:
+        return Sight(data, state, len(data), sign)
+    words = f"{path}: another program writes this file. Its last entry is taken in a second."
+    return Sight(data, state, base + last_entry(data, base), sign, words)
+
+
+def sign_of(real: Path) -> Sign:
+    """Give the sign that ``look`` would give now."""
+    try:
+        fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None, None, True
+    try:
+        state = content.state_of(os.fstat(fd))
+        return state, writers.is_written(fd), _is_quiet(state)
+    finally:
+        os.close(fd)
+
+
+def _written(path: str, data: bytes, base: int, sign: Sign, found: list[writers.Writer]) -> Sight:
+    """Tell what is complete of a file that somebody is known to write."""
+    state, _, quiet = sign
+    assert state is not None  # noqa: S101 - it was read
+    inside = [writer for writer in found if not writer.appends]
+    if inside:
+        words = f"{path}: {inside[0]} writes into this file. Waiting until it is closed."
+        return Sight(data, state, base, sign, words, overwritten=True)
+    last = base + last_entry(data, base)
+    if last == len(data) or (quiet and _is_one_line(path, data[last:])):
+        return Sight(data, state, len(data), sign, appended=True)
+    words = (
+        f"{path}: {found[0]} has this file open for writing. Its last entry is taken when the next "
+        "one begins, or when the file is closed."
+    )
+    return Sight(data, state, last, sign, words, appended=True)
+
+
+def last_entry(data: bytes, base: int = 0) -> int:
+    """Find where the last entry behind ``base`` begins, from there; what is none stays before it.
+
+    In a text without an entry it is the end where that is complete, and else the beginning.
+    """
+    tail = data[base:]
+    first = _DASH.search(data)
+    indent = first[1] if first else b""
+    at = len(tail)
+    while first and (at := tail.rfind(indent + b"-", 0, at)) >= 0:
+        if (at == 0 or tail[at - 1 : at] == b"\n") and _DASH.match(tail, at):
+            return at
+    return len(tail) if _NO_ENTRY.match(tail) else 0
+
+
+def _is_one_line(path: str, data: bytes) -> bool:
+    """Tell whether there is one entry, on one line, to which nothing has to come."""
+    if not data.endswith(b"\n") or len(data.strip().splitlines()) != 1:
+        return False
+    found = list(QueueReader(path, data))
+    if len(found) != 1 or not isinstance(found[0], Written):
+        return False
+    node = found[0].item.node
+    return not node.block if isinstance(node, Scalar) else node.flow
+
+
+def _is_quiet(state: State) -> bool:
+    """Tell whether a file has not changed for a while; one from the future counts as such."""
+    return not 0 <= time.time() - state[0] / 1e9 < QUIET
