@@ -1,4 +1,4 @@
-"""Promises of the command line itself: the options of the original, and what it says of mistakes."""
+"""Promises of the command line: the options of the original, and what is said of mistakes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 from pegasus import __version__
 
 
-def pegasus(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def pegasus(
+    folder: Path, *words: str, hosts: str = "- localhost\n"
+) -> subprocess.CompletedProcess[str]:
     """Run ``pegasus`` in a folder with a job that fails before one that does not."""
-    (folder / "hosts.yaml").write_text("- localhost\n", encoding="utf-8")
+    (folder / "hosts.yaml").write_text(hosts, encoding="utf-8")
     (folder / "queue.yaml").write_text("- exit 3\n- echo second\n", encoding="utf-8")
     argv = [sys.executable, "-m", "pegasus", *words]
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
@@ -52,3 +54,12 @@ def test_the_command_comes_first(tmp_path: Path, words: list[str]) -> None:
     assert done.returncode == 2
     assert f'"{words[0]}" is no command' in done.stderr
     assert "pegasus COMMAND [OPTIONS]" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "status"), [("check", 0), ("q", 1), ("b", 1)])
+def test_a_note_is_said_once_and_is_no_error(tmp_path: Path, command: str, status: int) -> None:
+    """``port:`` beside ``hostname`` is only a parameter: a check and a run say so, and go on."""
+    done = pegasus(tmp_path, command, hosts="- hostname: localhost\n  port: [22, 23]\n")
+    said = done.stdout + done.stderr
+    assert done.returncode == status, said
+    assert said.count('hosts.yaml:2:3: note: "port" is a parameter for templates') == 1
