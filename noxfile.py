@@ -2,7 +2,7 @@
 
 Sessions: unit (once for each Python that is usable here), lint, typing, e2e (on every kind of
 test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for the way
-without OpenSSH's multiplexing protocol, trials and reliability (long), and bench: Pegasus
+without OpenSSH's multiplexing protocol, trials, reliability and mutation (long), and bench: Pegasus
 beside its peers.
 What stands after ``--`` goes to pytest.
 """
@@ -192,6 +192,16 @@ def reliability(session: nox.Session) -> None:
     session.run("pytest", "tests/faults/test_open_files.py", env={"PEGASUS_OPEN_FILES": "1024"})
     table = ("--trials=50", "--crashes=500", "--table=docs/why/reliability.md")
     session.run("python", "-m", "tests.faults.reliability", *table, *session.posargs)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Faults put into copies of Pegasus, which the tests have to find: hours, or a --sample."""
+    # Pegasus itself is not installed: what the tests start has to be the copy with the fault.
+    session.install(*PYPROJECT["project"]["dependencies"])
+    session.install(*nox.project.dependency_groups(PYPROJECT, "mutation"))
+    session.run("python", "-m", "tests.nodes.needs")
+    session.run("nice", "python", "-m", "tests.mutation", *session.posargs, external=True)
 
 
 @nox.session

@@ -13,7 +13,7 @@ from pegasus import __version__
 def main() -> None:
     """Run ``pegasus``; a Ctrl-C that comes while it is still being loaded ends it quietly."""
     try:
-        if sys.argv[1:] == ["--version"] and _is_written(f"{__version__}\n"):
+        if sys.argv[1:] in (["--version"], ["-V"]) and _is_written(f"{__version__}\n"):
             return
         from pegasus.cli import main as run
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ app = App(
     name="pegasus",
     help="Give it a bag of jobs and a bag of nodes; it runs all of the jobs over SSH.",
     version=__version__,
-    version_flags=["--version"],
+    version_flags=["--version", "-V"],
     default_parameter=Parameter(negative=""),
     help_on_error=False,
 )
@@ -84,6 +84,8 @@ class Common:
     """Wait for jobs for ever, also for the queue file to appear."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
     """Take nothing more once a job has failed on any sub-node."""
+    ignore_errors: Annotated[bool, Parameter(name=["--ignore-errors", "-i"])] = False
+    """Go on when a job fails. This is the default; the option is there for old scripts."""
     retries: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0
     """Try a job that failed, timed out or was lost so often again, elsewhere where possible."""
     timeout: Annotated[float | None, Parameter(converter=_seconds)] = None
@@ -303,6 +305,12 @@ def init(directory: Path = Path(), /) -> int:
 def _run(common: Common, *, broadcast: bool) -> int:
     from pegasus.commands.run import RunSettings, run
 
+    if common.error_aborts and common.ignore_errors:
+        raise PegasusError(
+            "--error-aborts and --ignore-errors exclude each other. Give one of them: with "
+            "--error-aborts (-e) nothing is taken after a failure, with --ignore-errors (-i), "
+            "the default, the run goes on."
+        )
     settings = RunSettings(
         hosts_file=common.hosts_file,
         queue_file=common.queue_file,
@@ -327,7 +335,17 @@ def _in_trio(command: Callable[[], Awaitable[int]]) -> int:
 def main() -> None:
     """Run ``pegasus``: the words of the command line, to an exit status."""
     _open_standard_streams()
-    sys.exit(run_safely(lambda: app(result_action="return_int_as_exit_code_else_zero")))
+    sys.exit(run_safely(_run_app))
+
+
+def _run_app() -> int:
+    first = sys.argv[1] if sys.argv[1:] else ""
+    if first.startswith("-") and first not in {"--help", "-h", "--version", "-V", "--"}:
+        raise PegasusError(
+            f'"{first}" is no command. Write the command first and its options behind it: '
+            "pegasus COMMAND [OPTIONS]."
+        )
+    return int(app(result_action="return_int_as_exit_code_else_zero"))
 
 
 def _open_standard_streams() -> None:

@@ -17,6 +17,9 @@ _ADDRESS = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?/?"
 )
 
+_WITH_PORT = re.compile(r"(?P<host>[^:\[\]]+|\[[^\[\]]*\]):(?P<port>[0-9]*)")
+"""``host:port`` and ``[address]:port``; an IPv6 address without brackets has more colons."""
+
 _NOT_IN_USERS = frozenset("'`\";&<>|(){}")
 _NOT_IN_HOSTS = _NOT_IN_USERS | frozenset("$\\,")
 """What a shell acts upon; a user may be ``DOMAIN\\name`` or a machine's ``name$``."""
@@ -61,9 +64,22 @@ def spell(hostname: str) -> list[str]:
                     _ALIAS,
                 )
     if not hostname.startswith("ssh://"):
+        _refuse_port(hostname, user, host)
         return ["--", hostname]
     words = ["-p", port] if port else []
     return [*words, *(["-l", user] if user else []), "--", host]
+
+
+def _refuse_port(hostname: str, user: str, host: str) -> None:
+    """Refuse ``host:port``, which ssh takes for a name, and would look up."""
+    match = _WITH_PORT.fullmatch(host)
+    if match is not None:
+        name = (f"{user}@" if user else "") + match["host"]
+        raise NoDestination(
+            f'the hostname "{hostname}" has a port in it, and ssh takes all of it for a name',
+            f'Write "ssh://{name}:{match["port"] or "PORT"}", or set Port for the host in '
+            "~/.ssh/config",
+        )
 
 
 def _parts(hostname: str) -> tuple[str, str, str]:

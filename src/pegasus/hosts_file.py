@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pegasus.destination import NoDestination, spell
@@ -65,6 +66,83 @@ def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, 
         instead = 'Write "- localhost"'
         faults.append(FileFault(Place(shown, 1, 1), "no host stands in this file", instead))
     return tuple(sub_nodes), tuple(faults)
+
+
+OPTIONS_OF_SSH = {
+    "port": "Port",
+    "sshport": "Port",
+    "user": "User",
+    "username": "User",
+    "sshuser": "User",
+    "identity": "IdentityFile",
+    "identityfile": "IdentityFile",
+    "keyfile": "IdentityFile",
+    "privatekey": "IdentityFile",
+    "sshkey": "IdentityFile",
+    "proxyjump": "ProxyJump",
+    "jumphost": "ProxyJump",
+    "proxycommand": "ProxyCommand",
+}
+"""Names of parameters, without ``-`` and ``_``, that look like options of ssh, and the option."""
+
+
+def find_notes(path: str | Path, is_used: Callable[[str], bool]) -> tuple[FileFault, ...]:
+    """Give what is probably not meant as it is written: parameters that look like ssh's options.
+
+    A note is no fault: such a parameter is allowed, and templates may use it.
+
+    Args:
+        path: a hosts file; what is wrong with it is not told here.
+        is_used: tells whether a command uses the parameter of this name.
+
+    Returns:
+        Each name once, in the order of the file.
+    """
+    try:
+        source = Source(str(path), _read(str(path)))
+    except FileFault:
+        return ()
+    notes: dict[str, FileFault] = {}
+    for item in ListReader(source, _WORDS):
+        if not isinstance(item, FileFault):
+            for name in _options_of_ssh(item):
+                if name.text not in notes and not is_used(name.text):
+                    notes[name.text] = _note(source, name)
+    return tuple(notes.values())
+
+
+def _options_of_ssh(item: Item) -> Iterator[Scalar]:
+    """Give the parameters of an item that look like ssh's, but for those of its hostname."""
+    for name, _ in _params(item):
+        hostnames = _lists(item)[0]
+        in_hostname = any(mentions(hostname.text, name.text) for hostname in hostnames)
+        if looks_like_option(name.text) and not in_hostname:
+            yield name
+
+
+def looks_like_option(name: str) -> bool:
+    """Tell whether a parameter's name looks like an option of ssh."""
+    return _plain(name) in OPTIONS_OF_SSH
+
+
+def mentions(text: str, name: str) -> bool:
+    """Tell whether a name stands in a tag of a template, or seems to."""
+    return re.search(rf"\{{\{{[^{{}}]*\b{re.escape(name)}\b", text) is not None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _note(source: Source, name: Scalar) -> FileFault:
+    option = OPTIONS_OF_SSH[_plain(name.text)]
+    address = {"Port": "Write ssh://HOST:PORT as the hostname", "User": "Write USER@HOST"}
+    here = f"{address[option]}, or set" if option in address else "Set"
+    return FileFault(
+        source.place(name.start),
+        f'note: "{name.text}" is a parameter for templates, and ssh does not get it',
+        f"{here} {option} for the host in ~/.ssh/config",
+    )
 
 
 def _of(source: Source, item: Item | FileFault, first: int) -> list[SubNode]:

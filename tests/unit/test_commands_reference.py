@@ -11,7 +11,7 @@ from cyclopts import App
 from pegasus.cli import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text()
-EVERYWHERE = {"--help", "-h", "--version"}
+EVERYWHERE = {"--help", "-h", "--version", "-V"}
 
 
 def commands() -> list[App]:

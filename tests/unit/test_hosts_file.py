@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pegasus.commands.notes import notes_on
 from pegasus.errors import FileFault
 from pegasus.hosts_file import MOST_SUB_NODES, read_hosts
 from pegasus.model import SubNode
@@ -113,6 +114,85 @@ def test_a_bad_file_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(FileFault) as caught:
         hosts(text)
     assert str(caught.value).startswith(f"hosts.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("node-1:2222", "ssh://node-1:2222"),
+        ("me@node-1:2222", "ssh://me@node-1:2222"),
+        ("10.0.0.1:22", "ssh://10.0.0.1:22"),
+        ("localhost:22", "ssh://localhost:22"),
+        ("node-1:", "ssh://node-1:PORT"),
+        ("[::1]:22", "ssh://[::1]:22"),
+        ("me@[fe80::1%eth0]:22", "ssh://me@[fe80::1%eth0]:22"),
+    ],
+)
+def test_a_port_behind_a_name_is_refused(name: str, address: str) -> None:
+    """``host:port`` is no destination for ssh: the message gives the address to write."""
+    for text in (f"- '{name}'\n", f"- hostname: '{{{{ x }}}}'\n  x: '{name}'\n"):
+        with pytest.raises(FileFault, match="has a port in it") as caught:
+            hosts(text)
+        assert f'Write "{address}"' in caught.value.instead
+    if not address.endswith("PORT"):
+        assert hosts(f"- '{address}'\n")[0].hostname == address
+
+
+@pytest.mark.parametrize(
+    "name", ["::1", "fe80::1", "2001:db8::22", "me@::1", "fe80::1%eth0", "a:b"]
+)
+def test_other_colons_are_ssh_s_business(name: str) -> None:
+    """An IPv6 address has no port, and an alias may have a colon in it."""
+    assert hosts(f"- '{name}'\n")[0].hostname == name
+
+
+NO_QUEUE = Path("no-queue.yaml")
+
+
+def notes(text: str, queue: str | None = None) -> list[str]:
+    """Give the notes on a hosts file with this text, beside a queue file with that one."""
+    if queue is not None:
+        Path("queue.yaml").write_text(queue, encoding="utf-8")
+    file = NO_QUEUE if queue is None else Path("queue.yaml")
+    return [str(note) for note in notes_on(Path("hosts.yaml"), hosts(text), file)]
+
+
+@pytest.mark.parametrize(
+    ("key", "instead"),
+    [
+        ("port", "Write ssh://HOST:PORT as the hostname, or set Port for the host"),
+        ("ssh_port", "Write ssh://HOST:PORT as the hostname, or set Port for the host"),
+        ("user", "Write USER@HOST, or set User for the host"),
+        ("identity_file", "Set IdentityFile for the host"),
+        ("IdentityFile", "Set IdentityFile for the host"),
+        ("ProxyJump", "Set ProxyJump for the host"),
+    ],
+)
+def test_a_parameter_that_looks_like_an_option_of_ssh_is_noted(key: str, instead: str) -> None:
+    """The note has the place, says that ssh does not get it, and what to write; it comes once."""
+    text = f"- a\n- hostname: b\n  {key}: [22, 23]\n- hostname: c\n  {key}: 24\n"
+    (note,) = notes(text)
+    assert note.startswith(f'hosts.yaml:3:3: note: "{key}" is a parameter for templates')
+    assert f"{instead} in ~/.ssh/config." in note
+
+
+@pytest.mark.parametrize(
+    ("text", "queue"),
+    [
+        ("- hostname: ssh://a:{{ port }}\n  port: 22\n", None),
+        ("- hostname: a\n  port: 22\n", "- ssh -p {{ port }} b\n"),
+        ("- hostname: a\n  user: me\n", '- "{{#if (eq user x)}}b{{/if}}"\n'),
+        ("- hostname: a\n  gpu: 1\n", None),
+    ],
+)
+def test_what_a_template_uses_is_not_noted(text: str, queue: str | None) -> None:
+    """A parameter that the hostname or a command uses is meant as it is."""
+    assert notes(text, queue) == []
+
+
+def test_the_word_in_a_command_is_no_use(tmp_path: Path) -> None:
+    """Only a template's tag uses a parameter."""
+    assert len(notes("- hostname: a\n  port: 22\n", "- serve --port 3 {{ x }}\n")) == 1
 
 
 def test_names_that_ssh_knows_pass() -> None:

@@ -181,6 +181,8 @@ def _faults(found: Findings) -> Iterator[str]:
             f"Tried {found.tried:,} of the {found.fillings:,} ways in which the commands can be "
             "filled in: the rest would take too long.",
         )
+    for note in found.notes:
+        yield from _item("", str(note))
     for fault in found.faults:
         yield from _item("", str(fault))
     yield f"{_many(len(found.faults), 'fault')}." if found.faults else "No faults."

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from pegasus import grid
+from pegasus.commands.notes import notes_on
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.hosts_file import find_hosts
 from pegasus.model import Entry, Job, Place, SubNode
@@ -52,6 +53,7 @@ class Findings:
         queue_faults: what is wrong with the queue file, in its order.
         tried: how many fillings of a command for a sub-node were tried.
         fillings: how many there are that may differ.
+        notes: what is allowed, and probably not meant as it is written.
     """
 
     sub_nodes: tuple[SubNode, ...]
@@ -60,6 +62,7 @@ class Findings:
     queue_faults: tuple[FileFault, ...]
     tried: int = 0
     fillings: int = 0
+    notes: tuple[FileFault, ...] = ()
 
     @property
     def faults(self) -> tuple[FileFault, ...]:
@@ -93,11 +96,12 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
     """Read both files, and find everything that is wrong with either and with both together."""
     sub_nodes, hosts_faults = find_hosts(hosts_file)
     queue = QueueFile(queue_file)
+    notes = notes_on(hosts_file, sub_nodes, queue_file)
     trial = _Trial(sub_nodes)
     try:
         data, _ = content.read(queue.path, queue.real)
     except FileFault as fault:
-        return Findings(sub_nodes, (), hosts_faults, (fault,))
+        return Findings(sub_nodes, (), hosts_faults, (fault,), notes=notes)
     reader = QueueReader(queue.path, left.with_tails(queue.real, data))
     entries = []
     for written in reader:
@@ -111,7 +115,8 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
     except FileFault as fault:
         trial.faults.append(fault)
     faults = tuple(trial.faults)
-    return Findings(sub_nodes, tuple(entries), hosts_faults, faults, trial.tried, trial.fillings)
+    counts = trial.tried, trial.fillings
+    return Findings(sub_nodes, tuple(entries), hosts_faults, faults, *counts, notes)
 
 
 def differing(sub_nodes: Sequence[SubNode]) -> frozenset[str]:

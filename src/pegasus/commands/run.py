@@ -18,6 +18,7 @@ from typing import Literal
 
 import trio
 
+from pegasus.commands.notes import notes_on
 from pegasus.commands.roster import follow_hosts, hosts_state
 from pegasus.commands.stages import Stages
 from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
@@ -197,6 +198,8 @@ async def _run_recorded(
     async with record_opened as record:
         # The record first: what is on the screen is in the journal.
         listener = Listeners(record, screen, summary)
+        for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
+            listener.tell(Noted(str(written)))
         with stages.aborting:
             try:
                 await _dispatch(

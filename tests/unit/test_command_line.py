@@ -1,0 +1,65 @@
+"""Promises of the command line: the options of the original, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pegasus import __version__
+
+
+def pegasus(
+    folder: Path, *words: str, hosts: str = "- localhost\n"
+) -> subprocess.CompletedProcess[str]:
+    """Run ``pegasus`` in a folder with a job that fails before one that does not."""
+    (folder / "hosts.yaml").write_text(hosts, encoding="utf-8")
+    (folder / "queue.yaml").write_text("- exit 3\n- echo second\n", encoding="utf-8")
+    argv = [sys.executable, "-m", "pegasus", *words]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("words", [["-V"], ["--version"], ["q", "-V"]], ids=" ".join)
+def test_the_version(tmp_path: Path, words: list[str]) -> None:
+    """``-V`` is ``--version``, also behind a command."""
+    done = pegasus(tmp_path, *words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("option", ["-i", "--ignore-errors"])
+@pytest.mark.parametrize("command", ["q", "b", "queue", "broadcast"])
+def test_ignoring_errors_is_the_default(tmp_path: Path, command: str, option: str) -> None:
+    """With ``-i`` a run goes on when a job fails, as it does without; the exit status tells."""
+    done = pegasus(tmp_path, command, option)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == "[localhost] second\n"
+
+
+@pytest.mark.parametrize("options", [["-e", "-i"], ["-i", "-e"], ["-ie"]], ids=" ".join)
+@pytest.mark.parametrize("command", ["q", "b"])
+def test_both_are_refused(tmp_path: Path, command: str, options: list[str]) -> None:
+    """Whoever asks for both is told so, and nothing is taken."""
+    done = pegasus(tmp_path, command, *options)
+    assert done.returncode == 2
+    assert "--error-aborts and --ignore-errors exclude each other" in done.stderr
+    assert not (tmp_path / "consumed.yaml").exists()
+
+
+@pytest.mark.parametrize("words", [["-d", "q"], ["-i"], ["--print-period=2", "b"]], ids=" ".join)
+def test_the_command_comes_first(tmp_path: Path, words: list[str]) -> None:
+    """The original took options before the command; here the message says where they stand."""
+    done = pegasus(tmp_path, *words)
+    assert done.returncode == 2
+    assert f'"{words[0]}" is no command' in done.stderr
+    assert "pegasus COMMAND [OPTIONS]" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "status"), [("check", 0), ("q", 1), ("b", 1)])
+def test_a_note_is_said_once_and_is_no_error(tmp_path: Path, command: str, status: int) -> None:
+    """``port:`` beside ``hostname`` is only a parameter: a check and a run say so, and go on."""
+    done = pegasus(tmp_path, command, hosts="- hostname: localhost\n  port: [22, 23]\n")
+    said = done.stdout + done.stderr
+    assert done.returncode == status, said
+    assert said.count('hosts.yaml:2:3: note: "port" is a parameter for templates') == 1
