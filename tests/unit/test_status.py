@@ -150,7 +150,7 @@ async def test_queue_file_gone_or_bad(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "1 job waits" in text_of(capfd, queue)
     queue.unlink()
     assert json_of(capfd, queue)["waiting"] is None
-    assert "there is no such file" in text_of(capfd, queue).replace("\n", " ")
+    assert "there is no such file" in " ".join(text_of(capfd, queue).split())
 
 
 async def test_which_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

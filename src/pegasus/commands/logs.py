@@ -19,7 +19,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
 from pegasus.record import Execution, JobRecord, RunRecord, choose_run, current_runs, find_runs
-from pegasus.terminal_text import visible
+from pegasus.terminal_text import on_one_line, visible
 
 LOOK_AGAIN = 0.1
 """Seconds between two looks at a file that grows: what a person takes for at once."""
@@ -169,7 +169,7 @@ def _show(run: RunRecord, job: JobRecord, settings: LogsSettings) -> None:
 
 def _heading(run: RunRecord, execution: Execution) -> None:
     outcome = run.outcome_of(execution)
-    words = "running" if outcome is None else visible(str(outcome))
+    words = "running" if outcome is None else on_one_line(str(outcome))
     _say(f"==> {execution.sub_node}: {_name(run, execution)} ({words}) <==")
 
 
@@ -316,5 +316,5 @@ def _outcomes(run: RunRecord, job: JobRecord) -> str:
     """Say what became of a job: in words where it is one command, else in numbers."""
     outcomes, words = run.outcomes(job), run.words_of(job)
     if len(outcomes) == 1:
-        return words[0] if outcomes[0] is None else visible(str(outcomes[0]))
+        return words[0] if outcomes[0] is None else on_one_line(str(outcomes[0]))
     return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))

@@ -35,6 +35,7 @@ from pegasus.queue_file import LockedQueue, QueueFile, content, disk
 from pegasus.queue_file.queue import MOST_TRIES
 from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
 from pegasus.screen import Screen
+from pegasus.terminal_text import on_one_line
 
 LEDGER = "retried"
 """The file in a run's folder that says which of its jobs were put back."""
@@ -93,7 +94,7 @@ async def _retry(settings: RetrySettings, screen: Screen) -> ExitStatus:
         await trio.to_thread.run_sync(run.refresh)
         work = partial(put_back, locked, run, settings.jobs, top=settings.top)
         chosen = await trio.to_thread.run_sync(work)
-    screen.say(_words(settings, run, chosen))
+    screen.say(*_words(settings, run, chosen))
     return ExitStatus.JOB_FAILED if settings.jobs and chosen.refused else ExitStatus.SUCCESS
 
 
@@ -284,7 +285,7 @@ class Ledger:
 # What is said about it.
 
 
-def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
+def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]:
     where = "the top" if settings.top else "the end"
     many = "1 job" if len(chosen.jobs) == 1 else f"{len(chosen.jobs):,} jobs"
     lines = [f"Put {many} of run {run.name} back at {where} of {settings.queue_file}."]
@@ -298,7 +299,7 @@ def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
         lines.append(f"  … and {len(chosen.jobs) - len(shown):,} more")
     if settings.jobs:
         lines += [f"  job {number} not: {why}" for number, why in chosen.refused.items()]
-    return "\n".join(lines)
+    return lines
 
 
 def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
@@ -314,9 +315,9 @@ def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
 
 def _why(run: RunRecord, job: JobRecord) -> str:
     if run.facts.mode == "queue" or not job.executions:
-        return str(run.outcomes(job)[0])
+        return on_one_line(str(run.outcomes(job)[0]))
     bad = [
-        f"{outcome} on {_name(run, execution.sub_node)}"
+        f"{on_one_line(str(outcome))} on {_name(run, execution.sub_node)}"
         for execution in run.final(job)
         if _is_bad(outcome := run.outcome_of(execution))
     ]
@@ -335,7 +336,7 @@ def _name(run: RunRecord, number: int) -> str:
 
 def _short(job: JobRecord) -> str:
     """Give the command in one line, as it will stand in the queue, and its parameters."""
-    text = job.job.command.replace("\n", "\\n")
+    text = job.job.command
     text = text if len(text) <= _COMMAND_LIMIT else text[:_COMMAND_LIMIT] + " …"
     params = ", ".join(f"{name}={value}" for name, value in job.job.params)
     params = params if len(params) <= _COMMAND_LIMIT else params[:_COMMAND_LIMIT] + " …"

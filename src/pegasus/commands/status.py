@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pegasus import duration, grid
+from pegasus import duration, grid, terminal_text
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.model import Outcome, succeeded
 from pegasus.queue_file import QueueFile
@@ -37,7 +37,6 @@ from pegasus.record import (
     find_runs,
     report_of,
 )
-from pegasus.terminal_text import visible as one_line
 
 REDRAW = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
@@ -212,7 +211,12 @@ def _columns() -> int:
 
 def visible(text: str) -> str:
     """Put a text into one line, as wide as it will be written: also what UTF-8 cannot say."""
-    return one_line(text).encode("utf-8", "backslashreplace").decode()
+    return terminal_text.visible(text).encode("utf-8", "backslashreplace").decode()
+
+
+def on_one_line(words: str) -> str:
+    """Do the same with what a node or ssh said, which may be long and of several lines."""
+    return visible(terminal_text.on_one_line(words))
 
 
 # What waits.
@@ -287,7 +291,7 @@ def _about_nodes(run: RunRecord, most: int | None) -> Iterator[Text]:
     if connecting:
         yield Text(f"{connecting} of {len(records)} sub-nodes are not connected yet.")
     for record in [record for record in records if record.state == "unreachable"][:most]:
-        name, words = visible(str(record.sub_node)), visible(record.words.strip())
+        name, words = visible(str(record.sub_node)), on_one_line(record.words)
         yield Text(f"{name} cannot be reached: {words}", overflow="ellipsis", no_wrap=True)
 
 
@@ -344,7 +348,7 @@ def _table(
 
 
 def _cells(run: RunRecord, row: _Row, titles: Sequence[str]) -> list[str]:
-    outcome = [visible(str(row.outcome))] if "outcome" in titles else []
+    outcome = [on_one_line(str(row.outcome))] if "outcome" in titles else []
     return [str(row.job.number), _where(run, row), *outcome, _time(row)]
 
 

@@ -114,9 +114,9 @@ def choose(runs: Sequence[RunRecord], name: str | None, *, every: bool) -> list[
         return [run] if run.alive else []
     alive = [run for run in runs if run.alive]
     if len(alive) > 1 and not every:
-        names = "\n".join(f"  {run.name} ({_where(run)})" for run in alive)
+        names = ", ".join(f"{run.name} ({_where(run)})" for run in alive)
         raise PegasusError(
-            f"{len(alive)} runs of this queue go on:\n{names}\nSay which with --run NAME, or --all."
+            f"{len(alive)} runs of this queue go on: {names}. Say which with --run NAME, or --all."
         )
     return alive
 

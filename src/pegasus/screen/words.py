@@ -1,6 +1,8 @@
 """What Pegasus says of an event, and what it has said already.
 
 Rule 1: only words; no prefix, no colour, no bytes.
+Rule 2: a line of Pegasus's own is one line, whatever texts of others are in it: what stands behind
+``[Pegasus]`` at the beginning of a line was written by Pegasus.
 """
 
 from __future__ import annotations
@@ -8,7 +10,13 @@ from __future__ import annotations
 import math
 
 from pegasus.events import Connected, Noted, Unreachable
+from pegasus.lines import LONGEST_LINE
 from pegasus.model import Assignment, Outcome, Stream
+from pegasus.terminal_text import on_one_line, visible
+
+LONGEST_NOTE = LONGEST_LINE // 8
+"""Characters of a line of Pegasus's own. No character takes more than six bytes as it is written,
+so that the screen never divides such a line."""
 
 _NAMES = {Stream.STDOUT: "output", Stream.STDERR: "error"}
 
@@ -20,8 +28,18 @@ def started(assignment: Assignment) -> str:
 
 
 def ended(outcome: Outcome) -> str:
-    """Say what became of it."""
-    return f"=== done ({outcome}) ==="
+    """Say what became of it; a node's words are put on one line."""
+    return f"=== done ({on_one_line(str(outcome))}) ==="
+
+
+def own_lines(*lines: str) -> str:
+    """Make lines of Pegasus's own, each of them one line."""
+    return "\n".join(_own_line(line) for line in lines)
+
+
+def _own_line(line: str) -> str:
+    shown = visible(line)
+    return shown if len(shown) <= LONGEST_NOTE else f"{shown[:LONGEST_NOTE]} …"
 
 
 def left_out(lines: int) -> str:
@@ -45,16 +63,18 @@ class OwnWords:
         """Give the words for an event, None where a person has read them or needs none."""
         match event:
             case Noted(text):
-                return text
+                return own_lines(text)
             case Connected(sub_node):
                 known = self._troubles.pop(sub_node.number, None)
-                return None if known is None else f"{sub_node} is connected now"
+                return None if known is None else own_lines(f"{sub_node} is connected now")
             case Unreachable(sub_node, words, again_in):
                 known = self._troubles.get(sub_node.number)
                 self._troubles[sub_node.number] = words
                 if words == known:
                     return None
-                return f"{sub_node} cannot be reached, {_when(again_in)}: {words.strip()}"
+                return own_lines(
+                    f"{sub_node} cannot be reached, {_when(again_in)}: {on_one_line(words)}"
+                )
 
 
 def _when(again_in: float | None) -> str:
