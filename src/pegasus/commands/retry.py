@@ -249,7 +249,8 @@ class Ledger:
     def _read(self) -> dict[str, list[int]]:
         """Give the jobs that were noted, by the name of the file that was to bring them back.
 
-        A line that is torn was cut off before its file could be renamed.
+        A line that is torn was cut off before its file could be renamed. One that names any other
+        file than those that a retry makes is broken: that file is not ours to remove.
         """
         noted: dict[str, list[int]] = {}
         try:
@@ -258,12 +259,12 @@ class Ledger:
             return noted
         self._lines = len(lines)  # more of them each time something is noted
         for line in lines:
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 data: dict[str, Any] = json.loads(line)
                 if "undone" in data:
                     noted.pop(data["undone"], None)
-                else:
-                    noted[str(data["new"])] = [int(number) for number in data["jobs"]]
+                elif self._own_files.fullmatch(data["new"]):
+                    noted[data["new"]] = [int(number) for number in data["jobs"]]
         return noted
 
     def _append(self, data: dict[str, object]) -> None:
