@@ -19,6 +19,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
 from pegasus.record import Execution, JobRecord, RunRecord, choose_run, current_runs, find_runs
+from pegasus.record.folder import open_to_read
 from pegasus.terminal_text import on_one_line, visible
 
 LOOK_AGAIN = 0.1
@@ -96,7 +97,10 @@ def logs(settings: LogsSettings) -> ExitStatus:
 
 def _run(settings: LogsSettings) -> RunRecord:
     queue = QueueFile(settings.queue_file)
-    runs = find_runs(queue.real)
+    warnings: list[str] = []
+    runs = find_runs(queue.real, warnings)
+    for warning in warnings:
+        _say(f"[Pegasus] {visible(warning)}")
     if settings.run is not None:
         run = choose_run(runs, settings.run)
     elif runs:
@@ -214,9 +218,14 @@ class _Source:
     def blocks(self) -> Iterator[bytes]:
         """Give what is new."""
         try:
-            file = self.path.open("rb")
+            file = open_to_read(self.path)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise PegasusError(
+                f"{self.path}: this output cannot be read: {error.strerror or error}. Look after "
+                "its owner and its mode."
+            ) from error
         with file:
             file.seek(self.offset)
             while block := file.read(_BLOCK):

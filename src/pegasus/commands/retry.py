@@ -34,6 +34,7 @@ from pegasus.model import Outcome, succeeded
 from pegasus.queue_file import LockedQueue, QueueFile, content, disk
 from pegasus.queue_file.queue import MOST_TRIES
 from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
+from pegasus.record.folder import create
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
 
@@ -45,7 +46,6 @@ MOST_SHOWN = 20
 
 _COMMAND_LIMIT = 100
 _NODES_LIMIT = 3
-_FILE_MODE = 0o600
 _NEW = ".pegasus-retry-"
 
 
@@ -87,7 +87,12 @@ async def retry(settings: RetrySettings) -> ExitStatus:
 
 async def _retry(settings: RetrySettings, screen: Screen) -> ExitStatus:
     queue = QueueFile(settings.queue_file)
-    run = await trio.to_thread.run_sync(read_run, queue.real, settings.run)
+    warnings: list[str] = []
+    try:
+        run = await trio.to_thread.run_sync(read_run, queue.real, settings.run, warnings)
+    finally:
+        for warning in warnings:
+            screen.say(warning)
     async with queue.locked(screen.say) as locked:
         # A take that a crash interrupted may have a job for the run that its record lacks.
         await trio.to_thread.run_sync(locked.recover)
@@ -98,13 +103,18 @@ async def _retry(settings: RetrySettings, screen: Screen) -> ExitStatus:
     return ExitStatus.JOB_FAILED if settings.jobs and chosen.refused else ExitStatus.SUCCESS
 
 
-def read_run(queue: Path, name: str | None) -> RunRecord:
+def read_run(queue: Path, name: str | None, warnings: list[str] | None = None) -> RunRecord:
     """Read a run of a queue: the one of a name, or the newest.
+
+    Args:
+        queue: the real path of the queue file.
+        name: of the run, or a part of it; None for the newest.
+        warnings: gets a sentence for each run that cannot be read.
 
     Raises:
         PegasusError: there is none.
     """
-    runs = find_runs(queue)
+    runs = find_runs(queue, warnings)
     if name is None and not runs:
         raise PegasusError(
             f"No run of {queue.name} is recorded in {queue.parent}. --queue-file names another; "
@@ -183,8 +193,9 @@ class Ledger:
         self._path = run / LEDGER
         self._locked = locked
         self._lines = 0
-        name = re.escape(f".{locked.real.name}{_NEW}"), re.escape(run.name)
-        self._own_files = re.compile(rf"{name[0]}\d+-{name[1]}")
+        new = re.escape(f".{locked.real.name}{_NEW}")
+        self._own_files = re.compile(rf"{new}\d+-{re.escape(run.name)}")
+        self._noted_files = re.compile(rf"{new}\d+-[^/\0]+")  # the folder may have been renamed
 
     def settle(self) -> set[int]:
         """Undo what a crash cut off; give the numbers of the jobs that are back.
@@ -263,14 +274,14 @@ class Ledger:
                 data: dict[str, Any] = json.loads(line)
                 if "undone" in data:
                     noted.pop(data["undone"], None)
-                elif self._own_files.fullmatch(data["new"]):
+                elif self._noted_files.fullmatch(data["new"]):
                     noted[data["new"]] = [int(number) for number in data["jobs"]]
         return noted
 
     def _append(self, data: dict[str, object]) -> None:
         """Append a line, on the disk on return; one that is torn before it is ended first."""
         made = not self._path.exists()
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE)
+        fd = create(self._path)
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"

@@ -86,7 +86,11 @@ def order_of(settings: StopSettings) -> Order:
 
 
 async def _stop(settings: StopSettings, order: Order, screen: Screen) -> ExitStatus:
-    runs = await trio.to_thread.run_sync(find_runs, QueueFile(settings.queue_file).real)
+    warnings: list[str] = []
+    real = QueueFile(settings.queue_file).real
+    runs = await trio.to_thread.run_sync(find_runs, real, warnings)
+    for warning in warnings:
+        screen.say(warning)
     chosen = choose(runs, settings.run, every=settings.every)
     if not chosen:
         which = "No run of this queue goes on" if settings.run is None else "That run is over"

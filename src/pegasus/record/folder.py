@@ -12,18 +12,20 @@ import fcntl
 import itertools
 import os
 import socket
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pegasus.model import Stream
-from pegasus.ownership import is_strangers
+from pegasus.ownership import give, is_strangers, make_private_folder, owner_of
 from pegasus.record.journal import Facts, Mode
 
 RECORDS = ".pegasus"
 """The folder of all records, beside the queue file."""
 
-_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_FILE_MODE = 0o600
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
 """What a file system without locks says."""
@@ -86,40 +88,64 @@ def make_folder(queue: Path, name: str) -> RunFolder:
     """
     records = records_of(queue)
     with suppress(FileExistsError):
-        records.mkdir(mode=_FOLDER_MODE)
+        make_private_folder(records, owner_of(queue))
         ignore = create(records / ".gitignore")
         os.write(ignore, b"*\n")
         os.close(ignore)
-    refuse_strangers(records)
+    refuse_strangers(queue)
+    owner = records.stat()
     for number in itertools.count(1):
         folder = RunFolder(records / (name if number == 1 else f"{name}-{number}"))
         with suppress(FileExistsError):
-            folder.path.mkdir(mode=_FOLDER_MODE)
-            folder.output.mkdir(mode=_FOLDER_MODE)
+            make_private_folder(folder.path, owner)
+            make_private_folder(folder.output, owner)
             return folder
     raise AssertionError("counting never ends")
 
 
-def refuse_strangers(records: Path) -> None:
+def refuse_strangers(queue: Path) -> None:
     """Refuse a folder of records that somebody else has put there.
 
     Its owner could swap what is in it: read or forge what is recorded, and give orders to the run.
+    The owner of the queue file says what is run anyway.
 
     Raises:
         OSError: it is such a folder, or not there.
     """
-    if is_strangers(records):
+    records = records_of(queue)
+    if is_strangers(records, owner_of(queue).st_uid):
         raise PermissionError(errno.EPERM, "this folder belongs to somebody else", str(records))
 
 
 def create(path: Path) -> int:
     """Make a file that is appended to, for its owner only; one that is there is appended to.
 
+    A new one belongs to the owner of its folder, also where root makes it.
+
     Raises:
         OSError: it can't be opened.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, _FILE_MODE)
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    except FileExistsError:
+        return os.open(path, flags | os.O_CREAT, _FILE_MODE)
+    if os.geteuid() == 0:
+        give(fd, path.parent.stat())
+    return fd
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Open a file of a record; a pipe or the like in its place holds nobody.
+
+    Raises:
+        OSError: it can't be read, or is no file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "this is not a regular file", str(path))
+    return os.fdopen(fd, "rb")
 
 
 def hold_lock(folder: RunFolder) -> tuple[int, bool]:

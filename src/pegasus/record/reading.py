@@ -280,7 +280,7 @@ class RunRecord:
     # Reading.
 
     def _new_lines(self) -> Iterator[bytes]:
-        with self.folder.journal.open("rb") as file:
+        with folders.open_to_read(self.folder.journal) as file:
             file.seek(self._offset)
             rest = b""
             while chunk := file.read(_CHUNK):
