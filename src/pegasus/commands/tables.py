@@ -5,6 +5,7 @@ Rule 1: whatever a text of others contains, it takes one line here.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,10 +79,11 @@ def _headline(run: RunRecord) -> str:
     began = f"Run {visible(run.name)} ({facts.mode})"
     if end is not None:
         status = "" if end.exit_status is None else f", exit status {end.exit_status}"
-        took = duration.words(end.at - facts.started_at)
+        took = duration.words(max(0.0, end.at - facts.started_at))
         return f"{began}: {visible(end.how)} after {took}{status}"
     if run.alive:
-        return f"{began}: for {duration.words(time.time() - facts.started_at)}, {where}"
+        took = duration.words(max(0.0, time.time() - facts.started_at))
+        return f"{began}: for {took}, {where}"
     return f"{began}: {where}, was killed; last seen {_date(run.last_at)}"
 
 
@@ -111,8 +113,9 @@ class _Row:
     outcome: Outcome | None
 
     @property
-    def ended_at(self) -> float:
-        return (self.execution and self.execution.ended_at) or self.job.taken_at
+    def rank(self) -> float:
+        """Order rows by when they ended; what has no end ended with its Pegasus."""
+        return (self.execution.rank if self.execution else 0) or math.inf
 
 
 def _rows(run: RunRecord) -> tuple[list[_Row], list[_Row], list[_Row]]:
@@ -128,8 +131,8 @@ def _rows(run: RunRecord) -> tuple[list[_Row], list[_Row], list[_Row]]:
                 (succeeded_ if succeeded(outcome) else failed).append(row)
             elif execution is not None and execution.outcome is None:
                 running.append(row)
-    failed.sort(key=lambda row: row.ended_at)
-    succeeded_.sort(key=lambda row: row.ended_at)
+    failed.sort(key=lambda row: row.rank)
+    succeeded_.sort(key=lambda row: row.rank)
     return running, failed, succeeded_
 
 

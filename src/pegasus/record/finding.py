@@ -17,6 +17,9 @@ from pegasus.record import journal
 from pegasus.record.folder import RunFolder
 from pegasus.record.reading import RunRecord
 
+_LONGEST_NUMBER = 20
+"""Digits of a number that is looked for; no run's has more."""
+
 _SHOWN_NAMES = 5
 """Names of runs in a message: enough to see what they look like."""
 
@@ -58,7 +61,16 @@ def find_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]
     # Two queue files in one folder share the place. The whole path would be wrong: the folder
     # may have been moved since, or be seen from another machine.
     runs = [run for run in found if run and Path(run.facts.queue_file).name == queue.name]
-    return sorted(runs, key=lambda run: (run.facts.started_at, run.name))
+    return sorted(runs, key=_age)
+
+
+def _age(run: RunRecord) -> tuple[int, float, str]:
+    """Order runs by their numbers: a clock may be wrong. Those without one are the oldest."""
+    return run.facts.number or 0, run.facts.started_at, run.name
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER
 
 
 def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
@@ -118,12 +130,16 @@ def current_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def choose_run(runs: Sequence[RunRecord], name: str) -> RunRecord:
-    """Give the run of a name, or of a part of one that no other has.
+    """Give the run of a name or a number, or of a part of a name that no other has.
 
     Raises:
         PegasusError: there is none, or there are several.
     """
-    fitting = [run for run in runs if run.name == name] or [r for r in runs if name in r.name]
+    fitting = (
+        [run for run in runs if run.name == name]
+        or [run for run in runs if _is_number(name) and run.facts.number == int(name)]
+        or [run for run in runs if name in run.name]
+    )
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

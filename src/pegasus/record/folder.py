@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import itertools
 import os
+import re
 import socket
 import stat
 from contextlib import suppress
@@ -26,6 +26,12 @@ RECORDS = ".pegasus"
 """The folder of all records, beside the queue file."""
 
 _FILE_MODE = 0o600
+
+_DIGITS = 4
+"""Digits of a run's number in its name, at least, so that a listing is in the order of the runs."""
+
+_NUMBERED = re.compile(r"([0-9]{1,7})(?:-.*)?", re.DOTALL)
+"""Names of runs that have a number. Those of earlier versions begin with a date of eight digits."""
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
 """What a file system without locks says."""
@@ -80,8 +86,19 @@ def records_of(queue: Path) -> Path:
     return queue.parent / RECORDS
 
 
-def make_folder(queue: Path, name: str) -> RunFolder:
-    """Make a folder for a new run; another run that has the same name gets to keep it.
+def make_folder(queue: Path, name: str) -> tuple[RunFolder, int]:
+    """Make a folder for a new run, with a number higher than that of each run there is.
+
+    The number is the run's alone: whoever makes the folder ``0007`` has it, and gives the folder
+    its whole name, ``0007-`` and so on, when it is complete. Of two that begin at once the other
+    finds either of these there, and tries the next number.
+
+    Args:
+        queue: the real path of the queue file, which need not exist.
+        name: of the run, without its number.
+
+    Returns:
+        The folder, and the run's number.
 
     Raises:
         OSError: it can't be made.
@@ -94,13 +111,28 @@ def make_folder(queue: Path, name: str) -> RunFolder:
         os.close(ignore)
     refuse_strangers(queue)
     owner = records.stat()
-    for number in itertools.count(1):
-        folder = RunFolder(records / (name if number == 1 else f"{name}-{number}"))
-        with suppress(FileExistsError):
-            make_private_folder(folder.path, owner)
-            make_private_folder(folder.output, owner)
-            return folder
-    raise AssertionError("counting never ends")
+    number = 0
+    while True:
+        number = max(number, _highest_number(records)) + 1
+        claim = RunFolder(records / f"{number:0{_DIGITS}}")
+        try:
+            make_private_folder(claim.path, owner)
+        except FileExistsError:
+            continue
+        if _highest_number(records, but=claim.name) >= number:
+            claim.path.rmdir()
+            continue
+        make_private_folder(claim.output, owner)
+        folder = RunFolder(records / f"{claim.name}-{name}")
+        claim.path.rename(folder.path)
+        return folder, number
+
+
+def _highest_number(records: Path, but: str = "") -> int:
+    """Give the highest number of a run there is, 0 for none."""
+    with os.scandir(records) as found:
+        matches = [_NUMBERED.fullmatch(each.name) for each in found if each.name != but]
+    return max((int(match[1]) for match in matches if match), default=0)
 
 
 def refuse_strangers(queue: Path) -> None:

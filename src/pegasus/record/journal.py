@@ -55,6 +55,8 @@ class Facts:
 
     Attributes:
         name: of the run.
+        number: of the run: higher than that of each earlier run of its folder; None where a
+            version of Pegasus wrote it that had no such numbers.
         format: the version of its journal.
         pegasus: the version of Pegasus that wrote it.
         mode: whether each job runs once, or everywhere.
@@ -68,6 +70,7 @@ class Facts:
     """
 
     name: str
+    number: int | None
     format: int
     pegasus: str
     mode: Mode
@@ -114,6 +117,7 @@ def facts_line(facts: Facts) -> bytes:
         "format": facts.format,
         "pegasus": facts.pegasus,
         "run": facts.name,
+        "number": facts.number,
         "mode": facts.mode,
         "queue_file": facts.queue_file,
         "hosts_file": facts.hosts_file,
@@ -136,6 +140,7 @@ def facts_of(name: str, line: bytes) -> Facts:
         raise ValueError("this is not the first line of a journal")
     return Facts(
         name=name,
+        number=fields.whole(data, "number", least=1) if "number" in data else None,
         format=fields.whole(data, "format"),
         pegasus=fields.text(data, "pegasus"),
         mode="broadcast" if data.get("mode") == "broadcast" else "queue",

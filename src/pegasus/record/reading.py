@@ -49,6 +49,7 @@ class Execution:
         again: whether the job was to be tried once more after this end.
         printed: how many bytes it wrote, by stream; known at its end.
         missing: how many of them the disk had no room for, by stream.
+        rank: by which those that ended are ordered, the latest last; 0 where no end is known.
     """
 
     sub_node: int
@@ -60,6 +61,7 @@ class Execution:
     again: bool = False
     printed: dict[Stream, int] = field(default_factory=dict)
     missing: dict[Stream, int] = field(default_factory=dict)
+    rank: int = 0
 
 
 @dataclass(slots=True)
@@ -141,7 +143,7 @@ class RunRecord:
         self.end: RunEnd | None = None
         self.broken = self.unknown = self.gaps = 0
         self.last_at = facts.started_at
-        self._offset = 0
+        self._offset = self._ends = 0
         self._handlers: dict[str, Callable[[Data, float], None]] = {
             "run_started": lambda *_: None,
             "sub_node": self._sub_node,
@@ -345,6 +347,8 @@ class RunRecord:
         if execution is None or not known:  # it never started
             execution = Execution(number)
             job.executions.append(execution)
+        self._ends += 1
+        execution.rank = self._ends
         execution.ended_at, execution.seconds = at, seconds
         execution.printed = printed
         execution.outcome, execution.again = outcome, again

@@ -56,6 +56,7 @@ def run_report(run: RunRecord, *, with_jobs: bool) -> Report:
     facts, end = run.facts, run.end
     report: Report = {
         "run": run.name,
+        "number": facts.number,
         "state": run.state,
         "mode": facts.mode,
         "queue_file": facts.queue_file,
