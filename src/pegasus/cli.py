@@ -297,8 +297,10 @@ def init(directory: Path = Path(), /) -> int:
     from pegasus.commands.init import init as write
 
     status = write(directory)
-    sys.stderr.write(f"[Pegasus] Wrote {directory / 'hosts.yaml'} and {directory / 'queue.yaml'}.")
-    sys.stderr.write(f" Now: cd {directory} && pegasus q\n")
+    _say(
+        f"Wrote {directory / 'hosts.yaml'} and {directory / 'queue.yaml'}. "
+        f"Now: cd {directory} && pegasus q"
+    )
     return status
 
 
@@ -378,10 +380,17 @@ def _status_of(error: BaseException) -> int:
         return ExitStatus.INTERRUPTED
     if all(isinstance(leaf, PegasusError) for leaf in leaves):
         for leaf in leaves:
-            sys.stderr.write(f"[Pegasus] {leaf}\n")
+            _say(str(leaf))
         return ExitStatus.USAGE
     _report_bug(error)
     return ExitStatus.BUG
+
+
+def _say(text: str) -> None:
+    """Say something in Pegasus's own name, on one line: there may be texts of others in it."""
+    from pegasus.terminal_text import visible
+
+    sys.stderr.write(f"[Pegasus] {visible(text)}\n")
 
 
 def _report_bug(error: BaseException) -> None:

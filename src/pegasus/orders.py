@@ -26,13 +26,16 @@ from typing import Any, TypeAlias
 
 import trio
 
+from pegasus.ownership import give as give_to
+from pegasus.ownership import make_private_folder
+
 POLL = 0.2
 """Seconds between two looks of a run for orders: a person hardly notices, and the disk neither."""
 
 LONGEST = 64 * 1024
 """Bytes that are read of an order or an answer; the former has a hundred, the latter a sentence."""
 
-_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_FILE_MODE = 0o600
 _ORDER, _SEEN, _ANSWER, _UNFINISHED = ".order", ".seen", ".answer", ".unfinished"
 
 _NONSENSE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
@@ -200,7 +203,7 @@ def give(folder: Path, order: Order) -> Given:
         OSError: it can't be given.
     """
     with suppress(FileExistsError):
-        folder.mkdir(mode=_FOLDER_MODE)
+        make_private_folder(folder, folder.parent.stat())
     # Orders are read in the order of their names.
     path = folder / f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}{_ORDER}"
     _write(path, _data_of(order))
@@ -239,6 +242,8 @@ def _write(path: Path, data: dict[str, object]) -> None:
     unfinished = path.with_suffix(_UNFINISHED)
     fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
+        if os.geteuid() == 0:  # the other side may be another user's
+            give_to(fd, path.parent.stat())
         os.write(fd, json.dumps(data).encode() + b"\n")
         unfinished.rename(path)
     except OSError:

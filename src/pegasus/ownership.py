@@ -1,17 +1,21 @@
-"""Whose a place is: what another user of this machine may have put there, or may swap.
+"""Whose a place is, what another user may have put there, and whose is what Pegasus makes.
 
 Rule 1: root, and the owner of a folder, could do anything with what is in it anyway, so they are
 no strangers there.
 Rule 2: whoever may write a folder that is not sticky may swap everything in it. A person who works
 in such a folder shares it on purpose; so nothing is asked of it.
+Rule 3: what root makes in a user's place is the user's. Only what was made in this very moment is
+given away, by its file descriptor: a path may lead to something else by then.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
+_PRIVATE = 0o700
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -28,13 +32,62 @@ def is_private(folder: Path) -> bool:
     )
 
 
-def is_strangers(path: Path) -> bool:
+def is_strangers(path: Path, *trusted: int) -> bool:
     """Tell whether what stands at a path, a symbolic link itself, belongs to somebody else.
+
+    Args:
+        path: it.
+        trusted: users who are no strangers there either, by number.
 
     Raises:
         OSError: there is nothing, or it can't be looked at.
     """
-    return path.lstat().st_uid not in {0, os.geteuid(), path.parent.stat().st_uid}
+    return path.lstat().st_uid not in {0, os.geteuid(), path.parent.stat().st_uid, *trusted}
+
+
+def owner_of(file: Path) -> os.stat_result:
+    """Look at a file; where there is none, at its folder, whose owner is the one of new files.
+
+    Raises:
+        OSError: there is no such folder either, or it can't be looked at.
+    """
+    try:
+        return file.stat()
+    except FileNotFoundError:
+        return file.parent.stat()
+
+
+def give(fd: int, owner: os.stat_result) -> None:
+    """Give a file or a folder that was made just now to a user, where root runs Pegasus.
+
+    Nobody else may give files away. Where root may not either (on a file server) it stays as it is.
+    """
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        with suppress(OSError):
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+
+
+def make_private_folder(path: Path, owner: os.stat_result) -> None:
+    """Make a folder for its owner only; see ``give``.
+
+    Raises:
+        FileExistsError: there is something.
+        OSError: it can't be made.
+    """
+    path.mkdir(mode=_PRIVATE)
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd)
+            if found.st_uid == 0 and _is_empty(fd):  # else somebody has swapped it
+                give(fd, owner)
+        finally:
+            os.close(fd)
+
+
+def _is_empty(fd: int) -> bool:
+    with os.scandir(fd) as found:
+        return next(found, None) is None
 
 
 def may_be_planted(path: Path) -> bool:

@@ -21,6 +21,7 @@ from pegasus.model import (
     TimedOut,
     succeeded,
 )
+from pegasus.terminal_text import on_one_line, visible
 
 _COMMAND_LIMIT = 200
 """Characters of a command in the summary: enough to know it by; all of it stands above."""
@@ -87,7 +88,7 @@ class Summary:
     async def show(self, printed: Printed) -> None:
         """Let output pass."""
 
-    def text(self, log_of: Callable[[Ended], str | None]) -> str:
+    def lines(self, log_of: Callable[[Ended], str | None]) -> list[str]:
         """Say it: a line of counts, and one for each command that did not succeed.
 
         Args:
@@ -99,7 +100,7 @@ class Summary:
         for ended in self._bad:
             log = log_of(ended)
             lines.append(_line(ended) + (f"  [{log}]" if log else ""))
-        return "\n".join(lines)
+        return lines
 
     def utilisation(self, wall: float) -> str:
         """Say how busy the sub-nodes were: the time that commands ran, over all the time.
@@ -126,6 +127,7 @@ def _line(ended: Ended) -> str:
     assignment = ended.assignment
     command = assignment.command
     shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
-    one_line = shown.replace("\n", "\\n")
     where = f"job {assignment.number} on {assignment.sub_node}"
-    return f"  {where}: {ended.outcome}, after {duration.words(ended.seconds)}: {one_line}"
+    outcome = on_one_line(str(ended.outcome))
+    took = duration.words(ended.seconds)
+    return visible(f"  {where}: {outcome}, after {took}: {shown}")

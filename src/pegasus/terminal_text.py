@@ -36,6 +36,14 @@ _CONTROL = re.compile(
     re.VERBOSE,
 )
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line separators and marks of the direction of writing."""
+
+_LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+LONGEST_WORDS = 500
+"""Characters of another program's text in a message: an error of ssh has at most two hundred."""
+
 _MARK = re.compile(r"(\x1b\[[0-9;:]*+m|\t)")
 
 _SLOTS = {
@@ -96,8 +104,24 @@ def _fit_plain(block: bytes, lines: list[bytes], columns: int) -> bytes:
 
 
 def visible(text: str) -> str:
-    r"""Put a text into one line: each control character as ``\n``, ``\x1b`` and so on."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: repr(match[0])[1:-1], text)
+    r"""Put a text into one line: each control character as ``\n``, ``\x1b`` and so on.
+
+    Characters that change the direction of writing are control characters here: they could make
+    a message read differently.
+    """
+    return text if text.isprintable() else _CONTROLS.sub(lambda m: repr(m[0])[1:-1], text)
+
+
+def on_one_line(text: str, longest: int = LONGEST_WORDS) -> str:
+    r"""Put what a node, ssh or another program said on one line, for a message of Pegasus.
+
+    Its lines are separated by ``; ``, and blanks are single, so that no part of the text can be
+    moved to the beginning of a row. What is longer than ``longest`` characters is cut.
+    """
+    lines = (" ".join(line.split()) for line in _LINE_ENDS.split(text[: 2 * longest]))
+    shown = visible("; ".join(line for line in lines if line))
+    is_cut = len(shown) > longest or len(text) > 2 * longest
+    return f"{shown[:longest]} …" if is_cut else shown
 
 
 def _rows(line: bytes, room: int, *, colour: bool) -> list[str]:

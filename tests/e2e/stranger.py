@@ -73,3 +73,40 @@ def attempts(wanted: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], str]:
     )
     assert done.returncode == 0, done.stderr
     return dict(zip(every, json.loads(done.stdout), strict=True))
+
+
+_PEGASUS = r"""
+import importlib, os, pkgutil, sys
+
+import pegasus
+
+for module in pkgutil.walk_packages(pegasus.__path__, "pegasus."):
+    importlib.import_module(module.name)  # another user may not be able to read them
+uid, folder, *words = sys.argv[1:]
+os.environ["HOME"] = "/"
+os.setgroups([])
+os.setresgid(*[int(uid)] * 3)
+os.setresuid(*[int(uid)] * 3)
+os.chdir(folder)
+sys.argv[1:] = words
+pegasus.__main__.main()
+"""
+
+
+def pegasus_command(uid: int, folder: Path, *words: str) -> list[str]:
+    """Give a command line that runs ``pegasus WORDS`` as another user, in a folder."""
+    return [sys.executable, "-c", _PEGASUS, str(uid), str(folder), *words]
+
+
+def pegasus_as(
+    uid: int, folder: Path, *words: str, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run ``pegasus WORDS`` as another user, in a folder, to its end."""
+    return subprocess.run(
+        pegasus_command(uid, folder, *words),
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=environment,
+        check=False,
+    )

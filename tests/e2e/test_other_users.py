@@ -55,7 +55,7 @@ def mode_of(path: Path) -> int:
 def modes(folder: Path) -> dict[str, int]:
     """Give the modes of all that is in a folder; a run's name is ``RUN``."""
     return {
-        re.sub(r"\d{8}-\d{6}-\d+", "RUN", str(path.relative_to(folder))): mode_of(path)
+        re.sub(r"\d{4}-\d{8}-\d{6}-\d+", "RUN", str(path.relative_to(folder))): mode_of(path)
         for path in folder.rglob("*")
     }
 

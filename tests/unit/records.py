@@ -31,6 +31,12 @@ def queue_in(folder: Path) -> Path:
     return queue
 
 
+def record_of(queue: Path, name: str = "run-1") -> Path:
+    """Give the folder of the run of a name, which has a number in front."""
+    (folder,) = queue.parent.glob(f".pegasus/[0-9][0-9][0-9][0-9]-{name}")
+    return folder
+
+
 def fail(words: str) -> None:
     """Be told of trouble where none may be."""
     raise AssertionError(words)

@@ -223,6 +223,7 @@ def check_record(simulation: Simulation, folder: Path) -> None:
         locked=True,
         sub_nodes=tuple(bench.run.sub_nodes),
         started_at=0.0,
+        number=1,
     )
     lines = [journal.facts_line(facts)]
     for at, event in bench.listening.told:
@@ -242,7 +243,7 @@ def check_record(simulation: Simulation, folder: Path) -> None:
     assert read == told
     counts = Counter(kind(event.outcome) for event in finals)
     assert record.counts() == counts
-    said = summary.text(lambda _: None).splitlines()[0]
+    said = summary.lines(lambda _: None)[0]
     assert all(f"{count} {word}" in said for word, count in counts.items())
 
 

@@ -100,7 +100,7 @@ async def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(PegasusError, match="is recorded beside it"):
         logs(LogsSettings(queue_file=queue))
     await run_some(queue)
-    with pytest.raises(PegasusError, match="no job 9 in run run-1; there are jobs 1 to 2"):
+    with pytest.raises(PegasusError, match="no job 9 in run 0001-run-1; there are jobs 1 to 2"):
         logs(LogsSettings(queue_file=queue, job=9))
     with pytest.raises(PegasusError, match=r"sub-node 7; it ran on number 0"):
         logs(LogsSettings(queue_file=queue, job=1, sub_node=7))

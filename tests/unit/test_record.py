@@ -363,11 +363,14 @@ async def test_finding_runs(tmp_path: Path) -> None:
     await run_some(other, "run-2")
     await run_some(queue, "run-0")
     (tmp_path / ".pegasus/died-at-once").mkdir()
-    assert [run.name for run in read_runs(queue)] == ["run-1", "run-0"]
+    assert [run.name for run in read_runs(queue)] == ["0001-run-1", "0003-run-0"]
     async with recording(queue, "run-3"), recording(queue, "run-4"):
         await run_some(queue, "run-5")
-        assert [run.name for run in current_runs(find_runs(queue))] == ["run-3", "run-4"]
-    assert [run.name for run in current_runs(find_runs(queue))] == ["run-5"]
+        assert [run.name for run in current_runs(find_runs(queue))] == [
+            "0004-run-3",
+            "0005-run-4",
+        ]
+    assert [run.name for run in current_runs(find_runs(queue))] == ["0006-run-5"]
 
 
 async def test_a_moved_folder(tmp_path: Path) -> None:
@@ -381,15 +384,17 @@ async def test_a_moved_folder(tmp_path: Path) -> None:
 
 
 async def test_choosing_a_run(tmp_path: Path) -> None:
-    """A run is named by its name, or by a part that no other has."""
+    """A run is named by its name, by its number, or by a part of its name that no other has."""
     queue = queue_in(tmp_path)
     with pytest.raises(PegasusError, match="No run of this queue is recorded"):
         choose_run(find_runs(queue), "1")
     for name in "20261121-231500-1", "20261121-231500-12":
         await run_some(queue, name)
     runs = find_runs(queue)
-    assert choose_run(runs, "20261121-231500-1") is runs[0]
+    assert choose_run(runs, "0001-20261121-231500-1") is runs[0]
     assert choose_run(runs, "-12") is runs[1]
+    assert choose_run(runs, "1") is choose_run(runs, "0001") is choose_run(runs, "01") is runs[0]
+    assert choose_run(runs, "2") is runs[1]
     with pytest.raises(PegasusError, match="Several runs"):
         choose_run(runs, "2026")
     with pytest.raises(PegasusError, match="There is no run 'x'"):
@@ -400,7 +405,7 @@ async def test_the_same_name_twice(tmp_path: Path) -> None:
     """Two runs of one name, on two machines, do not share a record."""
     queue = queue_in(tmp_path)
     async with recording(queue) as first, recording(queue) as second:
-        assert (first.name, second.name) == ("run-1", "run-1-2")
+        assert (first.name, second.name) == ("0001-run-1", "0002-run-1")
 
 
 # Whatever happens.

@@ -34,6 +34,7 @@ from pegasus.model import (
 )
 from pegasus.queue_file import LockedQueue, QueueFile, content, disk
 from pegasus.record.recording import Record, open_record
+from tests.unit.records import record_of
 
 NODES = (SubNode(0, "node-1"), SubNode(1, "node-2", (("gpu", "0"),)))
 BAD: list[Outcome] = [
@@ -85,7 +86,7 @@ def recorded(queue: Path, *outcomes: Outcome | None, name: str = "run-1") -> Non
                 tell(record, number, Job(f"job {number}"), [outcome])
 
     trio.run(record_all)
-    journal = queue.parent / ".pegasus" / name / "journal.jsonl"
+    journal = record_of(queue, name) / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     assert b"run_ended" in lines.pop()
     journal.write_bytes(b"".join(lines))
@@ -123,7 +124,7 @@ def test_every_kind_of_failure_comes_back(
     assert retried(queue) is ExitStatus.SUCCESS
     assert commands(queue) == ["job 2"]
     err = capfd.readouterr().err
-    assert "Put 1 job of run run-1 back at the end of" in err
+    assert "Put 1 job of run 0001-run-1 back at the end of" in err
     assert f"job 2 ({outcome}): job 2" in err
 
 
@@ -165,7 +166,10 @@ def test_once(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert commands(queue) == ["job 1", "job 2"]
     capfd.readouterr()
     assert retried(queue) is ExitStatus.SUCCESS
-    assert "Nothing of run run-1 is put back (it was put back before: 2)" in capfd.readouterr().err
+    assert (
+        "Nothing of run 0001-run-1 is put back (it was put back before: 2)"
+        in capfd.readouterr().err
+    )
     assert retried(queue, 1) is ExitStatus.JOB_FAILED
     assert "job 1 not: it was put back before" in capfd.readouterr().err
     assert commands(queue) == ["job 1", "job 2"]
@@ -203,7 +207,7 @@ def test_runs_whose_names_begin_alike(queue: Path) -> None:
         retried(queue, run="run-2")
         with pytest.raises(PegasusError, match="Several runs"):
             retried(queue, run="ru")
-    trio.run(retry, RetrySettings(queue_file=queue, run="run", color="never"))
+    trio.run(retry, RetrySettings(queue_file=queue, run="0001-run", color="never"))
     assert commands(queue) == ["job 1", "job 2", "job 1"]
 
 
@@ -224,7 +228,7 @@ def test_a_run_in_which_all_went_well(queue: Path, capfd: pytest.CaptureFixture[
 def test_a_run_that_was_killed(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What ran when Pegasus was killed is lost, and comes back; so does what never started."""
     recorded(queue, Exited(0), None)
-    journal = queue.parent / ".pegasus" / "run-1" / "journal.jsonl"
+    journal = record_of(queue) / "journal.jsonl"
     with journal.open("ab") as file:
         file.write(b'{"event":"taken","at":1,"job":3,"command":"job 3","params":{}}\n')
         file.write(b'{"event":"taken","at":1,"job":4,"comm')
@@ -290,7 +294,7 @@ def test_a_queue_with_a_fault(queue: Path) -> None:
 def test_the_record_of_somebody_else(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it cannot be noted that a job is back, it is not put back."""
     recorded(queue, Exited(1))
-    ledger = queue.parent / ".pegasus" / "run-1" / room.LEDGER
+    ledger = record_of(queue) / room.LEDGER
     ledger.mkdir()
     with pytest.raises(PegasusError, match="Nothing was put back"):
         retried(queue)
@@ -440,7 +444,7 @@ def test_a_torn_line_is_passed_over(queue: Path) -> None:
     """A line that a crash cut off says nothing, and the next one begins behind it."""
     recorded(queue, Exited(1), Exited(1))
     retried(queue, 1)
-    ledger = queue.parent / ".pegasus" / "run-1" / room.LEDGER
+    ledger = record_of(queue) / room.LEDGER
     with ledger.open("ab") as file:
         file.write(b'{"at": 1, "jobs": [2], "ne')
     retried(queue, 2)

@@ -123,21 +123,20 @@ async def test_outcomes_are_said(outcome: Outcome, words: str) -> None:
 
 
 async def test_texts_of_several_lines() -> None:
-    """Commands, outcomes and notes of several lines have the prefix in front of each."""
+    """Each line of a command is behind the prefix; an outcome or a note is one line each."""
     job = assignment(command="set -e\nmake 'all'\n\n")
     with pipe() as stderr:
         async with open_screen(stdout_fd=stderr.fd, stderr_fd=stderr.fd) as screen:
             screen.tell(Started(job))
             screen.tell(Ended(job, Lost("broken\r\npipe"), 1.0))
-            screen.say("3 jobs: 1 failed\n  node-1: true\n")
+            screen.say("3 jobs: 1 failed", "  node-1: echo 'a\nb'")
             screen.tell(Noted("x"))
         assert stderr.text().decode().split("\n") == [
             "[node-1] === run 'set -e",
             "[node-1] make 'all'' ===",
-            "[node-1] === done (lost: broken",
-            "[node-1] pipe) ===",
+            "[node-1] === done (lost: broken; pipe) ===",
             "[Pegasus] 3 jobs: 1 failed",
-            "[Pegasus]   node-1: true",
+            r"[Pegasus]   node-1: echo 'a\nb'",
             "[Pegasus] x",
             "",
         ]
@@ -156,15 +155,13 @@ async def test_nodes_that_cannot_be_reached() -> None:
             screen.tell(Connected(GPU))
             screen.tell(Connected(GPU))
             screen.tell(Unreachable(GPU, "first line\nPermission denied", 1.0))
-        name = "node-1"
+        name, two_lines = "node-1", "first line; Permission denied"
         assert stderr.text().decode().split("\n") == [
             f"[Pegasus] {name} cannot be reached, trying again in 1 s: ssh: Connection refused",
             "[Pegasus] node-2 cannot be reached, giving up: ssh: Connection refused",
-            f"[Pegasus] {name} cannot be reached, trying again in 60 s: first line",
-            "[Pegasus] Permission denied",
+            f"[Pegasus] {name} cannot be reached, trying again in 60 s: {two_lines}",
             f"[Pegasus] {name} is connected now",
-            f"[Pegasus] {name} cannot be reached, trying again in 1 s: first line",
-            "[Pegasus] Permission denied",
+            f"[Pegasus] {name} cannot be reached, trying again in 1 s: {two_lines}",
             "",
         ]
 

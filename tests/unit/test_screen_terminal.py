@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pegasus.events import Ended, Started
+from pegasus.events import Ended, Started, Unreachable
 from pegasus.model import Assignment, Exited, Job, SubNode
 from pegasus.screen import layout, listener, open_screen
 from pegasus.terminal_text import fit, is_plain
@@ -111,7 +111,25 @@ async def test_jobs_cannot_play_with_the_terminal() -> None:
         assert tty.display() == [
             "[n (p=\\x1b[2J)] === run 'echo x' ===",
             "[n (p=\\x1b[2J)] x",
-            "[Pegasus] x",
+            r"[Pegasus] \x1b[2J\x1b[H\x1b]0;title\x07\x1b[?1049h\x1b[5;5Hx\x1bc",
+        ]
+
+
+async def test_what_stands_behind_pegasus_is_the_beginning_of_a_line() -> None:
+    """A long line of Pegasus's own goes on indented: no wrapped text looks like a line of its."""
+    words = "x" * 43 + " 24 commands: 24 succeeded. " + "y" * 40
+    with terminal() as tty:
+        async with screen_on(tty) as screen:
+            screen.tell(Unreachable(SubNode(0, "n"), words, None))
+            screen.say("a", "b" * 70, "c" * 71)
+        assert tty.display() == [
+            "[Pegasus] n cannot be reached, giving up: " + "x" * 34,
+            "[Pegasus]     " + "x" * 9 + " 24 commands: 24 succeeded. " + "y" * 29,
+            "[Pegasus]     " + "y" * 11,
+            "[Pegasus] a",
+            "[Pegasus] " + "b" * 70,
+            "[Pegasus] " + "c" * 66,
+            "[Pegasus]     " + "c" * 5,
         ]
 
 

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pegasus.colour import PALETTE, in_colour_of, wants_colour
-from pegasus.terminal_text import fit, visible
+from pegasus.events import Connected, Noted, Unreachable
+from pegasus.lines import LONGEST_LINE, block_of
+from pegasus.model import Lost, SubNode
+from pegasus.screen import words
+from pegasus.terminal_text import fit, on_one_line, visible
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -199,3 +203,41 @@ def test_a_sub_node_keeps_its_colour() -> None:
     painted = [in_colour_of(number, "x") for number in range(2 * len(PALETTE))]
     assert painted[: len(PALETTE)] == painted[len(PALETTE) :]
     assert len(set(painted)) == len(PALETTE)
+
+
+ANY_TEXT = st.text(st.characters(categories=None))
+LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+
+
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
+def test_a_message_is_one_line_whatever_is_in_it(one: str, two: str, three: str) -> None:
+    """No text of a node, a file or a user begins a line of Pegasus's, or is a control character."""
+    node = SubNode(0, one, ((two, three),))
+    own = words.OwnWords()
+    trouble = own.about(Unreachable(node, three, None))
+    again = own.about(Connected(node))
+    note = own.about(Noted(one))
+    lines = [trouble, again, note, words.own_lines(two), words.ended(Lost(one))]
+    for line in lines:
+        assert line is not None
+        assert not LINE_ENDS.search(line)
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", line)
+    several = words.own_lines(one, two, three)
+    assert len(several.split("\n")) == 3
+
+
+@pytest.mark.parametrize("character", ["x", "\n", "\x1b", "é", "日", "\U0001f600", "\udc80"])
+def test_messages_are_bounded(character: str) -> None:
+    """However long a text is, its message stays one line; a node's words are cut earlier."""
+    block = bytes(block_of(words.own_lines(character * 1_000_000)))
+    assert block.count(b"\n") == 1
+    assert len(block) <= LONGEST_LINE
+    assert len(on_one_line("a" + character * 1_000_000)) <= 502
+
+
+def test_words_of_a_node_are_on_one_line() -> None:
+    """Lines are joined, blanks are single, and control characters are visible."""
+    assert on_one_line(" a\r\n\n  b\t c \x1b[2J\x85d\n") == r"a; b c \x1b[2J; d"
+    assert on_one_line("") == on_one_line("\n") == ""
+    assert on_one_line("a" * 500) == "a" * 500
+    assert on_one_line("a" * 501) == "a" * 500 + " …"

@@ -150,7 +150,7 @@ async def test_queue_file_gone_or_bad(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "1 job waits" in text_of(capfd, queue)
     queue.unlink()
     assert json_of(capfd, queue)["waiting"] is None
-    assert "there is no such file" in text_of(capfd, queue).replace("\n", " ")
+    assert "there is no such file" in " ".join(text_of(capfd, queue).split())
 
 
 async def test_which_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -158,14 +158,18 @@ async def test_which_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     queue = queue_in(tmp_path)
     await run_some(queue, "first")
     await run_some(queue, "second")
-    assert [run["run"] for run in json_of(capfd, queue)["runs"]] == ["second"]
-    assert [run["run"] for run in json_of(capfd, queue, run="first")["runs"]] == ["first"]
+    assert [run["run"] for run in json_of(capfd, queue)["runs"]] == ["0002-second"]
+    assert [run["run"] for run in json_of(capfd, queue, run="first")["runs"]] == ["0001-first"]
     async with recording(queue, "run-3"), recording(queue, "run-4"):
         await run_some(queue, "run-5")
-        assert [run["run"] for run in json_of(capfd, queue)["runs"]] == ["run-3", "run-4"]
+        assert [run["run"] for run in json_of(capfd, queue)["runs"]] == [
+            "0003-run-3",
+            "0004-run-4",
+        ]
     listed = text_of(capfd, queue, runs=True)
     names = [line.split()[0] for line in listed.splitlines() if line[:1] != " "]
-    assert names == ["run", "first", "second", "run-3", "run-4", "run-5"]
+    assert names[0] == "run"
+    assert names[1:] == ["0001-first", "0002-second", "0003-run-3", "0004-run-4", "0005-run-5"]
     assert "1 succeeded" in listed
     report = json_of(capfd, queue, runs=True)
     assert len(report["runs"]) == 5

@@ -15,6 +15,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import SubNode
 from pegasus.orders import Abort, Drain, Order, Request, StopJob, orders_of, read_orders
 from pegasus.record.recording import open_record
+from tests.unit.records import record_of
 
 LIMIT = 30.0  # seconds, on a machine that is busy with other things
 
@@ -85,7 +86,7 @@ async def test_the_run_is_told_and_answers(
         assert await stop(settings(queue, **options)) is ExitStatus.SUCCESS
     assert got == [order]
     err = capfd.readouterr().err
-    assert f"[Pegasus] Run run-1: {words}" in err
+    assert f"[Pegasus] Run 0001-run-1: {words}" in err
 
 
 async def test_the_words_of_the_run(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +97,7 @@ async def test_the_words_of_the_run(queue: Path, capfd: pytest.CaptureFixture[st
 
     async with going_on(queue, obey=refuse):
         assert await stop(settings(queue, job=3)) is ExitStatus.JOB_FAILED
-    assert "Run run-1: job 3 ended long ago." in capfd.readouterr().err
+    assert "Run 0001-run-1: job 3 ended long ago." in capfd.readouterr().err
 
 
 async def test_a_job_that_does_not_run(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -155,12 +156,12 @@ async def test_a_run_that_does_not_look(
     monkeypatch.setattr(room, "SAY_AFTER", 0.1)
     async with going_on(queue, "hangs") as got:
         got.clear()
-        record = queue.parent / ".pegasus" / "hangs"
+        record = record_of(queue, "hangs")
         monkeypatch.setattr("pegasus.orders.orders_of", lambda _: record / "elsewhere")
         assert await stop(settings(queue)) is ExitStatus.JOB_FAILED
         assert list((record / "elsewhere").iterdir()) == []
     err = capfd.readouterr().err
-    assert "waiting for run hangs (process " in err
+    assert "waiting for run 0001-hangs (process " in err
     assert "does not answer, and will not find the order any more" in err
 
 
@@ -189,12 +190,12 @@ async def test_a_run_that_ends_meanwhile(
         nursery.start_soon(stop_it)
         await told.wait()
     assert statuses == [ExitStatus.SUCCESS]
-    assert "Run run-1 is over" in capfd.readouterr().err
+    assert "Run 0001-run-1 is over" in capfd.readouterr().err
 
 
 async def test_a_record_that_cannot_be_written_to(queue: Path) -> None:
     """Whoever may not write into the record of a run can't stop it, and reads why."""
     async with going_on(queue):
-        (queue.parent / ".pegasus" / "run-1" / "orders").write_text("in the way")
+        (record_of(queue) / "orders").write_text("in the way")
         with pytest.raises(PegasusError, match="Only whoever may write into the record"):
             await stop(settings(queue))

@@ -32,7 +32,7 @@ from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import check_command
 from pegasus.queue_file.disk import write_all
 from pegasus.template import parse
-from pegasus.terminal_text import fit
+from pegasus.terminal_text import fit, on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
 FIRST_SHOWN = 20
@@ -134,7 +134,8 @@ def _report(settings: CheckSettings, found: Findings) -> Iterator[str]:
 
 def _sub_nodes(settings: CheckSettings, found: Findings) -> Iterator[str]:
     count = len(found.sub_nodes)
-    yield f"{settings.hosts_file}: {_many(count, 'sub-node')}{_as_far(found.hosts_faults)}"
+    file = visible(str(settings.hosts_file))
+    yield f"{file}: {_many(count, 'sub-node')}{_as_far(found.hosts_faults)}"
     shown = count if settings.every else FIRST_SHOWN
     width = len(str(count))
     for sub_node in found.sub_nodes[:shown]:
@@ -145,7 +146,7 @@ def _sub_nodes(settings: CheckSettings, found: Findings) -> Iterator[str]:
 
 def _jobs(settings: CheckSettings, found: Findings) -> Iterator[str]:
     count, sub_nodes = found.count, found.sub_nodes
-    yield f"{settings.queue_file}: {_many(count, 'job')}{_as_far(found.queue_faults)}"
+    yield f"{visible(str(settings.queue_file))}: {_many(count, 'job')}{_as_far(found.queue_faults)}"
     shown = count if settings.every else min(count, FIRST_SHOWN)
     width = len(f"{shown:,}")
     names = differing(sub_nodes)
@@ -184,7 +185,7 @@ def _faults(found: Findings) -> Iterator[str]:
     for note in found.notes:
         yield from _item("", str(note))
     for fault in found.faults:
-        yield from _item("", str(fault))
+        yield from _item("", visible(str(fault)))
     yield f"{_many(len(found.faults), 'fault')}." if found.faults else "No faults."
 
 
@@ -263,6 +264,8 @@ async def _try(
 
 
 def _answer(sub_node: SubNode, took: float, words: str) -> str:
+    name = visible(str(sub_node))
     if words:
-        return f"{sub_node}: no answer, after {duration.words(took)}: {words}"
-    return f"{sub_node}: answers, after {duration.words(took)}"
+        took_words = duration.words(took)
+        return f"{name}: no answer, after {took_words}: {on_one_line(words)}"
+    return f"{name}: answers, after {duration.words(took)}"

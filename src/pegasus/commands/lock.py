@@ -158,20 +158,20 @@ class _Session:
             found = await trio.to_thread.run_sync(
                 check, str(self._path), now.data, abandon_on_cancel=True
             )
-        self._screen.say(self._words(now, found))
+        self._screen.say(*self._words(now, found))
         return found
 
-    def _words(self, now: Seen, found: Found) -> str:
+    def _words(self, now: Seen, found: Found) -> list[str]:
         unchanged = now.data == self._before.data
         if found.faults:
             many = len(found.faults)
             head = f"{self._path} {'is unchanged and ' if unchanged else ''}has "
             head += "an error:" if many == 1 else f"{many:,} errors:"
-            return "\n".join([head, *map(str, found.faults)])
+            return [head, *map(str, found.faults)]
         if now.data is None:
-            return f"There still is no {self._path}: nothing was written."
+            return [f"There still is no {self._path}: nothing was written."]
         jobs = "1 job waits" if found.jobs == 1 else f"{found.jobs:,} jobs wait"
-        return f"{self._path} {'is unchanged' if unchanged else 'has no errors'}: {jobs} in it."
+        return [f"{self._path} {'is unchanged' if unchanged else 'has no errors'}: {jobs} in it."]
 
     async def _ask(self, *, can_restore: bool) -> Answer:
         """Ask what to do; where there is nobody to ask, the file is kept."""

@@ -19,7 +19,8 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
 from pegasus.record import Execution, JobRecord, RunRecord, choose_run, current_runs, find_runs
-from pegasus.terminal_text import visible
+from pegasus.record.folder import open_to_read
+from pegasus.terminal_text import on_one_line, visible
 
 LOOK_AGAIN = 0.1
 """Seconds between two looks at a file that grows: what a person takes for at once."""
@@ -96,7 +97,10 @@ def logs(settings: LogsSettings) -> ExitStatus:
 
 def _run(settings: LogsSettings) -> RunRecord:
     queue = QueueFile(settings.queue_file)
-    runs = find_runs(queue.real)
+    warnings: list[str] = []
+    runs = find_runs(queue.real, warnings)
+    for warning in warnings:
+        _say(f"[Pegasus] {visible(warning)}")
     if settings.run is not None:
         run = choose_run(runs, settings.run)
     elif runs:
@@ -169,7 +173,7 @@ def _show(run: RunRecord, job: JobRecord, settings: LogsSettings) -> None:
 
 def _heading(run: RunRecord, execution: Execution) -> None:
     outcome = run.outcome_of(execution)
-    words = "running" if outcome is None else visible(str(outcome))
+    words = "running" if outcome is None else on_one_line(str(outcome))
     _say(f"==> {execution.sub_node}: {_name(run, execution)} ({words}) <==")
 
 
@@ -214,9 +218,14 @@ class _Source:
     def blocks(self) -> Iterator[bytes]:
         """Give what is new."""
         try:
-            file = self.path.open("rb")
+            file = open_to_read(self.path)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise PegasusError(
+                f"{self.path}: this output cannot be read: {error.strerror or error}. Look after "
+                "its owner and its mode."
+            ) from error
         with file:
             file.seek(self.offset)
             while block := file.read(_BLOCK):
@@ -316,5 +325,5 @@ def _outcomes(run: RunRecord, job: JobRecord) -> str:
     """Say what became of a job: in words where it is one command, else in numbers."""
     outcomes, words = run.outcomes(job), run.words_of(job)
     if len(outcomes) == 1:
-        return words[0] if outcomes[0] is None else visible(str(outcomes[0]))
+        return words[0] if outcomes[0] is None else on_one_line(str(outcomes[0]))
     return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))

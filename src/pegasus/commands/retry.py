@@ -36,7 +36,9 @@ from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.queue import MOST_TRIES, entries_of
 from pegasus.queue_file.settled import Sight
 from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
+from pegasus.record.folder import create
 from pegasus.screen import Screen
+from pegasus.terminal_text import on_one_line
 
 LEDGER = "retried"
 """The file in a run's folder that says which of its jobs were put back."""
@@ -46,7 +48,6 @@ MOST_SHOWN = 20
 
 _COMMAND_LIMIT = 100
 _NODES_LIMIT = 3
-_FILE_MODE = 0o600
 _NEW = ".pegasus-retry-"
 
 
@@ -88,24 +89,34 @@ async def retry(settings: RetrySettings) -> ExitStatus:
 
 async def _retry(settings: RetrySettings, screen: Screen) -> ExitStatus:
     queue = QueueFile(settings.queue_file)
-    run = await trio.to_thread.run_sync(read_run, queue.real, settings.run)
+    warnings: list[str] = []
+    try:
+        run = await trio.to_thread.run_sync(read_run, queue.real, settings.run, warnings)
+    finally:
+        for warning in warnings:
+            screen.say(warning)
     async with queue.locked(screen.say) as locked:
         # A take that a crash interrupted may have a job for the run that its record lacks.
         await trio.to_thread.run_sync(locked.recover)
         await trio.to_thread.run_sync(run.refresh)
         work = partial(put_back, locked, run, settings.jobs, top=settings.top)
         chosen = await trio.to_thread.run_sync(work)
-    screen.say(_words(settings, run, chosen))
+    screen.say(*_words(settings, run, chosen))
     return ExitStatus.JOB_FAILED if settings.jobs and chosen.refused else ExitStatus.SUCCESS
 
 
-def read_run(queue: Path, name: str | None) -> RunRecord:
+def read_run(queue: Path, name: str | None, warnings: list[str] | None = None) -> RunRecord:
     """Read a run of a queue: the one of a name, or the newest.
+
+    Args:
+        queue: the real path of the queue file.
+        name: of the run, or a part of it; None for the newest.
+        warnings: gets a sentence for each run that cannot be read.
 
     Raises:
         PegasusError: there is none.
     """
-    runs = find_runs(queue)
+    runs = find_runs(queue, warnings)
     if name is None and not runs:
         raise PegasusError(
             f"No run of {queue.name} is recorded in {queue.parent}. --queue-file names another; "
@@ -184,8 +195,9 @@ class Ledger:
         self._path = run / LEDGER
         self._locked = locked
         self._lines = 0
-        name = re.escape(f".{locked.real.name}{_NEW}"), re.escape(run.name)
-        self._own_files = re.compile(rf"{name[0]}\d+-{name[1]}")
+        new = re.escape(f".{locked.real.name}{_NEW}")
+        self._own_files = re.compile(rf"{new}\d+-{re.escape(run.name)}")
+        self._noted_files = re.compile(rf"{new}\d+-[^/\0]+")  # the folder may have been renamed
 
     def settle(self) -> set[int]:
         """Undo what a crash cut off; give the numbers of the jobs that are back.
@@ -251,7 +263,8 @@ class Ledger:
     def _read(self) -> dict[str, list[int]]:
         """Give the jobs that were noted, by the name of the file that was to bring them back.
 
-        A line that is torn was cut off before its file could be renamed.
+        A line that is torn was cut off before its file could be renamed. One that names any other
+        file than those that a retry makes is broken: that file is not ours to remove.
         """
         noted: dict[str, list[int]] = {}
         try:
@@ -260,18 +273,18 @@ class Ledger:
             return noted
         self._lines = len(lines)  # more of them each time something is noted
         for line in lines:
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 data: dict[str, Any] = json.loads(line)
                 if "undone" in data:
                     noted.pop(data["undone"], None)
-                else:
-                    noted[str(data["new"])] = [int(number) for number in data["jobs"]]
+                elif self._noted_files.fullmatch(data["new"]):
+                    noted[data["new"]] = [int(number) for number in data["jobs"]]
         return noted
 
     def _append(self, data: dict[str, object]) -> None:
         """Append a line, on the disk on return; one that is torn before it is ended first."""
         made = not self._path.exists()
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _FILE_MODE)
+        fd = create(self._path)
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
@@ -287,7 +300,7 @@ class Ledger:
 # What is said about it.
 
 
-def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
+def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]:
     where = "the top" if settings.top else "the end"
     many = "1 job" if len(chosen.jobs) == 1 else f"{len(chosen.jobs):,} jobs"
     lines = [f"Put {many} of run {run.name} back at {where} of {settings.queue_file}."]
@@ -301,7 +314,7 @@ def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
         lines.append(f"  … and {len(chosen.jobs) - len(shown):,} more")
     if settings.jobs:
         lines += [f"  job {number} not: {why}" for number, why in chosen.refused.items()]
-    return "\n".join(lines)
+    return lines
 
 
 def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
@@ -317,9 +330,9 @@ def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
 
 def _why(run: RunRecord, job: JobRecord) -> str:
     if run.facts.mode == "queue" or not job.executions:
-        return str(run.outcomes(job)[0])
+        return on_one_line(str(run.outcomes(job)[0]))
     bad = [
-        f"{outcome} on {_name(run, execution.sub_node)}"
+        f"{on_one_line(str(outcome))} on {_name(run, execution.sub_node)}"
         for execution in run.final(job)
         if _is_bad(outcome := run.outcome_of(execution))
     ]
@@ -338,7 +351,7 @@ def _name(run: RunRecord, number: int) -> str:
 
 def _short(job: JobRecord) -> str:
     """Give the command in one line, as it will stand in the queue, and its parameters."""
-    text = job.job.command.replace("\n", "\\n")
+    text = job.job.command
     text = text if len(text) <= _COMMAND_LIMIT else text[:_COMMAND_LIMIT] + " …"
     params = ", ".join(f"{name}={value}" for name, value in job.job.params)
     params = params if len(params) <= _COMMAND_LIMIT else params[:_COMMAND_LIMIT] + " …"

@@ -211,7 +211,7 @@ async def _run_recorded(
         status = _status(error, summary, interrupted=stages.interrupted)
         record.conclude(status, _how(error, stages))
     if not summary.empty:
-        screen.say(_last_words(settings, summary, record, trio.current_time() - began))
+        screen.say(*_last_words(settings, summary, record, trio.current_time() - began))
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
@@ -237,7 +237,7 @@ def _how(error: PegasusError | None, stages: Stages) -> How:
     return "drained" if stages.drain.begun else "done"
 
 
-def _last_words(settings: RunSettings, summary: Summary, record: Record, wall: float) -> str:
+def _last_words(settings: RunSettings, summary: Summary, record: Record, wall: float) -> list[str]:
     """Give the summary, with where the outputs are and how to try again what failed."""
 
     def log_of(ended: Ended) -> str | None:
@@ -250,10 +250,10 @@ def _last_words(settings: RunSettings, summary: Summary, record: Record, wall: f
 
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
-    words = [summary.text(log_of), summary.utilisation(wall)]
+    words = [*summary.lines(log_of), summary.utilisation(wall)]
     if not summary.all_succeeded and record.folder is not None:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
-    return "\n".join(words)
+    return words
 
 
 async def _close_when(hurry: trio.Event, closing: trio.CancelScope) -> None:

@@ -86,7 +86,11 @@ def order_of(settings: StopSettings) -> Order:
 
 
 async def _stop(settings: StopSettings, order: Order, screen: Screen) -> ExitStatus:
-    runs = await trio.to_thread.run_sync(find_runs, QueueFile(settings.queue_file).real)
+    warnings: list[str] = []
+    real = QueueFile(settings.queue_file).real
+    runs = await trio.to_thread.run_sync(find_runs, real, warnings)
+    for warning in warnings:
+        screen.say(warning)
     chosen = choose(runs, settings.run, every=settings.every)
     if not chosen:
         which = "No run of this queue goes on" if settings.run is None else "That run is over"
@@ -114,9 +118,9 @@ def choose(runs: Sequence[RunRecord], name: str | None, *, every: bool) -> list[
         return [run] if run.alive else []
     alive = [run for run in runs if run.alive]
     if len(alive) > 1 and not every:
-        names = "\n".join(f"  {run.name} ({_where(run)})" for run in alive)
+        names = ", ".join(f"{run.name} ({_where(run)})" for run in alive)
         raise PegasusError(
-            f"{len(alive)} runs of this queue go on:\n{names}\nSay which with --run NAME, or --all."
+            f"{len(alive)} runs of this queue go on: {names}. Say which with --run NAME, or --all."
         )
     return alive
 

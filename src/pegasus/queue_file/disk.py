@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pegasus import ownership
 from pegasus.errors import PegasusError
 
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
@@ -61,7 +62,7 @@ def write_new(path: Path, data: bytes, like: Model | None = None) -> None:
         path: its path.
         data: its content.
         like: what its mode, owner, group and attributes shall be, as far as one is allowed to;
-            without that it is as any new file.
+            without that it is as any new file, and its folder's owner's also where root makes it.
     """
     with opened_new(path, data, like) as fd:
         os.fsync(fd)
@@ -76,6 +77,8 @@ def opened_new(path: Path, data: bytes, like: Model | None = None) -> Iterator[i
         write_all(fd, data)
         if like is not None:
             make_alike(fd, like)
+        else:
+            ownership.give(fd, path.parent.stat())
         yield fd
     finally:
         os.close(fd)

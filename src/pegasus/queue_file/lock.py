@@ -25,6 +25,7 @@ from pathlib import Path
 
 import filelock
 
+from pegasus import ownership
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Place
 from pegasus.queue_file import disk
@@ -222,13 +223,15 @@ def _started(pid: int) -> int | None:
 def _create(path: Path, queue: Path) -> None:
     """Let everyone who may write the queue file use its lock, whoever made it, and nobody else.
 
-    Whoever may only read a file can lock it, and so hold everybody up.
+    Whoever may only read a file can lock it, and so hold everybody up. Its owner is that of the
+    queue file, also where root makes it.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     with contextlib.suppress(FileExistsError):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with contextlib.closing(os.fdopen(fd, "wb")), contextlib.suppress(OSError):
+            ownership.give(fd, ownership.owner_of(queue))
             model = queue.stat() if queue.exists() else os.fstat(fd)
             writers = model.st_mode & _WRITERS
             os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR | writers | writers << 1)

@@ -15,7 +15,13 @@ readers need; who writes imports ``recording`` by its name, since readers can do
 
 from __future__ import annotations
 
-from pegasus.record.finding import choose_run, current_runs, find_runs, read_runs
+from pegasus.record.finding import (
+    UnreadableRecords,
+    choose_run,
+    current_runs,
+    find_runs,
+    read_runs,
+)
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.journal import How, Mode
 from pegasus.record.reading import Execution, JobRecord, RunEnd, RunRecord, SubNodeRecord
@@ -32,6 +38,7 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "SubNodeRecord",
+    "UnreadableRecords",
     "choose_run",
     "current_runs",
     "find_runs",

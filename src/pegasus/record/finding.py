@@ -5,6 +5,8 @@ Rule 1: finding a run reads the first line of its journal, and no more.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,49 +17,111 @@ from pegasus.record import journal
 from pegasus.record.folder import RunFolder
 from pegasus.record.reading import RunRecord
 
+_LONGEST_NUMBER = 20
+"""Digits of a number that is looked for; no run's has more."""
+
 _SHOWN_NAMES = 5
 """Names of runs in a message: enough to see what they look like."""
 
 
-def find_runs(queue: Path) -> list[RunRecord]:
+class UnreadableRecords(PegasusError):
+    """The folder of all records can't be read by this user."""
+
+
+def find_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]:
     """Find the runs of a queue, the newest last; none of their journals is read yet.
+
+    What is no run is passed over, and one that cannot be read is left out.
 
     Args:
         queue: the real path of the queue file, which need not exist.
+        warnings: gets a sentence for each run that was left out, or one for many.
 
     Raises:
-        PegasusError: somebody else's record, which can't be read.
+        PegasusError: somebody else has put the record there.
+        UnreadableRecords: none of it can be read.
     """
     records = folders.records_of(queue)
     try:
-        folders.refuse_strangers(records)
-        found = [_find(RunFolder(path)) for path in records.iterdir() if path.is_dir()]
+        folders.refuse_strangers(queue)
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise PegasusError(
-            f"{error.filename or records}: {error.strerror or error}. Only its owner can read a "
-            "record."
-        ) from error
+        raise PegasusError(f"{records}: {error.strerror or error}. Move it away.") from error
+    try:
+        paths = sorted(records.iterdir())
+    except OSError as error:
+        raise UnreadableRecords(_unreadable(records, error)) from error
+    left_out: list[str] = []
+    found = [_find(RunFolder(path), left_out) for path in paths]
+    if warnings is not None:
+        warnings += left_out[:_SHOWN_NAMES]
+        if more := len(left_out) - _SHOWN_NAMES:
+            warnings += [f"{records}: {more:,} more runs are left out."] * (more > 0)
     # Two queue files in one folder share the place. The whole path would be wrong: the folder
     # may have been moved since, or be seen from another machine.
     runs = [run for run in found if run and Path(run.facts.queue_file).name == queue.name]
-    return sorted(runs, key=lambda run: (run.facts.started_at, run.name))
+    return sorted(runs, key=_age)
 
 
-def _find(folder: RunFolder) -> RunRecord | None:
+def _age(run: RunRecord) -> tuple[int, float, str]:
+    """Order runs by their numbers: a clock may be wrong. Those without one are the oldest."""
+    return run.facts.number or 0, run.facts.started_at, run.name
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER
+
+
+def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
     """Find a run; None for one that died before it had written its first line."""
-    with suppress(FileNotFoundError, ValueError), folder.journal.open("rb") as file:
-        return RunRecord(folder, journal.facts_of(folder.name, file.readline()))
-    return None
+    try:
+        with folders.open_to_read(folder.journal) as file:
+            line = file.readline()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        left_out.append(f"{_unreadable(folder.path, error)} This run is left out.")
+        return None
+    try:
+        return RunRecord(folder, journal.facts_of(folder.name, line))
+    except ValueError:
+        if line.endswith(b"\n"):
+            left_out.append(f"{folder.journal}: its first line is damaged. This run is left out.")
+        return None
 
 
-def read_runs(queue: Path) -> list[RunRecord]:
+def _unreadable(path: Path, error: OSError) -> str:
+    """Say why a folder of records cannot be read, and what to do about it."""
+    words = f"{path}: this record cannot be read: {error.strerror or error}."
+    if not isinstance(error, PermissionError):
+        return words
+    try:
+        uid = path.lstat().st_uid
+    except OSError:
+        return words
+    if uid == os.geteuid():
+        return f"{words} Make it readable for you."
+    name = f"user {uid}"
+    with suppress(KeyError):
+        name = pwd.getpwuid(uid).pw_name
+    return f"{words} It belongs to {name}, who can give it to you (`chown -R`)."
+
+
+def read_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]:
     """Find and read the runs of a queue, the newest last; see ``find_runs``."""
-    runs = find_runs(queue)
-    for run in runs:
+    return [run for run in find_runs(queue, warnings) if _refreshed(run, warnings)]
+
+
+def _refreshed(run: RunRecord, warnings: list[str] | None) -> bool:
+    """Read on in a run; tell False, with a warning, where it can't be read any more."""
+    try:
         run.refresh()
-    return runs
+    except PegasusError as error:
+        if warnings is not None:
+            warnings.append(str(error))
+        return False
+    return True
 
 
 def current_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
@@ -66,12 +130,16 @@ def current_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def choose_run(runs: Sequence[RunRecord], name: str) -> RunRecord:
-    """Give the run of a name, or of a part of one that no other has.
+    """Give the run of a name or a number, or of a part of a name that no other has.
 
     Raises:
         PegasusError: there is none, or there are several.
     """
-    fitting = [run for run in runs if run.name == name] or [r for r in runs if name in r.name]
+    fitting = (
+        [run for run in runs if run.name == name]
+        or [run for run in runs if _is_number(name) and run.facts.number == int(name)]
+        or [run for run in runs if name in run.name]
+    )
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

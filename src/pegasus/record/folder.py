@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import itertools
 import os
+import re
 import socket
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pegasus.model import Stream
-from pegasus.ownership import is_strangers
+from pegasus.ownership import give, is_strangers, make_private_folder, owner_of
 from pegasus.record.journal import Facts, Mode
 
 RECORDS = ".pegasus"
 """The folder of all records, beside the queue file."""
 
-_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_FILE_MODE = 0o600
+
+_DIGITS = 4
+"""Digits of a run's number in its name, at least, so that a listing is in the order of the runs."""
+
+_NUMBERED = re.compile(r"([0-9]{1,7})(?:-.*)?", re.DOTALL)
+"""Names of runs that have a number. Those of earlier versions begin with a date of eight digits."""
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
 """What a file system without locks says."""
@@ -78,48 +86,98 @@ def records_of(queue: Path) -> Path:
     return queue.parent / RECORDS
 
 
-def make_folder(queue: Path, name: str) -> RunFolder:
-    """Make a folder for a new run; another run that has the same name gets to keep it.
+def make_folder(queue: Path, name: str) -> tuple[RunFolder, int]:
+    """Make a folder for a new run, with a number higher than that of each run there is.
+
+    The number is the run's alone: whoever makes the folder ``0007`` has it, and gives the folder
+    its whole name, ``0007-`` and so on, when it is complete. Of two that begin at once the other
+    finds either of these there, and tries the next number.
+
+    Args:
+        queue: the real path of the queue file, which need not exist.
+        name: of the run, without its number.
+
+    Returns:
+        The folder, and the run's number.
 
     Raises:
         OSError: it can't be made.
     """
     records = records_of(queue)
     with suppress(FileExistsError):
-        records.mkdir(mode=_FOLDER_MODE)
+        make_private_folder(records, owner_of(queue))
         ignore = create(records / ".gitignore")
         os.write(ignore, b"*\n")
         os.close(ignore)
-    refuse_strangers(records)
-    for number in itertools.count(1):
-        folder = RunFolder(records / (name if number == 1 else f"{name}-{number}"))
-        with suppress(FileExistsError):
-            folder.path.mkdir(mode=_FOLDER_MODE)
-            folder.output.mkdir(mode=_FOLDER_MODE)
-            return folder
-    raise AssertionError("counting never ends")
+    refuse_strangers(queue)
+    owner = records.stat()
+    number = 0
+    while True:
+        number = max(number, _highest_number(records)) + 1
+        claim = RunFolder(records / f"{number:0{_DIGITS}}")
+        try:
+            make_private_folder(claim.path, owner)
+        except FileExistsError:
+            continue
+        if _highest_number(records, but=claim.name) >= number:
+            claim.path.rmdir()
+            continue
+        make_private_folder(claim.output, owner)
+        folder = RunFolder(records / f"{claim.name}-{name}")
+        claim.path.rename(folder.path)
+        return folder, number
 
 
-def refuse_strangers(records: Path) -> None:
+def _highest_number(records: Path, but: str = "") -> int:
+    """Give the highest number of a run there is, 0 for none."""
+    with os.scandir(records) as found:
+        matches = [_NUMBERED.fullmatch(each.name) for each in found if each.name != but]
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def refuse_strangers(queue: Path) -> None:
     """Refuse a folder of records that somebody else has put there.
 
     Its owner could swap what is in it: read or forge what is recorded, and give orders to the run.
+    The owner of the queue file says what is run anyway.
 
     Raises:
         OSError: it is such a folder, or not there.
     """
-    if is_strangers(records):
+    records = records_of(queue)
+    if is_strangers(records, owner_of(queue).st_uid):
         raise PermissionError(errno.EPERM, "this folder belongs to somebody else", str(records))
 
 
 def create(path: Path) -> int:
     """Make a file that is appended to, for its owner only; one that is there is appended to.
 
+    A new one belongs to the owner of its folder, also where root makes it.
+
     Raises:
         OSError: it can't be opened.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, _FILE_MODE)
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    except FileExistsError:
+        return os.open(path, flags | os.O_CREAT, _FILE_MODE)
+    if os.geteuid() == 0:
+        give(fd, path.parent.stat())
+    return fd
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Open a file of a record; a pipe or the like in its place holds nobody.
+
+    Raises:
+        OSError: it can't be read, or is no file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "this is not a regular file", str(path))
+    return os.fdopen(fd, "rb")
 
 
 def hold_lock(folder: RunFolder) -> tuple[int, bool]:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pegasus.events import Connected, Ended, Event, Noted, Returned, Started, Taken, Unreachable
 from pegasus.model import (
@@ -27,13 +27,16 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
+from pegasus.record import fields
+from pegasus.record.fields import Data
 
 FORMAT = 1
 """The version of what the lines say."""
 
-Data: TypeAlias = dict[str, Any]
 Mode: TypeAlias = Literal["queue", "broadcast"]
 How: TypeAlias = Literal["done", "drained", "aborted", "failed"]
+
+_LARGEST_PID = 2**31 - 1
 
 MILLISECONDS = 3
 """Digits behind the point of times: finer than anything that crosses a network."""
@@ -52,6 +55,8 @@ class Facts:
 
     Attributes:
         name: of the run.
+        number: of the run: higher than that of each earlier run of its folder; None where a
+            version of Pegasus wrote it that had no such numbers.
         format: the version of its journal.
         pegasus: the version of Pegasus that wrote it.
         mode: whether each job runs once, or everywhere.
@@ -65,6 +70,7 @@ class Facts:
     """
 
     name: str
+    number: int | None
     format: int
     pegasus: str
     mode: Mode
@@ -96,7 +102,10 @@ def data_of(line: bytes) -> Data:
     Raises:
         ValueError: it is no whole line.
     """
-    data = json.loads(line.decode("utf-8", "surrogatepass"))
+    try:
+        data = json.loads(line.decode("utf-8", "surrogatepass"))
+    except RecursionError as error:
+        raise ValueError("this line is nested too deep") from error
     if not isinstance(data, dict) or not isinstance(data.get("event"), str):
         raise ValueError("this is no line of a journal")  # noqa: TRY004 -- one error for all
     return data
@@ -108,6 +117,7 @@ def facts_line(facts: Facts) -> bytes:
         "format": facts.format,
         "pegasus": facts.pegasus,
         "run": facts.name,
+        "number": facts.number,
         "mode": facts.mode,
         "queue_file": facts.queue_file,
         "hosts_file": facts.hosts_file,
@@ -128,22 +138,20 @@ def facts_of(name: str, line: bytes) -> Facts:
     data = data_of(line)
     if data["event"] != "run_started":
         raise ValueError("this is not the first line of a journal")
-    try:
-        return Facts(
-            name=name,
-            format=int(data["format"]),
-            pegasus=str(data["pegasus"]),
-            mode="broadcast" if data["mode"] == "broadcast" else "queue",
-            queue_file=str(data["queue_file"]),
-            hosts_file=str(data["hosts_file"]),
-            pid=int(data["pid"]),
-            host=str(data["host"]),
-            locked=bool(data["locked"]),
-            sub_nodes=tuple(sub_node_of(each) for each in data["sub_nodes"]),
-            started_at=float(data["at"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError("the first line of this journal lacks something") from error
+    return Facts(
+        name=name,
+        number=fields.whole(data, "number", least=1) if "number" in data else None,
+        format=fields.whole(data, "format"),
+        pegasus=fields.text(data, "pegasus"),
+        mode="broadcast" if data.get("mode") == "broadcast" else "queue",
+        queue_file=fields.text(data, "queue_file"),
+        hosts_file=fields.text(data, "hosts_file"),
+        pid=fields.whole(data, "pid", least=1, most=_LARGEST_PID),
+        host=fields.text(data, "host"),
+        locked=fields.flag(data, "locked"),
+        sub_nodes=tuple(map(sub_node_of, fields.parts(data, "sub_nodes"))),
+        started_at=fields.moment(data, "at"),
+    )
 
 
 def event_line(  # noqa: PLR0911 -- one for each event
@@ -211,28 +219,32 @@ def outcome_of(data: Data) -> Outcome:  # noqa: PLR0911 -- one for each kind
     """Read an outcome; one of a kind that a newer Pegasus knows counts as lost.
 
     Raises:
-        KeyError: something is missing.
+        ValueError: it is none.
     """
-    match data["kind"]:
+    match fields.text(data, "kind"):
         case "exited":
-            return Exited(data["status"])
+            return Exited(fields.whole(data, "status", most=255))
         case "killed":
-            return Killed(data["signal"])
+            return Killed(fields.whole(data, "signal"))
         case "cancelled":
             return Cancelled()
         case "timed_out":
-            return TimedOut(data["limit"])
+            return TimedOut(fields.seconds(data, "limit"))
         case "lost":
-            return Lost(data["words"])
+            return Lost(fields.text(data, "words"))
         case "not_started":
-            return NotStarted(data["words"])
+            return NotStarted(fields.text(data, "words"))
         case kind:
             return Lost(f"it ended as {kind!r}, which this version of Pegasus does not know")
 
 
 def params_of(data: Data) -> Params:
-    """Read parameters, in the order in which they were written."""
-    return tuple(data["params"].items())
+    """Read parameters, in the order in which they were written.
+
+    Raises:
+        ValueError: they are none.
+    """
+    return fields.texts(data, "params")
 
 
 def sub_node_data(sub_node: SubNode) -> Data:
@@ -248,9 +260,9 @@ def sub_node_of(data: Data) -> SubNode:
     """Read a sub-node.
 
     Raises:
-        KeyError: something is missing.
+        ValueError: it is none.
     """
-    return SubNode(data["number"], data["hostname"], params_of(data))
+    return SubNode(fields.whole(data, "number"), fields.text(data, "hostname"), params_of(data))
 
 
 def sub_node_line(at: float, sub_node: SubNode) -> bytes:

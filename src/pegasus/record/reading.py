@@ -17,10 +17,11 @@ from typing import Literal, TypeAlias
 from pegasus import summary
 from pegasus.errors import PegasusError
 from pegasus.model import Job, Lost, Outcome, Stream, SubNode
+from pegasus.record import fields, journal
 from pegasus.record import folder as folders
-from pegasus.record import journal
+from pegasus.record.fields import Data
 from pegasus.record.folder import OutputName, RunFolder
-from pegasus.record.journal import FORMAT, Data, Facts
+from pegasus.record.journal import FORMAT, Facts
 
 DIED = Lost("interrupted by the death of Pegasus")
 """What became of whatever ran when Pegasus died."""
@@ -48,6 +49,7 @@ class Execution:
         again: whether the job was to be tried once more after this end.
         printed: how many bytes it wrote, by stream; known at its end.
         missing: how many of them the disk had no room for, by stream.
+        rank: by which those that ended are ordered, the latest last; 0 where no end is known.
     """
 
     sub_node: int
@@ -59,6 +61,7 @@ class Execution:
     again: bool = False
     printed: dict[Stream, int] = field(default_factory=dict)
     missing: dict[Stream, int] = field(default_factory=dict)
+    rank: int = 0
 
 
 @dataclass(slots=True)
@@ -140,9 +143,9 @@ class RunRecord:
         self.end: RunEnd | None = None
         self.broken = self.unknown = self.gaps = 0
         self.last_at = facts.started_at
-        self._offset = 0
-        self._handlers: dict[str, Callable[[Data], None]] = {
-            "run_started": lambda _: None,
+        self._offset = self._ends = 0
+        self._handlers: dict[str, Callable[[Data, float], None]] = {
+            "run_started": lambda *_: None,
             "sub_node": self._sub_node,
             "connected": self._connected,
             "unreachable": self._unreachable,
@@ -150,7 +153,7 @@ class RunRecord:
             "started": self._started,
             "returned": self._returned,
             "ended": self._ended,
-            "noted": lambda _: None,
+            "noted": lambda *_: None,
             "gap": self._gap,
             "run_ended": self._run_ended,
         }
@@ -270,7 +273,7 @@ class RunRecord:
                 else:
                     files = [self.output(job.number, execution.sub_node, each) for each in Stream]
                     total += sum(_size(file) for file in files)
-        return total
+        return max(total, 0)  # a broken line may have hidden what was printed
 
     @property
     def _is_over(self) -> bool:
@@ -279,7 +282,7 @@ class RunRecord:
     # Reading.
 
     def _new_lines(self) -> Iterator[bytes]:
-        with self.folder.journal.open("rb") as file:
+        with folders.open_to_read(self.folder.journal) as file:
             file.seek(self._offset)
             rest = b""
             while chunk := file.read(_CHUNK):
@@ -292,62 +295,74 @@ class RunRecord:
     def _read(self, line: bytes) -> None:
         try:
             data = journal.data_of(line)
+            at = fields.moment(data, "at")
             handler = self._handlers.get(data["event"])
             if handler is None:
                 self.unknown += 1
             else:
-                handler(data)
-            self.last_at = data["at"]
-        except (ValueError, KeyError, TypeError, AttributeError):
+                handler(data, at)
+            self.last_at = at
+        except (ValueError, KeyError):  # a field, or a job or a sub-node that nobody has heard of
             self.broken += 1
 
-    def _sub_node(self, data: Data) -> None:
-        self.sub_nodes[data["number"]] = SubNodeRecord(journal.sub_node_of(data))
+    # Each handler reads all fields before it changes anything: a broken line changes nothing.
 
-    def _connected(self, data: Data) -> None:
-        record = self.sub_nodes[data["sub_node"]]
+    def _sub_node(self, data: Data, _: float) -> None:
+        sub_node = journal.sub_node_of(data)
+        self.sub_nodes[sub_node.number] = SubNodeRecord(sub_node)
+
+    def _connected(self, data: Data, _: float) -> None:
+        record = self.sub_nodes[fields.whole(data, "sub_node")]
         record.state, record.words = "connected", ""
 
-    def _unreachable(self, data: Data) -> None:
-        record = self.sub_nodes[data["sub_node"]]
-        record.state, record.words = "unreachable", data["words"]
+    def _unreachable(self, data: Data, _: float) -> None:
+        record, words = self.sub_nodes[fields.whole(data, "sub_node")], fields.text(data, "words")
+        record.state, record.words = "unreachable", words
 
-    def _taken(self, data: Data) -> None:
-        number = data["job"]
-        job = Job(data["command"], journal.params_of(data))
-        self.jobs[number] = JobRecord(number, job, data["at"])
+    def _taken(self, data: Data, at: float) -> None:
+        number = fields.whole(data, "job", least=1)
+        job = Job(fields.text(data, "command"), journal.params_of(data))
+        self.jobs[number] = JobRecord(number, job, at)
 
-    def _started(self, data: Data) -> None:
-        execution = Execution(data["sub_node"], data["command"], data["at"])
-        self.jobs[data["job"]].executions.append(execution)
+    def _started(self, data: Data, at: float) -> None:
+        job, number = self._job(data), fields.whole(data, "sub_node")
+        job.executions.append(Execution(number, fields.text(data, "command"), at))
 
-    def _returned(self, data: Data) -> None:
-        job = self.jobs[data["job"]]
-        execution = job.latest(data["sub_node"])
+    def _job(self, data: Data) -> JobRecord:
+        return self.jobs[fields.whole(data, "job")]
+
+    def _returned(self, data: Data, _: float) -> None:
+        job = self._job(data)
+        execution = job.latest(fields.whole(data, "sub_node"))
         if execution is not None and execution.outcome is None:
             job.executions.remove(execution)
 
-    def _ended(self, data: Data) -> None:
-        job = self.jobs[data["job"]]
-        outcome = journal.outcome_of(data["outcome"])
-        execution = job.latest(data["sub_node"])
+    def _ended(self, data: Data, at: float) -> None:
+        job, number = self._job(data), fields.whole(data, "sub_node")
+        outcome = journal.outcome_of(fields.part(data, "outcome"))
+        seconds, again = fields.seconds(data, "seconds"), fields.flag(data, "again")
+        printed = {stream: fields.whole(data, stream.value) for stream in Stream}
+        execution = job.latest(number)
         known = execution is not None and (execution.outcome is None or execution.again)
         if execution is None or not known:  # it never started
-            execution = Execution(data["sub_node"])
+            execution = Execution(number)
             job.executions.append(execution)
-        execution.ended_at, execution.seconds = data["at"], data["seconds"]
-        execution.printed = {stream: data[stream.value] for stream in Stream}
-        execution.outcome, execution.again = outcome, data["again"]
+        self._ends += 1
+        execution.rank = self._ends
+        execution.ended_at, execution.seconds = at, seconds
+        execution.printed = printed
+        execution.outcome, execution.again = outcome, again
 
-    def _gap(self, data: Data) -> None:
+    def _gap(self, data: Data, _: float) -> None:
         if "lines" in data:
-            self.gaps += data["lines"]
-        elif execution := self.jobs[data["job"]].latest(data["sub_node"]):
-            stream = Stream(data["stream"])
-            execution.missing[stream] = execution.missing.get(stream, 0) + data["bytes"]
+            self.gaps += fields.whole(data, "lines")
+        elif execution := self._job(data).latest(fields.whole(data, "sub_node")):
+            stream, count = Stream(fields.text(data, "stream")), fields.whole(data, "bytes")
+            execution.missing[stream] = execution.missing.get(stream, 0) + count
 
-    def _run_ended(self, data: Data) -> None:
-        self.end = RunEnd(data["at"], data["exit_status"], data["how"])
+    def _run_ended(self, data: Data, at: float) -> None:
+        status = fields.maybe(fields.whole, data, "exit_status")
+        self.end = RunEnd(at, status, fields.text(data, "how"))
 
 
 def _size(path: Path) -> int:

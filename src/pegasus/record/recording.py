@@ -168,7 +168,7 @@ async def open_record(
 
     Args:
         queue: the real path of the queue file, which need not exist.
-        name: the run's; the record's ``name`` is another where there is one of this name already.
+        name: the run's; the record's ``name`` has the run's number in front.
         mode: whether each job runs once, or everywhere.
         hosts_file: as the user gave it.
         sub_nodes: all of them.
@@ -177,6 +177,7 @@ async def open_record(
     """
     facts = Facts(
         name=name,
+        number=None,
         format=FORMAT,
         pegasus=__version__,
         mode=mode,
@@ -202,7 +203,7 @@ async def open_record(
 
 
 def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Opened:
-    folder = folders.make_folder(queue, facts.name)
+    folder, number = folders.make_folder(queue, facts.name)
     lock_fd, locked = folders.hold_lock(folder)
     if not locked:
         on_trouble(
@@ -214,7 +215,7 @@ def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Open
     except OSError:
         os.close(lock_fd)
         raise
-    facts = replace(facts, name=folder.name, locked=locked)
+    facts = replace(facts, name=folder.name, number=number, locked=locked)
     return _Opened(folder, _writer(folder, facts, journal_fd, on_trouble), lock_fd)
 
 

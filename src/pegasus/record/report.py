@@ -27,6 +27,7 @@ def report_of(
     waiting: int | None,
     fault: str | None,
     runs: Sequence[RunRecord],
+    warnings: Sequence[str] = (),
     *,
     with_jobs: bool,
 ) -> Report:
@@ -37,6 +38,7 @@ def report_of(
         waiting: how many jobs are in it; None where there is no such file.
         fault: what keeps some of them from being counted.
         runs: those that are asked for, read.
+        warnings: which runs could not be read, and why.
         with_jobs: whether each of their jobs is told.
     """
     return {
@@ -44,6 +46,7 @@ def report_of(
         "queue_file": queue_file,
         "waiting": waiting,
         "fault": fault,
+        "warnings": list(warnings),
         "runs": [run_report(run, with_jobs=with_jobs) for run in runs],
     }
 
@@ -53,6 +56,7 @@ def run_report(run: RunRecord, *, with_jobs: bool) -> Report:
     facts, end = run.facts, run.end
     report: Report = {
         "run": run.name,
+        "number": facts.number,
         "state": run.state,
         "mode": facts.mode,
         "queue_file": facts.queue_file,

@@ -23,10 +23,30 @@ NARROWEST_TEXT = 10
 would become a ribbon, and the terminal's own wrapping reads better."""
 
 
+INDENT = 4
+"""Columns by which a line of Pegasus's own is indented where it goes on in the next row: what
+stands directly behind ``[Pegasus]`` is always the beginning of a line, and never a text that a
+node chose and that was wrapped there. The lines of a summary are indented by two."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Prefix:
     data: bytes
     cells: int
+
+
+def _fit_own(block: bytes, columns: int | None, *, colour: bool) -> bytes:
+    """Do what ``fit`` does, with the rows after the first of each line indented."""
+    if columns is None:
+        return fit(block, None, colour=colour)
+    rows: list[bytes] = []
+    for line in block.splitlines(keepends=True):
+        fitted = fit(line, columns, colour=colour)
+        if fitted.count(b"\n") > 1:
+            first, *others = fit(line, columns - INDENT, colour=colour).splitlines(keepends=True)
+            fitted = b"".join([first, *(b" " * INDENT + other for other in others)])
+        rows.append(fitted)
+    return b"".join(rows)
 
 
 class Layout:
@@ -53,7 +73,8 @@ class Layout:
         prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
         if self._terminal and block:
             columns = self._columns_beside(prefix)
-            block = Block.of(fit(bytes(block), columns, colour=self._colour))
+            rows = _fit_own if sub_node is None else fit
+            block = Block.of(rows(bytes(block), columns, colour=self._colour))
         return behind(prefix.data, block)
 
     def _new_prefix(self, sub_node: SubNode | None) -> _Prefix:

@@ -132,9 +132,13 @@ class Screen:
                 text = self._text(printed)
                 place.show(text.sub_node, text.feed(data))
 
-    def say(self, text: str) -> None:
-        """Say something of one or more lines in Pegasus's own name, as a Noted does."""
-        self.tell(Noted(text))
+    def say(self, *lines: str) -> None:
+        """Say something in Pegasus's own name.
+
+        Args:
+            lines: each is shown as one line, whatever it contains.
+        """
+        self._say(None, words.own_lines(*lines), ROOM_FOR_NOTES)
 
     async def wait_written(self) -> None:
         """Wait until all that was told stands on standard error, or never will.

@@ -1,6 +1,8 @@
 """What Pegasus says of an event, and what it has said already.
 
 Rule 1: only words; no prefix, no colour, no bytes.
+Rule 2: a line of Pegasus's own is one line, whatever texts of others are in it: what stands behind
+``[Pegasus]`` at the beginning of a line was written by Pegasus.
 """
 
 from __future__ import annotations
@@ -10,7 +12,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from pegasus.events import Connected, Noted, Unreachable
+from pegasus.lines import LONGEST_LINE
 from pegasus.model import Assignment, Outcome, Stream, SubNode
+from pegasus.terminal_text import on_one_line, visible
+
+LONGEST_NOTE = LONGEST_LINE // 8
+"""Characters of a line of Pegasus's own. No character takes more than six bytes as it is written,
+so that the screen never divides such a line."""
 
 _NAMES = {Stream.STDOUT: "output", Stream.STDERR: "error"}
 
@@ -22,8 +30,18 @@ def started(assignment: Assignment) -> str:
 
 
 def ended(outcome: Outcome) -> str:
-    """Say what became of it."""
-    return f"=== done ({outcome}) ==="
+    """Say what became of it; a node's words are put on one line."""
+    return f"=== done ({on_one_line(str(outcome))}) ==="
+
+
+def own_lines(*lines: str) -> str:
+    """Make lines of Pegasus's own, each of them one line."""
+    return "\n".join(_own_line(line) for line in lines)
+
+
+def _own_line(line: str) -> str:
+    shown = visible(line)
+    return shown if len(shown) <= LONGEST_NOTE else f"{shown[:LONGEST_NOTE]} …"
 
 
 def left_out(lines: int) -> str:
@@ -60,7 +78,7 @@ class OwnWords:
         """Give the words for an event, None where a person has read them or needs none."""
         match event:
             case Noted(text):
-                return text
+                return own_lines(text)
             case Connected(sub_node):
                 return self._connected(sub_node)
             case Unreachable(sub_node, words, again_in):
@@ -70,7 +88,7 @@ class OwnWords:
         host = self._hosts[sub_node.hostname]
         host.reasons.pop(sub_node.number, None)
         said, host.said = host.said, False
-        return f"{sub_node.hostname} is connected now" if said else None
+        return own_lines(f"{sub_node.hostname} is connected now") if said else None
 
     def _unreachable(self, sub_node: SubNode, words: str, again_in: float | None) -> str | None:
         host = self._hosts[sub_node.hostname]
@@ -79,7 +97,8 @@ class OwnWords:
         if known:
             return None
         host.said = True
-        return f"{sub_node.hostname} cannot be reached, {_when(again_in)}: {words.strip()}"
+        where = f"{sub_node.hostname} cannot be reached, {_when(again_in)}"
+        return own_lines(f"{where}: {on_one_line(words)}")
 
 
 def _when(again_in: float | None) -> str:
