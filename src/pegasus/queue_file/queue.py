@@ -28,6 +28,10 @@ def _none(_: Sequence[Job]) -> None:
     """Give no receipt."""
 
 
+def _go_on() -> None:
+    """Go on, whatever it takes."""
+
+
 MOST_TRIES = 20
 """How often a queue file that others rewrite without the lock is read anew before giving up."""
 
@@ -134,7 +138,10 @@ class LockedQueue:
             consumed.recover(self.real)
 
     def take(
-        self, fills: Sequence[Fill], receipt: Callable[[Sequence[Job]], Receipt | None] = _none
+        self,
+        fills: Sequence[Fill],
+        receipt: Callable[[Sequence[Job]], Receipt | None] = _none,
+        pulse: Callable[[], None] = _go_on,
     ) -> Taken:
         """Take jobs from the head of the file, as many as there are sub-nodes for them.
 
@@ -145,6 +152,8 @@ class LockedQueue:
             fills: one for each sub-node that is free; job number i is filled in by number i.
             receipt: gives, for the jobs that are about to be taken, who is told of it; it may be
                 asked several times before a take succeeds.
+            pulse: is called often while the file is read and before a job is rendered, and never
+                once anything is written; it may raise, and then nothing is taken.
 
         Raises:
             PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
@@ -158,7 +167,7 @@ class LockedQueue:
                     consumed.recover(self.real)
                     missing = content.state(self.real) is None
                     return Taken(fault=fault, empty=missing, missing=missing)
-                picked = Picked(QueueReader(self.path, data), fills)
+                picked = Picked(QueueReader(self.path, data, pulse), fills)
                 if not picked.jobs:
                     consumed.recover(self.real)
                     return picked.taken()
