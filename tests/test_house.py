@@ -32,6 +32,7 @@ FLOORS = {
     "interrupt": 2,
     "orders": 2,
     "process": 2,
+    "rendered": 2,
     "record": 3,
     "screen": 2,
     "yaml_text": 2,

@@ -16,11 +16,14 @@ from pathlib import Path
 from pegasus.destination import NoDestination, spell
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.model import Params, Place, SubNode
-from pegasus.template import Template
+from pegasus.template import parse
 from pegasus.yaml_text import Item, ListReader, Mapping, Scalar, Source, Words, scalars
 
 MOST_SUB_NODES = 10_000
 """Each is a connection of its own; more than any cluster has, and less than a typo soon makes."""
+
+LONGEST_HOSTNAME = 4_096
+"""Characters, with its tags; no resolver takes a name of more than 253."""
 
 _WORDS = Words(
     key="hostname",
@@ -180,8 +183,11 @@ def _expanded(source: Source, item: Item) -> Iterator[tuple[str, Params]]:
 
 def _destination(source: Source, hostname: Scalar, params: Params) -> str:
     place = source.place(hostname.start)
+    if len(hostname.text) > LONGEST_HOSTNAME:
+        what = f"this hostname has {len(hostname.text):,} characters"
+        raise FileFault(place, what, f"Write at most {LONGEST_HOSTNAME:,}")
     try:
-        name = Template(hostname.text).fill(dict(params))
+        name = parse(hostname.text).fill(dict(params))
     except TemplateFault as fault:
         raise FileFault(
             place, f'in the hostname "{hostname.text}": {fault.what}', fault.instead
@@ -217,8 +223,10 @@ def _lists(item: Item) -> list[tuple[Scalar, ...]]:
 def _refuse_too_many(source: Source, item: Item, so_far: int) -> None:
     count = so_far + math.prod(len(values) for values in _lists(item))
     if count > MOST_SUB_NODES:
+        # A number of thousands of digits is more than Python writes, or anyone reads.
+        many = f"{count:,}" if count < MOST_SUB_NODES**3 else f"over {MOST_SUB_NODES**3:,}"
         raise FileFault(
             source.place(item.start),
-            f"up to here the file stands for {count:,} sub-nodes, more than {MOST_SUB_NODES:,}",
+            f"up to here the file stands for {many} sub-nodes, more than {MOST_SUB_NODES:,}",
             "Every combination of its values is one: look for a list that is too long",
         )

@@ -6,14 +6,16 @@ Nothing is taken from a bad entry, and nothing before it is kept back.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.model import Job
+from pegasus.model import Job, SubNode
 from pegasus.queue_file import LONGEST_COMMAND, LockedQueue, QueueFile, Taken
+from pegasus.rendered import render
 from pegasus.yaml_text import events
 
 QUOTE = "Quote the command, or use `|` and write it on the next line."
@@ -290,7 +292,7 @@ def test_jobs_before_one_that_cannot_be_filled_in_are_taken(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("filled", "what"),
     [
-        ("x" * (LONGEST_COMMAND + 1), "this command, filled in, is 131,072 bytes long"),
+        ("x" * (LONGEST_COMMAND + 1), "with this tag the command, filled in, is longer than"),
         ("ü" * 65_536, "this command, filled in, is 131,072 bytes long"),
         ("  ", "this command, filled in, is empty"),
         ("a\0b", "this command, filled in, has a NUL in it"),
@@ -301,10 +303,13 @@ def test_a_command_no_node_could_be_given_is_not_taken(
 ) -> None:
     """A command that is bad only once it is filled in stays in the queue."""
     queue = tmp_path / "q.yaml"
-    queue.write_text("- x\n")
-    taken = LockedQueue("q.yaml", queue).take([lambda _: filled])
-    assert str(taken.fault).startswith(f"q.yaml:1:3: {what}")
-    assert queue.read_text() == "- x\n"
+    text = "- '{{ x }}'\n"
+    queue.write_text(text)
+    fill = partial(render, sub_node=SubNode(0, "node", (("x", filled),)))
+    taken = LockedQueue("q.yaml", queue).take([fill])
+    assert str(taken.fault).startswith(f"q.yaml:1:4: {what}")
+    assert queue.read_text() == text
+    assert not queue.with_name("consumed.yaml").exists()
 
 
 def test_the_longest_command_a_node_can_be_given_is_taken(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 
 from pegasus import duration
-from pegasus.commands.findings import Findings, Values, differing, find
+from pegasus.commands.findings import Findings, differing, find
 from pegasus.errors import (
     ExitStatus,
     FileFault,
@@ -27,11 +27,10 @@ from pegasus.errors import (
     sole_error,
 )
 from pegasus.interrupt import open_interrupts
-from pegasus.model import Job, Place, SubNode
+from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit
-from pegasus.queue_file import check_command
 from pegasus.queue_file.disk import write_all
-from pegasus.template import parse
+from pegasus.rendered import Values, render_with
 from pegasus.terminal_text import fit, on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
@@ -45,9 +44,6 @@ _LEGEND = {
     "!": "cannot be run on {}; the faults say why",
 }
 """What stands behind the numbers of jobs, and means this."""
-
-_NOWHERE = Place("", 1, 1)
-"""Of a fault that is not shown."""
 
 LEAST_COLUMNS = 20
 """Columns for a text beside its number; on a terminal that is narrower, the terminal wraps."""
@@ -168,9 +164,8 @@ def _filled(job: Job, sub_node: SubNode | None, names: frozenset[str]) -> tuple[
         return job.command, " "
     values = Values(job, sub_node)
     try:
-        command = parse(job.command).fill(values)
-        check_command(command, lambda: _NOWHERE)
-    except (TemplateFault, FileFault):
+        command = render_with(job.command, values)
+    except TemplateFault:
         return job.command, "!"
     return command, "*" if names & values.asked else " "
 

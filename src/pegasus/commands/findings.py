@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pegasus import grid
@@ -21,8 +21,9 @@ from pegasus.commands.notes import notes_on
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.hosts_file import find_hosts
 from pegasus.model import Entry, Job, Place, SubNode
-from pegasus.queue_file import QueueFile, check_command, content, left, lock
+from pegasus.queue_file import QueueFile, content, left, lock
 from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.rendered import Values, render
 from pegasus.template import parse
 from pegasus.terminal_text import visible
 from pegasus.yaml_text import Scalar
@@ -32,6 +33,9 @@ MOST_FILLINGS = 20_000
 
 LEAST_FILLINGS = 100
 """Fillings that are tried of each command, also where the others have used up the limit."""
+
+MOST_SECONDS = 20.0
+"""Seconds of processor time that are spent on fillings; a command may be slow to fill in."""
 
 MOST_REFUSED = 50
 """Fillings of one command that may fail before no more of it are tried."""
@@ -77,19 +81,6 @@ class Findings:
     def jobs(self) -> Iterator[Job]:
         """Give the jobs in the order in which they are taken."""
         return itertools.chain.from_iterable(grid.jobs(each.entry) for each in self.entries)
-
-
-class Values(dict[str, str]):
-    """What a job is filled in with on a sub-node, whose values win; notes what was asked for."""
-
-    def __init__(self, job: Job, sub_node: SubNode) -> None:
-        own = {"hostname": sub_node.hostname} | dict(sub_node.params)
-        super().__init__(dict(job.params) | own)
-        self.asked: set[str] = set()
-
-    def __contains__(self, name: object) -> bool:
-        self.asked.add(str(name))
-        return super().__contains__(name)
 
 
 def find(hosts_file: Path, queue_file: Path) -> Findings:
@@ -146,6 +137,7 @@ class _Trial:
     def __init__(self, sub_nodes: Sequence[SubNode]) -> None:
         self.faults: list[FileFault] = []
         self.tried = self.fillings = 0
+        self._until = time.thread_time() + MOST_SECONDS
         self._sub_nodes = sub_nodes
         self._differing = differing(sub_nodes)
 
@@ -185,6 +177,9 @@ class _Trial:
         total = math.prod(map(len, axes))
         every = total <= MOST_FILLINGS - self.tried
         for *values, sub_node in self._choose(axes, every=every):
+            if time.thread_time() > self._until:
+                every = False
+                break
             assert isinstance(sub_node, SubNode)  # noqa: S101 -- it is the last axis
             tried += 1
             params = tuple(zip(names, map(str, values), strict=True))
@@ -215,15 +210,10 @@ class _Trial:
 def _fault_of(
     reader: QueueReader, scalar: Scalar, params: tuple[tuple[str, str], ...], sub_node: SubNode
 ) -> FileFault | None:
-    job = Job(scalar.text, params)
     try:
-        command = parse(job.command).fill(Values(job, sub_node))
-        place = partial(reader.source.place, scalar.start)
-        check_command(command, place, "this command, filled in,")
+        render(Job(scalar.text, params), sub_node)
     except TemplateFault as fault:
         return reader.place_in(scalar, fault)
-    except FileFault as fault:
-        return fault
     return None
 
 

@@ -11,6 +11,7 @@ import os
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,9 +33,9 @@ from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import Pending, QueueFile, Receipt, Taken
 from pegasus.record import How, Mode, OutputName
 from pegasus.record.recording import Record, open_record
+from pegasus.rendered import Command, render
 from pegasus.screen import Screen, open_screen
 from pegasus.summary import Summary
-from pegasus.template import parse
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -96,15 +97,23 @@ class LockedQueue:
         self._disk = trio.CapacityLimiter(1)
 
     async def take(self, fills: Sequence[Callable[[Job], str]]) -> Taken:
-        """Take up to one job a fill; cancelled while it waits for the lock, it has taken none."""
+        """Take up to one job a fill.
+
+        It can be cancelled while it waits for the lock, reads and renders, and has taken none then;
+        from the moment in which it begins to write it goes on to its end.
+        """
         async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
             self._seen = self._file.states()
             receipts: list[Receipt] = []
             receipt = partial(self._receipt, receipts)
-            with trio.CancelScope(shield=True):
-                taken = await trio.to_thread.run_sync(
-                    locked.take, fills, receipt, limiter=self._disk
-                )
+            # Not abandoned when it is cancelled: it asks from time to time, and gives up or ends.
+            taken = await trio.to_thread.run_sync(
+                locked.take,
+                fills,
+                receipt,
+                trio.from_thread.check_cancelled,
+                limiter=self._disk,
+            )
         if receipts and taken.jobs and not receipts[-1].given:
             self._record.write_anyway(self._number)
         self._number += len(taken.jobs)
@@ -313,11 +322,12 @@ async def _dispatch(
             nursery.cancel_scope.cancel(reason="the run is over")
 
 
-def fill(job: Job, sub_node: SubNode) -> str:
-    """Fill a job in for a sub-node, whose parameters win over the job's.
+def fill(job: Job, sub_node: SubNode) -> Command:
+    """Render a job for a sub-node; a take that is no longer wanted ends here.
 
     Raises:
         TemplateFault: it can't be.
     """
-    values = dict(job.params) | {"hostname": sub_node.hostname} | dict(sub_node.params)
-    return parse(job.command).fill(values)
+    with suppress(RuntimeError):  # a retry is rendered without a take, in Trio's own thread
+        trio.from_thread.check_cancelled()
+    return render(job, sub_node)

@@ -212,7 +212,7 @@ class _BroadcastDispatcher(Dispatcher):
 
     def _fill_all(self, commands: list[str], job: Job) -> str:
         commands[:] = [self.run.fill(job, worker.sub_node) for worker in self.workers]
-        return max(commands, key=len)
+        return commands[0]
 
     def can_try_again(self) -> bool:
         self.hear_slots()

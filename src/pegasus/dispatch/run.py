@@ -175,7 +175,7 @@ class Run:
         sub_nodes: at least one.
         open_session: opens a way into a sub-node; raises NodeUnreachable.
         queue: where jobs come from.
-        fill: fills a job in for a sub-node; raises TemplateFault.
+        fill: gives a job's command for a sub-node, checked; raises TemplateFault.
         listener: is told what happens.
         drain: ends the taking.
         daemon: whether an empty queue is waited on for ever.

@@ -6,11 +6,12 @@ Rule 2: this room knows files; what a sub-node or a run is, it never knows.
 
 from __future__ import annotations
 
-from pegasus.queue_file.entries import LONGEST_COMMAND, check_command
+from pegasus.queue_file.entries import check_command
 from pegasus.queue_file.note import Receipt
 from pegasus.queue_file.picking import Fill, Pending, Taken
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.rendering import canonical
+from pegasus.rendered import LONGEST_COMMAND
 
 __all__ = [
     "LONGEST_COMMAND",

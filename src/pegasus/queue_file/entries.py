@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Place
+from pegasus.rendered import wrong_with
 from pegasus.yaml_text import BREAKS, Item, ListReader, Mapping, Scalar, Source, Words, scalars
 from pegasus.yaml_text import texts as texts_of
 
-LONGEST_COMMAND = 128 * 1024 - 1
-"""Bytes of UTF-8: Linux gives a program no argument over MAX_ARG_STRLEN, its NUL included."""
+MOST_JOBS = 1_000_000_000
+"""Jobs of one entry; at a thousand a second they take twelve days. What is left of an entry after a
+take is one entry more for each list that has two values: this keeps that below thirty."""
 
 QUOTE = "Quote the command, or use `|` and write it on the next line"
 
@@ -49,10 +52,11 @@ class QueueReader:
     Args:
         path: as the user gave it; faults name it.
         data: the file's bytes.
+        pulse: is called now and then while the file is read; it may raise.
     """
 
-    def __init__(self, path: str, data: bytes) -> None:
-        self.source = Source(path, data)
+    def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
+        self.source = Source(path, data, pulse)
         self.list = ListReader(self.source, WORDS)
 
     def __iter__(self) -> Iterator[Written | FileFault]:
@@ -76,6 +80,7 @@ class QueueReader:
             commands = scalars(values.pop("command"))
             params = tuple((name, texts_of(value)) for name, value in values.items())
             entry = Entry(tuple(command.text for command in commands), params, place)
+        refuse_too_many(entry, place)
         for command in commands:
             check_command(command.text, partial(self.source.place, command.start))
         return Written(entry, item, commands)
@@ -93,30 +98,34 @@ def levels(mapping: Mapping) -> list[int]:
     return [command, *(i for i in range(len(names)) if i != command)]
 
 
-def check_command(command: str, place: Callable[[], Place], name: str = "this command") -> None:
-    """Refuse a command that no node could be given, filled in or not.
+def refuse_too_many(entry: Entry, place: Place) -> None:
+    """Refuse an entry that stands for more jobs than anyone can run.
+
+    Raises:
+        FileFault: it does.
+    """
+    if entry.params and grid.count(entry) > MOST_JOBS:
+        raise FileFault(
+            place,
+            f"this entry stands for more than {MOST_JOBS:,} jobs, one for each combination of its "
+            "values",
+            "Shorten its lists, or write several entries",
+        )
+
+
+def check_command(command: str, place: Callable[[], Place]) -> None:
+    """Refuse a command that no node could be given, as it stands in the file.
 
     Args:
         command: the command.
         place: says where it stands, if there is something to say.
-        name: what the fault calls it.
 
     Raises:
         FileFault: it is empty, too long, or has a NUL in it.
     """
-    if not command.strip():
-        raise FileFault(place(), f"{name} is empty", "Write a command, or remove the entry")
-    if "\0" in command:
-        raise FileFault(
-            place(), f"{name} has a NUL in it, which no program can be given", "Remove the NUL"
-        )
-    length = len(command) if command.isascii() else len(command.encode("utf-8", "surrogateescape"))
-    if length > LONGEST_COMMAND:
-        raise FileFault(
-            place(),
-            f"{name} is {length:,} bytes long, and a node can be given {LONGEST_COMMAND:,}",
-            "Put it into a script on the node, and run that",
-        )
+    wrong = wrong_with(command)
+    if wrong is not None:
+        raise FileFault(place(), *wrong)
 
 
 def _index_in(source: Source, scalar: Scalar, line: int, column: int) -> int:
@@ -153,9 +162,11 @@ def check_added(entry: Entry, path: str) -> None:
         )
     if not entry.commands or not all(values):
         raise PegasusError("A command or a value is missing. Give at least one for each name.")
-    for command in entry.commands:
-        try:
-            check_command(command, lambda: Place(path, 1, 1))
-        except FileFault as fault:
-            words = f"{fault.what}. {fault.instead}."
-            raise PegasusError(words[:1].upper() + words[1:]) from fault
+    place = Place(path, 1, 1)
+    try:
+        refuse_too_many(entry, place)
+        for command in entry.commands:
+            check_command(command, lambda: place)
+    except FileFault as fault:
+        words = f"{fault.what}. {fault.instead}."
+        raise PegasusError(words[:1].upper() + words[1:]) from fault

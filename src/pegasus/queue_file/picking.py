@@ -6,7 +6,6 @@ Rule 2: what is left is read back first; what does not read as it should is neve
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +15,12 @@ from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Job
 from pegasus.queue_file import rendering, splice
-from pegasus.queue_file.entries import QueueReader, Written, check_command
+from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.queue_file.settled import Sign
 from pegasus.yaml_text import Scalar
 
 Fill: TypeAlias = Callable[[Job], str]
-"""Fills a job in for the sub-node that is to run it; may raise TemplateFault."""
+"""Renders a job for the sub-node that is to run it; raises TemplateFault where it cannot be run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +134,13 @@ class Picked:
 
     def _filled(self, job: Job, fill: Fill, template: Scalar) -> str:
         try:
-            command = fill(job)
+            return fill(job)
         except TemplateFault as fault:
             raise self.reader.place_in(template, fault) from fault
-        place = functools.partial(self.reader.source.place, template.start)
-        check_command(command, place, "this command, filled in,")
-        return command
 
     def _reads_as_it_should(self, data: bytes) -> bool:
-        again = iter(QueueReader(self.reader.source.path, data))
+        source = self.reader.source
+        again = iter(QueueReader(source.path, data, source.pulse))
         if not all(is_same(next(again, None), entry) for entry in self._left):
             return False
         if isinstance(self._next, Written):

@@ -35,6 +35,11 @@ PATIENCE = 10.0
 
 _POLL = 0.02
 
+
+def _go_on() -> None:
+    """Go on, whatever it takes."""
+
+
 MOST_TRIES = 20
 """How often a queue file that others rewrite without the lock is read anew before giving up."""
 
@@ -150,7 +155,10 @@ class LockedQueue:
             left.collect(self.path, self.real)
 
     def take(
-        self, fills: Sequence[Fill], receipt: Callable[[Sequence[Job]], Receipt | None] = _none
+        self,
+        fills: Sequence[Fill],
+        receipt: Callable[[Sequence[Job]], Receipt | None] = _none,
+        pulse: Callable[[], None] = _go_on,
     ) -> Taken:
         """Take jobs from the head of the file, as many as there are sub-nodes for them.
 
@@ -161,6 +169,8 @@ class LockedQueue:
             fills: one for each sub-node that is free; job number i is filled in by number i.
             receipt: gives, for the jobs that are about to be taken, who is told of it; it may be
                 asked several times before a take succeeds.
+            pulse: is called often while the file is read and before a job is rendered, and never
+                once anything is written; it may raise, and then nothing is taken.
 
         Raises:
             PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
@@ -176,7 +186,7 @@ class LockedQueue:
                     missing = content.state(self.real) is None
                     return Taken(fault=fault, empty=missing, missing=missing)
                 pending = _pending([*waits, sight])
-                reader = QueueReader(self.path, sight.complete)
+                reader = QueueReader(self.path, sight.complete, pulse)
                 picked = Picked(reader, fills, sight.stays)
                 if not picked.jobs:
                     consumed.recover(self.real)

@@ -17,11 +17,12 @@ from typing import Any, cast
 import chevron
 
 from pegasus.template.expression import evaluate
+from pegasus.template.limits import SCRIPT, Spending
 from pegasus.template.source import Branch, Gap, Part, Source
 from pegasus.template.tags import fail
 from pegasus.template.value import Refusal, as_text, truthy
 
-__all__ = ["Template", "parse"]
+__all__ = ["SCRIPT", "Template", "parse"]
 
 CACHED_TEMPLATES = 256  # a queue of a million jobs is made of few commands; one may be 100 kB
 
@@ -52,7 +53,8 @@ class Template:
             values: the text for each name.
 
         Raises:
-            TemplateFault: a name is unknown, or a helper cannot take what it is given.
+            TemplateFault: a name is unknown, a helper cannot take what it is given, or the text
+                gets longer than any command can be.
         """
         scope = _Scope(self.text, self._parts, values)
         # chevron's stubs ask for a dict; the renderer only ever subscripts it.
@@ -79,6 +81,7 @@ class _Scope:
         self._template = template
         self._parts = parts
         self._values = values
+        self._spending = Spending()
         self._taken: dict[int, Branch | None] = {}
 
     def __getitem__(self, key: str) -> str | bool | _Scope:
@@ -94,7 +97,8 @@ class _Scope:
 
     def _text(self, gap: Gap) -> str:
         try:
-            return as_text(evaluate(gap.expression, self._values, lenient=False))
+            value = evaluate(gap.expression, self._values, self._spending, lenient=False)
+            return self._spending.print(as_text(value))
         except Refusal as refusal:
             fail(self._template, gap.start, refusal)
 
@@ -109,7 +113,7 @@ class _Scope:
         if branch.condition is None:
             return True
         try:
-            value = evaluate(branch.condition, self._values, lenient=True)
+            value = evaluate(branch.condition, self._values, self._spending, lenient=True)
         except Refusal as refusal:
             fail(self._template, branch.start, refusal)
         return truthy(value) is not (branch.word == "unless")

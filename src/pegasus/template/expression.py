@@ -8,6 +8,7 @@ Rule 3: an unknown name is refused, except in a condition (``lenient``), where i
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pegasus.template.helpers import HELPERS, call
+from pegasus.template.limits import Spending
 from pegasus.template.value import Refusal, Value
 
 MAX_DEPTH = (
@@ -281,16 +283,19 @@ def _refuse_hopeless(helper: str, arguments: tuple[Expression, ...]) -> None:
             return
 
 
-def evaluate(expression: Expression, values: Mapping[str, str], *, lenient: bool) -> Value:
+def evaluate(
+    expression: Expression, values: Mapping[str, str], spending: Spending, *, lenient: bool
+) -> Value:
     """Work an expression out.
 
     Args:
         expression: what was read.
         values: each name's text.
+        spending: what is left for helpers to spend.
         lenient: whether an unknown name is null, as in a condition.
 
     Raises:
-        Refusal: a name is unknown, or a helper cannot take what it is given.
+        Refusal: a name is unknown, a helper cannot take what it is given, or nothing is left.
     """
     match expression:
         case Literal(value):
@@ -302,7 +307,8 @@ def evaluate(expression: Expression, values: Mapping[str, str], *, lenient: bool
                 return None
             raise _unknown(name, values)
         case Call(helper, arguments):
-            given = [evaluate(each, values, lenient=lenient) for each in arguments]
+            given = [evaluate(each, values, spending, lenient=lenient) for each in arguments]
+            spending.go_on()
             return call(helper, given, lenient=lenient)
 
 
@@ -311,7 +317,7 @@ def _unknown(name: str, values: Mapping[str, str]) -> Refusal:
         return Refusal(
             f'"{name}" is a helper that takes {HELPERS[name].wants}, and got none', LITERAL_HINT
         )
-    known = ", ".join(sorted(values))
+    known = _listed(values)
     names = f"The names known here are {known}" if known else "No name is known here"
     return Refusal(
         f'there is no parameter "{shown(name)}"', _hints(close(name, values), names, LITERAL_HINT)
@@ -320,11 +326,21 @@ def _unknown(name: str, values: Mapping[str, str]) -> Refusal:
 
 def close(name: str, known: Iterable[str]) -> str:
     """Ask whether the likeliest of the known names was meant; nothing where none comes near."""
-    likely = difflib.get_close_matches(name[:MAX_SHOWN], list(known), 1)
+    near = [each for each in itertools.islice(known, MAX_COMPARED) if len(each) <= 2 * MAX_SHOWN]
+    likely = difflib.get_close_matches(name[:MAX_SHOWN], near, 1)
     return f'Did you mean "{likely[0]}"?' if likely else ""
 
 
+def _listed(names: Iterable[str]) -> str:
+    """List names for a message, as many as somebody would read."""
+    known = sorted(names)
+    some = ", ".join(map(shown, known[:MAX_LISTED]))
+    return some if len(known) <= MAX_LISTED else f"{some}, and {len(known) - MAX_LISTED:,} more"
+
+
 MAX_SHOWN = 60  # characters of the user's text in a message, which should fit a line
+MAX_LISTED = 30  # names in a message
+MAX_COMPARED = 1_000  # names that a wrong one is compared with
 
 
 def shown(text: str) -> str:

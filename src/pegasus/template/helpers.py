@@ -4,6 +4,7 @@ Rule 1: a helper takes values and gives one; it knows no tag, no name and no pos
 Rule 2: what a helper cannot take is a Refusal, never a guess.
 Rule 3: nothing here touches a file; of the outside world only ``env_var`` sees anything.
 Rule 4: a library is imported by the first call that needs it, so that most runs pay for none.
+Rule 5: what a helper makes has a limit (``limits``), and so has what it reads word by word.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from pegasus.template.limits import refuse_growth, refuse_long
 from pegasus.template.value import Refusal, Value, as_text, named, sound, truthy
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def call(name: str, arguments: Sequence[Value], *, lenient: bool) -> Value:
         lenient: whether null, where the helper cannot take it, gives null and no Refusal.
 
     Raises:
-        Refusal: it cannot take these arguments.
+        Refusal: it cannot take these arguments, or would make too much of them.
     """
     helper = HELPERS[name]
     for place, argument in enumerate(arguments):
@@ -79,9 +81,13 @@ def call(name: str, arguments: Sequence[Value], *, lenient: bool) -> Value:
         if not _fits(argument, kind):
             _refuse_kind(name, place, argument, kind)
     try:
-        return sound(helper.run(*arguments))
+        made = sound(helper.run(*arguments))
     except RecursionError:
         raise Refusal(f'"{name}" cannot follow JSON nested as deep as this') from None
+    if isinstance(made, str):
+        given = (len(argument) for argument in arguments if isinstance(argument, str))
+        refuse_growth(name, len(made), max(given, default=0))
+    return made
 
 
 def _fits(value: Value, kind: Kind) -> bool:
@@ -107,6 +113,8 @@ def _refuse_kind(name: str, place: int, value: Value, kind: Kind) -> NoReturn:
 
 
 def _replace(text: str, old: str, new: str) -> str:
+    length = len(text) + text.count(old) * (len(new) - len(old))
+    refuse_growth("replace", length, max(len(text), len(old), len(new)))
     return text.replace(old, new)
 
 
@@ -145,7 +153,7 @@ def _cases() -> dict[str, Case]:
         "camel": textcase.camel,
         "pascal": textcase.pascal,
         "snake": textcase.snake,
-        "screaming": textcase.constant,
+        "screaming_snake": textcase.constant,
         "kebab": textcase.kebab,
         "train": textcase.Case("-", lambda words: map(str.capitalize, words)),
         "sentence": textcase.sentence,
@@ -160,6 +168,7 @@ def _in_case(name: str, text: str) -> str:
     digits from letters on both sides (``8b`` would be ``8_b``). Pegasus's users have had words
     that end at anything but a letter or digit, and digits that begin a word.
     """
+    refuse_long(f"to_{name}_case", text)
     import textcase  # noqa: PLC0415
 
     between = textcase.Boundary(match=lambda rest: not rest[:1].isalnum(), length=1)
@@ -198,10 +207,12 @@ def _pluralizer() -> Pluralizer:
 
 
 def _plural(text: str) -> str:
+    refuse_long("to_plural", text)
     return _pluralizer().plural(text)
 
 
 def _singular(text: str) -> str:
+    refuse_long("to_singular", text)
     return _pluralizer().singular(text)
 
 
@@ -288,15 +299,9 @@ def _json_str_query(expression: str, text: str) -> Value:
 
 
 def _search(expression: str, data: Value) -> Value:
-    import jmespath  # noqa: PLC0415
+    from pegasus.template import query  # noqa: PLC0415
 
-    try:
-        found: Value = jmespath.search(expression, data)
-    # jmespath's own errors are ValueErrors; the rest comes out of its functions and slices.
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        words = " ".join(str(error).split())
-        raise Refusal(f"the JMESPath expression fails: {words}") from None
-    return found
+    return query.search(expression, data)
 
 
 _ONE_TEXT = (Kind.TEXT,)
@@ -310,7 +315,7 @@ HELPERS: dict[str, Helper] = {
     "to_lower_case": Helper(str.lower, _ONE_TEXT),
     "to_upper_case": Helper(str.upper, _ONE_TEXT),
     "to_snake_case": _case("snake"),
-    "to_screaming_snake_case": _case("screaming"),
+    "to_screaming_snake_case": _case("screaming_snake"),
     "to_kebab_case": _case("kebab"),
     "to_camel_case": _case("camel"),
     "to_pascal_case": _case("pascal"),

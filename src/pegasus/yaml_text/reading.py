@@ -171,7 +171,11 @@ class ListReader:
         while True:
             match = _BLANK_OR_COMMENT.match(self.source.text, index)
             following = match.end() if match else index
-            if following < len(self.source.text) or not self.source.decode_more():
+            if following < len(self.source.text):
+                return following
+            # From its last line on: what was looked at is not looked at again with each piece.
+            index = max(index, self.source.line_start(following))
+            if not self.source.decode_more():
                 return following
 
     def _is_torn(self, end: int, following: int) -> bool:
@@ -278,16 +282,17 @@ class ListReader:
 
     def _refuse_extras(self, event: yaml.Event) -> None:
         """Refuse tags, anchors and aliases: they would change a text without a word."""
-        start = events.start(event)
-        word = self.source.text[start : start + 40].split(maxsplit=1)[:1]
         if isinstance(event, yaml.AliasEvent):
-            raise self._fault(event, f'YAML reads "{word[0]}" as an alias', self.words.quote)
-        if getattr(event, "anchor", None) is not None:
-            raise self._fault(event, f'YAML reads "{word[0]}" as an anchor', self.words.quote)
-        if getattr(event, "tag", None) is not None:
-            raise self._fault(
-                event, f'YAML reads "{word[0]}" as a tag and would drop it', self.words.quote
-            )
+            kind = "an alias"
+        elif getattr(event, "anchor", None) is not None:
+            kind = "an anchor"
+        elif getattr(event, "tag", None) is not None:
+            kind = "a tag and would drop it"
+        else:
+            return
+        start = events.start(event)
+        word = self.source.text[start : start + 40].split(maxsplit=1)[0]
+        raise self._fault(event, f'YAML reads "{word}" as {kind}', self.words.quote)
 
     def _node(self, parts: Sequence[yaml.Event]) -> Scalar | Mapping:
         first = parts[0]

@@ -8,8 +8,10 @@ be read. Whoever reads an item asks whether something bad stands in it.
 
 from __future__ import annotations
 
+import bisect
 import codecs
 import re
+from collections.abc import Callable
 
 from pegasus.errors import FileFault
 from pegasus.model import Place
@@ -17,8 +19,8 @@ from pegasus.model import Place
 FIRST_PIECE = 2 * 1024
 """Bytes decoded first: a few entries, which is all that a take looks at."""
 
-LARGEST_PIECE = 1024 * 1024
-"""Pieces double up to this many bytes, so that reading a whole file stays linear in its length."""
+FED_PIECE = 64 * 1024
+"""Characters given to the parser at once: some milliseconds of its work."""
 
 _UNREADABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """What is not c-printable of YAML; the long ranges of what is take ten times as long to compile."""
@@ -44,11 +46,13 @@ class Source:
     Args:
         path: as the user gave it; faults name it.
         data: the file's bytes.
+        pulse: is called now and then while the file is read; it may raise, to end the reading.
     """
 
-    def __init__(self, path: str, data: bytes) -> None:
+    def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
         self.path = path
         self.data = data
+        self.pulse = pulse
         self.text = ""
         self._head = self._decoded = _length_of_byte_order_marks(data)
         self._piece = FIRST_PIECE
@@ -62,19 +66,26 @@ class Source:
         """Give the next piece of text to a YAML parser, and nothing at the end."""
         if self._fed == len(self.text):
             self.decode_more()
-        piece = self.text[self._fed :]
+        elif self.pulse is not None:
+            self.pulse()
+        piece = self.text[self._fed : self._fed + FED_PIECE]
         if self._bad and self._bad[-1] >= self._fed:
             piece = _UNREADABLE.sub(_STAND_IN, piece)
-        self._fed = len(self.text)
+        self._fed += len(piece)
         return piece
 
     def decode_more(self) -> bool:
-        """Make ``text`` longer by a piece; tell whether there was one."""
+        """Make ``text`` longer by a piece; tell whether there was one.
+
+        Pieces double without a limit: so a whole file is read in a time linear in its length.
+        """
+        if self.pulse is not None:
+            self.pulse()
         text = ""
         while not text and self._decoded < len(self.data):
             piece = self.data[self._decoded : self._decoded + self._piece]
             self._decoded += len(piece)
-            self._piece = min(2 * self._piece, LARGEST_PIECE)
+            self._piece *= 2
             text = self._decoder.decode(piece, final=self._decoded >= len(self.data))
             if len(text) != len(piece) or piece.translate(None, _PLAIN):  # else all is well
                 found = _UNREADABLE.finditer(text)
@@ -102,7 +113,9 @@ class Source:
 
     def line_start(self, index: int) -> int:
         """Give the index of the first character of the line of ``index``; lines are YAML's."""
-        return max([self.text.rfind(each, 0, index) + 1 for each in self._breaks])
+        start = self.text.rfind("\n", 0, index) + 1
+        # Behind that only: a break that is rare is not searched through the whole file.
+        return max([start, *(self.text.rfind(b, start, index) + 1 for b in self._breaks)])
 
     def place(self, index: int) -> Place:
         """Give the place of a character, as editors count: only a line feed ends a line."""
@@ -124,8 +137,9 @@ class Source:
 
     def bad_character(self, start: int, end: int) -> FileFault | None:
         """Give the fault of the first character from ``start`` to ``end`` that cannot be read."""
-        index = next((bad for bad in self._bad if start <= bad < end), None)
-        return None if index is None else self._unreadable(index)
+        first = bisect.bisect_left(self._bad, start)
+        found = first < len(self._bad) and self._bad[first] < end
+        return self._unreadable(self._bad[first]) if found else None
 
     def _unreadable(self, index: int) -> FileFault:
         code = ord(self.text[index])

@@ -1,0 +1,85 @@
+"""JMESPath, as far as it costs no more than it may.
+
+Rule 1: loaded by the first query, since most runs have none.
+Rule 2: every step is counted with the size of what it gives, so that no expression, however short,
+makes much of little.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jmespath
+from jmespath import functions, parser, visitor
+
+from pegasus.template.limits import refuse_growth
+from pegasus.template.value import Refusal, Value
+
+MOST_WORK = 2_000_000
+"""Values and characters that a query may look at or make; a large document allows it more."""
+
+WORK_FOR_EACH = 20
+"""Times that a query may look at each value and character of the document."""
+
+
+def search(expression: str, data: Value) -> Value:
+    """Find what an expression stands for.
+
+    Raises:
+        Refusal: the expression cannot be read, fails, or makes too much of the data.
+    """
+    try:
+        parsed = parser.Parser().parse(expression)
+        found: Value = _Interpreter(MOST_WORK + WORK_FOR_EACH * _weight(data)).visit(
+            parsed.parsed, data
+        )
+    # jmespath's own errors are ValueErrors; the rest comes out of its functions and slices.
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        words = " ".join(str(error).split())
+        raise Refusal(f"the JMESPath expression fails: {words}") from None
+    return found
+
+
+class _Functions(functions.Functions):
+    """JMESPath's functions; of all of them only ``join`` makes more than it is given."""
+
+    @functions.signature({"types": ["string"]}, {"types": ["array-string"]})
+    def _func_join(self, separator: str, texts: list[str]) -> str:
+        given = len(separator) + sum(map(len, texts))
+        refuse_growth("join", len(separator) * len(texts) + sum(map(len, texts)), given)
+        return separator.join(texts)
+
+
+class _Interpreter(visitor.TreeInterpreter):
+    """JMESPath's own interpreter, with a limit to its work."""
+
+    def __init__(self, work: int) -> None:
+        super().__init__(jmespath.Options(custom_functions=_Functions()))
+        self._left = work
+
+    def visit(self, node: Any, *args: object, **kwargs: object) -> Value:  # noqa: ANN401
+        found: Value = super().visit(node, *args, **kwargs)
+        self._left -= _weight(found, self._left)
+        if self._left < 0:
+            raise Refusal(
+                "this JMESPath expression makes too much of its data",
+                "Select less, or put the result into a file",
+            )
+        return found
+
+
+def _weight(value: object, most: float = float("inf")) -> int:
+    """Count the values in a value, and their characters; stop above ``most``."""
+    weight = 0
+    waiting = [value]
+    while waiting and weight <= most:
+        each = waiting.pop()
+        weight += 1
+        if isinstance(each, str):
+            weight += len(each)
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            weight += sum(map(len, each))
+            waiting += each.values()
+    return weight

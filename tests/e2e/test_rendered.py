@@ -1,0 +1,41 @@
+"""Commands that a sub-node cannot be given, in real runs."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from tests.e2e.runner import Pegasus
+
+
+def test_a_retry_never_runs_an_empty_command(pegasus: Pegasus) -> None:
+    """A job that failed is not tried again where its command would be empty: it has failed."""
+    gate = shlex.quote(str(pegasus.folder / "gate"))
+    hosts = (
+        "- hostname: localhost\n"
+        f"  pre: echo begins; until [ -e {gate} ]; do sleep 0.05; done; false\n"
+    )
+    queue = '- "{{ pre }}"\n- echo joined\n'
+    running = pegasus.start("q", "--retries=1", hosts=hosts, queue=queue)
+    running.wait_for("] begins", on="stdout")
+    pegasus.hosts_file.write_text(f'{hosts}- {{hostname: node-1, pre: ""}}\n')
+    assert running.wait_for("] joined", on="stdout").startswith("[node-1")
+    (pegasus.folder / "gate").touch()
+    done = running.wait()
+    assert done.status == 1
+    assert "=== run '' ===" not in done.stdout
+    assert "2 succeeded" not in done.stderr
+
+
+@pytest.mark.parametrize("bad", ["", "ü" * 70_000])
+def test_a_broadcast_checks_every_command(pegasus: Pegasus, bad: str) -> None:
+    """What one sub-node cannot be given is not taken, although another one's is longer."""
+    long = "x" * 100_000
+    hosts = f'- {{hostname: node-1, pre: ": {long}"}}\n- {{hostname: node-2, pre: "{bad}"}}\n'
+    queue = '- "{{ pre }}"\n'
+    done = pegasus.run("b", hosts=hosts, queue=queue)
+    assert done.status == 2
+    assert "=== run" not in done.stdout
+    assert "this command, filled in, is" in done.stderr
+    assert pegasus.queue_file.read_text() == queue
