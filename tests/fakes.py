@@ -62,6 +62,8 @@ class FakeShell:
         if not self._node.starts_commands:
             await trio.lowlevel.checkpoint()
             return NotStarted("sh: cannot fork")
+        if self._node.begins_in:
+            await trio.sleep(self._node.begins_in)
         self._started.set()
         self._node.ran.append(assignment.command)
         self._node.runs_now += 1
@@ -109,6 +111,7 @@ class FakeNode:
         answers_in: seconds that a connection takes, or its refusal.
         has_shells: whether a shell can be started on it.
         starts_commands: whether a shell on it starts what it is given.
+        begins_in: seconds between the hand-over of a command and its beginning.
         stands_for: seconds after which it drops each connection.
         tries: when a connection was tried.
         ran: the commands that ran on it.
@@ -121,6 +124,7 @@ class FakeNode:
     answers_in: float = 0.0
     has_shells: bool = True
     starts_commands: bool = True
+    begins_in: float = 0.0
     stands_for: float = math.inf
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)

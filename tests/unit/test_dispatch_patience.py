@@ -221,13 +221,13 @@ async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: Moc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_queue, bench.run)
         node.stands_for = 5
-        await trio.sleep(500)
-        bench.queue.add("sleep 10000")
+        await trio.sleep(200)
+        bench.queue.add("sleep 300")
         while not node.runs_now or node.stands_for == 5:
             node.stands_for = 1e9
             await trio.sleep(1)
         assert isinstance(bench.listening.told[-1][1], Started)
-        await trio.sleep(1000)
+        await trio.sleep(100)
         later, event = bench.listening.told[-1]
         assert event == Connected(N0)
         assert later - node.tries[-1] == pytest.approx(STEADY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -39,7 +40,7 @@ async def test_a_sub_node_that_is_on_its_way_out_is_not_waited_for(
     autojump_clock: MockClock,
 ) -> None:
     """A sub-node that was removed ends its long command, and no retry waits for that."""
-    bench = Bench("sleep 5000", "exit 7", nodes=2, retries=1)
+    bench = Bench("sleep 300", "exit 7", nodes=2, retries=1)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_queue, bench.run)
@@ -48,6 +49,27 @@ async def test_a_sub_node_that_is_on_its_way_out_is_not_waited_for(
         await change.send([tried.assignment.sub_node])
         await trio.sleep(5)
         assert bench.commands_run["exit 7"] == 2
+
+
+@pytest.mark.parametrize("other", ["gone", "never came"])
+async def test_a_sub_node_that_is_away_is_not_waited_for(
+    other: str, autojump_clock: MockClock
+) -> None:
+    """A job is tried again where it failed while the other sub-node can't be reached."""
+    bench = Bench("sleep 50", nodes=2, retries=1, timeout=10)
+    if other == "never came":
+        bench.nodes["n1"].answers_in = 1000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        busy, idle = sorted(("n0", "n1"), key=lambda name: not bench.nodes[name].runs_now)
+        bench.nodes[idle].reachable = False
+        bench.nodes[idle].hang_up()
+        await trio.sleep(10)
+        assert bench.nodes[busy].ran == ["sleep 50"] * 2
+        await trio.sleep(10)
+        nursery.cancel_scope.cancel()
+    assert bench.finals == [(1, busy, "timed out after 10 s")]
 
 
 async def test_a_retry_with_no_sub_node_left(autojump_clock: MockClock) -> None:
@@ -203,7 +225,7 @@ async def test_a_connected_sub_node_that_cannot_run_it_is_not_waited_for(
         await trio.sleep(5)
         await change.send([A, B])
         await trio.sleep(5)
-        bench.queue.add("sleep 500")
+        bench.queue.add("sleep 100")
         await trio.sleep(5)
         assert bench.nodes["n1"].runs_now
         bench.queue.add("exit {{ x }}")

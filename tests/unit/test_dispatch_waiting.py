@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import pytest
 import trio
@@ -11,7 +12,8 @@ from trio.testing import MockClock
 from pegasus.dispatch import run_broadcast, run_queue
 from pegasus.errors import PegasusError, sole_error
 from pegasus.events import Returned, Started, Taken
-from pegasus.model import SubNode
+from pegasus.model import Job, SubNode
+from tests.fakes import FakeTaken
 from tests.unit.dispatching import Bench
 
 
@@ -84,3 +86,89 @@ async def test_a_free_sub_node_whose_connection_broke_gets_no_job(
         bench.run.drain.begin()
     assert not bench.events(Returned)
     assert len(bench.events(Started)) == 2
+
+
+async def test_a_job_that_is_taken_as_its_sub_node_leaves(autojump_clock: MockClock) -> None:
+    """A job that is taken for a sub-node that is removed in this moment runs on another one."""
+    bench = Bench(nodes=2, daemon=True)
+    change, take = bench.follow(), bench.queue.take
+
+    async def take_and_change_hosts(fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+        taken = await take(fills)
+        if taken.jobs and not bench.events(Taken):
+            change.send_nowait([SubNode(0, "new")])
+            while bench.nodes["new"].open == 0:
+                await trio.lowlevel.checkpoint()
+        return taken
+
+    object.__setattr__(bench.queue, "take", take_and_change_hosts)  # to be there just then
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        bench.queue.add("exit 0", "exit 0")
+        await trio.sleep(30)
+        bench.run.drain.begin()
+    assert bench.nodes["new"].ran == ["exit 0", "exit 0"]
+    assert [event.words for event in bench.events(Returned)] == ["its sub-node is leaving"] * 2
+    assert [outcome for *_, outcome in bench.finals] == ["exit status: 0"] * 2
+
+
+async def test_a_run_ends_whose_last_node_is_gone(autojump_clock: MockClock) -> None:
+    """With nothing left to do no node is waited for, in neither mode."""
+    bench = Bench("sleep 10", nodes=1)
+    node = bench.nodes["n0"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        node.reachable = False
+        node.hang_up()
+        await trio.sleep(5)
+        assert bench.run.drain.over.is_set()
+    assert [outcome for *_, outcome in bench.finals] == ["lost: Connection refused"]
+
+
+async def test_a_run_waits_for_a_node_while_there_is_work(autojump_clock: MockClock) -> None:
+    """With a job left in the queue, or one to be tried again, the node is waited for."""
+    for retries, more in ((0, ["exit 0"]), (1, [])):
+        bench = Bench("sleep 10", *more, nodes=1, retries=retries)
+        node = bench.nodes["n0"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_queue, bench.run)
+            await trio.sleep(5)
+            node.reachable = False
+            node.hang_up()
+            await trio.sleep(100)
+            assert not bench.run.drain.over.is_set()
+            node.reachable = True
+        assert bench.commands_run.total() == 2
+
+
+async def test_a_job_of_several_free_sub_nodes_is_taken_with_others(
+    autojump_clock: MockClock,
+) -> None:
+    """Several free sub-nodes are served by one take."""
+    bench = Bench(nodes=3, daemon=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(5)
+        before = len(bench.queue.takes)
+        bench.queue.add("sleep 5", "sleep 5", "sleep 5")
+        await trio.sleep(3)
+        assert len(bench.queue.takes) - before == 1
+        assert bench.commands_run.total() == 3
+        bench.run.drain.begin()
+
+
+async def test_the_notice_of_a_drain_waits_for_what_begins(autojump_clock: MockClock) -> None:
+    """A drain is over when everything that was handed over has begun, or after five seconds."""
+    for begins_in, over_in in ((2.0, 2.0), (100.0, 5.0)):
+        bench = Bench("sleep 200", nodes=1)
+        bench.nodes["n0"].begins_in = begins_in
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_queue, bench.run)
+            await trio.sleep(0.5)
+            bench.run.drain.begin()
+            began = trio.current_time() - 0.5
+            await bench.run.drain.over.wait()
+            assert trio.current_time() - began == pytest.approx(over_in, abs=0.6)
+            nursery.cancel_scope.cancel()

@@ -235,7 +235,7 @@ class Dispatcher(ABC):
         """Take note that a worker's sub-node can't be reached."""
 
     def take_back(self, assignment: Assignment, words: str) -> None:
-        """Take back a job that certainly never started; another sub-node gets it."""
+        """Take back a job that certainly never started; it waits for a sub-node once more."""
         if self.closed:
             self.end(assignment, NotStarted(words), 0.0)
             return

@@ -14,7 +14,7 @@ from pegasus.dispatch.desk import Dispatcher
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Slot, Worker
 from pegasus.errors import PegasusError, TemplateFault
-from pegasus.model import Assignment, Job, NotStarted, SubNode
+from pegasus.model import Job, SubNode
 
 
 async def run_queue(run: Run) -> None:
@@ -190,7 +190,7 @@ class _BroadcastDispatcher(Dispatcher):
                 return
 
     async def _step(self, slots: list[Slot], job: Job, commands: list[str]) -> None:
-        """Run one job everywhere, and wait for all, also for those that try again."""
+        """Run one job everywhere, and wait for all, also for those that try once more."""
         number = self.take_note(job)
         for slot, command in zip(slots, commands, strict=True):
             self.hand_over(slot, number, job, command)
@@ -200,7 +200,10 @@ class _BroadcastDispatcher(Dispatcher):
             self._hand_over_again()
 
     def _hand_over_again(self) -> None:
-        """Let sub-nodes on which the step failed try their command again, once they are ready."""
+        """Give sub-nodes their command once more, once they are ready.
+
+        The step failed on them, or never started: nobody else can run it for them.
+        """
         if not self.again:
             return
         slots = {slot.worker.sub_node.number: slot for slot in self.slots()}
@@ -217,16 +220,6 @@ class _BroadcastDispatcher(Dispatcher):
     def can_try_again(self) -> bool:
         self.hear_slots()
         return False
-
-    def take_back(self, assignment: Assignment, words: str) -> None:
-        """Account for a job that never started: nobody else can run it for this sub-node.
-
-        A retry that never started is still owed its try, and waits for the sub-node once more.
-        """
-        if self.again.last(assignment) is not None:
-            super().take_back(assignment, words)
-        else:
-            self.end(assignment, NotStarted(words), 0.0)
 
     def unreached(self, worker: Worker) -> None:
         if self.number == 0 and not worker.reached and not self.closed:
