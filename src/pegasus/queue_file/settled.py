@@ -84,11 +84,14 @@ def look(path: str, real: Path, base: int = 0) -> Sight:
     """
     with content.opened(path, real) as fd:
         data, state = content.read_unchanged(fd)
-        # First this: who ends between the two has written all that there is.
+        # First read, then this: who ends in between has written all that there is.
         sign = (state, writers.is_written(fd), _is_quiet(state))
         if not sign[1] and (sign[1] is False or data.endswith(b"\n") or not data):
             return Sight(data, state, len(data), sign)
-        found = writers.find(fd)
+        if found := writers.find(fd):
+            # Once more: who wrote over the middle just now may have come to the end meanwhile.
+            data, state = content.read_unchanged(fd)
+            sign = (state, sign[1], _is_quiet(state))
     if found:
         return _written(path, data, base, sign, found)
     if sign[2] or not data:
