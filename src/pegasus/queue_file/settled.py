@@ -147,8 +147,9 @@ def last_entry(data: bytes, base: int = 0) -> int:
 
 
 def _is_one_line(path: str, data: bytes) -> bool:
-    """Tell whether there is one entry, on one line, to which nothing has to come."""
-    if not data.endswith(b"\n") or len(data.strip().splitlines()) != 1:
+    """Tell whether there is one entry, on one line, to which nothing has to come but comments."""
+    lines = [line.strip() for line in data.splitlines()]
+    if not data.endswith(b"\n") or sum(line[:1] not in {b"", b"#"} for line in lines) != 1:
         return False
     found = list(QueueReader(path, data))
     if len(found) != 1 or not isinstance(found[0], Written):
