@@ -86,7 +86,7 @@ def look(path: str, real: Path, base: int = 0) -> Sight:
         data, state = content.read_unchanged(fd)
         # First read, then this: who ends in between has written all that there is.
         sign = (state, writers.is_written(fd), _is_quiet(state))
-        if not sign[1] and (sign[1] is False or data.endswith(b"\n") or not data):
+        if sign[1] is False:
             return Sight(data, state, len(data), sign)
         if found := writers.find(fd):
             # Once more: who wrote over the middle just now may have come to the end meanwhile.
@@ -94,7 +94,8 @@ def look(path: str, real: Path, base: int = 0) -> Sight:
             sign = (state, sign[1], _is_quiet(state))
     if found:
         return _written(path, data, base, sign, found)
-    if sign[2] or not data:
+    is_ended = sign[1] is None and data.endswith(b"\n")  # other machines take from it, too
+    if sign[2] or is_ended or not data:
         return Sight(data, state, len(data), sign)
     words = f"{path}: another program writes this file. Its last entry is taken in a second."
     return Sight(data, state, base + last_entry(data, base), sign, words)
