@@ -274,6 +274,22 @@ async def test_a_full_disk_with_nothing_to_wait_for(autojump_clock: MockClock) -
     assert len(bench.queue.jobs) == 1
 
 
+async def test_an_entry_that_is_not_written_to_its_end(autojump_clock: MockClock) -> None:
+    """A run does not end while somebody is at an entry; what it waits for is said once."""
+    bench = Bench("exit 0")
+    bench.queue.half_written = "queue.yaml: somebody writes."
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(50)
+        assert bench.commands_run == Counter(["exit 0"])
+        assert len(bench.queue.takes) < 5
+        bench.queue.add("exit 4")
+        await trio.sleep(5)
+        bench.queue.half_written = ""
+    assert bench.commands_run == Counter(["exit 0", "exit 4"])
+    assert bench.notes == ["queue.yaml: somebody writes."]
+
+
 async def test_error_aborts(autojump_clock: MockClock) -> None:
     """With -e nothing is taken once a job has failed; the others that run go on to their end."""
     bench = Bench("sleep 30", "exit 1", "sleep 1", "exit 0", "exit 0", nodes=2, error_aborts=True)

@@ -109,6 +109,7 @@ def read_unchanged(fd: int) -> tuple[bytes, State]:
     Raises:
         OSError: it cannot be read.
     """
+    os.lseek(fd, 0, os.SEEK_SET)
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         raise IsADirectoryError("this is not a regular file")

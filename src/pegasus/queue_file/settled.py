@@ -84,14 +84,18 @@ def look(path: str, real: Path, base: int = 0) -> Sight:
     """
     with content.opened(path, real) as fd:
         data, state = content.read_unchanged(fd)
-        # First this: who ends between the two has written all that there is.
+        # First read, then this: who ends in between has written all that there is.
         sign = (state, writers.is_written(fd), _is_quiet(state))
-        if not sign[1] and (sign[1] is False or data.endswith(b"\n") or not data):
+        if sign[1] is False:
             return Sight(data, state, len(data), sign)
-        found = writers.find(fd)
+        if found := writers.find(fd):
+            # Once more: who wrote over the middle just now may have come to the end meanwhile.
+            data, state = content.read_unchanged(fd)
+            sign = (state, sign[1], _is_quiet(state))
     if found:
         return _written(path, data, base, sign, found)
-    if sign[2] or not data:
+    is_ended = sign[1] is None and data.endswith(b"\n")  # other machines take from it, too
+    if sign[2] or is_ended or not data:
         return Sight(data, state, len(data), sign)
     words = f"{path}: another program writes this file. Its last entry is taken in a second."
     return Sight(data, state, base + last_entry(data, base), sign, words)
@@ -144,8 +148,9 @@ def last_entry(data: bytes, base: int = 0) -> int:
 
 
 def _is_one_line(path: str, data: bytes) -> bool:
-    """Tell whether there is one entry, on one line, to which nothing has to come."""
-    if not data.endswith(b"\n") or len(data.strip().splitlines()) != 1:
+    """Tell whether there is one entry, on one line, to which nothing has to come but comments."""
+    lines = [line.strip() for line in data.splitlines()]
+    if not data.endswith(b"\n") or sum(line[:1] not in {b"", b"#"} for line in lines) != 1:
         return False
     found = list(QueueReader(path, data))
     if len(found) != 1 or not isinstance(found[0], Written):

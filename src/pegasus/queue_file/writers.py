@@ -122,6 +122,8 @@ def _ways_in(process: str, file: _File) -> Iterator[bool]:
     except OSError:
         return  # it has ended, or is somebody else's
     for name in names:
+        if not _is_file(f"{process}/fd/{name}"):
+            continue
         info = _info(process, name)
         flags = int(info.get("flags", "0"), 8)
         # Not by stat alone: that can wait for ever for a server which is gone.
@@ -131,6 +133,15 @@ def _ways_in(process: str, file: _File) -> Iterator[bool]:
             if os.path.samestat(Path(f"{process}/fd/{name}").stat(), file.status):
                 at_end = int(info["pos"]) >= file.status.st_size
                 yield bool(flags & os.O_APPEND) or at_end
+
+
+def _is_file(link: str) -> bool:
+    """Tell what may be a file from pipes, sockets and devices, which most open things are."""
+    try:
+        target = os.readlink(link)  # noqa: PTH115 -- there are thousands of them
+    except OSError:
+        return False
+    return target.startswith("/") and not target.startswith(("/dev/null", "/dev/pts/", "/dev/tty"))
 
 
 def _info(process: str, name: str) -> dict[str, str]:
