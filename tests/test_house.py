@@ -25,6 +25,7 @@ FLOORS = {
     "grid": 1,
     "lines": 1,
     "summary": 2,
+    "shell_text": 1,
     "template": 1,
     "terminal_text": 1,
     "editor": 2,
