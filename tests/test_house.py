@@ -26,6 +26,7 @@ FLOORS = {
     "lines": 1,
     "ownership": 1,
     "summary": 2,
+    "shell_text": 1,
     "template": 1,
     "terminal_text": 1,
     "editor": 2,

@@ -16,8 +16,18 @@ from pathlib import Path
 from pegasus.destination import NoDestination, spell
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.model import Params, Place, SubNode
+from pegasus.shell_text import changed_value
 from pegasus.template import parse
-from pegasus.yaml_text import Item, ListReader, Mapping, Scalar, Source, Words, scalars
+from pegasus.yaml_text import (
+    Item,
+    ListReader,
+    Mapping,
+    Scalar,
+    Source,
+    Words,
+    refuse_changed,
+    scalars,
+)
 
 MOST_SUB_NODES = 10_000
 """Each is a connection of its own; more than any cluster has, and less than a typo soon makes."""
@@ -153,6 +163,9 @@ def _of(source: Source, item: Item | FileFault, first: int) -> list[SubNode]:
     if isinstance(item, FileFault):
         raise item
     _refuse_too_many(source, item, first)
+    if isinstance(item.node, Mapping):
+        for _, value in item.node.pairs:
+            refuse_changed(source, value, "value", changed_value)
     return [SubNode(first + i, *each) for i, each in enumerate(_expanded(source, item))]
 
 

@@ -39,3 +39,16 @@ def test_a_broadcast_checks_every_command(pegasus: Pegasus, bad: str) -> None:
     assert "=== run" not in done.stdout
     assert "this command, filled in, is" in done.stderr
     assert pegasus.queue_file.read_text() == queue
+
+
+def test_the_lines_of_a_command_reach_the_shell_or_are_refused(pegasus: Pegasus) -> None:
+    """Behind `|` a shell gets the lines; folded, a line that ends in a backslash is a fault."""
+    command = "printf '<%s>' a \\\n    --lr 0.1\n"
+    refused = pegasus.run("q", hosts="- node-1\n", queue=f"- echo first\n- {command}")
+    assert refused.status == 2
+    assert "] first\n" in refused.stdout
+    assert "queue.yaml:1:19: YAML joins the lines of this command with blanks" in refused.stderr
+    assert pegasus.queue_file.read_text() == f"- {command}"
+    ran = pegasus.run("q", hosts="- node-1\n", queue=f"- |\n  {command}")
+    assert ran.status == 0
+    assert "<a><--lr><0.1>" in ran.stdout

@@ -131,7 +131,9 @@ class _Writer:
     def block(self, indent: str) -> str:
         """A block scalar, its lines further right than ``indent``."""
         sign = self.draw(st.sampled_from(["|", ">", "|-", "|+", ">-", "|2", ">2-"]))
-        lines = self.draw(st.lists(st.sampled_from(LINES), min_size=1, max_size=4))
+        # Folded, a "done" would become an argument, and is refused.
+        kinds = [line for line in LINES if line != "done"] if ">" in sign else LINES
+        lines = self.draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4))
         body = ["echo begin", *lines]
         deeper = indent + ("  " if "2" in sign else self.draw(st.sampled_from(["  ", "    ", " "])))
         blanks = "\n" * self.draw(st.integers(0, 2))

@@ -7,6 +7,7 @@ Rule 2: a command is refused here when no node could be given it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +16,25 @@ from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.model import Entry, Place
 from pegasus.rendered import wrong_with
-from pegasus.yaml_text import BREAKS, Item, ListReader, Mapping, Scalar, Source, Words, scalars
+from pegasus.shell_text import changed_command, changed_value, ends_in_quotes
+from pegasus.yaml_text import (
+    BREAKS,
+    Item,
+    ListReader,
+    Mapping,
+    Scalar,
+    Source,
+    Words,
+    refuse_changed,
+    scalars,
+)
 from pegasus.yaml_text import texts as texts_of
 
 MOST_JOBS = 1_000_000_000
 """Jobs of one entry; at a thousand a second they take twelve days. What is left of an entry after a
 take is one entry more for each list that has two values: this keeps that below thirty."""
+
+_COMMENT = re.compile(r"[ \t]+#")
 
 QUOTE = "Quote the command, or use `|` and write it on the next line"
 
@@ -74,16 +88,35 @@ class QueueReader:
         place = self.source.place(item.start)
         if isinstance(item.node, Scalar):
             commands: tuple[Scalar, ...] = (item.node,)
+            refuse_changed(self.source, item.node, "command", changed_command)
             entry = Entry((item.node.text,), (), place)
         else:
             values = {name.text: value for name, value in item.node.pairs}
-            commands = scalars(values.pop("command"))
+            command = values.pop("command")
+            commands = scalars(command)
+            refuse_changed(self.source, command, "command", changed_command)
+            for value in values.values():
+                refuse_changed(self.source, value, "value", changed_value)
             params = tuple((name, texts_of(value)) for name, value in values.items())
             entry = Entry(tuple(command.text for command in commands), params, place)
         refuse_too_many(entry, place)
         for command in commands:
             check_command(command.text, partial(self.source.place, command.start))
+            self._refuse_cut(command)
         return Written(entry, item, commands)
+
+    def _refuse_cut(self, command: Scalar) -> None:
+        """Refuse a command whose quotes YAML ends with a comment: ``echo "a # b"``."""
+        if command.style:
+            return
+        comment = _COMMENT.match(self.source.text, command.end)
+        if comment and ends_in_quotes(command.text):
+            raise FileFault(
+                self.source.place(comment.end() - 1),
+                'YAML reads all from this "#" on as a comment, and it stands in quotes of the '
+                "command",
+                QUOTE,
+            )
 
     def place_in(self, scalar: Scalar, fault: TemplateFault) -> FileFault:
         """Say where in the file a template is wrong, as exactly as its writing allows."""

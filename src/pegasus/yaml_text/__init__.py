@@ -6,6 +6,7 @@ Rule 2: no text is converted, dropped or merged: what could be is refused, with 
 
 from __future__ import annotations
 
+from pegasus.yaml_text.folding import folded, refuse_changed
 from pegasus.yaml_text.nodes import Item, Listing, Mapping, Scalar, Value, leaves, scalars, texts
 from pegasus.yaml_text.reading import ListReader, Words
 from pegasus.yaml_text.source import BREAKS, Source, encoded
@@ -22,10 +23,12 @@ __all__ = [
     "Value",
     "Words",
     "encoded",
+    "folded",
     "leaves",
     "literal",
     "one_line",
     "quoted",
+    "refuse_changed",
     "scalars",
     "texts",
 ]

@@ -14,10 +14,15 @@ from pegasus.yaml_text.source import Source
 LOADER: type[yaml.BaseLoader | yaml.CBaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """libyaml's parser where PyYAML was built with it: ten times as fast, and the same events."""
 
+MOST_NESTED = 1_000
+"""Lists and mappings within one another, as libyaml has it. The parser in Python takes a time
+that grows with the square of it."""
+
 
 def parse(source: Source) -> Iterator[yaml.Event]:
     """Give a file's events one by one; raise YAMLError where it is no YAML."""
     found = yaml.parse(source, Loader=LOADER)
+    depth = 0
     while True:
         try:
             event = next(found, None)
@@ -25,6 +30,11 @@ def parse(source: Source) -> Iterator[yaml.Event]:
             raise yaml.YAMLError("found invalid Unicode character escape code") from error
         if event is None:
             return
+        depth += _step(event)
+        if depth > MOST_NESTED:
+            too_deep = yaml.MarkedYAMLError(problem="exceeded maximum nesting depth")
+            too_deep.problem_mark = event.start_mark  # type: ignore[assignment]
+            raise too_deep
         yield event
 
 

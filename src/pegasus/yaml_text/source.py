@@ -111,6 +111,10 @@ class Source:
             if not self.decode_more():
                 return found.end() if found else len(self.text)
 
+    def has_break(self, start: int, end: int) -> bool:
+        """Tell whether a line ends within a piece of the text."""
+        return any(self.text.find(each, start, end) >= 0 for each in self._breaks)
+
     def line_start(self, index: int) -> int:
         """Give the index of the first character of the line of ``index``; lines are YAML's."""
         start = self.text.rfind("\n", 0, index) + 1

@@ -1,0 +1,147 @@
+"""Where YAML joins the lines of a text that is written on several.
+
+Rule 1: nothing here reads YAML anew: the lines as written are found again in the text as read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import yaml
+
+from pegasus.errors import FileFault
+from pegasus.shell_text import Found
+from pegasus.yaml_text.events import LOADER
+from pegasus.yaml_text.nodes import Scalar, Value, scalars
+from pegasus.yaml_text.source import BREAKS, Source
+
+Changed: TypeAlias = Callable[[str, Sequence[int]], Found | None]
+
+_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a text, without the blanks around it.
+
+    Attributes:
+        start: where it begins in the text.
+        end: where it ends in the text.
+        index: where it begins in the file.
+        exact: whether it stands in the file character for character.
+    """
+
+    start: int
+    end: int
+    index: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A text that YAML made of several lines.
+
+    Attributes:
+        joins: the places in the text of the blanks that stand for line breaks.
+    """
+
+    lines: tuple[Line, ...]
+    joins: tuple[int, ...]
+
+    def index(self, at: int) -> int:
+        """Find a place of the text in the file; the beginning of its line, if not exactly."""
+        line = next((line for line in self.lines if at < line.end), self.lines[-1])
+        return line.index + (at - line.start if line.exact and at >= line.start else 0)
+
+
+def folded(source: Source, scalar: Scalar) -> Folded | None:
+    """Find where lines of a text were joined by a blank; None where none were.
+
+    A line break that is escaped, in double quotes, joins without a blank, as in a shell: it was
+    asked for, and is none of these.
+    """
+    if scalar.style == "|" or not source.has_break(scalar.start, scalar.end):
+        return None
+    lines: list[Line] = []
+    joins: list[int] = []
+    escaped = False
+    at = 0
+    for index, written, escapes in _written(source, scalar):
+        content = _read(written) if scalar.style == '"' else written
+        if scalar.style == "'":
+            content = written.replace("''", "'")
+        start = scalar.text.find(content, at)
+        if start < 0:  # cannot be; if it is, it is not for this to refuse the text
+            return None
+        between = scalar.text[at:start]
+        if lines and not escaped and not any(each in BREAKS for each in between):
+            joins.append(at)
+        at = start + len(content)
+        lines.append(Line(start, at, index, content == written))
+        escaped = escapes
+    return Folded(tuple(lines), tuple(joins)) if joins else None
+
+
+def refuse_changed(source: Source, value: Value, name: str, changed: Changed) -> None:
+    """Refuse a text, or a list with one, that says something else because its lines were joined.
+
+    Args:
+        source: the file.
+        value: what stands in it.
+        name: what the fault calls such a text.
+        changed: finds what is changed in a text, by the places where its lines were joined.
+
+    Raises:
+        FileFault: there is such a text.
+    """
+    if not source.has_break(value.start, value.end):
+        return
+    for scalar in scalars(value):
+        found = folded(source, scalar)
+        change = changed(scalar.text, found.joins) if found else None
+        if found and change:
+            raise FileFault(
+                source.place(found.index(change.index)),
+                f"YAML joins the lines of this {name} with blanks, and {change.what}",
+                "Write it behind `|`, which keeps its lines, or on one line",
+            )
+
+
+def _written(source: Source, scalar: Scalar) -> Iterator[tuple[int, str, bool]]:
+    """Give the lines of a scalar that are not blank.
+
+    Each is where it begins, its characters without the blanks around them, and whether its break
+    is escaped.
+    """
+    start, end = scalar.start, scalar.end
+    if scalar.style == ">":
+        start = source.line_end(start)
+    elif scalar.style:
+        start, end = start + 1, end - 1
+    while start < end:
+        found = _BREAK.search(source.text, start, end)
+        line = source.text[start : found.start() if found else end]
+        content = line.strip(" \t")
+        index = start + line.index(content) if content else start
+        escapes = False
+        if scalar.style == '"' and found and _is_odd(content):
+            escapes = line.endswith("\\")
+            # Else it is a blank that is escaped, and was stripped.
+            content = line.lstrip(" \t")[:-1] if escapes else f"{content} "
+        if content or escapes:
+            yield index, content, escapes
+        start = found.end() if found else end
+
+
+def _is_odd(content: str) -> bool:
+    return (len(content) - len(content.rstrip("\\"))) % 2 == 1
+
+
+def _read(written: str) -> str:
+    """Read the escapes in a line of a text in double quotes."""
+    if "\\" not in written:
+        return written
+    return str(yaml.load(f'"{written}"', Loader=LOADER))  # noqa: S506 -- it gives texts only
