@@ -216,7 +216,7 @@ async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> E
     with open_interrupts() as signals, sole_error():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at_once, signals, nursery.cancel_scope)
-            async with open_ssh(settings.ssh_config) as ways:
+            async with open_ssh(settings.ssh_config, on_note=_note) as ways:
                 open_session = session_opener(ways, trio.Event())
                 async with trio.open_nursery() as tries:
                     for sub_node in sub_nodes:
@@ -230,6 +230,11 @@ async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> E
     if good == len(sub_nodes):
         return ExitStatus.SUCCESS
     return ExitStatus.JOB_FAILED if good else ExitStatus.USAGE
+
+
+def _note(words: str) -> None:
+    with suppress(BrokenPipeError):
+        _write(_item("  ", words))
 
 
 async def _cancel_at_once(signals: AsyncIterator[str], scope: trio.CancelScope) -> None:
