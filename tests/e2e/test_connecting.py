@@ -30,6 +30,13 @@ CANNOT = re.compile(
 )
 
 
+def patient(pegasus: Pegasus, nodes: Nodes) -> Ssh:
+    """Give a configuration for nodes that may be busy: a slow answer is not what is tested here."""
+    config = Ssh(pegasus.folder, nodes)
+    config.host("*", ConnectTimeout=20)
+    return config
+
+
 def spellings(config: Ssh, node: Node) -> list[str]:
     """Give four names of one node, each of which stands for several sub-nodes."""
     config.like("other-name", node)
@@ -49,7 +56,7 @@ def test_however_a_host_is_spelled(
 ) -> None:
     """Connections are counted at the sshd that they lead to: none is refused."""
     nodes = make_nodes(1, options=STRICT)
-    config = Ssh(pegasus.folder, nodes)
+    config = patient(pegasus, nodes)
     hosts = "".join(f"- {name}\n" for name in names(config, nodes[0]))
     done = start(pegasus, config, "b", hosts=hosts, queue="- echo hello\n").wait()
     assert done.status == 0, done.stderr
@@ -61,7 +68,7 @@ def test_however_a_host_is_spelled(
 def test_behind_one_gateway(pegasus: Pegasus, make_nodes: MakeNodes, setting: str) -> None:
     """Connections are counted at the gateway, too, whichever nodes are behind it."""
     nodes = make_nodes(4, options=STRICT)
-    config = Ssh(pegasus.folder, nodes)
+    config = patient(pegasus, nodes)
     gateway, *others = nodes
     config.like("gateway", gateway)
     by_command = f"ssh -F {nodes.ssh_config} -W %h:%p {gateway.name}"
@@ -97,7 +104,7 @@ def test_others_who_log_in(pegasus: Pegasus, make_nodes: MakeNodes, mode: str) -
 
 def with_a_key_that_is_not_known(pegasus: Pegasus, nodes: Nodes, proxy: Proxy) -> Ssh:
     """Let ``bad`` lead to the first node through a proxy, with a key that does not open it."""
-    config, node = Ssh(pegasus.folder, nodes), nodes[0]
+    config, node = patient(pegasus, nodes), nodes[0]
     key = make_key(pegasus.folder / "stranger")
     config.like(
         "bad",
@@ -189,7 +196,7 @@ def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[Ssh, Node
     banner, programs = pegasus.folder / "banner", pegasus.folder / "programs"
     banner.write_text(BANNER)
     nodes = make_nodes(1, options={"Banner": banner} if how == "banner" else {})
-    config, node = Ssh(pegasus.folder, nodes), nodes[0]
+    config, node = patient(pegasus, nodes), nodes[0]
     programs.mkdir()
     if how == "warnings":
         wrapper = programs / "ssh"
@@ -261,7 +268,7 @@ def test_what_is_said_of_a_refusal(pegasus: Pegasus, make_nodes: MakeNodes, how:
 def test_what_is_said_of_another_host_key(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
     """A host key that has changed is told with the line that is in the way, and in one line."""
     nodes = make_nodes(1)
-    config, node, known = Ssh(pegasus.folder, nodes), nodes[0], pegasus.folder / "known"
+    config, node, known = patient(pegasus, nodes), nodes[0], pegasus.folder / "known"
     public = make_key(pegasus.folder / "other").with_suffix(".pub").read_text()
     where = node.address if node.port == 22 else f"[{node.address}]:{node.port}"
     known.write_text(f"{where} {public}")

@@ -82,17 +82,21 @@ def all_worked(pegasus: Pegasus) -> bool:
 
 
 def assert_not_named_again(pegasus: Pegasus, running: Running) -> None:
-    """Hold that who can't be reached is named when that begins or is another's fault, only then."""
+    """Hold that a host is named once for each reason that holds for any of its sub-nodes."""
     (began,) = events(pegasus, "run_started")
-    names = {
-        s["number"]: f"{s['hostname']} (place={s['params']['place']})" for s in began["sub_nodes"]
-    }
-    known: dict[int, str] = {}
-    news: Counter[str] = Counter()
+    hosts = {s["number"]: s["hostname"] for s in began["sub_nodes"]}
+    reasons: dict[int, tuple[str, str]] = {}
+    news: list[tuple[str, str]] = []
     for event in events(pegasus, "connected", "unreachable"):
-        number, words = event["sub_node"], event.get("words", "")
-        news[names[number]] += words not in {"", known.get(number)}
-        known[number] = words
-    said = re.findall(r"^\[Pegasus\] (.*) cannot be reached", running.stderr, re.MULTILINE)
+        number = event["sub_node"]
+        if event["event"] == "connected":
+            reasons.pop(number, None)
+            continue
+        reason = hosts[number], event["words"]
+        if reason not in reasons.values():
+            news.append(reason)
+        reasons[number] = reason
+    named = r"^\[Pegasus\] (.*) cannot be reached, trying again in \d+ s: (.*)$"
+    said = re.findall(named, running.stderr, re.MULTILINE)
     assert said
-    assert Counter(said) == +news
+    assert said == news

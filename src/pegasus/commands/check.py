@@ -232,7 +232,7 @@ async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> E
 
 def _note(words: str) -> None:
     with suppress(BrokenPipeError):  # nobody reads on; the exit status tells all the same
-        _write([f"  {words}"])
+        _write(_item("  ", words))
 
 
 async def _cancel_at_once(signals: AsyncIterator[str], scope: trio.CancelScope) -> None:

@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 import trio
 
 from pegasus.destination import NoDestination
+from pegasus.process import end_group
+
+ANSWER_LIMIT = 20.0
+"""Seconds for ssh to answer; it takes some milliseconds, unless it asks a name server, or a command
+of a ``Match exec`` hangs."""
 
 _SPELLING = re.compile(r"%[nk]")
 """Tokens that stand for a destination as it is spelled."""
@@ -71,15 +76,21 @@ class Resolver:
             return found
 
     async def _ask(self, name: str) -> Resolved:
-        try:
-            done = await trio.run_process(
-                self._argv(name), capture_stdout=True, capture_stderr=True, check=False
-            )
-        except (OSError, NoDestination):
-            return Resolved(name)  # whoever connects is told why there is no ssh
-        if done.returncode != 0:
-            return Resolved(name)
-        return read(name, done.stdout.decode(errors="surrogateescape"))
+        with trio.move_on_after(ANSWER_LIMIT):
+            try:
+                done = await trio.run_process(
+                    self._argv(name),
+                    capture_stdout=True,
+                    capture_stderr=True,
+                    check=False,
+                    start_new_session=True,
+                    deliver_cancel=end_group,
+                )
+            except (OSError, NoDestination):
+                return Resolved(name)  # whoever connects is told why there is no ssh
+            if done.returncode == 0:
+                return read(name, done.stdout.decode(errors="surrogateescape"))
+        return Resolved(name)
 
 
 def read(name: str, said: str) -> Resolved:
