@@ -19,6 +19,8 @@ PROGRAMS = {  # program: Debian package
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
+    "dropbear": "dropbear-bin",
+    "dropbearconvert": "dropbear-bin",
     "ps": "procps",
     "ip": "iproute2",
     **{shell.program: shell.package for shell in SHELLS.values()},

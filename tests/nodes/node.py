@@ -16,6 +16,9 @@ from .processes import Process, end, kill
 from .waiting import wait_until
 
 Way: TypeAlias = Literal["docker", "local"]
+Server: TypeAlias = Literal["openssh", "dropbear"]
+
+LET_IN = re.compile(r"^Accepted \w+ for |Pubkey auth succeeded for ", re.MULTILINE)
 
 LISTENING = 10.0  # seconds for an sshd to listen; it takes 0.02, and 1 on a busy machine
 ANSWERING = 30.0  # seconds for a script of `Node.run`; a handshake takes 0.3
@@ -108,7 +111,7 @@ class Node(abc.ABC):
 
         Each `run` and each `ssh` of the test's own counts too.
         """
-        return len(re.findall(r"^Accepted \w+ for ", self.log(), re.MULTILINE))
+        return len(LET_IN.findall(self.log()))
 
     def processes(self) -> list[Process]:
         """Give what was started on the node and is still there, zombies included, sshd's not."""

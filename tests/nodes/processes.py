@@ -51,7 +51,7 @@ class Process:
     @property
     def is_sshd(self) -> bool:
         """Whether it is sshd or one of the helpers that newer ones split off."""
-        return self.name in {"sshd", "sshd-session", "sshd-auth"}
+        return self.name in {"sshd", "sshd-session", "sshd-auth", "dropbear"}
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this very process; nothing happens if it is gone."""

@@ -10,9 +10,10 @@ from typing import Literal, TypeAlias
 from . import engine
 from .access import make_key, write_ssh_config
 from .docker import start_docker
+from .dropbear import start_one_dropbear
 from .errors import NodesFault
 from .local import start_local
-from .node import Nodes, Plan, Way
+from .node import Node, Nodes, Plan, Server, Way
 from .run import Run, sweep
 from .shells import shell_named
 
@@ -31,6 +32,7 @@ def start_nodes(
     way: WaysToAsk = "auto",
     shells: Sequence[str] = ("bash",),
     options: Mapping[str, str | int] | None = None,
+    server: Server = "openssh",
     say: Callable[[str], object] = say_on_stderr,
 ) -> Iterator[Nodes]:
     """Start nodes, and remove them with all that ran on them when the block is left.
@@ -41,6 +43,7 @@ def start_nodes(
         shells: their login shells, dealt out in turn: bash, dash, zsh, fish, tcsh, busybox, or
             the absolute path of a program of the test's own.
         options: lines for ``sshd_config``; what is not given is as a stock sshd has it.
+        server: what listens; dropbear does on local nodes only, takes root and no options.
         say: called with one line that says which way was taken, and why.
 
     Raises:
@@ -51,6 +54,11 @@ def start_nodes(
     sweep()
     lines = tuple((name, str(value)) for name, value in (options or {}).items())
     with ExitStack() as stack:
+        if server == "dropbear":
+            nodes = start_dropbears(stack, [shells[i % len(shells)] for i in range(count)])
+            say(nodes.why)
+            yield nodes
+            return
         nodes = choose(stack, way, [shells[i % len(shells)] for i in range(count)], lines)
         say(nodes.why)
         yield nodes
@@ -72,6 +80,23 @@ def choose(
     except NodesFault as fault:
         why = f"nodes: local, as Docker can't be used: {fault}"
         return start_one_way(stack, "local", why, shells, options)
+
+
+def start_dropbears(stack: ExitStack, shells: list[str]) -> Nodes:
+    """Start nodes with dropbear, which are local ones."""
+    run = stack.enter_context(Run.begin())
+    public_key = make_key(run.folder / "key")
+    nodes: list[Node] = []
+    host_keys: dict[str, str] = {}
+    for number, shell in enumerate(shells, start=1):
+        plan = Plan(f"node-{number}", shell, run.folder / f"node-{number}", ())
+        node, host_keys[plan.name] = start_one_dropbear(
+            run, plan, public_key, f"127.0.0.{number + 1}"
+        )
+        nodes.append(node)
+    write_ssh_config(run.folder, nodes, host_keys)
+    why = "nodes: local, as dropbear is asked for"
+    return Nodes(nodes, way="local", why=why, folder=run.folder)
 
 
 def start_one_way(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from contextlib import AbstractAsyncContextManager
@@ -12,7 +13,7 @@ import trio
 
 from pegasus.model import Exited, Killed, Lost, Outcome
 from pegasus.process import open_child
-from pegasus.transport.script import SCRIPT, encode, hand_over
+from pegasus.transport.script import SCRIPT, encode, hand_over, remote_command
 from pegasus.transport.shell import Shell, open_shell
 from tests.contract import LIMIT, Output, assignment, run_command, run_in, run_in_one
 
@@ -191,6 +192,63 @@ async def test_a_signal_to_the_group_costs_no_shell(session: Session) -> None:
     """A shell serves on after a command that was ended with its whole group."""
     done = await run_in_one(session, "kill -PIPE 0", "exit 3", "kill -XCPU 0", "exit 5")
     assert [outcome for outcome, _ in done] == [Killed(13), Exited(3), Killed(24), Exited(5)]
+
+
+SHARING = """\
+export OUTER=$$
+"$BASH" -c "$1"
+echo survived >&2
+"""
+"""A server that starts commands in its own process group, as dropbear does."""
+
+NEEDED = ("[", "cut", "echo", "env", "kill", "printf", "ps", "sleep")
+
+
+def sharing(session: Session, folder: Path, *tools: str) -> list[str]:
+    """Spell the start of a shell by such a server, on a node that has only these tools."""
+    for tool in (*NEEDED, *tools):
+        (folder / tool).symlink_to(shutil.which(tool) or tool)
+    (folder / "sh").symlink_to(real(session.sh))
+    bash = shutil.which("bash") or "bash"
+    return ["env", "--default-signal", f"PATH={folder}", bash, "-c", SHARING, "x", remote_command()]
+
+
+async def test_a_group_of_its_own(session: Session, tmp_path: Path) -> None:
+    """A job has a process group of its own where the server gives it none: it leads a session."""
+    argv = sharing(session, tmp_path, "setsid")
+    command = "echo $OUTER $(cut -d' ' -f5,6 /proc/self/stat); kill -USR1 0; sleep 9"
+    async with open_shell(open_child(argv, 2.0), lost, trio.Event()) as shell:
+        outcome, output, _ = await run_in(shell, command)
+    outer, group, leader = output.stdout.split()
+    assert outcome == Killed(signal.SIGUSR1)
+    assert group == leader != outer
+
+
+CAN_MONITOR = [s for s in HERE if s[0] in {"bash", "ksh", "mksh"}]
+
+
+@pytest.mark.parametrize("session", CAN_MONITOR, indirect=True)
+async def test_a_group_of_its_own_without_setsid(session: Session, tmp_path: Path) -> None:
+    """Where there is no setsid, a shell that knows `set -m` makes the group."""
+    argv = sharing(session, tmp_path)
+    command = "echo $OUTER $(cut -d' ' -f5 /proc/self/stat); kill -USR1 0; sleep 9"
+    async with open_shell(open_child(argv, 2.0), lost, trio.Event()) as shell:
+        outcome, output, _ = await run_in(shell, command)
+        outer, group = output.stdout.split()
+        assert (outcome, group != outer) == (Killed(signal.SIGUSR1), True)
+
+
+async def test_a_leader_stays_where_it_is(session: Session, tmp_path: Path) -> None:
+    """Where the server gives each command a group, as sshd does, no process more is started."""
+    (tmp_path / "setsid").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "setsid").chmod(0o755)
+    (tmp_path / "sh").symlink_to(real(session.sh))
+    path = f"PATH={tmp_path}:{os.environ['PATH']}"
+    argv = ["env", "--default-signal", path, "bash", "-c", remote_command()]
+    async with open_shell(open_child(argv, 2.0), lost, trio.Event()) as shell:
+        outcome, output, _ = await run_in(shell, "cut -d' ' -f5,6 /proc/self/stat")
+    group, leader = output.stdout.split()
+    assert (outcome, group) == (Exited(0), leader)
 
 
 async def test_signals_have_their_defaults(session: Session) -> None:

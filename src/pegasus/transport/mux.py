@@ -37,6 +37,10 @@ NO_ESCAPE_CHARACTER = 0xFFFFFFFF
 MESSAGE_LIMIT = 256 * 1024
 """Bytes of a message that are believed: OpenSSH's own limit."""
 
+END_LIMIT = 0.1
+"""Seconds for the word that a command has ended, from a node where it has: a round trip. One that
+goes on for a while is not waited for."""
+
 
 class MuxFault(Exception):
     """The master does not speak the protocol as it is known here."""
@@ -118,7 +122,13 @@ async def open_mux_session(
                 await _confirm(stream)
             except trio.BrokenResourceError as error:
                 raise NodeUnreachable("the connection is gone") from error
-            yield MuxSession(stdin, stdout, stderr, stream)
+            session = MuxSession(stdin, stdout, stderr, stream)
+            try:
+                yield session
+            finally:
+                # Dropbear may close the next session when the client closes one that is ending.
+                with trio.move_on_after(END_LIMIT, shield=True):
+                    await session.wait()
 
 
 def _pipe(given: ExitStack, *, is_input: bool) -> tuple[trio.lowlevel.FdStream, int]:

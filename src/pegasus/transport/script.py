@@ -31,10 +31,21 @@ MOST_NEWCOMERS = 256
 """Processes that began on the node during a command and are looked at afterwards, one by one; after
 more of them a fresh shell is cheaper."""
 
-SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x; _i=$TMOUT; TMOUT=0
+SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e
+read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
+if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
+if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
+  command -v setsid >/dev/null && exec setsid sh -c "$1"
+  (set -m) && set -m
+  case $- in *m*)
+    sh -c "$1" <&0 &
+    exec </dev/null >/dev/null 2>&1
+    wait $!; exit
+  esac
+fi
+_i=$TMOUT; TMOUT=0
 IFS= read -r _m || exit 0
-read -r _p _l </proc/self/stat && set -- ${_l##*")" } && _g=$3 &&
-  [ "$_p" = $$ ] && [ "$4" = "$_g" ] && [ -e /proc/1/stat ] &&
+[ "$_p" = $$ ] && [ "$5" = "$_g" ] && [ -e /proc/1/stat ] &&
   read -r _l _l _l _l _n </proc/loadavg && [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
 exec 4>&1 5>&2 2>/dev/null
 _a() {
@@ -154,6 +165,11 @@ _a :
 # Four processes: the one that began, which waits; the watcher, who reads the lifeline; the runner,
 # whose child is the command; and the reporter, who alone writes marks when the command has ended.
 # Why they are as they are:
+# - a process group of its own: `kill -s NAME 0` would else end whatever shares the group. OpenSSH
+#   gives each command one; dropbear and tinysshd do not, and there the group is that of the
+#   connection. The script is its own first argument over SSH, so that it can be started once more
+#   as the leader of a group: by setsid, or by `set -m` in a sh that needs no terminal for that.
+#   Where there is neither it stays in the group that it has.
 # - TMOUT: bash and ksh would take a `read` that waits that long for the end of the lifeline.
 # - bash that is called sh says nothing of signals: it is asked to be bash.
 # - handlers for all signals that can be handled (`_a`): a command may send any of them to its whole
@@ -228,7 +244,7 @@ def hand_over(words: str, command: str) -> bytes:
 
 def remote_command() -> str:
     """Give the remote command that starts the shell, whatever the account's login shell is."""
-    return f'exec sh -c \'eval "$(printf "{encode(SCRIPT)}")"\''
+    return f'exec sh -c \'set -- "$(printf "{encode(SCRIPT)}")"; eval "$1"\''
 
 
 def read_end(words: str) -> Outcome:
