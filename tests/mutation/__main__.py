@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import signal
 import sys
 import tempfile
 import threading
@@ -32,6 +33,7 @@ UNIT, END_TO_END, EXPLAINED, SURVIVES = "by unit", "by e2e", "explained", "SURVI
 
 def main() -> int:
     """Run what the command line asks for."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = _arguments()
     mutants = find(ROOT)
     entries = survivors.read(survivors.FILE.read_text(encoding="utf-8"))
@@ -91,8 +93,14 @@ def _try_all(
             print(f"[{done['all']}/{len(mutants)}] {where}: {end}, {took} {killer}", flush=True)
         return end
 
-    with ThreadPoolExecutor(len(copies)) as pool:
+    pool = ThreadPoolExecutor(len(copies))
+    try:
         return list(pool.map(end_of, range(len(mutants))))
+    finally:  # after a Ctrl-C there are some left, and tests that run
+        pool.shutdown(wait=False, cancel_futures=True)
+        for copy in copies:
+            copy.end()
+        pool.shutdown()
 
 
 def _try(mutant: Mutant, copy: Copy, touching: Touching, version: int) -> str:

@@ -85,6 +85,8 @@ class Copy:
             elif (root / name).exists():
                 shutil.copy2(root / name, folder / name)
         self._python = self._make_environment()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = False
 
     def _make_environment(self) -> Path:
         """Make a virtual environment whose Pegasus is this copy; the rest is as in this process.
@@ -114,11 +116,13 @@ class Copy:
 
     def run(self, tests: list[str], limit: float, *more: str) -> bool:
         """Run tests until one fails; tell whether all passed within the limit."""
+        if self._ended:
+            return False
         fixed = ("-x", "-q", "-p", "no:cacheprovider", f"--timeout={TEST_LIMIT}")
         pytest = [str(self._python), "-m", "pytest", *fixed, *more, *tests]
         limited = ["sh", "-c", f'ulimit -v {MEMORY}; exec "$@"', "sh", *pytest]
         with (self.folder / "said").open("wb") as said:
-            process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 limited,
                 cwd=self.folder,
                 env={**os.environ, "PEGASUS_TEST_NODES": "local"},
@@ -133,6 +137,12 @@ class Copy:
                 return False
             finally:
                 _end(process)
+
+    def end(self) -> None:
+        """End what runs in this copy, and run nothing more; called from another thread."""
+        self._ended = True
+        if self._process is not None:
+            _end(self._process)
 
     def failed(self) -> str:
         """Give the name of the test that failed, of the last tests; empty if no test did."""
