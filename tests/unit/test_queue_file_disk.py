@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.errors import PegasusError
-from pegasus.queue_file import QueueFile, consumed, disk, lock
+from pegasus.queue_file import QueueFile, consumed, content, disk, lock
 
 NUMBERS = (
     errno.ENOSPC,
@@ -201,3 +201,37 @@ async def test_a_lock_that_cannot_be_made(
             pass
     assert f"queue.yaml.lock: cannot lock the queue: {os.strerror(number)}. " in str(caught.value)
     assert step in str(caught.value)
+
+
+def test_an_error_without_a_number(tmp_path: Path) -> None:
+    """What the system does not number is told in the error's own words."""
+    with pytest.raises(PegasusError) as caught, disk.errors("q", "Nothing"):
+        raise OSError("the tape is full")
+    assert str(caught.value) == (
+        "q: the queue cannot be rewritten: the tape is full. Nothing. Look after the disk, and try "
+        "again."
+    )
+
+
+def test_a_file_that_is_written_over_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what the file was at one moment, and the state is of that moment."""
+    queue = tmp_path / "queue.yaml"
+    queue.write_bytes(b"- old 1\n")
+    os.utime(queue, (1, 1))
+    read = os.read
+    reads: list[bytes] = []
+
+    def read_and_write_over(fd: int, size: int) -> bytes:
+        data = read(fd, size)
+        if not reads:
+            queue.write_bytes(b"- new 2\n")
+        reads.append(data)
+        return data
+
+    monkeypatch.setattr(os, "read", read_and_write_over)
+    assert content.read(str(queue), queue) == (b"- new 2\n", content.state(queue))
+    before = len(reads)
+    content.read(str(queue), queue)
+    assert len(reads) == before + 1  # one that nobody writes is read once
