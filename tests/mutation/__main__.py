@@ -43,7 +43,7 @@ def main() -> int:
     print(f"{len(chosen):,} of {len(meant):,} mutants, seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="pegasus-mutation-") as folder:
         copies = [Copy(ROOT, Path(folder, str(i))) for i in range(PROCESSES)]
-        touching = _prepare(copies)
+        touching = _prepare(copies[0], sorted({each.package for each in chosen}))
         ends = _try_all(chosen, copies, touching, entries)
     return _report(list(zip(chosen, ends, strict=True)), stale)
 
@@ -56,12 +56,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prepare(copies: Sequence[Copy]) -> Touching:
+def _prepare(copy: Copy, packages: Iterable[str]) -> Touching:
     """Make sure that all tests pass where there is no fault, and see which runs which line."""
     print("running the tests without a fault", flush=True)
-    touching = copies[0].measure()
-    for package in PACKAGES:
-        assert copies[0].passes_end_to_end(package), copies[0].said()
+    touching = copy.measure()
+    for package in packages:
+        assert copy.passes_end_to_end(package), copy.said()
     return touching
 
 
