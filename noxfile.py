@@ -201,7 +201,9 @@ def mutation(session: nox.Session) -> None:
     session.install(*PYPROJECT["project"]["dependencies"])
     session.install(*nox.project.dependency_groups(PYPROJECT, "mutation"))
     session.run("python", "-m", "tests.nodes.needs")
-    session.run("nice", "python", "-m", "tests.mutation", *session.posargs, external=True)
+    argv = ("nice", "python", "-m", "tests.mutation", *session.posargs)
+    patience = 60.0  # after a Ctrl-C, for the tests to remove their nodes
+    session.run(*argv, external=True, interrupt_timeout=patience, terminate_timeout=patience)
 
 
 @nox.session

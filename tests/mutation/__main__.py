@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import signal
 import sys
 import tempfile
 import threading
@@ -32,6 +33,7 @@ UNIT, END_TO_END, EXPLAINED, SURVIVES = "by unit", "by e2e", "explained", "SURVI
 
 def main() -> int:
     """Run what the command line asks for."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = _arguments()
     mutants = find(ROOT)
     entries = survivors.read(survivors.FILE.read_text(encoding="utf-8"))
@@ -41,7 +43,7 @@ def main() -> int:
     print(f"{len(chosen):,} of {len(meant):,} mutants, seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="pegasus-mutation-") as folder:
         copies = [Copy(ROOT, Path(folder, str(i))) for i in range(PROCESSES)]
-        touching = _prepare(copies)
+        touching = _prepare(copies[0], sorted({each.package for each in chosen}))
         ends = _try_all(chosen, copies, touching, entries)
     return _report(list(zip(chosen, ends, strict=True)), stale)
 
@@ -54,12 +56,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prepare(copies: Sequence[Copy]) -> Touching:
+def _prepare(copy: Copy, packages: Iterable[str]) -> Touching:
     """Make sure that all tests pass where there is no fault, and see which runs which line."""
     print("running the tests without a fault", flush=True)
-    touching = copies[0].measure()
-    for package in PACKAGES:
-        assert copies[0].passes_end_to_end(package), copies[0].said()
+    touching = copy.measure()
+    for package in packages:
+        assert copy.passes_end_to_end(package), copy.said()
     return touching
 
 
@@ -91,8 +93,14 @@ def _try_all(
             print(f"[{done['all']}/{len(mutants)}] {where}: {end}, {took} {killer}", flush=True)
         return end
 
-    with ThreadPoolExecutor(len(copies)) as pool:
+    pool = ThreadPoolExecutor(len(copies))
+    try:
         return list(pool.map(end_of, range(len(mutants))))
+    finally:  # after a Ctrl-C there are some left, and tests that run
+        pool.shutdown(wait=False, cancel_futures=True)
+        for copy in copies:
+            copy.end()
+        pool.shutdown()
 
 
 def _try(mutant: Mutant, copy: Copy, touching: Touching, version: int) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+import trio
+
 from pegasus.transport import open_ssh
-from pegasus.transport.resolved import Resolved, read
+from pegasus.transport.resolved import Resolved, Resolver, read
 
 
 def test_what_ssh_says_is_read() -> None:
@@ -34,3 +37,42 @@ async def test_the_configuration_of_the_run_is_asked(tmp_path: Path) -> None:
     assert a == b
     assert (a.hostname, a.port, a.proxy) == ("127.0.0.9", 2201, "nc %h %p")
     assert (other.hostname, other.port, other.proxy) == ("127.0.0.9", 22, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "resolved"),
+    [
+        ("", Resolved("Name")),
+        ("port zz\n", Resolved("Name")),
+        ("hostname\n", Resolved("Name")),
+        ("hostname A\nhostname b\nport 1\nport 2\n", Resolved("a", 1)),
+        ("hostname a\nproxyjump ssh://me@b:2,c\n", Resolved("a", jump="me@b:2")),
+        ("hostname a\nforwardagent yes\n", Resolved("a", forward_agent="yes")),
+        ("hostname a\nsetenv A=b=c\nsetenv D\n", Resolved("a", set_env=(("A", "b=c"), ("D", "")))),
+    ],
+)
+def test_what_ssh_leaves_out(said: str, resolved: Resolved) -> None:
+    """What is missing or makes no sense is as if nothing was configured; the first value counts."""
+    assert read("Name", said) == resolved
+
+
+@pytest.mark.parametrize("argv", [["no-such-ssh"], ["sh", "-c", "echo hostname b; exit 1"]])
+async def test_an_ssh_that_does_not_answer(argv: list[str]) -> None:
+    """The name is taken as it is written: whoever connects is told what is wrong."""
+    assert await Resolver(lambda to: argv).resolve("Name") == Resolved("Name")
+
+
+async def test_each_name_is_asked_for_once() -> None:
+    """Hundreds of sub-nodes of one host cost one call of ssh, also when they ask at once."""
+    asked = []
+
+    def argv(to: str) -> list[str]:
+        asked.append(to)
+        return ["echo", f"hostname {to}.example"]
+
+    resolver = Resolver(argv)
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "b", "a", "a"):
+            nursery.start_soon(resolver.resolve, name)
+    assert (await resolver.resolve("a")).hostname == "a.example"
+    assert sorted(asked) == ["a", "b"]

@@ -1,0 +1,72 @@
+"""The moment between a take and a start: whatever a sub-node does in it, the job is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+from trio.testing import MockClock
+
+from pegasus.dispatch.modes import _QueueDispatcher
+from pegasus.events import Returned, Taken
+from pegasus.model import Exited, Job
+from tests.fakes import FakeTaken
+from tests.unit.test_dispatch import Bench
+
+
+def after_each_take(bench: Bench, act: Callable[[], None]) -> None:
+    """Let something happen between each take that gives jobs and the hand-over of these."""
+    take = bench.queue.take
+
+    async def take_and_act(fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+        taken = await take(fills)
+        if taken.jobs:
+            act()
+        return taken
+
+    object.__setattr__(bench.queue, "take", take_and_act)
+
+
+async def test_a_job_for_a_sub_node_that_leaves_goes_to_another(
+    autojump_clock: MockClock,
+) -> None:
+    """A sub-node that is taken out of the hosts file after the take gets no job."""
+    bench = Bench(nodes=2, daemon=True)
+    dispatcher = _QueueDispatcher(bench.run)
+    after_each_take(bench, dispatcher.workers[0].leave)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dispatcher.run_all)
+        await trio.sleep(5)
+        bench.queue.add("exit 0", "sleep 1")
+        await trio.sleep(10)
+        bench.run.drain.begin()
+    assert bench.nodes["n0"].ran == []
+    assert sorted(bench.nodes["n1"].ran) == ["exit 0", "sleep 1"]
+    assert [outcome for *_, outcome in bench.listening.outcomes] == [Exited(0)] * 2
+    returned = [e for _, e in bench.listening.told if isinstance(e, Returned)]
+    assert [event.words for event in returned] == ["its sub-node is leaving"]
+
+
+async def test_nothing_is_taken_for_a_shell_that_is_gone(autojump_clock: MockClock) -> None:
+    """A sub-node whose connection breaks while it is free is not free: its job stays in the queue.
+
+    Another Pegasus, which has a node, can take it.
+    """
+    bench = Bench("exit 0", nodes=1, daemon=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        await trio.sleep(5)
+        node = bench.nodes["n0"]
+        node.reachable = False
+        node.hang_up()
+        await trio.sleep(5)
+        bench.queue.add("sleep 1")
+        await trio.sleep(300)
+        assert [job.command for job in bench.queue.jobs] == ["sleep 1"]
+        node.reachable = True
+        await trio.sleep(100)
+        bench.run.drain.begin()
+    assert node.ran == ["exit 0", "sleep 1"]
+    taken = [event for _, event in bench.listening.told if isinstance(event, Taken)]
+    assert len(taken) == 2
+    assert not [event for _, event in bench.listening.told if isinstance(event, Returned)]

@@ -1,0 +1,237 @@
+"""Promises of what stands between queue and disk: whole files, alike, and errors in words."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pegasus.errors import PegasusError
+from pegasus.queue_file import QueueFile, consumed, content, disk, lock
+
+NUMBERS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.EIO,
+)
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Fail the test if a file is left open by the block."""
+    before = set(Path("/proc/self/fd").iterdir())
+    yield
+    assert set(Path("/proc/self/fd").iterdir()) <= before
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.get)
+def test_what_the_disk_refuses_is_told_with_the_next_step(number: int) -> None:
+    """The message has the file, the system's words, what became of it, and what to do."""
+    with pytest.raises(PegasusError) as caught, disk.errors("q.yaml", "Nothing was taken"):
+        raise OSError(number, os.strerror(number))
+    said = str(caught.value)
+    assert said.startswith(f"q.yaml: the queue cannot be rewritten: {os.strerror(number)}. ")
+    first, *instead = said.removeprefix("q.yaml: ").split(". ")[1:]
+    assert first == "Nothing was taken"
+    assert len(" ".join(instead)) > 20
+
+
+def test_the_next_step_is_that_of_the_error() -> None:
+    """A full disk needs space, a folder of somebody else's needs rights."""
+    steps = {}
+    for number in NUMBERS:
+        with pytest.raises(PegasusError) as caught, disk.errors("q", "x"):
+            raise OSError(number, "")
+        steps[number] = str(caught.value).split("x. ")[1]
+    assert "space" in steps[errno.ENOSPC]
+    assert "space" in steps[errno.EDQUOT]
+    assert "writable" in steps[errno.EACCES]
+    assert "writable" in steps[errno.EPERM]
+    assert "Copy" in steps[errno.EROFS]
+    assert "ulimit -n" in steps[errno.EMFILE]
+    assert "disk" in steps[errno.EIO]
+
+
+def test_all_is_written_though_the_system_writes_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system call that writes less than it is given costs no byte."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    disk.write_new(tmp_path / "a", b"0123456789")
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+def test_a_new_file_replaces_none(tmp_path: Path) -> None:
+    """What stands there already, also a link, is left as it is."""
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "b").symlink_to(tmp_path / "none")
+    for name in ("a", "b"):
+        with no_more_files(), pytest.raises(FileExistsError):
+            disk.write_new(tmp_path / name, b"new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
+def test_a_new_file_is_like_its_model(tmp_path: Path, mode: int) -> None:
+    """It has the mode and, where the file system has them, the attributes of its model."""
+    model = tmp_path / "model"
+    model.touch()
+    try:
+        os.setxattr(model, "user.note", b"mine")
+    except OSError:
+        attributes = {}
+    else:
+        attributes = {"user.note": b"mine"}
+    model.chmod(mode)
+    disk.write_new(tmp_path / "new", b"x", like=disk.model_of(model))
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
+    for name, value in attributes.items():
+        assert os.getxattr(tmp_path / "new", name) == value
+
+
+def test_a_new_file_without_a_model_is_as_any(tmp_path: Path) -> None:
+    """The umask decides."""
+    before = os.umask(0o027)
+    try:
+        disk.write_new(tmp_path / "new", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EIO])
+def test_a_folder_that_cannot_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A file system that does not sync folders is none the worse; a disk that fails is told."""
+
+    def fsync(fd: int) -> None:
+        raise OSError(number, "")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with no_more_files():
+        if number == errno.EIO:
+            with pytest.raises(OSError, match="Errno 5"):
+                disk.sync_folder(tmp_path)
+        else:
+            disk.sync_folder(tmp_path)
+
+
+def test_what_is_no_file_counts_as_empty(tmp_path: Path) -> None:
+    """A link or a pipe in the place of a file of Pegasus's own is not read, and holds nobody up."""
+    (tmp_path / "text").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "text")
+    os.mkfifo(tmp_path / "pipe")
+    with no_more_files():
+        assert disk.read_own(tmp_path / "text") == (os.geteuid(), b"x")
+        assert disk.read_own(tmp_path / "link") == (os.geteuid(), b"")
+        assert disk.read_own(tmp_path / "pipe") == (os.geteuid(), b"")
+        with pytest.raises(FileNotFoundError):
+            disk.read_own(tmp_path / "none")
+
+
+async def test_a_stopped_process_that_holds_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits in vain for consumed.yaml is told which file it is; nothing is taken."""
+    monkeypatch.setattr(consumed, "PATIENCE", 0.05)
+    queue = tmp_path / "queue.yaml"
+    queue.write_text("- a\n")
+    record = tmp_path / "consumed.yaml"
+    record.touch()
+    with record.open("rb") as held, no_more_files():
+        fcntl.flock(held, fcntl.LOCK_EX)
+        async with QueueFile(queue).locked(lambda words: None) as locked:
+            with pytest.raises(PegasusError, match=r"consumed\.yaml: another process has held it"):
+                locked.take([lambda job: job.command])
+    assert queue.read_text() == "- a\n"
+    assert record.read_bytes() == b""
+    async with QueueFile(queue).locked(lambda words: None) as locked:
+        assert len(locked.take([lambda job: job.command]).jobs) == 1
+
+
+async def test_the_lock_file_names_only_a_holder(tmp_path: Path) -> None:
+    """Its words are there while it is held, and gone with the holder."""
+    queue = tmp_path / "queue.yaml"
+    file = tmp_path / "queue.yaml.lock"
+    for _ in range(2):
+        async with QueueFile(queue).locked(lambda words: None):
+            assert f'"pid": {os.getpid()}' in file.read_text()
+            assert f"(process {os.getpid()}, since " in lock.holder(file)
+        assert file.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (errno.EACCES, "writable for you"),
+        (errno.EROFS, "can be written"),
+        (errno.ENOSYS, "file system that has locks"),
+        (errno.ENOLCK, "file system that has locks"),
+        (errno.EOPNOTSUPP, "file system that has locks"),
+        (errno.ELOOP, "symbolic link"),
+        (errno.ENOSPC, "space on the disk"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EIO, "Nothing was taken"),
+    ],
+)
+async def test_a_lock_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    """The message names the lock file, the system's words and the next step."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PegasusError) as caught:
+        async with QueueFile(tmp_path / "queue.yaml").locked(lambda words: None):
+            pass
+    assert f"queue.yaml.lock: cannot lock the queue: {os.strerror(number)}. " in str(caught.value)
+    assert step in str(caught.value)
+
+
+def test_an_error_without_a_number(tmp_path: Path) -> None:
+    """What the system does not number is told in the error's own words."""
+    with pytest.raises(PegasusError) as caught, disk.errors("q", "Nothing"):
+        raise OSError("the tape is full")
+    assert str(caught.value) == (
+        "q: the queue cannot be rewritten: the tape is full. Nothing. Look after the disk, and try "
+        "again."
+    )
+
+
+def test_a_file_that_is_written_over_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what the file was at one moment, and the state is of that moment."""
+    queue = tmp_path / "queue.yaml"
+    queue.write_bytes(b"- old 1\n")
+    os.utime(queue, (1, 1))
+    read = os.read
+    reads: list[bytes] = []
+
+    def read_and_write_over(fd: int, size: int) -> bytes:
+        data = read(fd, size)
+        if not reads:
+            queue.write_bytes(b"- new 2\n")
+        reads.append(data)
+        return data
+
+    monkeypatch.setattr(os, "read", read_and_write_over)
+    assert content.read(str(queue), queue) == (b"- new 2\n", content.state(queue))
+    before = len(reads)
+    content.read(str(queue), queue)
+    assert len(reads) == before + 1  # one that nobody writes is read once

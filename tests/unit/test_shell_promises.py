@@ -1,0 +1,224 @@
+"""What a shell that waits for a command promises, whatever is at its other end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import (
+    MemoryReceiveStream,
+    MemorySendStream,
+    MockClock,
+    memory_stream_one_way_pair,
+)
+
+from pegasus.errors import CannotStart, NodeUnreachable
+from pegasus.model import Exited, Lost, NotStarted, Outcome
+from pegasus.process import Pipes
+from pegasus.transport.shell import KILL_GRACE, READY_LIMIT, Shell, open_shell
+from tests.contract import Output, assignment
+
+
+class FakeChild:
+    """The other end of a shell's pipes, played by a test.
+
+    Attributes:
+        heard: the lines that came on standard input.
+        deaf: whether nobody reads standard input.
+        mark: the shell's, once it has come.
+    """
+
+    def __init__(self) -> None:
+        self.stdout, self.stderr = self._pipe(), self._pipe()
+        self.heard: list[bytes] = []
+        self.times: list[float] = []
+        self.deaf = False
+        self.mark = b""
+        self.on_line: Callable[[bytes], Awaitable[None]] | None = None
+
+    def _pipe(self) -> MemoryReceiveStream:
+        send, receive = memory_stream_one_way_pair()
+        self.ends: list[MemorySendStream] = [*getattr(self, "ends", []), send]
+        return receive
+
+    def write_now(self, data: bytes) -> bytes:
+        if self.deaf:
+            raise BrokenPipeError(32, "Broken pipe")
+        if not self.mark:
+            self.mark = data.rstrip(b"\n")
+        else:
+            self.heard.append(data)
+            self.times.append(trio.current_time())
+        return b""
+
+    async def wait(self) -> int:
+        await trio.lowlevel.checkpoint()
+        return 255
+
+    async def say(self, letter: bytes, rest: bytes = b"") -> None:
+        """Say a mark on both outputs, with what follows it on standard error."""
+        await self.ends[0].send_all(self.mark + letter)
+        await self.ends[1].send_all(self.mark + letter + rest)
+
+    async def end(self) -> None:
+        """Close both outputs."""
+        for end in self.ends:
+            await end.aclose()
+
+
+async def lost(status: int) -> Outcome:
+    """Judge that the connection broke."""
+    await trio.lowlevel.checkpoint()
+    return Lost(f"ssh ended with {status}")
+
+
+@asynccontextmanager
+async def started(child: FakeChild) -> AsyncIterator[Pipes]:
+    """Start a fake child."""
+    await trio.lowlevel.checkpoint()
+    yield cast("Pipes", child)
+
+
+@asynccontextmanager
+async def ready(child: FakeChild, hurry: trio.Event | None = None) -> AsyncIterator[Shell]:
+    """Open a shell whose child is ready at once."""
+    async with trio.open_nursery() as nursery:
+
+        async def get_ready() -> None:
+            while not child.mark:
+                await trio.lowlevel.checkpoint()
+            await child.say(b"r")
+
+        nursery.start_soon(get_ready)
+        async with open_shell(
+            started(child), lost, hurry if hurry is not None else trio.Event()
+        ) as shell:
+            yield shell
+
+
+def unreachable(words: str) -> pytest.RaisesExc[NodeUnreachable]:
+    """Expect that a node can't be reached, in these words."""
+    return pytest.RaisesExc(NodeUnreachable, match=words)
+
+
+async def test_a_shell_that_is_never_ready(autojump_clock: MockClock) -> None:
+    """Nobody waits for ever for a shell that says nothing: the message has the limit."""
+    began = trio.current_time()
+    with pytest.raises(NodeUnreachable, match=f"was not ready in {READY_LIMIT:g} seconds"):
+        async with open_shell(started(FakeChild()), lost, trio.Event()):
+            pass
+    assert trio.current_time() - began == pytest.approx(READY_LIMIT, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(b"", "the shell on the node ended before it was ready"), (b" no sh \n", "^no sh$")],
+)
+async def test_a_shell_that_ends_first(autojump_clock: MockClock, said: bytes, words: str) -> None:
+    """A node's own words explain why there is no shell; where it has none, that is said."""
+    child = FakeChild()
+    async with trio.open_nursery() as nursery:
+
+        async def speak() -> None:
+            await child.ends[1].send_all(said)
+            await child.end()
+
+        nursery.start_soon(speak)
+        with unreachable(words):
+            async with open_shell(started(child), lost, trio.Event()):
+                pass
+
+
+async def test_a_shell_that_cannot_be_started(autojump_clock: MockClock) -> None:
+    """No process, no shell: one sub-node can't be reached, in the system's words."""
+
+    @asynccontextmanager
+    async def refused() -> AsyncIterator[Pipes]:
+        await trio.lowlevel.checkpoint()
+        raise CannotStart("ssh", OSError(24, "Too many open files"))
+        yield
+
+    with pytest.raises(NodeUnreachable, match="ssh can't be started: Too many open files"):
+        async with open_shell(refused(), lost, trio.Event()):
+            pass
+
+
+async def test_a_job_for_a_shell_that_is_gone(autojump_clock: MockClock) -> None:
+    """A command that could not be handed over has certainly not started."""
+    child = FakeChild()
+    async with ready(child) as shell:
+        child.deaf = True
+        outcome = await shell.run(assignment("true"), "run", Output().show)
+        await child.end()
+    assert outcome == NotStarted("the shell on the node was gone (Broken pipe)")
+
+
+async def test_a_shell_that_goes_without_a_word(autojump_clock: MockClock) -> None:
+    """What became of its command is for the connection to judge, by the status of its end."""
+    child = FakeChild()
+    async with ready(child) as shell, trio.open_nursery() as nursery:
+        nursery.start_soon(child.end)
+        outcome = await shell.run(assignment("true"), "run", Output().show)
+        assert shell.begun
+    assert outcome == Lost("ssh ended with 255")
+
+
+async def test_an_idle_shell_is_dismissed(autojump_clock: MockClock) -> None:
+    """A shell without a command is told to go, and one whose command has ended, too."""
+    idle, used = FakeChild(), FakeChild()
+    async with ready(idle):
+        pass
+    assert idle.heard == [b"bye\n"]
+
+    async def begin_and_end() -> None:
+        await used.say(b"b")
+        await used.say(b"e", b" 0\n")
+        await used.say(b"r")
+
+    async with ready(used) as shell, trio.open_nursery() as nursery:
+        nursery.start_soon(begin_and_end)
+        outcome = await shell.run(assignment("true"), "run", Output().show)
+        assert await shell.wait_next()
+    assert outcome == Exited(0)
+    assert used.heard[1:] == [b"bye\n"]
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_an_aborted_command(autojump_clock: MockClock, *, hurry: bool) -> None:
+    """It gets SIGTERM, and SIGKILL ten seconds later; where there is no time, SIGKILL at once."""
+    child, hurried = FakeChild(), trio.Event()
+    if hurry:
+        hurried.set()
+    async with ready(child, hurried) as shell:
+        with trio.move_on_after(5) as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(child.say, b"b")
+                await shell.run(assignment("sleep"), "run", Output().show)
+        assert scope.cancelled_caught
+        assert not await shell.wait_next()
+    told = [line for line in child.heard if line in {b"TERM\n", b"KILL\n"}]
+    assert told == ([b"KILL\n"] if hurry else [b"TERM\n", b"KILL\n"])
+    if not hurry:
+        at = [when for line, when in zip(child.heard, child.times, strict=True) if line in told]
+        assert at[1] - at[0] == pytest.approx(KILL_GRACE)
+
+
+async def test_hurry_cuts_the_grace_short(autojump_clock: MockClock) -> None:
+    """A third Ctrl-C ends what the second gave ten seconds."""
+    child, hurried = FakeChild(), trio.Event()
+    async with ready(child, hurried) as shell, trio.open_nursery() as nursery:
+        nursery.start_soon(child.say, b"b")
+
+        async def run() -> None:
+            with trio.move_on_after(5):
+                await shell.run(assignment("sleep"), "run", Output().show)
+
+        nursery.start_soon(run)
+        await trio.sleep(7)
+        assert child.heard[-1] == b"TERM\n"
+        hurried.set()
+        await trio.sleep(0.1)
+        assert child.heard[-1] == b"KILL\n"
