@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,27 @@ def test_the_starter_files(pegasus: Pegasus) -> None:
     assert again.status == 2
     assert "is there already; nothing was written" in again.stderr
     assert (there / "queue.yaml").read_text() == before
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_ignores_what_the_commands_of_the_readme_make(tmp_path: Path) -> None:
+    """Whoever tries Pegasus in a clone has nothing to commit afterwards."""
+    root = EXAMPLES.parent
+    made = re.search(r"pegasus init (\w+) &&", (root / "README.md").read_text())
+    assert made is not None
+    shutil.copy(root / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    names = [
+        ".venv/bin/pegasus",
+        f"{made[1]}/queue.yaml",
+        "build/lib/x.py",
+        "src/pegasus.egg-info/x",
+    ]
+    names += [f"examples/hello/{name}" for name in ("consumed.yaml", "queue.yaml.lock")]
+    shown = subprocess.run(
+        ["git", "-C", str(tmp_path), "check-ignore", *names],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.split() == names

@@ -50,9 +50,11 @@ def standard_input(data: bytes) -> Iterator[None]:
     os.close(writing)
     os.dup2(reading, 0)
     os.close(reading)
-    yield
-    os.dup2(kept, 0)
-    os.close(kept)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
 
 
 def test_a_command_is_added(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +180,56 @@ def test_commands_from_standard_input(queue: Path, capfd: pytest.CaptureFixture[
     assert "Added 6 jobs" in capfd.readouterr().err
 
 
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    ("data", "commands"),
+    [
+        (f"{MARK}echo a\necho b\n", ["echo a", "echo b"]),
+        (f"{MARK}echo a\r\necho b\r\n", ["echo a", "echo b"]),
+        (f"echo a\n{MARK}echo b", ["echo a", "echo b"]),
+        (f"{MARK}\n{MARK}  \r\n{MARK}", []),
+        (f"echo {MARK}a\n", [f"echo {MARK}a"]),
+    ],
+)
+def test_byte_order_marks_and_line_ends_of_windows(
+    queue: Path, data: str, commands: list[str]
+) -> None:
+    """What an editor puts before a file, or behind a line, is no part of a command."""
+    with standard_input(data.encode()):
+        assert added(queue, "-") is ExitStatus.SUCCESS
+    assert (jobs(queue) if queue.exists() else []) == [Job(command) for command in commands]
+
+
+def test_byte_order_marks_of_arguments(queue: Path) -> None:
+    """Neither has what ``"$(cat file)"`` passes on from the beginning of a file."""
+    params = (f"{MARK}x=1", f"y={MARK}2,3", "z=4\ufeff")
+    assert added(queue, f"{MARK}echo a", params=params) is ExitStatus.SUCCESS
+    given = (("x", "1"), ("y", "2"), ("z", "4\ufeff"))
+    assert jobs(queue)[0] == Job("echo a", given)
+    with pytest.raises(PegasusError, match="empty"):
+        added(queue, MARK)
+
+
+@pytest.mark.parametrize("text", ["echo a\n", "e\necho a\r\necho b\n"])
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("utf-16-le", "UTF-16LE"),
+        ("utf-16-be", "UTF-16BE"),
+    ],
+)
+def test_other_encodings(queue: Path, text: str, encoding: str, name: str) -> None:
+    """Text in UTF-16 or UTF-32 is refused, with the command that converts it."""
+    refused = pytest.raises(FileFault, match=f"iconv -f {name} -t UTF-8")
+    with refused, standard_input(text.encode(encoding)):
+        added(queue, "-")
+    assert not queue.exists()
+
+
 def test_standard_input_without_a_command(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing to add is no error, and makes no file."""
     with standard_input(b"\n"):
@@ -192,6 +244,7 @@ def test_standard_input_without_a_command(queue: Path, capfd: pytest.CaptureFixt
         (b"a\n\nb {{\n", "standard input:3:3"),
         (b"a\nb \xff\n", "standard input:2:3"),
         (b"a\0\n", "standard input:1:1"),
+        (b"a\n\xef\xbb\xbf\xc3\xa9b \xff\n", "standard input:2:4"),
     ],
 )
 def test_a_bad_line_of_standard_input(data: bytes, place: str) -> None:

@@ -222,3 +222,18 @@ def test_a_typo_does_not_make_a_million_sub_nodes() -> None:
     digits = ", ".join(str(i) for i in range(200))
     with pytest.raises(FileFault, match=f"8,000,001 sub-nodes, more than {MOST_SUB_NODES:,}"):
         hosts(f"- a\n- hostname: b\n  x: [{digits}]\n  y: [{digits}]\n  z: [{digits}]\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_line_ends_of_windows(end: str) -> None:
+    """What an editor puts before the file, or behind a line, is no part of a hostname."""
+    expected = (SubNode(0, "node-1"), SubNode(1, "node-2", (("x", "1"),)))
+    assert hosts(end.join(["\ufeff- node-1", "- hostname: node-2", "  x: 1", ""])) == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_another_encoding(encoding: str) -> None:
+    """A file that is not UTF-8 is refused, with what to do."""
+    Path("hosts.yaml").write_bytes("- node-1\n".encode(encoding))
+    with pytest.raises(FileFault, match=r"hosts\.yaml:1:1: .* not UTF-8\. Save the file as UTF-8"):
+        read_hosts("hosts.yaml")

@@ -7,6 +7,7 @@ name once more appends. So every list of texts can be written, and few need any 
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,18 @@ STANDARD_INPUT = "-"
 
 _PIECE = 1 << 16
 """Bytes that are read at a time: what a pipe of Linux holds."""
+
+_WIDE = {
+    "UTF-32": re.compile(b"\xff\xfe\0\0|\0\0\xfe\xff"),  # first: it may begin as UTF-16 does
+    "UTF-16": re.compile(b"\xff\xfe|\xfe\xff"),
+    "UTF-16LE": re.compile(rb"([\t\n\r -~]\0){2}"),
+    "UTF-16BE": re.compile(rb"(\0[\t\n\r -~]){2}"),
+}
+"""How text in other encodings begins: with a byte-order mark, or with two characters of ASCII."""
+
+_MARK = "\ufeff"
+"""A byte-order mark, decoded: ``"$(cat file)"`` passes on that of the file. It cannot be seen, and
+no command begins with it."""
 
 _COMMA = re.compile(r"(?<!\\),")
 
@@ -123,11 +136,13 @@ def _sole_word(words: Sequence[str]) -> str:
             "quotes, as in pegasus add 'echo hello'; for several commands, write one on each line "
             "of standard input: pegasus add -"
         )
-    return words[0]
+    return words[0].removeprefix(_MARK)
 
 
 def read_params(written: Iterable[str]) -> Params:
     r"""Read parameters as they are typed: ``bs=8,16``, ``x=one\, two``.
+
+    A byte-order mark in front of a name, or of the first value, is left out.
 
     Raises:
         PegasusError: one has no name, or a name that a queue has another use for.
@@ -135,14 +150,14 @@ def read_params(written: Iterable[str]) -> Params:
     params: dict[str, tuple[str, ...]] = {}
     for each in written:
         _refuse_bytes(each, "--param")
-        name, equals, values = each.partition("=")
+        name, equals, values = each.removeprefix(_MARK).partition("=")
         if not equals or not name.strip():
             raise PegasusError(
                 f"--param {each}: a parameter is a name and its values: --param bs=8,16"
             )
         if name == "command":
             raise PegasusError("--param command: this name is the command's own. Take another.")
-        params[name] = (*params.get(name, ()), *_values(values))
+        params[name] = (*params.get(name, ()), *_values(values.removeprefix(_MARK)))
     return tuple(params.items())
 
 
@@ -153,21 +168,38 @@ def _values(text: str) -> tuple[str, ...]:
 def read_commands(data: bytes) -> list[str]:
     """Read one command a line; lines with nothing on them are left out.
 
+    Lines may end as they do on Windows, and begin with a byte-order mark: of files that were put
+    together each may bring its own.
+
     Raises:
         FileFault: one could not be run.
     """
+    _refuse_wide_characters(data)
     commands = []
     for number, line in enumerate(data.split(b"\n"), start=1):
         place = Place("standard input", number, 1)
+        line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")  # noqa: PLW2901
         try:
-            command = line.removesuffix(b"\r").decode()
+            command = line.decode()
         except UnicodeDecodeError as error:
-            place = Place("standard input", number, error.start + 1)
+            place = Place("standard input", number, len(line[: error.start].decode()) + 1)
             raise FileFault(place, "this is not UTF-8", "Convert it with iconv") from error
         if command.strip():
             _check(command, place)
             commands.append(command)
     return commands
+
+
+def _refuse_wide_characters(data: bytes) -> None:
+    """Refuse UTF-16 and UTF-32, with or without a byte-order mark.
+
+    Raises:
+        FileFault: it is that.
+    """
+    name = next((name for name, beginning in _WIDE.items() if beginning.match(data)), None)
+    if name is not None:
+        place, instead = Place("standard input", 1, 1), f"Convert it: iconv -f {name} -t UTF-8"
+        raise FileFault(place, f"this is {name}, and commands are read as UTF-8", instead)
 
 
 def _refuse_bytes(text: str, where: str) -> None:

@@ -220,7 +220,8 @@ async def _run_recorded(
         status = _status(error, summary, interrupted=stages.interrupted)
         record.conclude(status, _how(error, stages))
     if not summary.empty:
-        screen.say(*_last_words(settings, summary, record, trio.current_time() - began))
+        wall = trio.current_time() - began
+        screen.say(*_last_words(settings, summary, record, await _outputs_of(record), wall))
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
@@ -246,21 +247,36 @@ def _how(error: PegasusError | None, stages: Stages) -> How:
     return "drained" if stages.drain.begun else "done"
 
 
-def _last_words(settings: RunSettings, summary: Summary, record: Record, wall: float) -> list[str]:
+async def _outputs_of(record: Record) -> frozenset[str] | None:
+    """Give the names of the outputs that are kept; none where the disk does not say in time."""
+    with trio.move_on_after(LAST_WORDS):
+        return await trio.to_thread.run_sync(record.outputs, abandon_on_cancel=True)
+    return frozenset()
+
+
+def _last_words(
+    settings: RunSettings,
+    summary: Summary,
+    record: Record,
+    outputs: frozenset[str] | None,
+    wall: float,
+) -> list[str]:
     """Give the summary, with where the outputs are and how to try again what failed."""
 
     def log_of(ended: Ended) -> str | None:
-        if record.folder is None:
+        if record.folder is None or not outputs:
             return None
         job, sub_node = ended.assignment.number, ended.assignment.sub_node.number
-        name = OutputName(job, sub_node, Stream.STDOUT).file_name(_mode(settings))
-        path = Path(os.path.relpath(record.folder.output / name))
+        names = [OutputName(job, sub_node, stream).file_name(_mode(settings)) for stream in Stream]
+        if outputs.isdisjoint(names):
+            return None  # it printed nothing, or the file was removed
+        path = Path(os.path.relpath(record.folder.output / names[0]))
         return f"{path.with_suffix('')}.*"
 
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
     words = [*summary.lines(log_of), summary.utilisation(wall)]
-    if not summary.all_succeeded and record.folder is not None:
+    if not summary.all_succeeded and outputs is not None:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
     return words
 

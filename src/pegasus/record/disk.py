@@ -22,6 +22,10 @@ from pegasus.record.folder import OutputName, RunFolder, create
 from pegasus.record.journal import Mode
 
 
+class Removed(FileNotFoundError):
+    """The record was removed, or moved away, while the run goes on."""
+
+
 @dataclass(slots=True)
 class _File:
     """An output's file.
@@ -48,7 +52,7 @@ class Disk:
         folder: of the run.
         mode: of the run.
         journal_fd: the journal, open for appending; it is closed with the disk.
-        on_trouble: is told the first error.
+        on_trouble: is told the first error, and once that the record was Removed.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Disk:
         self._backlog: deque[bytes] = deque()
         self._files: dict[OutputName, _File] = {}
         self._unwritten: dict[OutputName, None] = {}
-        self._torn = self._said = False
+        self._torn = self._said = self._removed = False
 
     def write_line(self, line: bytes) -> None:
         """Append a line to the journal, behind those that wait for room."""
@@ -77,6 +81,7 @@ class Disk:
     def expect_torn_line(self) -> None:
         """Begin the next line of the journal on a line of its own, whatever stands there."""
         self._torn = True
+        self._look()  # somebody else could not write to it
 
     def gather_output(self, name: OutputName, data: bytes) -> None:
         """Have a block appended to an output; the first byte makes its file."""
@@ -101,6 +106,7 @@ class Disk:
         for name, file in self._files.items():
             self._close(name, file)
         self._write_backlog()
+        self._look()
         os.close(self._journal)
 
     @property
@@ -172,7 +178,25 @@ class Disk:
             elif count:  # the next try says why
                 self._torn = line[count - 1] != ord("\n")
 
+    def _look(self) -> None:
+        """See whether the journal that is written to is the one that readers find."""
+        if self._removed:
+            return
+        try:
+            there = self._folder.journal.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            self._removed = True
+        except OSError:
+            return
+        else:
+            self._removed = not os.path.samestat(there, os.fstat(self._journal))
+        if self._removed:
+            self._said = True
+            self._on_trouble(Removed())
+
     def _note(self, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            self._look()
         if not self._said:
             self._said = True
             self._on_trouble(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,7 +25,7 @@ from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, 
 from pegasus.model import Assignment, Job, Stream, SubNode
 from pegasus.record import folder as folders
 from pegasus.record import journal
-from pegasus.record.disk import Disk
+from pegasus.record.disk import Disk, Removed
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.journal import FORMAT, Facts, How, Mode
 from pegasus.record.writer import Writer
@@ -32,6 +33,12 @@ from pegasus.record.writer import Writer
 LAST_WORDS = 5.0
 """Seconds that the disk has at the end of a run for what waits. One that is only busy needs
 less."""
+
+
+_REMOVED = (
+    "{}: this record was removed during the run. What becomes of the run's jobs is not kept, and "
+    "`pegasus retry` cannot put them back; what was taken stands in consumed.yaml."
+)
 
 
 class Record:
@@ -134,6 +141,18 @@ class Record:
         """
         self._end = (exit_status, how)
 
+    def outputs(self) -> frozenset[str] | None:
+        """Give the names of the files in which output is kept; None where there is no record.
+
+        That takes as long as the disk likes: call it in a thread.
+        """
+        if self._opened is None or self._opened.removed.is_set():
+            return None
+        try:
+            return frozenset(os.listdir(self._opened.folder.output))  # noqa: PTH208 -- many names
+        except OSError:
+            return None
+
     async def close(self) -> None:
         """Write the end down, wait until it is written, and let go of the lock."""
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -150,6 +169,7 @@ class _Opened:
     folder: RunFolder
     writer: Writer
     lock_fd: int
+    removed: threading.Event
 
 
 @asynccontextmanager
@@ -216,14 +236,23 @@ def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Open
         os.close(lock_fd)
         raise
     facts = replace(facts, name=folder.name, number=number, locked=locked)
-    return _Opened(folder, _writer(folder, facts, journal_fd, on_trouble), lock_fd)
+    removed = threading.Event()
+    writer = _writer(folder, facts, journal_fd, on_trouble, removed)
+    return _Opened(folder, writer, lock_fd, removed)
 
 
 def _writer(
-    folder: RunFolder, facts: Facts, journal_fd: int, on_trouble: Callable[[str], None]
+    folder: RunFolder,
+    facts: Facts,
+    journal_fd: int,
+    on_trouble: Callable[[str], None],
+    removed: threading.Event,
 ) -> Writer:
     def tell_trouble(error: OSError) -> None:
         words = _words(error, folder.path, "goes on, and its record lacks what has no room")
+        if isinstance(error, Removed):
+            removed.set()
+            words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
     disk = Disk(folder, facts.mode, journal_fd, tell_trouble)

@@ -1,0 +1,68 @@
+"""`.pegasus/` is removed, or moved away, while a run goes on: it is said, and the run goes on."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.e2e.runner import Pegasus
+
+REMOVED = "this record was removed during the run"
+WAITING = "until test -e {folder}/go; do sleep 0.05; done; "
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "only the run", "made again"])
+@pytest.mark.parametrize("mode", ["q", "b"])
+def test_a_record_that_is_removed(pegasus: Pegasus, how: str, mode: str) -> None:
+    """It is said once, no log is named that is not there, and every job runs to its end."""
+    wait = WAITING.format(folder=pegasus.folder)
+    queue = f"- echo began; {wait}echo late >&2; exit 3\n- echo second; exit 4\n- exit 5\n"
+    running = pegasus.start(mode, hosts="- localhost\n", queue=queue)
+    running.wait_for("] began", on="stdout")
+    records = pegasus.folder / ".pegasus"
+    (run,) = records.glob("*-*")
+    match how:
+        case "moved":
+            records.rename(pegasus.folder / "moved")
+        case "only the run":
+            shutil.rmtree(run)
+        case _:
+            shutil.rmtree(records)
+    if how == "made again":
+        assert pegasus.start_bare("add", "exit 6", pegasus.files()[1]).wait().status == 0
+        (run / "output").mkdir(parents=True)
+        (run / "journal.jsonl").touch()
+    (pegasus.folder / "go").touch()
+    done = running.wait()
+    assert done.status == 1
+    assert done.stderr.count(REMOVED) == 1
+    assert f"[Pegasus] {run}: {REMOVED}" in done.stderr
+    count = 4 if how == "made again" else 3
+    assert f"{count} commands: {count} failed." in done.stderr
+    assert "output/" not in done.stderr
+    assert "To put what did not succeed back" not in done.stderr
+    assert "late" in done.stderr
+
+
+def test_an_idle_end(pegasus: Pegasus) -> None:
+    """It is said also where nothing is taken or printed any more after it."""
+    wait = WAITING.format(folder=pegasus.folder)
+    running = pegasus.start("q", hosts="- localhost\n", queue=f"- echo began; {wait}exit 3\n")
+    running.wait_for("] began", on="stdout")
+    shutil.rmtree(pegasus.folder / ".pegasus")
+    (pegasus.folder / "go").touch()
+    done = running.wait()
+    assert done.status == 1
+    assert done.stderr.count(REMOVED) == 1
+    assert "output/" not in done.stderr
+
+
+def test_logs_are_named_where_there_are_some(pegasus: Pegasus) -> None:
+    """A job that printed nothing has no log, and none is named; the others have theirs named."""
+    queue = "- exit 3\n- echo out; exit 4\n- echo err >&2; exit 5\n"
+    done = pegasus.run("q", hosts="- localhost\n", queue=queue)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("[Pegasus]   job")]
+    assert [line.count("output/") for line in lines] == [0, 1, 1]
+    assert lines[1].endswith("/output/2.*]")
+    assert "To put what did not succeed back" in done.stderr
