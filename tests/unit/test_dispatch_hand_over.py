@@ -11,7 +11,7 @@ from pegasus.dispatch.modes import _QueueDispatcher
 from pegasus.events import Returned, Taken
 from pegasus.model import Exited, Job
 from tests.fakes import FakeTaken
-from tests.unit.test_dispatch import Bench
+from tests.unit.dispatching import Bench
 
 
 def after_each_take(bench: Bench, act: Callable[[], None]) -> None:
