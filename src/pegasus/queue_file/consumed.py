@@ -105,7 +105,8 @@ def take(
                 _cut_out_late(queue, fd, planned)
                 raise
             with contextlib.suppress(OSError):  # whoever comes next undoes it
-                _take_back(note, fd, planned)
+                began = os.lseek(fd, 0, os.SEEK_CUR) > 0
+                _take_back(note, fd, planned if began else None)
             raise
         if goes_on is None:
             _take_back(note, fd, planned)
@@ -187,7 +188,7 @@ def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: 
         disk.opened_new(note, words, model) as note_fd,
     ):
         disk.sync_together((new_fd, note_fd), new.parent)
-    return new.stat().st_ino
+        return os.fstat(new_fd).st_ino
 
 
 def is_interrupted(queue: Path) -> bool:

@@ -109,10 +109,10 @@ def read_unchanged(fd: int) -> tuple[bytes, State]:
     Raises:
         OSError: it cannot be read.
     """
-    os.lseek(fd, 0, os.SEEK_SET)
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         raise IsADirectoryError("this is not a regular file")
+    os.lseek(fd, 0, os.SEEK_SET)
     for _ in range(MOST_READS):
         before, data = state_of(found), _read_all(fd, found.st_size)
         found = os.fstat(fd)
