@@ -193,12 +193,18 @@ def test_those_that_wait_count(
 
 def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[Ssh, Nodes, Path]:
     """Give nodes that are reached with many words, and a folder of programs."""
-    banner, programs = pegasus.folder / "banner", pegasus.folder / "programs"
-    banner.write_text(BANNER)
-    nodes = make_nodes(1, options={"Banner": banner} if how == "banner" else {})
+    programs = pegasus.folder / "programs"
+    nodes = make_nodes(1)
     config, node = patient(pegasus, nodes), nodes[0]
     programs.mkdir()
-    if how == "warnings":
+    if how == "banner":
+        (node.home / "banner").write_text(BANNER)
+        settings = node.home.parent / "sshd_config"
+        settings.write_text(f"Banner {node.home}/banner\n{settings.read_text()}")
+        node.kill()
+        node.start()
+        assert BANNER in node.ssh("true").stderr.decode()
+    elif how == "warnings":
         wrapper = programs / "ssh"
         wrapper.write_text(
             "#!/bin/sh\n"
