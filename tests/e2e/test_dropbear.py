@@ -5,7 +5,6 @@ Its commands share the process group of their connection.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -20,8 +19,10 @@ from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes, start_nodes, wait_until
+from tests.nodes.dropbear import why_not
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a node with dropbear takes root")
+WHY_NOT = why_not()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 SHELLS = ("bash", "dash", "zsh", "fish", "tcsh")
 """Dropbear lets nobody in whose shell is not in /etc/shells."""

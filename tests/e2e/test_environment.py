@@ -87,6 +87,16 @@ def test_the_locale_arrives(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) 
     assert done.stdout == "[node-1] 0\n", done.stderr
 
 
+def test_commands_arrive_in_any_locale(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
+    """A locale that a node does not have, or has in another encoding, changes no command."""
+    nodes = make_nodes(2, shells=("bash", "dash"), options={"AcceptEnv": "LC_*"})
+    nodes.ssh_config.write_text("Host *\n  SendEnv LC_*\n" + nodes.ssh_config.read_text())
+    queue = "- printf %s 'é 字'\n"
+    for locale in ("ja_JP.SJIS", "no such locale", "C.UTF-8"):
+        done = pegasus.on(nodes).run("b", queue=queue, environment={"LC_ALL": locale})
+        assert sorted(done.stdout.splitlines()) == ["[node-1] é 字", "[node-2] é 字"], done.stderr
+
+
 def test_no_agent_is_forwarded(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
     """A job has no way to the user's ssh-agent, also where the configuration forwards it."""
     nodes = make_nodes(1)

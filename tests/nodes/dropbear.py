@@ -23,6 +23,14 @@ from .waiting import wait_until
 IN_A_NAMESPACE = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
 
 
+def why_not() -> str:
+    """Say why no dropbear can be started here; nothing where one can."""
+    if os.getuid() != 0:
+        return "a node with dropbear takes root, for a mount namespace of its own"
+    done = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
+    return "" if done.returncode == 0 else f"no mount namespace here: {done.stderr.decode()}"
+
+
 class DropbearNode(LocalNode):
     """A dropbear on a loopback address."""
 
@@ -74,8 +82,8 @@ def start_one_dropbear(
     run: Run, plan: Plan, public_key: str, address: str
 ) -> tuple[LocalNode, str]:
     """Start a node, on another port if somebody was quicker; give it and its host key."""
-    if os.getuid() != 0:
-        raise NodesFault("a node with dropbear takes root, for a mount namespace of its own")
+    if reason := why_not():
+        raise NodesFault(reason)
     host_key = furnish(plan, public_key)
     furnish_for_dropbear(plan)
     for trial in range(1, TRIES + 1):

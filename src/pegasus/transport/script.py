@@ -126,7 +126,7 @@ _a :
     case $_l in *"$_m"*) IFS= read -r _c || break;; *) continue;; esac
     set -f; set -- ${_l#*"$_m"}; set +f
     export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
-    [ "$4" ] && { _c=$(printf "$_c"; printf x); _c=${_c%x}; }
+    [ "$4" ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
     [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
@@ -205,6 +205,8 @@ _a :
 #   command needs a fresh shell. As it does where the numbers are of no use: no /proc, somebody
 #   else's, one that hides processes, numbers that stand still or are not those of this /proc (a
 #   container may show its host's), or more than a second, in which the numbers may go once round.
+# - the dot that keeps a command's last newlines: in no encoding is it the second half of a letter,
+#   as an `x` may be (Shift JIS, GBK), and SendEnv may have sent such a locale.
 # - what the watcher passes on stands behind the mark as well, and the runner skips anything else:
 #   a command can write into that pipe.
 # - a command that was told to end may leave others of its group behind that take their time;
