@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from pegasus.dispatch.modes import _QueueDispatcher
-from pegasus.events import Returned, Taken
-from pegasus.model import Exited, Job
+from pegasus.events import Ended, Returned, Taken
+from pegasus.model import Exited, Job, NotStarted
 from tests.fakes import FakeTaken
 from tests.unit.dispatching import Bench
 
@@ -70,3 +70,37 @@ async def test_nothing_is_taken_for_a_shell_that_is_gone(autojump_clock: MockClo
     taken = [event for _, event in bench.listening.told if isinstance(event, Taken)]
     assert len(taken) == 2
     assert not [event for _, event in bench.listening.told if isinstance(event, Returned)]
+
+
+async def test_a_job_that_waits_for_another_try_ends_as_it_did(autojump_clock: MockClock) -> None:
+    """At a drain, a job that failed and was to be tried elsewhere has failed, and is told once."""
+    bench = Bench("exit 3", "sleep 20", nodes=2, retries=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        await trio.sleep(10)
+        bench.run.drain.begin()
+    ends = [event for _, event in bench.listening.told if isinstance(event, Ended)]
+    failed = [(e.outcome, e.again) for e in ends if e.assignment.command == "exit 3"]
+    assert failed == [(Exited(3), True), (Exited(3), False)]
+
+
+async def test_a_job_that_no_sub_node_is_left_for(autojump_clock: MockClock) -> None:
+    """At a drain, a job that was taken and never started ends as that."""
+    bench = Bench(nodes=1, daemon=True)
+    node = bench.nodes["n0"]
+
+    def cut_off() -> None:
+        node.reachable = False
+        node.hang_up()
+
+    after_each_take(bench, cut_off)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        await trio.sleep(5)
+        bench.queue.add("exit 0")
+        await trio.sleep(5)
+        bench.run.drain.begin()
+    assert [outcome for *_, outcome in bench.listening.outcomes] == [
+        NotStarted("no sub-node was left for it")
+    ]
+    assert node.ran == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pegasus.errors import PegasusError
+from pegasus.errors import FileFault, PegasusError
 from pegasus.queue_file import QueueFile, consumed, content, disk, lock
 
 NUMBERS = (
@@ -235,3 +235,31 @@ def test_a_file_that_is_written_over_while_it_is_read(
     before = len(reads)
     content.read(str(queue), queue)
     assert len(reads) == before + 1  # one that nobody writes is read once
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "read-only", "record"])
+async def test_what_is_wrong_with_a_whole_file_is_told_at_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """File, line 1, column 1: an editor can go there."""
+    queue = tmp_path / ("consumed.yaml" if kind == "record" else "queue.yaml")
+    if kind == "folder":
+        queue.mkdir()
+    elif kind != "missing":
+        queue.write_text("- a\n")
+    if kind == "read-only":  # for root nothing is
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    async with QueueFile(queue).locked(lambda words: None) as locked:
+        try:
+            fault = locked.take([lambda job: job.command]).fault
+        except FileFault as error:
+            fault = error
+    assert str(fault).startswith(f"{queue}:1:1: ")
+
+
+async def test_the_words_of_a_dead_holder_leave_nothing_behind(tmp_path: Path) -> None:
+    """A killed holder's words may be longer than the next one's, who is named all the same."""
+    queue, file = tmp_path / "queue.yaml", tmp_path / "queue.yaml.lock"
+    file.write_text("x" * 5000)
+    async with QueueFile(queue).locked(lambda words: None):
+        assert f"(process {os.getpid()}, since " in lock.holder(file)
