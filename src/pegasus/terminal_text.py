@@ -41,8 +41,9 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 _LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
-LONGEST_WORDS = 500
-"""Characters of another program's text in a message: an error of ssh has at most two hundred."""
+LONGEST_WORDS = 2000
+"""Characters of another program's text in a message: the longest that ssh says, of a host key that
+has changed, has a thousand, and says at its end what it means."""
 
 _MARK = re.compile(r"(\x1b\[[0-9;:]*+m|\t)")
 
@@ -116,12 +117,12 @@ def on_one_line(text: str, longest: int = LONGEST_WORDS) -> str:
     r"""Put what a node, ssh or another program said on one line, for a message of Pegasus.
 
     Its lines are separated by ``; ``, and blanks are single, so that no part of the text can be
-    moved to the beginning of a row. What is longer than ``longest`` characters is cut.
+    moved to the beginning of a row. Of more than ``longest`` characters the middle is left out.
     """
-    lines = (" ".join(line.split()) for line in _LINE_ENDS.split(text[: 2 * longest]))
+    lines = (" ".join(line.split()) for line in _LINE_ENDS.split(text))
     shown = visible("; ".join(line for line in lines if line))
-    is_cut = len(shown) > longest or len(text) > 2 * longest
-    return f"{shown[:longest]} …" if is_cut else shown
+    half = longest // 2
+    return shown if len(shown) <= longest else f"{shown[:half]} … {shown[-half:]}"
 
 
 def _rows(line: bytes, room: int, *, colour: bool) -> list[str]:

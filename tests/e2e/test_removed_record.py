@@ -58,11 +58,17 @@ def test_an_idle_end(pegasus: Pegasus) -> None:
     assert "output/" not in done.stderr
 
 
-def test_logs_are_named_where_there_are_some(pegasus: Pegasus) -> None:
-    """A job that printed nothing has no log, and none is named; the others have theirs named."""
-    queue = "- exit 3\n- echo out; exit 4\n- echo err >&2; exit 5\n"
-    done = pegasus.run("q", hosts="- localhost\n", queue=queue)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("[Pegasus]   job")]
-    assert [line.count("output/") for line in lines] == [0, 1, 1]
-    assert lines[1].endswith("/output/2.*]")
+def test_outputs_that_are_removed(pegasus: Pegasus) -> None:
+    """Without the outputs no log is named; what failed can still be put back."""
+    wait = WAITING.format(folder=pegasus.folder)
+    running = pegasus.start("q", hosts="- localhost\n", queue=f"- echo began; {wait}exit 3\n")
+    running.wait_for("] began", on="stdout")
+    (outputs,) = pegasus.folder.glob(".pegasus/*/output")
+    shutil.rmtree(outputs)
+    (pegasus.folder / "go").touch()
+    done = running.wait()
+    assert "output/" not in done.stderr
     assert "To put what did not succeed back" in done.stderr
+    assert REMOVED not in done.stderr
+    retried = pegasus.start_bare("retry", pegasus.files()[1]).wait()
+    assert "Put 1 job of run" in retried.stderr

@@ -18,6 +18,7 @@ import trio
 
 from pegasus import duration
 from pegasus.commands.findings import Findings, differing, find
+from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import (
     ExitStatus,
     FileFault,
@@ -29,15 +30,12 @@ from pegasus.errors import (
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit
-from pegasus.queue_file.disk import write_all
 from pegasus.rendered import Values, render_with
 from pegasus.terminal_text import fit, on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
 FIRST_SHOWN = 20
 """Jobs, and sub-nodes, that are listed without ``--all``: what a terminal shows at once."""
-
-STDOUT = 1
 
 _LEGEND = {
     "*": "as on {}; sub-nodes differ in it",
@@ -109,12 +107,7 @@ def _print(lines: Iterable[str]) -> None:
 
 def _write(lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    try:
-        write_all(STDOUT, text.encode("utf-8", "surrogateescape"))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise PegasusError(f"Standard output cannot be written: {error.strerror}.") from error
+    write(STDOUT, text.encode("utf-8", "surrogateescape"))
 
 
 # What the files stand for.

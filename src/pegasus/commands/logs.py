@@ -7,7 +7,6 @@ error. The two were recorded apart: how they were interleaved is seen only while
 from __future__ import annotations
 
 import os
-import select
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
+from pegasus.commands.streams import write
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
@@ -183,16 +183,7 @@ def _say_missing(execution: Execution, stream: Stream) -> None:
 
 
 def _say(text: str) -> None:
-    _write(2, text.encode("utf-8", "backslashreplace") + b"\n")
-
-
-def _write(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(fd, rest) :]
-        except BlockingIOError:  # somebody else set O_NONBLOCK on a file that is shared with us
-            select.select([], [fd], [])
+    write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 @dataclass(slots=True)
@@ -236,7 +227,7 @@ class _Source:
 
 def _copy(source: _Source) -> None:
     for block in source.blocks():
-        _write(source.fd, block)
+        write(source.fd, block)
 
 
 # Bit by bit.
@@ -295,21 +286,21 @@ class _Turns:
             several = len({each.heading for each in self._sources.values()}) > 1
             if several and (before is None or before.heading != source.heading):
                 _say(source.heading)
-            _write(source.fd, block)
+            write(source.fd, block)
 
 
 # The list of jobs.
 
 
 def _list(run: RunRecord) -> ExitStatus:
-    _write(1, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
+    write(1, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
     lines = [f"{'job':>6}  {'stdout':>10}  {'stderr':>10}  {'outcome':<22}  command\n"]
     for job in run.jobs.values():
         sizes = [f"{run.printed(job, stream):>10}" for stream in Stream]
         command = visible(job.job.command[:_LONGEST_COMMAND])
         line = f"{job.number:>6}  {'  '.join(sizes)}  {_outcomes(run, job):<22}  {command}"
         lines.append(_one_row(line) + "\n")
-    _write(1, "".join(lines).encode("utf-8", "backslashreplace"))
+    write(1, "".join(lines).encode("utf-8", "backslashreplace"))
     return ExitStatus.SUCCESS
 
 
@@ -318,7 +309,9 @@ def _one_row(line: str) -> str:
     if not os.isatty(1):
         return line
     columns = os.get_terminal_size(1).columns
-    return line if cell_len(line) < columns else set_cell_size(line, columns - 2) + "…"
+    return (
+        line if not columns or cell_len(line) < columns else set_cell_size(line, columns - 2) + "…"
+    )
 
 
 def _outcomes(run: RunRecord, job: JobRecord) -> str:

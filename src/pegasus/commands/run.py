@@ -221,7 +221,8 @@ async def _run_recorded(
         record.conclude(status, _how(error, stages))
     if not summary.empty:
         wall = trio.current_time() - began
-        screen.say(*_last_words(settings, summary, record, await _outputs_of(record), wall))
+        logs = await _has_outputs(record)
+        screen.say(*_last_words(settings, summary, record, wall, logs=logs))
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
@@ -247,36 +248,30 @@ def _how(error: PegasusError | None, stages: Stages) -> How:
     return "drained" if stages.drain.begun else "done"
 
 
-async def _outputs_of(record: Record) -> frozenset[str] | None:
-    """Give the names of the outputs that are kept; none where the disk does not say in time."""
+async def _has_outputs(record: Record) -> bool:
+    """Tell whether there are outputs to look at; no where the disk does not say in time."""
     with trio.move_on_after(LAST_WORDS):
-        return await trio.to_thread.run_sync(record.outputs, abandon_on_cancel=True)
-    return frozenset()
+        return await trio.to_thread.run_sync(record.has_outputs, abandon_on_cancel=True)
+    return False
 
 
 def _last_words(
-    settings: RunSettings,
-    summary: Summary,
-    record: Record,
-    outputs: frozenset[str] | None,
-    wall: float,
+    settings: RunSettings, summary: Summary, record: Record, wall: float, *, logs: bool
 ) -> list[str]:
     """Give the summary, with where the outputs are and how to try again what failed."""
 
     def log_of(ended: Ended) -> str | None:
-        if record.folder is None or not outputs:
+        if record.folder is None or not logs:
             return None
         job, sub_node = ended.assignment.number, ended.assignment.sub_node.number
-        names = [OutputName(job, sub_node, stream).file_name(_mode(settings)) for stream in Stream]
-        if outputs.isdisjoint(names):
-            return None  # it printed nothing, or the file was removed
-        path = Path(os.path.relpath(record.folder.output / names[0]))
+        name = OutputName(job, sub_node, Stream.STDOUT).file_name(_mode(settings))
+        path = Path(os.path.relpath(record.folder.output / name))
         return f"{path.with_suffix('')}.*"
 
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
     words = [*summary.lines(log_of), summary.utilisation(wall)]
-    if not summary.all_succeeded and outputs is not None:
+    if not summary.all_succeeded and record.kept:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
     return words
 

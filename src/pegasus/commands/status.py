@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pegasus import grid
+from pegasus.commands.streams import STDOUT, write
 from pegasus.commands.tables import about_run, table_of_runs, visible
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.queue_file import QueueFile
@@ -95,7 +96,7 @@ def status(settings: StatusSettings) -> ExitStatus:
             _watch(view)
         else:
             view.look()
-            _write(view.text())
+            write(STDOUT, view.text())
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # whoever asked has seen enough
     return ExitStatus.SUCCESS
@@ -181,7 +182,7 @@ def _watch(view: _View) -> None:
     if view._settings.json or not os.isatty(1):  # noqa: SLF001 -- a friend, in the same file
         while True:
             if view.look():
-                _write(view.text())
+                write(STDOUT, view.text())
             time.sleep(REDRAW)
     console = Console(file=sys.stdout)
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
@@ -189,13 +190,6 @@ def _watch(view: _View) -> None:
             view.look()
             live.update(view.shown(WATCHED, console.width), refresh=True)
             time.sleep(REDRAW)
-
-
-def _write(data: bytes) -> None:
-    """Write to standard output, past Python's buffer: nothing is left to be flushed at the end."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(1, rest) :]
 
 
 def _columns() -> int:

@@ -141,17 +141,17 @@ class Record:
         """
         self._end = (exit_status, how)
 
-    def outputs(self) -> frozenset[str] | None:
-        """Give the names of the files in which output is kept; None where there is no record.
+    @property
+    def kept(self) -> bool:
+        """Tell whether there is a record that readers find; it is known when it is closed."""
+        return self._opened is not None and not self._opened.removed.is_set()
+
+    def has_outputs(self) -> bool:
+        """Tell whether the folder of the outputs is still there.
 
         That takes as long as the disk likes: call it in a thread.
         """
-        if self._opened is None or self._opened.removed.is_set():
-            return None
-        try:
-            return frozenset(os.listdir(self._opened.folder.output))  # noqa: PTH208 -- many names
-        except OSError:
-            return None
+        return self._opened is not None and self.kept and self._opened.folder.output.is_dir()
 
     async def close(self) -> None:
         """Write the end down, wait until it is written, and let go of the lock."""
