@@ -8,6 +8,7 @@ operator that removes a statement, so that one is added here.
 from __future__ import annotations
 
 import random
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -60,6 +61,10 @@ OPERATORS = (
 
 NO_FAULT = ("@dataclass(", "@Parameter(")
 """Beginnings of lines whose arguments change nothing that a run can show, such as ``frozen``."""
+
+
+NO_PRODUCT = re.compile(r"\*(?! )")
+"""A star that multiplies nothing: of a signature or a call."""
 
 
 class Operator(Protocol):
@@ -164,8 +169,10 @@ def _of(source: Path, name: str) -> Iterator[Mutant]:
     seen = {text}
     for operator, makes in operators():
         places = [at for node in ast_nodes(tree) for at in makes.mutation_positions(node)]
-        for occurrence, ((first, _), (last, _)) in enumerate(places):
+        for occurrence, ((first, column), (last, _)) in enumerate(places):
             if lines[first - 1].strip().startswith(NO_FAULT):
+                continue
+            if NO_PRODUCT.match(lines[first - 1], column):
                 continue
             mutated = _mutated(text, makes, occurrence)
             if mutated is not None and mutated not in seen and _compiles(mutated):

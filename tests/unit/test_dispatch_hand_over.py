@@ -104,3 +104,19 @@ async def test_a_job_that_no_sub_node_is_left_for(autojump_clock: MockClock) -> 
         NotStarted("no sub-node was left for it")
     ]
     assert node.ran == []
+
+
+async def test_a_node_that_comes_while_another_runs_the_last_job(
+    autojump_clock: MockClock,
+) -> None:
+    """As long as any command runs the queue is watched, also when no sub-node is free."""
+    bench = Bench("sleep 300", nodes=2)
+    bench.nodes["n1"].reachable = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        await trio.sleep(50)
+        bench.queue.add("exit 0")
+        bench.nodes["n1"].reachable = True
+        await trio.sleep(200)
+        assert bench.nodes["n1"].ran == ["exit 0"]
+    assert [outcome for *_, outcome in bench.listening.outcomes] == [Exited(0)] * 2

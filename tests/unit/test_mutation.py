@@ -17,7 +17,7 @@ TEXT = '''\
 LIMIT: int | None = 5
 
 
-def act(self, number):
+def act(self, number, *, over=False):
     """Act."""
     if number > LIMIT or self.over:
         self.done = True
@@ -57,6 +57,11 @@ def test_each_mutant_is_another_text_that_is_python(mutants: list[Mutant]) -> No
     for text in texts:
         compile(text, "mutant", "exec")
     assert {"LIMIT: int | None = 6", "LIMIT: int | None = 4"} <= {each.becomes for each in mutants}
+
+
+def test_a_signature_is_no_product(mutants: list[Mutant]) -> None:
+    """The star of a signature is left as it is."""
+    assert not [each for each in mutants if "/" in each.becomes]
 
 
 def test_a_sample_is_the_same_for_the_same_seed(mutants: list[Mutant]) -> None:

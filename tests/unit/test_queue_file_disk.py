@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from pegasus.errors import FileFault, PegasusError
+from pegasus.model import Entry
 from pegasus.queue_file import QueueFile, consumed, content, disk, lock
+from pegasus.queue_file.entries import check_added
 
 NUMBERS = (
     errno.ENOSPC,
@@ -263,3 +267,28 @@ async def test_the_words_of_a_dead_holder_leave_nothing_behind(tmp_path: Path) -
     file.write_text("x" * 5000)
     async with QueueFile(queue).locked(lambda words: None):
         assert f"(process {os.getpid()}, since " in lock.holder(file)
+
+
+async def test_a_short_wait_is_not_worth_a_word(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Whoever waits for the lock says so after a second, once; takes of others are shorter."""
+    queue, file = tmp_path / "queue.yaml", tmp_path / "queue.yaml.lock"
+    file.touch()
+    said: list[tuple[float, str]] = []
+    began = trio.current_time()
+    with file.open("rb") as held, trio.move_on_after(30):
+        fcntl.flock(held, fcntl.LOCK_EX)
+        async with QueueFile(queue).locked(lambda words: said.append((trio.current_time(), words))):
+            raise AssertionError("it is held")
+    ((at, words),) = said
+    assert 1 <= at - began < 2
+    assert words.startswith(f"waiting for {queue}.lock, which ")
+
+
+@pytest.mark.parametrize("command", ["", "echo \0"])
+def test_what_cannot_be_added_is_told_in_a_sentence(tmp_path: Path, command: str) -> None:
+    """It begins with a capital letter and names no place: it stands in no file yet."""
+    with pytest.raises(PegasusError) as caught:
+        check_added(Entry((command,), ()), str(tmp_path / "queue.yaml"))
+    words = str(caught.value)
+    assert words[0].isupper()
+    assert words[1].islower()
