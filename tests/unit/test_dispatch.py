@@ -325,6 +325,8 @@ async def test_broadcast_with_an_unreachable_node(autojump_clock: MockClock) -> 
         await run_broadcast(bench.run)
     assert len(bench.queue.jobs) == 1
     assert not bench.commands_run
+    # No other try is announced, since there is none.
+    assert [event.again_in for event in bench.events(Unreachable)] == [None]
 
 
 async def test_broadcast_error_aborts(autojump_clock: MockClock) -> None:

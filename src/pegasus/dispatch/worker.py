@@ -15,7 +15,7 @@ import trio
 from pegasus import duration
 from pegasus.dispatch.patience import SEVERAL_LOSSES, STEADY, Patience
 from pegasus.dispatch.run import Run, Session, Shell
-from pegasus.errors import NodeUnreachable, sole_error
+from pegasus.errors import NodeUnreachable, PegasusError, sole_error
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
     Assignment,
@@ -143,10 +143,15 @@ class Worker:
         too_many = self.patience.loss_is_new and self.patience.losses == SEVERAL_LOSSES
         pause = self.patience.fail(stood=stood)
         again_in = None if desk.closed or self.leaving else pause
-        self.run.listener.tell(Unreachable(self.sub_node, words, again_in))
+        try:
+            desk.unreached(self)
+        except PegasusError:  # the run ends: nobody tries again
+            again_in = None
+            raise
+        finally:
+            self.run.listener.tell(Unreachable(self.sub_node, words, again_in))
         if again_in is not None and too_many:
             self._tell_losses(again_in)
-        desk.unreached(self)
         return again_in
 
     def _tell_losses(self, pause: float) -> None:

@@ -31,7 +31,7 @@ MOST_NEWCOMERS = 256
 """Processes that began on the node during a command and are looked at afterwards, one by one; after
 more of them a fresh shell is cheaper."""
 
-SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e
+SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
 read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
 if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
 if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
@@ -48,9 +48,10 @@ IFS= read -r _m || exit 0
 [ "$_p" = $$ ] && [ "$5" = "$_g" ] && [ -e /proc/1/stat ] &&
   read -r _l _l _l _l _n </proc/loadavg && [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
 exec 4>&1 5>&2 2>/dev/null
+_y=; (trap : 64) && _y=1
 _a() {
   trap "$1" 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 23 24 25 26 27 29 30 31
-  trap "$1" 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 \
+  [ ! "$_y" ] || trap "$1" 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 \
     50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
 }
 _a :
@@ -176,7 +177,8 @@ _a :
 #   group, and the shells above it have to be there to report it. By number: not all shells know the
 #   same names. Left out are SIGKILL, and SIGSTOP, SIGTSTP, SIGCONT, SIGCHLD, SIGTTIN, SIGTTOU and
 #   SIGWINCH, which end nothing, by the numbers of Linux and of BSD; and 32 and 33, which belong to
-#   the C library.
+#   the C library. Those above 31 are tried first: where a system has none, an unknown number in
+#   `trap` ends some shells.
 # - yash and AT&T's ksh have numbers of their own for signals: with `=` in front, a status is exact.
 # - the one that waits says nothing: how the watcher ended is nobody's business.
 # - what is set has a name that no account uses, and is unset first: an account's own variable that
