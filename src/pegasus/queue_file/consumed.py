@@ -95,15 +95,15 @@ def take(
             goes_on = _rename(new, queue, old, sight) if unchanged() else None
             if goes_on is None:
                 _refuse_company(new, ours, fd, planned)
-        except BaseException as error:
-            if isinstance(error, FileExistsError):  # the one that is there is somebody else's
-                if error.filename == str(note):
-                    new.unlink(missing_ok=True)
-                _refuse_planted(note)
-                raise lock.company(queue) from error
-            if isinstance(error, lock.NotAlone):
-                _cut_out_late(queue, fd, planned)
-                raise
+        except FileExistsError as error:  # the one that is there is somebody else's
+            if error.filename == str(note):
+                new.unlink(missing_ok=True)
+            _refuse_planted(note)
+            raise lock.company(queue) from error
+        except lock.NotAlone:
+            _cut_out_late(queue, fd, planned)
+            raise
+        except BaseException:
             with contextlib.suppress(OSError):  # whoever comes next undoes it
                 began = os.lseek(fd, 0, os.SEEK_CUR) > 0
                 _take_back(note, fd, planned if began else None)
