@@ -103,7 +103,7 @@ def unit(session: nox.Session) -> None:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
     others = (f"--ignore={on}" for on in ON_NODES)
-    session.run("pytest", "--numprocesses=2", "tests", *others, *session.posargs)
+    session.run("pytest", "--numprocesses=3", "tests", *others, *session.posargs)
 
 
 @nox.session

@@ -6,6 +6,11 @@ import signal
 from types import FrameType
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on the machine: what is slow is pytest-timeout's to find.
+settings.register_profile("pegasus", deadline=None)
+settings.load_profile("pegasus")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

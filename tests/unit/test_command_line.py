@@ -29,7 +29,7 @@ def test_the_version(tmp_path: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("option", ["-i", "--ignore-errors"])
-@pytest.mark.parametrize("command", ["q", "b", "queue", "broadcast"])
+@pytest.mark.parametrize("command", ["q", "b"])
 def test_ignoring_errors_is_the_default(tmp_path: Path, command: str, option: str) -> None:
     """With ``-i`` a run goes on when a job fails, as it does without; the exit status tells."""
     done = pegasus(tmp_path, command, option)
@@ -37,7 +37,7 @@ def test_ignoring_errors_is_the_default(tmp_path: Path, command: str, option: st
     assert done.stdout == "[localhost] second\n"
 
 
-@pytest.mark.parametrize("options", [["-e", "-i"], ["-i", "-e"], ["-ie"]], ids=" ".join)
+@pytest.mark.parametrize("options", [["-e", "-i"], ["-ie"]], ids=" ".join)
 @pytest.mark.parametrize("command", ["q", "b"])
 def test_both_are_refused(tmp_path: Path, command: str, options: list[str]) -> None:
     """Whoever asks for both is told so, and nothing is taken."""

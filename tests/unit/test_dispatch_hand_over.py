@@ -101,7 +101,7 @@ async def test_a_job_that_no_sub_node_is_left_for(autojump_clock: MockClock) -> 
         await trio.sleep(5)
         bench.run.drain.begin()
     assert [outcome for *_, outcome in bench.listening.outcomes] == [
-        NotStarted("no sub-node was left for it")
+        NotStarted("the shell on the node was gone")
     ]
     assert node.ran == []
 

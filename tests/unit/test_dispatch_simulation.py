@@ -25,7 +25,7 @@ from pegasus.record.folder import RunFolder
 from pegasus.summary import Summary, kind
 from tests.unit.dispatching import Bench
 
-SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "60"))
+SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "40"))
 CHAOS = 300.0
 """Seconds for which things go wrong; they are not real ones."""
 

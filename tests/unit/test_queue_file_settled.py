@@ -279,3 +279,13 @@ def test_check_tries_the_lock(queue: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_sign_of_a_file_that_is_gone(tmp_path: Path) -> None:
     """It differs from that of every file."""
     assert settled.sign_of(tmp_path / "queue.yaml")[0] is None
+
+
+def test_what_cannot_be_seen_is_said(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system tells nothing about writers, a run says so, with what to do instead."""
+    queue.write_text("- a\n")
+    assert QueueFile(queue).blind_spot() == ""
+    refuse_leases(monkeypatch, errno.EINVAL)
+    assert "`pegasus add`" in QueueFile(queue).blind_spot()
+    queue.unlink()
+    assert QueueFile(queue).blind_spot() == ""

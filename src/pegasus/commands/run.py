@@ -209,6 +209,8 @@ async def _run_recorded(
         listener = Listeners(record, screen, summary)
         for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
             listener.tell(Noted(str(written)))
+        if words := queue.blind_spot():
+            listener.tell(Noted(words))
         with stages.aborting:
             try:
                 await _dispatch(

@@ -93,6 +93,17 @@ class QueueFile:
         """Give what has to change before there is more of what was pending."""
         return left.signs(self.real)
 
+    def blind_spot(self) -> str:
+        """Say what the system does not tell about writers of the file; nothing where it does."""
+        state, written, _ = settled.sign_of(self.real)
+        if state is None or written is not None:
+            return ""
+        return (
+            f"{self.path}: the file system, or the owner of the file, does not let Pegasus see all "
+            "programs that write to this file, and what they write while a job is taken may be "
+            "lost. Add jobs with `pegasus add`."
+        )
+
     async def recover(self, patience: float) -> None:
         """Bring a take to its end that a crash interrupted, if nobody holds the lock for longer.
 
