@@ -6,6 +6,7 @@ and ``from tests.contract import *``.
 
 from __future__ import annotations
 
+import secrets
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -282,9 +283,10 @@ class EndsTrees:
 
     async def test_a_tree_is_ended(self, open_session: OpenSession, tmp_path: Any) -> None:
         """Cancelling ends the command's whole tree; what ignores SIGTERM is killed, but last."""
+        own = 10_000 + secrets.randbelow(90_000)  # other tests may run the same beside this one
         tree = (
-            "(trap '' TERM; sleep 9119; sleep 9229) & "
-            "sh -c 'sh -c \"sleep 9339\" & wait' & echo started; wait"
+            f"(trap '' TERM; sleep {own}1; sleep {own}2) & "
+            f"sh -c 'sh -c \"sleep {own}3\" & wait' & echo started; wait"
         )
         output = Output()
         async with open_session() as session:
@@ -297,6 +299,6 @@ class EndsTrees:
             _, left = await run_command(
                 session,
                 "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$f 2>/dev/null | "
-                "grep '^sleep 9[0-9][0-9]9 '; done; true",
+                f"grep '^sleep {own}[0-9] '; done; true",
             )
         assert left.stdout == b""

@@ -26,7 +26,8 @@ WIDTH = 16
 BAD = f"- hostname: bad\n  gpu: [{', '.join(map(str, range(WIDTH)))}]\n"
 BANNER = "****\nAuthorised use only. Access is denied to all others.\n****\n"
 CANNOT = re.compile(
-    r"^\[Pegasus\] (\S+) cannot be reached, trying again in \d+ s: (.*)$", re.MULTILINE
+    r"^\[Pegasus\] (\S+) cannot be reached, (?:trying again in \d+ s|giving up): (.*)$",
+    re.MULTILINE,
 )
 
 

@@ -17,7 +17,7 @@ BLOCKING = {
     "a menu": "echo Choose:; select x in red green; do :; done\n",
     "a wait": "echo Mounting >&2; while :; do sleep 0.2; done\n",
 }
-PRINTED = {"another shell": "Welcome", "a question": "Which project?", "a menu": "1) red 2) green"}
+PRINTED = {"another shell": "Welcome", "a question": "Which project?", "a menu": "1) red; 2) green"}
 
 
 @pytest.mark.parametrize("kind", BLOCKING)

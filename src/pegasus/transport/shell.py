@@ -24,6 +24,7 @@ from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.events import Printed
 from pegasus.model import Assignment, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
+from pegasus.terminal_text import on_one_line
 from pegasus.transport.marks import Marks, Phase
 from pegasus.transport.script import hand_over, read_end
 
@@ -115,13 +116,13 @@ class Shell:
             return await self._wait_ready()
         on_slow(
             f"waiting for a shell; after {SLOW_START:g} seconds the account's start-up files have "
-            f"not ended, and have printed {self._printed or 'nothing'}"
+            f"not ended, and have printed {self._quoted}"
         )
         with trio.move_on_after(READY_LIMIT - SLOW_START):
             return await self._wait_ready()
         raise NodeUnreachable(
             f"the shell on the node was not ready in {READY_LIMIT:g} seconds; the account's "
-            f"start-up files have printed {self._printed or 'nothing'}"
+            f"start-up files have printed {self._quoted}"
         )
 
     async def _wait_ready(self) -> None:
@@ -133,11 +134,15 @@ class Shell:
 
     @property
     def _printed(self) -> str:
-        """What the start-up files printed, or whatever else came before the shell: on one line."""
+        """What the start-up files printed, or whatever else came before the shell, as text."""
         text = self._noise.replace(self._mark[1:], b"").decode(errors="replace")
-        plain = "".join(letter if letter.isprintable() else " " for letter in _ESCAPE.sub("", text))
-        words = " ".join(plain.split())
-        return words if len(words) <= NOISE_SHOWN else f"…{words[-NOISE_SHOWN:]}"
+        return _ESCAPE.sub("", text).strip()
+
+    @property
+    def _quoted(self) -> str:
+        """The end of what was printed, on one line: a question or a prompt comes last."""
+        words = on_one_line(self._printed, NOISE_LIMIT)
+        return (words if len(words) <= NOISE_SHOWN else f"…{words[-NOISE_SHOWN:]}") or "nothing"
 
     async def wait_next(self) -> bool:
         """Wait until the shell is through with its command; tell whether it takes another one.
