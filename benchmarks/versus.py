@@ -1,0 +1,75 @@
+"""``python -m benchmarks.versus PROGRAM``: Pegasus beside another version of itself.
+
+PROGRAM is the ``pegasus`` of another virtual environment, of the version before a change, say. Both
+do the same work in turn, and each figure is a ratio, round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks import deep_queue, fleet, subject
+from benchmarks.bench import Bench, say
+from benchmarks.dispatch import Work
+from benchmarks.ground import Masters, open_ground
+from benchmarks.rounds import Contestant, Values, play
+
+NOW, BEFORE = "now", "before"
+WIDTH = 8
+JOBS = 1_000
+DEEP = (100, 100_000)
+
+
+def by(program: Path | None, work: Callable[[], Values]) -> Values:
+    """Do some work with one of the two."""
+    os.environ.pop(subject.PROGRAM, None)
+    if program is not None:
+        os.environ[subject.PROGRAM] = str(program)
+    try:
+        return work()
+    finally:
+        os.environ.pop(subject.PROGRAM, None)
+
+
+def works(bench: Bench) -> dict[str, Callable[[], Values]]:
+    """Give what is done, by name."""
+    deep = deep_queue.Work(bench, 1)
+    found: dict[str, Callable[[], Values]] = {
+        f"dispatch, {WIDTH} sub-nodes": partial(Work(bench, WIDTH, Masters(())).pegasus, JOBS),
+        f"connect, {fleet.WIDTH} sub-nodes": partial(fleet.pegasus, bench),
+    }
+    for length in DEEP:
+        write = partial(deep_queue.write_entries, length)
+        jobs = min(200, length - 2 * deep_queue.WARMING)
+        found[f"deep queue, {length:,} entries"] = partial(deep.run, write, jobs)
+    return found
+
+
+def main() -> None:
+    """Measure, and print the ratios: the median, and the lowest and the highest."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.versus", description=__doc__)
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    with open_ground() as ground:
+        bench = Bench(ground, given.rounds, "usual", "not asked for")
+        for name, work in works(bench).items():
+            say(f"{name}:")
+            both = [
+                Contestant(NOW, partial(by, None, work)),
+                Contestant(BEFORE, partial(by, given.program.absolute(), work)),
+            ]
+            played = play(both, given.rounds, say)
+            for figure in played.values.get(NOW, [{}])[0]:
+                ratio = played.ratio((NOW, figure), (BEFORE, figure))
+                sys.stdout.write(f"{name}: {figure}, now / before: {ratio}\n")
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
