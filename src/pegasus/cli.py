@@ -32,7 +32,7 @@ from pegasus.options import (
 
 app = App(
     name="pegasus",
-    help="Give it a bag of jobs and a bag of nodes; it runs all of the jobs over SSH.",
+    help="Run a list of jobs (queue.yaml) on a list of nodes (hosts.yaml) over SSH.",
     version=__version__,
     version_flags=["--version", "-V"],
     default_parameter=Parameter(negative=""),
@@ -134,7 +134,7 @@ def status(
     Args:
         runs: List all runs, with their sizes.
         json: For programs; the reference has the schema.
-        watch: Again and again, until Ctrl-C.
+        watch: Show it again every second, until Ctrl-C.
     """
     from pegasus.commands import status as looking
 
@@ -187,10 +187,10 @@ def retry(
     queue_file: QueueFile = QUEUE,
     color: Color = "auto",
 ) -> int:
-    """Put jobs that came to nothing back into the queue, each once.
+    """Put jobs that did not succeed back into the queue, each once.
 
     Args:
-        jobs: Their numbers; none means all such jobs of the run.
+        jobs: Numbers of jobs in the run; without any, all that did not succeed.
         top: Before all that waits, instead of behind it.
     """
     from pegasus.commands import retry as retrying

@@ -43,7 +43,9 @@ Color = Annotated[
 ]
 RunName = Annotated[
     str | None,
-    Parameter(name="--run", help="A run, by its name or a part of it; else the newest."),
+    Parameter(
+        name="--run", help="A run: its name or number, or a part of the name; else the newest."
+    ),
 ]
 
 HOSTS, QUEUE = Path("hosts.yaml"), Path("queue.yaml")

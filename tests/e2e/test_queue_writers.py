@@ -186,3 +186,31 @@ def test_scp_over_the_queue(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) 
     running.signal(signal.SIGINT)
     running.wait()
     assert sorted(ran(running)) == wanted
+
+
+def test_a_take_that_fails_while_an_entry_waits(pegasus: Pegasus) -> None:
+    """A run does not wait for an entry that it could not take: it ends, and says why."""
+    pegasus.queue_file.write_text("- echo first\n")
+    with pegasus.queue_file.open("a") as file:
+        file.write("- |\n  echo inc")
+        file.flush()
+        running = pegasus.start("q", hosts=ONE)
+        running.wait_for("has this file open for writing")
+        pegasus.consumed_file.unlink()
+        pegasus.consumed_file.mkdir()
+        file.write("omplete\n")
+    done = running.wait()
+    assert done.status == 2
+    assert "the queue cannot be rewritten: Is a directory" in done.stderr
+
+
+def test_an_addition_that_is_interrupted_while_it_waits(pegasus: Pegasus) -> None:
+    """`pegasus add` says what it waits for; ended by a signal, it adds nothing."""
+    pegasus.queue_file.write_text("- echo first\n")
+    with pegasus.queue_file.open("r+") as file:
+        adding = pegasus.start_bare("add", "echo x", f"--queue-file={pegasus.queue_file}")
+        adding.wait_for("writes into this file")
+        adding.signal(signal.SIGTERM)
+        assert adding.wait().status == 130
+        file.seek(0)
+        assert file.read() == "- echo first\n"

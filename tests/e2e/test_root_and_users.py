@@ -176,7 +176,7 @@ def test_a_record_that_cannot_be_read_at_all(place: Place) -> None:
     for command in ("logs", "retry", "stop"):
         done = place.run(NOBODY, command)
         assert done.returncode == 2
-        assert "It belongs to root, who can give it to you (`chown -R`)" in done.stderr
+        assert "It belongs to root. Ask root to give it to you (`chown -R`)" in done.stderr
     done = place.run(NOBODY, "q")
     assert done.returncode == 1
     assert "The run is not recorded" in done.stderr

@@ -221,7 +221,10 @@ def test_broken_lines(
     assert "1 lines of the journal are broken" in json_of(capfd, queue)["runs"][0]["warnings"]
     ask_everything(queue, capfd)
     path.write_bytes(b"".join([line.encode() + b"\n", *lines]))
-    assert "its first line is damaged. This run is left out." in ask_everything(queue, capfd)
+    assert (
+        "its first line is damaged. This run is left out. Move its folder away."
+        in ask_everything(queue, capfd)
+    )
     (warning,) = json_of(capfd, queue)["warnings"]
     assert warning.startswith(f"{path}: its first line is damaged")
 

@@ -290,6 +290,19 @@ async def test_an_entry_that_is_not_written_to_its_end(autojump_clock: MockClock
     assert bench.notes == ["queue.yaml: somebody writes."]
 
 
+async def test_somebody_who_writes_without_a_pause(autojump_clock: MockClock) -> None:
+    """A file that is another at each look is looked at from time to time, and the wait is told."""
+    bench = Bench("exit 0")
+    bench.queue.half_written = "queue.yaml: somebody writes."
+    bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each look
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench.run)
+        await trio.sleep(10)
+        assert bench.notes == ["queue.yaml: somebody writes."]
+        assert 40 <= len(bench.queue.takes) <= 60
+        bench.run.drain.begin()
+
+
 async def test_error_aborts(autojump_clock: MockClock) -> None:
     """With -e nothing is taken once a job has failed; the others that run go on to their end."""
     bench = Bench("sleep 30", "exit 1", "sleep 1", "exit 0", "exit 0", nodes=2, error_aborts=True)

@@ -14,6 +14,8 @@ WEAK = (
     '** This session may be vulnerable to "store now, decrypt later" attacks.\r\n'
     "** The server may need to be upgraded. See https://openssh.com/pq.html\r\n"
 )
+EXPIRED = "Your account has expired; please contact your system administrator.\r\n"
+CLOSED = "Connection closed by 127.0.0.1 port 24322"
 PROXY_ENDED = (
     "kex_exchange_identification: Connection closed by remote host\r\n"
     "Connection closed by UNKNOWN port 65535\r\n"
@@ -167,3 +169,11 @@ def test_warnings_are_not_printed() -> None:
     """Warnings of OpenSSH 10, and of a host key that is new, are nowhere."""
     said = f"{WEAK}Warning: Permanently added 'a' (ED25519) to the list of known hosts.\r\nx\r\n"
     assert printed(said.encode()) == ["x"]
+
+
+def test_an_account_that_the_node_refuses() -> None:
+    """What PAM says before it closes the connection is shown, and the connection tried again."""
+    found = failure((BANNER + EXPIRED + CLOSED).encode())
+    assert found.words == f"{EXPIRED.strip()}; {CLOSED}"
+    assert found.before_login
+    assert failure(CLOSED.encode()).words == CLOSED

@@ -289,3 +289,45 @@ def test_what_cannot_be_seen_is_said(queue: Path, monkeypatch: pytest.MonkeyPatc
     assert "`pegasus add`" in QueueFile(queue).blind_spot()
     queue.unlink()
     assert QueueFile(queue).blind_spot() == ""
+
+
+def test_a_clock_that_is_ahead(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server whose clock is ahead by less than a minute makes no half line complete."""
+    refuse_leases(monkeypatch, errno.EINVAL)
+    queue.write_text("- a\n- rm -rf ./scratch/run-1/tm")
+    age(queue, -20.0)
+    assert take(queue) == ["a"]
+    age(queue, -1000.0)
+    assert take(queue) == ["rm -rf ./scratch/run-1/tm"]
+
+
+def test_two_writers_of_whom_one_is_not_seen(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes to an old file is not moved behind the half line of another writer."""
+    refuse_leases(monkeypatch, errno.EINVAL)
+    with written(queue, "- a\n- b\n- c\n"):
+        assert take(queue) == ["a", "b"]
+        old = left._found(queue)[0].path
+        with old.open("a") as file:
+            file.write("- d\n- e\n")
+        with queue.open("a") as unseen:  # of this process, which is not looked for
+            unseen.write("- rm -rf ./scratch/run-1/tm")
+            unseen.flush()
+            assert "rm -rf ./scratch/run-1/tm" not in take(queue)
+            assert queue.read_text().endswith("- rm -rf ./scratch/run-1/tm")
+            unseen.write("p-2\n")
+    for path in (old, queue):
+        if path.exists():
+            age(path)
+    commands = take(queue) + take(queue)
+    assert "rm -rf ./scratch/run-1/tmp-2" in commands
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_folder_of_old_files_is_the_user_s(queue: Path) -> None:
+    """Where root runs Pegasus in a user's folder, the user can go on without root."""
+    os.chown(queue.parent, 4242, 4242)
+    os.chown(queue, 4242, 4242)
+    with written(queue, "- a\n- |\n  b"):
+        assert take(queue) == ["a"]
+        folder = left.folder_of(queue).stat()
+        assert (folder.st_uid, folder.st_gid) == (4242, 4242)

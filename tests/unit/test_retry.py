@@ -1,4 +1,4 @@
-"""What `pegasus retry` promises: what came to nothing comes back, as it was, and once."""
+"""What `pegasus retry` promises: what did not succeed comes back, as it was, and once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``pegasus retry``: put jobs that came to nothing back into the queue, each of them once.
+"""``pegasus retry``: put jobs that did not succeed back into the queue, each of them once.
 
 Which jobs of a run were put back stands in the file ``retried`` in the run's folder, one JSON
 object a line. It is read and written under the queue's lock, in an order in which a crash at any

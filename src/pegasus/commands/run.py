@@ -104,6 +104,7 @@ class LockedQueue:
         """
         async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
             self._seen = self._file.states()
+            self._pending = None  # a take that fails leaves nothing that one could wait for
             receipts: list[Receipt] = []
             receipt = partial(self._receipt, receipts)
             # Not abandoned when it is cancelled: it asks from time to time, and gives up or ends.

@@ -191,13 +191,13 @@ def _command(row: _Row) -> str:
 
 def table_of_runs(runs: Sequence[RunRecord]) -> RenderableType:
     """Lay out runs, one in a row."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("run", no_wrap=True)
     table.add_column("when", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("jobs", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("outcomes", ratio=1)
+    table.add_column("outcomes", ratio=1, overflow="fold")
     for run in runs:
         cells = [run.name, _date(run.facts.started_at), run.end.how if run.end else run.state]
         cells += [f"{len(run.jobs):,}", decimal(run.size()), _counts(run).rstrip(".")]

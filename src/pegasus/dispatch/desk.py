@@ -71,6 +71,7 @@ class Dispatcher(ABC):
         self._slots: list[Slot] = []
         self._news = trio.Event()
         self._said: set[str] = set()
+        self._waits_for = ("", 0.0)  # what is pending, and since when
         run.running.on_stop(self._stop_waiting)
 
     async def run_all(self) -> None:
@@ -171,15 +172,26 @@ class Dispatcher(ABC):
 
     async def more(self) -> bool:
         """Wait until there may be more to hand over; False when there never will be."""
-        say_at = trio.current_time() + SAY_AFTER
+        if self.run.queue.pending and not self.can_try_again():
+            # Whoever writes without a pause changes the file at each look: no take after the other.
+            with trio.move_on_after(QUEUE_POLL):
+                await self.wait_news()
+            self._say_pending()
         while not self.run.queue.changed() and not self.can_try_again():
             if not self.has_more_to_come():
                 return False
-            if trio.current_time() >= say_at:
-                self._say_once(self.run.queue.pending)
             with trio.move_on_after(QUEUE_POLL):
                 await self.wait_news()
+            self._say_pending()
         return True
+
+    def _say_pending(self) -> None:
+        """Say, after a second, what is waited for, also where it changes all the time."""
+        words, now = self.run.queue.pending, trio.current_time()
+        if words != self._waits_for[0]:
+            self._waits_for = (words, now)
+        elif now - self._waits_for[1] >= SAY_AFTER:
+            self._say_once(words)
 
     def _say_once(self, words: str) -> None:
         if words and words not in self._said:

@@ -225,5 +225,5 @@ class _BroadcastDispatcher(Dispatcher):
         if self.number == 0 and not worker.reached and not self.closed:
             raise PegasusError(
                 f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
-                "nothing was taken. Mend it, or take it out of the hosts file."
+                "nothing was taken. Repair it, or take it out of the hosts file."
             )

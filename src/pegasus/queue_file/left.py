@@ -24,6 +24,7 @@ import contextlib
 import errno
 import functools
 import os
+import stat
 import time
 import zlib
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import Self
 
 from pegasus.errors import PegasusError
-from pegasus.ownership import may_be_planted
+from pegasus.ownership import give, may_be_planted
 from pegasus.queue_file import content, disk, lock, settled, writers
 from pegasus.queue_file.settled import Sight, Sign
 
@@ -221,11 +222,29 @@ def folder_of(real: Path) -> Path:
 
 def _make_folder(real: Path) -> None:
     folder = folder_of(real)
-    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        _share(folder)
     if may_be_planted(folder):
         raise PegasusError(
             f"{folder}: somebody else has put this folder here. Move the queue to a folder of yours"
         )
+
+
+def _share(folder: Path) -> None:
+    """Let everyone who may change the queue's folder change this one, which was made just now."""
+    parent = folder.parent.stat()
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_uid != os.geteuid():
+            return  # somebody has swapped it
+        if not parent.st_mode & stat.S_ISVTX:
+            with contextlib.suppress(OSError):
+                os.fchown(fd, -1, parent.st_gid)
+            os.fchmod(fd, stat.S_IMODE(parent.st_mode))
+        give(fd, parent)
+    finally:
+        os.close(fd)
 
 
 def _remove_folder(real: Path) -> None:
@@ -353,9 +372,9 @@ def _is_over(real: Path, sight: Sight) -> bool:
 def _move(path: str, real: Path, left: _Left, sight: Sight) -> _Left | None:
     """Put what came to an old file behind the queue; None where that has to wait."""
     queue = None if content.state(real) is None else settled.look(path, real)
-    if queue is not None and queue.overwritten:
-        return None
-    before = b"" if queue is None else ended(queue.complete + queue.stays)
+    if queue is not None and (queue.overwritten or queue.stays):
+        return None  # ending the line of somebody who is in the middle of it would complete it
+    before = b"" if queue is None else ended(queue.complete)
     new = folder_of(real) / _NEW
     like = disk.model_of(left.path if queue is None else real)
     disk.write_new(new, before + sight.data[left.base : sight.ready], like=like)

@@ -36,6 +36,10 @@ PATIENCE = 10.0
 _POLL = 0.02
 
 
+def _say_nothing(words: str) -> None:
+    """Be told what is waited for and leave it at that."""
+
+
 def _go_on() -> None:
     """Go on, whatever it takes."""
 
@@ -79,7 +83,7 @@ class QueueFile:
         """
         real = self.real
         async with lock.held(real, self.path, on_wait):
-            yield LockedQueue(self.path, real)
+            yield LockedQueue(self.path, real, on_wait)
 
     def state(self) -> State | None:
         """Tell one state of the file from another, cheaply; None where there is no file."""
@@ -150,10 +154,13 @@ class LockedQueue:
     Attributes:
         path: as the user gave it.
         real: the file itself.
+        on_wait: is told once, after a second of waiting for a writer of the file, what is waited
+            for; in Trio's own thread.
     """
 
     path: str
     real: Path
+    on_wait: Callable[[str], None] = _say_nothing
 
     def recover(self) -> None:
         """Bring a take to its end that a crash interrupted, whichever way it had gone.
@@ -164,6 +171,7 @@ class LockedQueue:
         with disk.errors(self.path, "Nothing was changed"):
             consumed.recover(self.real)
             left.collect(self.path, self.real)
+            self._new.unlink(missing_ok=True)
 
     def take(
         self,
@@ -270,15 +278,23 @@ class LockedQueue:
             FileFault: it cannot be read.
             PegasusError: somebody does not come to an end.
         """
-        deadline = time.monotonic() + PATIENCE
+        import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
+
+        began, said = time.monotonic(), False
         while content.state(self.real) is not None:
             sight = settled.look(self.path, self.real)
             if not (sight.overwritten or sight.stays):
                 return sight
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > PATIENCE:
                 raise PegasusError(
                     f"{sight.words} Nothing was added. Close the file and try again."
                 )
+            with contextlib.suppress(RuntimeError):  # no worker thread of Trio's
+                trio.from_thread.check_cancelled()
+                if waited > lock.SAY_AFTER and not said:
+                    said = True
+                    trio.from_thread.run_sync(self.on_wait, sight.words)
             time.sleep(_POLL)
         return None
 
@@ -291,8 +307,13 @@ class LockedQueue:
         exists = content.state(self.real) is not None
         return self._put(data, settled.look(self.path, self.real) if exists else None)
 
+    @property
+    def _new(self) -> Path:
+        """The file that becomes the queue; one that is there is left by a crash, of no use."""
+        return self.real.with_name(f".{self.real.name}.pegasus-add")
+
     def _put(self, data: bytes, sight: Sight | None) -> bool:
-        new = self.real.with_name(f".{self.real.name}.pegasus-add")
+        new = self._new
         new.unlink(missing_ok=True)
         like = None if sight is None else disk.model_of(self.real)
         try:

@@ -29,6 +29,9 @@ longer from one part of a line to the next, unless a buffer is in between, and t
 _DASH = re.compile(rb"^([ \t]*)-(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _NO_ENTRY = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*\Z")
 
+SKEW = 60.0
+"""Seconds by which the clock of a file server may be ahead; a file from later counts as old."""
+
 Sign: TypeAlias = tuple[State | None, bool | None, bool]
 """What can change while one waits: the file, whether somebody writes it, whether it is quiet."""
 
@@ -160,5 +163,5 @@ def _is_one_line(path: str, data: bytes) -> bool:
 
 
 def _is_quiet(state: State) -> bool:
-    """Tell whether a file has not changed for a while; one from the future counts as such."""
-    return not 0 <= time.time() - state[0] / 1e9 < QUIET
+    """Tell whether a file has not changed for a while; see SKEW for one from the future."""
+    return not -SKEW < time.time() - state[0] / 1e9 < QUIET

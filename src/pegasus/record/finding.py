@@ -87,7 +87,10 @@ def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
         return RunRecord(folder, journal.facts_of(folder.name, line))
     except ValueError:
         if line.endswith(b"\n"):
-            left_out.append(f"{folder.journal}: its first line is damaged. This run is left out.")
+            left_out.append(
+                f"{folder.journal}: its first line is damaged. This run is left out. Move its "
+                "folder away."
+            )
         return None
 
 
@@ -105,7 +108,7 @@ def _unreadable(path: Path, error: OSError) -> str:
     name = f"user {uid}"
     with suppress(KeyError):
         name = pwd.getpwuid(uid).pw_name
-    return f"{words} It belongs to {name}, who can give it to you (`chown -R`)."
+    return f"{words} It belongs to {name}. Ask root to give it to you (`chown -R`)."
 
 
 def read_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]:

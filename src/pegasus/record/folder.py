@@ -158,13 +158,17 @@ def create(path: Path) -> int:
         OSError: it can't be opened.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    # The very folder that the file is made in: its path may lead to another one a moment later.
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, _FILE_MODE)
-    except FileExistsError:
-        return os.open(path, flags | os.O_CREAT, _FILE_MODE)
-    if os.geteuid() == 0:
-        give(fd, path.parent.stat())
-    return fd
+        try:
+            fd = os.open(path.name, flags | os.O_CREAT | os.O_EXCL, _FILE_MODE, dir_fd=parent)
+        except FileExistsError:
+            return os.open(path.name, flags | os.O_CREAT, _FILE_MODE, dir_fd=parent)
+        give(fd, os.fstat(parent))
+        return fd
+    finally:
+        os.close(parent)
 
 
 def open_to_read(path: Path) -> BinaryIO:

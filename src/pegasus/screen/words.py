@@ -46,7 +46,8 @@ def _own_line(line: str) -> str:
 
 def left_out(lines: int) -> str:
     """Say how many of Pegasus's own lines there was no room for."""
-    return f"{lines:,} {'line' if lines == 1 else 'lines'} of mine left out while nobody read"
+    what = "1 line" if lines == 1 else f"{lines:,} lines"
+    return f"{what} of messages left out: the reader of this output was too slow"
 
 
 def unwritable(stream: Stream, error: OSError) -> str:

@@ -42,4 +42,4 @@ async def _judge(status: int) -> Outcome:  # noqa: ASYNC124 -- the way over SSH 
     """Say what became of a command whose shell went without a word."""
     if status < 0:
         return Killed(-status)
-    return Lost(f"its shell ended with status {status} and without a word about the command")
+    return Lost(f"its shell ended with status {status} and did not report how the command ended")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 
 WORDS_LIMIT = 4096
-"""Bytes of the shell's last words that are kept: they fit on a line, unless a node is out of
-its mind."""
+"""Bytes of the shell's last words that are kept: they fit on a line, unless a node sends
+invalid data."""
 
 
 class Phase(enum.IntEnum):

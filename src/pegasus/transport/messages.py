@@ -24,6 +24,10 @@ _BEFORE_LOGIN = re.compile(
 )
 """The connection was closed before login: sshd was busy, or refuses this address for some time."""
 
+_CLOSED_LATE = re.compile(r"Connection closed by .* port -?\d+")
+"""The same, where the node may have said why: PAM refuses an account (``pam_nologin``,
+``pam_slurm_adopt``, an account that has expired) after the keys were accepted."""
+
 _PROXY_ENDED = re.compile(r"Connection (?:closed|reset) by UNKNOWN port -?\d+")
 """A jump or a ProxyCommand ended; what it printed before tells why."""
 
@@ -81,6 +85,8 @@ def failure(said: bytes) -> Failure:
     causes = [line for line in others if _FAILURE.search(line)]
     if through_proxy and causes:
         return Failure(_explained(causes))
+    if others and _CLOSED_LATE.match(lines[-1]):
+        return Failure(f"{others[-1]}; {lines[-1]}", before_login=True)
     return Failure(lines[-1], before_login=True)
 
 

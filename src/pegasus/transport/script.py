@@ -263,7 +263,7 @@ def read_end(words: str) -> Outcome:
     if not number:
         return Killed(9)  # whoever was to say it, which nothing else can end
     if not (number.isascii() and number.isdigit()):
-        return Lost(f"its shell's last words make no sense: {words!r}")
+        return Lost(f"its shell sent an invalid end message: {words!r}")
     status = int(number)
     if status > 256:
         return Killed((status - 256) % 128)

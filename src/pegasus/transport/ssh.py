@@ -154,7 +154,7 @@ class SshSession:
             await self._arrived.wait()
             if self._gone:
                 found = failure(self._words)
-                words = found.words or "ssh ended without a word"
+                words = found.words or "ssh ended without a message; try `ssh -v` by hand"
                 # Without its folder ssh could not make its socket: the next try has another one.
                 may_pass = found.before_login or not self._socket.parent.exists()
                 raise NotConnected(words, may_pass=may_pass)
