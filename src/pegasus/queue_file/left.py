@@ -350,6 +350,7 @@ def _collect_one(path: str, real: Path, left: _Left) -> Iterator[Sight]:
         left.path.replace(real)  # somebody overwrote the queue, in the very moment of a take
         return
     if sight.ready > base:
+        content.refuse_read_only(path, real)
         moved = _move(path, real, left, sight)
         if moved is None:
             yield sight
