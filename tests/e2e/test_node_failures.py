@@ -245,8 +245,8 @@ def test_a_run_ends_whose_last_node_is_gone_for_good(
 ) -> None:
     """When nothing is left to do, no node is waited for: the job is lost, and the run is over."""
     nodes = make_nodes(1)
-    running = pegasus.on(nodes).start("q", queue="- sleep 600\n")
-    running.wait_for("=== run")
+    running = pegasus.on(nodes).start("q", queue="- echo on; exec sleep 600\n")
+    running.wait_for("] on", on="stdout")  # a job that has not begun would be tried again
     nodes[0].kill()
     done = running.wait()
     assert done.status == 1

@@ -238,6 +238,7 @@ class LockedQueue:
 
     def _collected(self) -> list[Sight]:
         """Move to the queue what came to files that it was before; give what is not complete."""
+        self._new.unlink(missing_ok=True)
         if not left.are_there(self.real):
             return []
         consumed.recover_if_interrupted(self.real)  # it may know of one more
