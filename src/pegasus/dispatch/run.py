@@ -178,7 +178,7 @@ class Run:
         fill: gives a job's command for a sub-node, checked; raises TemplateFault.
         listener: is told what happens.
         drain: ends the taking.
-        daemon: whether an empty queue is waited on for ever.
+        daemon: whether an empty queue is waited on until stopped.
         error_aborts: whether the first failure drains.
         retries: how often a job that failed, timed out or was lost is tried again.
         timeout: seconds after which a command is ended.

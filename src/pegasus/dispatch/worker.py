@@ -31,7 +31,7 @@ from pegasus.model import (
 
 DROPS_TOLD = 2
 """Connections that broke in a row before they were steady, from which on the next one is told only
-once it is steady: else ``connected`` and the same reason would be told in turn for ever."""
+once it is steady: else ``connected`` and the same reason would be told again and again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ The steps, and what a crash after each of them leaves::
     new    .queue.yaml.pegasus-new    the queue without the jobs         nothing happened
     note   .queue.yaml.pegasus-take   the record and where it goes       nothing happened
     append consumed.yaml              the record, whole or torn          undone: cut out again
+    link   .queue.yaml.pegasus-old    the old file keeps a name          undone; see ``left``
     rename new -> queue.yaml          the jobs are taken                 taken
     append the receipt                lines for whoever keeps a record   taken
     unlink note                                                          taken

@@ -126,7 +126,7 @@ def _ways_in(process: str, file: _File) -> Iterator[bool]:
             continue
         info = _info(process, name)
         flags = int(info.get("flags", "0"), 8)
-        # Not by stat alone: that can wait for ever for a server which is gone.
+        # Not by stat alone: that can hang on a file server which does not answer.
         if flags & os.O_ACCMODE == os.O_RDONLY or info.get("ino") != file.shown:
             continue
         with contextlib.suppress(OSError):
