@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import signal
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NewType, TypeAlias
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
 """Names and values of parameters, in the order in which they were written."""
@@ -54,6 +54,25 @@ class Job:
 
     command: str
     params: Params = ()
+
+
+Command = NewType("Command", str)
+"""The text of a job for one sub-node: rendered and checked. Only ``rendered`` makes one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenJob:
+    """A job that one take removed from the queue file.
+
+    Attributes:
+        number: its number in the run, from 1.
+        job: the job, as it was in the file.
+        commands: the job rendered, one command for each sub-node that was asked for.
+    """
+
+    number: int
+    job: Job
+    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True, slots=True)

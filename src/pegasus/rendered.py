@@ -7,14 +7,9 @@ Rule 2: a command that no node can be given is refused as it is made, so it is n
 
 from __future__ import annotations
 
-from typing import NewType
-
 from pegasus.errors import TemplateFault
-from pegasus.model import Job, SubNode
+from pegasus.model import Command, Job, SubNode
 from pegasus.template import SCRIPT, parse
-
-Command = NewType("Command", str)
-"""The text of a job for one sub-node, which a shell can be given; only this module makes one."""
 
 LONGEST_COMMAND = 128 * 1024 - 1
 """Bytes of UTF-8: Linux gives a program no argument over MAX_ARG_STRLEN, its NUL included."""
@@ -59,6 +54,11 @@ def render_with(template: str, values: Values) -> Command:
     if wrong is not None:
         raise TemplateFault(1, 1, *wrong)
     return Command(command)
+
+
+def as_recorded(text: str) -> Command:
+    """Give the command that a journal says was rendered and run."""
+    return Command(text)
 
 
 def wrong_with(command: str, name: str = "this command") -> tuple[str, str] | None:

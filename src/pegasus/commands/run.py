@@ -27,13 +27,13 @@ from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.events import Ended, Event, Listener, Noted, Printed
 from pegasus.hosts_file import read_hosts
 from pegasus.interrupt import open_interrupts
-from pegasus.model import Job, Stream, SubNode
+from pegasus.model import Command, Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import Pending, QueueFile, Receipt, Taken
 from pegasus.record import How, Mode, OutputName
 from pegasus.record.recording import Record, open_record
-from pegasus.rendered import Command, render
+from pegasus.rendered import render
 from pegasus.screen import Screen, open_screen
 from pegasus.summary import Summary
 from pegasus.transport import open_ssh, session_opener
