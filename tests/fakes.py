@@ -23,7 +23,7 @@ from pegasus.model import (
     Lost,
     NotStarted,
     Outcome,
-    Place,
+    Position,
     Stream,
     SubNode,
 )
@@ -216,11 +216,11 @@ class FakeQueue:
             if not self.jobs:
                 break
             if self.jobs[0] == self.BAD:
-                return FakeTaken(taken, FileFault(Place("queue.yaml", 1, 1), "this is bad"))
+                return FakeTaken(taken, FileFault(Position("queue.yaml", 1, 1), "this is bad"))
             try:
                 taken.append((self.jobs[0], fill(self.jobs[0])))
             except TemplateFault as fault:
-                return FakeTaken(taken, FileFault(Place("queue.yaml", 1, 1), fault.what))
+                return FakeTaken(taken, FileFault(Position("queue.yaml", 1, 1), fault.what))
             self.jobs.popleft()
         return FakeTaken(taken)
 

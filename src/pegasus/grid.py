@@ -36,7 +36,7 @@ def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ..
                 (name, tuple(values[i] for i in indexes))
                 for (name, values), indexes in zip(entry.params, part[1:], strict=True)
             ),
-            entry.place,
+            entry.position,
         )
         for part in parts
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pegasus.destination import NoDestination, spell
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.model import Params, Place, SubNode
+from pegasus.model import Params, Position, SubNode
 from pegasus.shell_text import changed_value
 from pegasus.template import parse
 from pegasus.yaml_text import (
@@ -77,7 +77,7 @@ def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, 
             faults.append(fault)
     if not sub_nodes and not faults:
         instead = 'Write "- localhost"'
-        faults.append(FileFault(Place(shown, 1, 1), "no host stands in this file", instead))
+        faults.append(FileFault(Position(shown, 1, 1), "no host stands in this file", instead))
     return tuple(sub_nodes), tuple(faults)
 
 
@@ -152,7 +152,7 @@ def _note(source: Source, name: Scalar) -> FileFault:
     address = {"Port": "Write ssh://HOST:PORT as the hostname", "User": "Write USER@HOST"}
     here = f"{address[option]}, or set" if option in address else "Set"
     return FileFault(
-        source.place(name.start),
+        source.position(name.start),
         f'note: "{name.text}" is a parameter for templates, and ssh does not get it',
         f"{here} {option} for the host in ~/.ssh/config",
     )
@@ -174,13 +174,13 @@ def _read(path: str) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise FileFault(
-            Place(path, 1, 1),
+            Position(path, 1, 1),
             "there is no such file",
             "`pegasus init` makes a starter; list one host on each line, as in `- localhost`",
         ) from error
     except OSError as error:
         raise FileFault(
-            Place(path, 1, 1),
+            Position(path, 1, 1),
             f"this file cannot be read: {error.strerror or error}",
             "Give the path of a file that you may read",
         ) from error
@@ -195,28 +195,28 @@ def _expanded(source: Source, item: Item) -> Iterator[tuple[str, Params]]:
 
 
 def _destination(source: Source, hostname: Scalar, params: Params) -> str:
-    place = source.place(hostname.start)
+    position = source.position(hostname.start)
     if len(hostname.text) > LONGEST_HOSTNAME:
         what = f"this hostname has {len(hostname.text):,} characters"
-        raise FileFault(place, what, f"Write at most {LONGEST_HOSTNAME:,}")
+        raise FileFault(position, what, f"Write at most {LONGEST_HOSTNAME:,}")
     try:
         name = parse(hostname.text).fill(dict(params))
     except TemplateFault as fault:
         raise FileFault(
-            place, f'in the hostname "{hostname.text}": {fault.what}', fault.instead
+            position, f'in the hostname "{hostname.text}": {fault.what}', fault.instead
         ) from fault
     if not name:
-        raise FileFault(place, "this hostname is empty", "Write a host, or remove the entry")
+        raise FileFault(position, "this hostname is empty", "Write a host, or remove the entry")
     if any(character.isspace() or not character.isprintable() for character in name):
         raise FileFault(
-            place,
+            position,
             f"a hostname has no blanks or control characters, and this is {name!r}",
             "List every host as an entry of its own",
         )
     try:
         spell(name)
     except NoDestination as fault:
-        raise FileFault(place, fault.what, fault.instead) from fault
+        raise FileFault(position, fault.what, fault.instead) from fault
     return name
 
 
@@ -239,7 +239,7 @@ def _refuse_too_many(source: Source, item: Item, so_far: int) -> None:
         # A number of thousands of digits is more than Python writes, or anyone reads.
         many = f"{count:,}" if count < MOST_SUB_NODES**3 else f"over {MOST_SUB_NODES**3:,}"
         raise FileFault(
-            source.place(item.start),
+            source.position(item.start),
             f"up to here the file stands for {many} sub-nodes, more than {MOST_SUB_NODES:,}",
             "Every combination of its values is one: look for a list that is too long",
         )

@@ -16,7 +16,7 @@ Params: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where in a file something stands; lines and columns count from 1, columns in characters."""
 
     path: str
@@ -82,12 +82,12 @@ class Entry:
     Attributes:
         commands: at least one command template.
         params: each parameter's name and its values, at least one, in the order written.
-        place: where the entry begins in its file.
+        position: where the entry begins in its file.
     """
 
     commands: tuple[str, ...]
     params: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    place: Place | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,7 @@ def test_a_bad_line_of_standard_input(data: bytes, place: str) -> None:
     """The fault names the line; nothing at all is added."""
     with pytest.raises(FileFault) as raised:
         read_commands(data)
-    assert str(raised.value.place) == place
+    assert str(raised.value.position) == place
 
 
 def test_many_at_once(queue: Path) -> None:

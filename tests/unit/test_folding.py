@@ -115,7 +115,7 @@ def test_a_value_that_would_change_a_command(
     (fault,) = QueueReader("q.yaml", entry.format(key="command").encode())
     assert f"the lines of this value with blanks, and {what}" in str(fault)
     assert isinstance(fault, FileFault)
-    assert fault.place.line in {4, 5}
+    assert fault.position.line in {4, 5}
     hosts = tmp_path / "hosts.yaml"
     hosts.write_text(entry.format(key="hostname"))
     _, (of_host,) = find_hosts(hosts)

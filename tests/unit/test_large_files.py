@@ -83,7 +83,7 @@ def test_deep_nesting_is_a_fault(loader: str, deep: str) -> None:
     first, fault = QueueReader("q.yaml", f"- echo first\n- {deep}\n".encode())
     assert isinstance(first, Written)
     assert isinstance(fault, FileFault)
-    assert fault.place.line == 2
+    assert fault.position.line == 2
     assert "exceeded maximum nesting depth" in fault.what
 
 
@@ -173,7 +173,7 @@ def test_check_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "queue.yaml").write_text("- echo {{ hostname }}\n- echo {{\n")
     found = findings.find(tmp_path / "hosts.yaml", tmp_path / "queue.yaml")
     assert (found.tried, found.fillings) == (0, 2)
-    assert [fault.place.line for fault in found.queue_faults] == [2]
+    assert [fault.position.line for fault in found.queue_faults] == [2]
 
 
 def test_values_of_a_long_list(tmp_path: Path) -> None:

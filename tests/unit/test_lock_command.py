@@ -249,7 +249,7 @@ async def test_two_edits_exclude_each_other(queue: Path, script: Script) -> None
 def test_templates_are_checked_as_well(text: str, place: str, words: str) -> None:
     """What no sub-node could fill in is an error of the file, with its exact place."""
     (fault,) = check("q", text.encode()).faults
-    assert str(fault.place) == f"q:{place}"
+    assert str(fault.position) == f"q:{place}"
     assert words in str(fault)
 
 

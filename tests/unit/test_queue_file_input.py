@@ -174,7 +174,7 @@ def test_the_entries_before_a_bad_one_run(tmp_path: Path, text: str, loader: str
     assert [job.command for job, _ in taken.jobs][:2] == ["good", "fine"]
     assert taken.fault is not None
     assert not taken.empty
-    assert taken.fault.place.line > 2
+    assert taken.fault.position.line > 2
     if "---\n- b" not in text:
         assert queue.read_bytes() == rest
 

@@ -45,7 +45,7 @@ def test_places_count_characters_and_lines_as_editors_do() -> None:
     """Only a line feed ends a line, and a character is one column, whatever its bytes are."""
     source = Source("f.yaml", "\ufeffä\r\n🐎\u2028ü\n".encode())
     source.decode_all()
-    places = [(i, source.place(i)) for i in (0, 1, 3, 5, 3)]
+    places = [(i, source.position(i)) for i in (0, 1, 3, 5, 3)]
     assert [(i, place.line, place.column) for i, place in places] == [
         (0, 1, 1), (1, 1, 2), (3, 2, 1), (5, 2, 3), (3, 2, 1),
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from pegasus import grid
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus, FileFault, PegasusError, TemplateFault
-from pegasus.model import Entry, Place
+from pegasus.model import Entry, Position
 from pegasus.queue_file import LockedQueue, QueueFile, check_command, content
 from pegasus.screen import Screen
 from pegasus.template import parse
@@ -83,7 +83,7 @@ async def _add(settings: AddSettings, command: str, params: Params, screen: Scre
         commands = read_commands(await trio.to_thread.run_sync(_read_all, abandon_on_cancel=True))
     else:
         _refuse_bytes(command, "COMMAND")
-        _check(command, Place("COMMAND", 1, 1))
+        _check(command, Position("COMMAND", 1, 1))
         commands = [command]
     entries = [Entry((each,), params) for each in commands]
     async with QueueFile(settings.queue_file).locked(screen.say) as locked:
@@ -177,15 +177,15 @@ def read_commands(data: bytes) -> list[str]:
     _refuse_wide_characters(data)
     commands = []
     for number, line in enumerate(data.split(b"\n"), start=1):
-        place = Place("standard input", number, 1)
+        position = Position("standard input", number, 1)
         line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")  # noqa: PLW2901
         try:
             command = line.decode()
         except UnicodeDecodeError as error:
-            place = Place("standard input", number, len(line[: error.start].decode()) + 1)
-            raise FileFault(place, "this is not UTF-8", "Convert it with iconv") from error
+            position = Position("standard input", number, len(line[: error.start].decode()) + 1)
+            raise FileFault(position, "this is not UTF-8", "Convert it with iconv") from error
         if command.strip():
-            _check(command, place)
+            _check(command, position)
             commands.append(command)
     return commands
 
@@ -198,8 +198,11 @@ def _refuse_wide_characters(data: bytes) -> None:
     """
     name = next((name for name, beginning in _WIDE.items() if beginning.match(data)), None)
     if name is not None:
-        place, instead = Place("standard input", 1, 1), f"Convert it: iconv -f {name} -t UTF-8"
-        raise FileFault(place, f"this is {name}, and commands are read as UTF-8", instead)
+        position, instead = (
+            Position("standard input", 1, 1),
+            f"Convert it: iconv -f {name} -t UTF-8",
+        )
+        raise FileFault(position, f"this is {name}, and commands are read as UTF-8", instead)
 
 
 def _refuse_bytes(text: str, where: str) -> None:
@@ -210,15 +213,15 @@ def _refuse_bytes(text: str, where: str) -> None:
         raise PegasusError(f"{where}: this is not UTF-8: {text!r}.") from error
 
 
-def _check(command: str, place: Place) -> None:
+def _check(command: str, position: Position) -> None:
     """Refuse what the queue would refuse, and what no values could ever fill in.
 
     Raises:
         FileFault: it is empty, too long, has a NUL in it, or a tag that cannot be read.
     """
-    check_command(command, lambda: place)
+    check_command(command, lambda: position)
     try:
         parse(command)
     except TemplateFault as fault:
-        line, column = place.line + fault.line - 1, fault.column
-        raise FileFault(Place(place.path, line, column), fault.what, fault.instead) from fault
+        line, column = position.line + fault.line - 1, fault.column
+        raise FileFault(Position(position.path, line, column), fault.what, fault.instead) from fault

@@ -20,7 +20,7 @@ from pegasus import grid
 from pegasus.commands.notes import notes_on
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.hosts_file import find_hosts
-from pegasus.model import Entry, Job, Place, SubNode
+from pegasus.model import Entry, Job, Position, SubNode
 from pegasus.queue_file import QueueFile, content, left, lock
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.rendered import Values, render
@@ -128,7 +128,7 @@ class _Found:
     def narrowed(self) -> FileFault:
         """Give the fault with the filling: others are without it."""
         what = f"{self.circumstances}: {self.fault.what}"
-        return FileFault(self.fault.place, what, self.fault.instead)
+        return FileFault(self.fault.position, what, self.fault.instead)
 
 
 class _Trial:
@@ -148,7 +148,7 @@ class _Trial:
             try:
                 parse(scalar.text)
             except TemplateFault as fault:
-                self.faults.append(reader.place_in(scalar, fault))
+                self.faults.append(reader.fault_at(scalar, fault))
                 continue
             axes = self._axes(scalar.text, written.entry)
             self.faults += self._refused(reader, scalar, names, axes)
@@ -172,7 +172,7 @@ class _Trial:
         axes: Sequence[Sequence[str | SubNode]],
     ) -> Iterable[FileFault]:
         """Fill one command in; give each thing that is wrong once."""
-        found: dict[tuple[Place, str], _Found] = {}
+        found: dict[tuple[Position, str], _Found] = {}
         refused = tried = 0
         total = math.prod(map(len, axes))
         every = total <= MOST_FILLINGS - self.tried
@@ -187,7 +187,7 @@ class _Trial:
             if fault is not None:
                 refused += 1
                 first = _Found(fault, _circumstances(axes, params, sub_node))
-                found.setdefault((fault.place, _DIGITS.sub("", fault.what)), first).count += 1
+                found.setdefault((fault.position, _DIGITS.sub("", fault.what)), first).count += 1
             if refused == MOST_REFUSED:
                 break
         # What is refused so often is mended before anyone asks about the rest.
@@ -213,7 +213,7 @@ def _fault_of(
     try:
         render(Job(scalar.text, params), sub_node)
     except TemplateFault as fault:
-        return reader.place_in(scalar, fault)
+        return reader.fault_at(scalar, fault)
     return None
 
 

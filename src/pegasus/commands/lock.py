@@ -20,7 +20,7 @@ from pegasus.colour import ColorChoice
 from pegasus.editor import can_ask, edit, find_editor, forget_typed, read_line
 from pegasus.errors import ExitStatus, FileFault, PegasusError, TemplateFault, sole_error
 from pegasus.interrupt import open_interrupts
-from pegasus.model import Exited, Killed, Place
+from pegasus.model import Exited, Killed, Position
 from pegasus.queue_file import LockedQueue, QueueFile, content, disk
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.screen import Screen, open_screen
@@ -152,7 +152,7 @@ class _Session:
     async def _check(self, now: Seen) -> Found:
         """Look for errors, and say what was found."""
         if now.data is None:
-            gone = FileFault(Place(str(self._path), 1, 1), "there is no such file any more")
+            gone = FileFault(Position(str(self._path), 1, 1), "there is no such file any more")
             found = Found(faults=() if self._before.data is None else (gone,))
         else:
             found = await trio.to_thread.run_sync(
@@ -247,7 +247,7 @@ def _template_faults(reader: QueueReader, written: Written) -> Iterator[FileFaul
         try:
             parse(command.text)
         except TemplateFault as fault:
-            yield reader.place_in(command, fault)
+            yield reader.fault_at(command, fault)
 
 
 def restore(path: Path, real: Path, before: Seen) -> None:

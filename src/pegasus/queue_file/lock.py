@@ -27,7 +27,7 @@ import filelock
 
 from pegasus import ownership
 from pegasus.errors import FileFault, PegasusError
-from pegasus.model import Place
+from pegasus.model import Position
 from pegasus.queue_file import disk
 
 FIRST_POLL, LAST_POLL = 0.005, 0.05
@@ -78,7 +78,7 @@ def refuse_lockless(queue: Path, shown: str) -> None:
     except OSError as error:
         if error.errno in _LOCKLESS:
             what = f"the queue cannot be locked: {error.strerror}"
-            raise FileFault(Place(shown, 1, 1), what, _WITH_LOCKS) from error
+            raise FileFault(Position(shown, 1, 1), what, _WITH_LOCKS) from error
     finally:
         os.close(fd)
 

@@ -95,7 +95,7 @@ class Picked:
             if not self._stays and self._reads_as_it_should(data):
                 return data
         raise PegasusError(
-            f"{self._gone[0].entry.place}: Pegasus cannot take a job from this entry without "
+            f"{self._gone[0].entry.position}: Pegasus cannot take a job from this entry without "
             "changing others. Nothing was taken. Write the entry in another way, and please "
             "report this as a bug."
         )
@@ -136,7 +136,7 @@ class Picked:
         try:
             return fill(job)
         except TemplateFault as fault:
-            raise self.reader.place_in(template, fault) from fault
+            raise self.reader.fault_at(template, fault) from fault
 
     def _reads_as_it_should(self, data: bytes) -> bool:
         source = self.reader.source
@@ -152,4 +152,4 @@ class Picked:
 
 def is_same(found: Written | FileFault | None, entry: Entry) -> bool:
     """Tell whether what was read is this entry, wherever it stands."""
-    return isinstance(found, Written) and replace(found.entry, place=entry.place) == entry
+    return isinstance(found, Written) and replace(found.entry, position=entry.position) == entry

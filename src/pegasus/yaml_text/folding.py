@@ -104,7 +104,7 @@ def refuse_changed(source: Source, value: Value, name: str, changed: Changed) ->
         change = changed(scalar.text, found.joins) if found else None
         if found and change:
             raise FileFault(
-                source.place(found.index(change.index)),
+                source.position(found.index(change.index)),
                 f"YAML joins the lines of this {name} with blanks, and {change.what}",
                 "Write it behind `|`, which keeps its lines, or on one line",
             )

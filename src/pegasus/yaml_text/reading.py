@@ -105,7 +105,7 @@ class ListReader:
             raise bad
         kind = "a mapping" if isinstance(event, yaml.MappingStartEvent) else "one text"
         raise FileFault(
-            self.source.place(events.start(event)),
+            self.source.position(events.start(event)),
             f"this file is {kind}, and {self.words.file} is a list",
             'Begin each entry with "- "',
         )
@@ -117,7 +117,7 @@ class ListReader:
         self.source.decode_all()
         if isinstance(following, yaml.DocumentStartEvent):
             yield FileFault(
-                self.source.place(events.start(following)),
+                self.source.position(events.start(following)),
                 "a second YAML document begins here, and only one is read",
                 'Remove the "---", so that all entries are in one list',
             )
@@ -195,10 +195,10 @@ class ListReader:
     def _torn_fault(self, following: int) -> FileFault:
         if following == len(self.source.text):
             return FileFault(
-                self.source.place(following), "the list is not closed", 'Add the missing "]"'
+                self.source.position(following), "the list is not closed", 'Add the missing "]"'
             )
         return FileFault(
-            self.source.place(following),
+            self.source.position(following),
             f"YAML cannot tell what {self._snippet(following)} belongs to",
             self.words.quote,
         )
@@ -253,13 +253,13 @@ class ListReader:
             return bad
         if self.source.text[index : index + 1] == "\t":
             return FileFault(
-                self.source.place(index),
+                self.source.position(index),
                 "YAML allows no tab here",
                 "Use spaces for indentation and after the dash",
             )
         problem = getattr(error, "problem", None) or str(error)
         return FileFault(
-            self.source.place(index),
+            self.source.position(index),
             f"YAML cannot read {self._snippet(index)}: {problem}",
             self.words.quote,
         )
@@ -278,7 +278,7 @@ class ListReader:
         return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
 
     def _fault(self, event: yaml.Event, what: str, instead: str) -> FileFault:
-        return FileFault(self.source.place(events.start(event)), what, instead)
+        return FileFault(self.source.position(events.start(event)), what, instead)
 
     def _refuse_extras(self, event: yaml.Event) -> None:
         """Refuse tags, anchors and aliases: they would change a text without a word."""
@@ -373,7 +373,7 @@ class ListReader:
         elif words.spaces and names and _was_a_text(mapping):
             what = f"YAML read this {words.key} as a mapping, because of the colon in it"
             instead = words.quote
-        raise FileFault(self.source.place(mapping.start), what, instead)
+        raise FileFault(self.source.position(mapping.start), what, instead)
 
 
 def _was_a_text(mapping: Mapping) -> bool:

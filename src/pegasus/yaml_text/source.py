@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 
 from pegasus.errors import FileFault
-from pegasus.model import Place
+from pegasus.model import Position
 
 FIRST_PIECE = 2 * 1024
 """Bytes decoded first: a few entries, which is all that a take looks at."""
@@ -121,15 +121,15 @@ class Source:
         # Behind that only: a break that is rare is not searched through the whole file.
         return max([start, *(self.text.rfind(b, start, index) + 1 for b in self._breaks)])
 
-    def place(self, index: int) -> Place:
-        """Give the place of a character, as editors count: only a line feed ends a line."""
+    def position(self, index: int) -> Position:
+        """Give the position of a character, as editors count: only a line feed ends a line."""
         if index < self._counted[0]:
             self._counted = (0, 1, 0)
         at, line, start = self._counted
         line += self.text.count("\n", at, index)
         start = max(start, self.text.rfind("\n", at, index) + 1)
         self._counted = (index, line, start)
-        return Place(self.path, line, index - start + 1)
+        return Position(self.path, line, index - start + 1)
 
     def offset(self, index: int) -> int:
         """Give the position in the file's bytes of a character."""
@@ -149,12 +149,12 @@ class Source:
         code = ord(self.text[index])
         if _FIRST_ESCAPED_BYTE <= code <= _LAST_ESCAPED_BYTE:
             return FileFault(
-                self.place(index),
+                self.position(index),
                 f"the byte 0x{code - 0xDC00:02x} is not UTF-8",
                 "Save the file as UTF-8",
             )
         return FileFault(
-            self.place(index),
+            self.position(index),
             f"the control character U+{code:04X} cannot stand in a YAML file",
             f'Remove it, or write it as "\\x{code:02x}" in double quotes'
             if 0 < code < 0x100
