@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType, TypeAlias
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
@@ -50,10 +50,18 @@ class SubNode:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One command template with one value for each of its parameters: what is taken and run."""
+    """One command template with one value for each of its parameters: what is taken and run.
+
+    Attributes:
+        command: the template.
+        params: the values, in the order of the entry.
+        position: where its entry begins in the queue file, if it was read from one. Two jobs are
+            equal wherever they were read.
+    """
 
     command: str
     params: Params = ()
+    position: Position | None = field(default=None, compare=False)
 
 
 Command = NewType("Command", str)

@@ -35,6 +35,7 @@ from pegasus.model import (
 from pegasus.queue_file import LockedQueue, QueueFile, content, disk
 from pegasus.record.recording import Record, open_record
 from tests.unit.records import record_of
+from tests.unit.taking import unfilled
 
 NODES = (SubNode(0, "node-1"), SubNode(1, "node-2", (("gpu", "0"),)))
 BAD: list[Outcome] = [
@@ -401,7 +402,7 @@ def test_a_crash_at_any_moment_neither_loses_nor_doubles_a_job(
         queue.write_text("- first\n- mine\n")
         died = crashed(queue, moment, [1])
         if others:
-            assert LockedQueue(str(queue), queue).take([lambda job: job.command]).jobs
+            assert LockedQueue(str(queue), queue).take([unfilled]).jobs
         for _ in range(2):
             put_back(LockedQueue(str(queue), queue), read_run(queue, None), [])
         there = commands(queue)

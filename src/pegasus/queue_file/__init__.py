@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from pegasus.queue_file.entries import check_command
 from pegasus.queue_file.note import Receipt
-from pegasus.queue_file.picking import Fill, Pending, Taken
+from pegasus.queue_file.picking import JobFill, TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.rendering import canonical
 from pegasus.rendered import LONGEST_COMMAND
 
 __all__ = [
     "LONGEST_COMMAND",
-    "Fill",
+    "JobFill",
     "LockedQueue",
-    "Pending",
     "QueueFile",
     "Receipt",
-    "Taken",
+    "TakeResult",
     "canonical",
     "check_command",
 ]

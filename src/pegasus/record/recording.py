@@ -22,7 +22,7 @@ import trio
 
 from pegasus import __version__
 from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, Taken, Unreachable
-from pegasus.model import Assignment, Job, Stream, SubNode
+from pegasus.model import Assignment, Stream, SubNode
 from pegasus.record import folder as folders
 from pegasus.record import journal
 from pegasus.record.disk import Disk, Removed
@@ -56,35 +56,23 @@ class Record:
         self.folder = opened.folder if opened else None
         self._opened = opened
         self._known = {sub_node.number for sub_node in sub_nodes}
-        self._receipted = 0
+        self._has_receipts = False
         self._printed: dict[tuple[int, int], Counter[Stream]] = {}
         self._end: tuple[int | None, How] = (None, "failed")
 
-    def receipt(self, number: int, jobs: Sequence[Job]) -> tuple[Path, bytes] | None:
-        """Give the journal, and the lines that say that jobs were taken, for whoever takes them.
+    def receipt(self, events: Sequence[Taken]) -> tuple[Path, bytes] | None:
+        """Give the journal's path, and the lines for jobs that are about to be taken.
 
-        Whoever takes jobs appends these in the very moment; being told of it later adds nothing.
+        The take appends the lines itself. Only if it could not, ``tell`` gets these events.
 
-        Args:
-            number: the first job's, in the run.
-            jobs: all that are about to be taken.
+        Returns:
+            None where there is no journal.
         """
         if self._opened is None:
             return None
-        numbered = enumerate(jobs, start=number)
-        lines = [journal.event_line(Taken(n, job), time.time(), {}) for n, job in numbered]
-        self._receipted = number + len(jobs) - 1
+        self._has_receipts = True
+        lines = [journal.event_line(event, time.time(), {}) for event in events]
         return self._opened.folder.journal, b"".join(lines)
-
-    def write_anyway(self, number: int) -> None:
-        """Write down of these jobs what their receipt could not, when it is told.
-
-        Args:
-            number: the first one's that was to be in it.
-        """
-        self._receipted = number - 1
-        if self._opened is not None:
-            self._opened.writer.expect_torn_line()
 
     def tell(self, event: Event) -> None:
         """Write an event down.
@@ -94,9 +82,9 @@ class Record:
         """
         if self._opened is None:
             return
-        if isinstance(event, Taken) and event.number <= self._receipted:
-            return
         writer = self._opened.writer
+        if isinstance(event, Taken) and self._has_receipts:
+            writer.expect_torn_line()  # its receipt may have been appended in part
         self._introduce(event)
         printed: Counter[Stream] = Counter()
         if isinstance(event, Ended | Returned):
