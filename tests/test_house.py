@@ -21,6 +21,7 @@ FLOORS = {
     "duration": 0,
     "pieces": 0,
     "destination": 1,
+    "durable": 2,
     "events": 1,
     "grid": 1,
     "lines": 1,

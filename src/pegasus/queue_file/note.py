@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pegasus.queue_file import disk
+from pegasus import durable
 
 _MAGIC = b"pegasus take"
 _NUMBERS = {4, 5}
@@ -67,7 +67,7 @@ def note_of(start: int, appended: bytes, receipt: Receipt | None, base: int = 0)
 def planned_in(note: Path) -> Planned | None:
     """Read what a take was to do; None where the note never was complete."""
     try:
-        writer, data = disk.read_own(note)
+        writer, data = durable.read_own(note)
     except FileNotFoundError:
         return None
     head, _, rest = data.partition(b"\n")
@@ -90,7 +90,7 @@ def hand_over(receipt: Receipt | None) -> None:
         return
     fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        disk.write_all(fd, b"\n" * _stays_torn(fd) + receipt.lines)
+        durable.write_all(fd, b"\n" * _stays_torn(fd) + receipt.lines)
     finally:
         os.close(fd)
     receipt.given = True
