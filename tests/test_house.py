@@ -32,7 +32,7 @@ FLOORS = {
     "terminal_text": 1,
     "editor": 2,
     "interrupt": 2,
-    "orders": 2,
+    "orders": 3,
     "process": 2,
     "rendered": 2,
     "record": 3,

@@ -30,6 +30,7 @@ import trio
 from pegasus import durable
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
+from pegasus.durable import open_private as create
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Outcome, succeeded
 from pegasus.queue_file import LockedQueue, QueueFile, content, disk_errors, left
@@ -37,7 +38,6 @@ from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.queue import MOST_TRIES, entries_of
 from pegasus.queue_file.settled import Sight
 from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
-from pegasus.record.folder import create
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
 

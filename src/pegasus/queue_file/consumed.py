@@ -42,7 +42,6 @@ from pegasus.queue_file.note import (
     Receipt,
     hand_over,
     hand_over_late,
-    is_torn,
     note_of,
     planned_in,
 )
@@ -86,7 +85,7 @@ def take(
     note, new, old = (_beside(queue, kind) for kind in (_NOTE, _NEW, _OLD))
     with _locked(queue) as fd:
         size = os.fstat(fd).st_size
-        appended = b"\n" * is_torn(fd, size) + record.encode()
+        appended = b"\n" * durable.is_torn(fd, size) + record.encode()
         planned = Planned(os.geteuid(), size, appended, receipt, sight.base if sight else 0)
         new.unlink(missing_ok=True)  # alone it means nothing
         try:

@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pegasus import durable
 from pegasus.model import Stream
 from pegasus.pieces import MOST_PIECES, Piece, without
 from pegasus.record import journal
-from pegasus.record.folder import OutputName, RunFolder, create
+from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.journal import Mode
 
 
@@ -135,7 +136,7 @@ class Disk:
 
     def _opened(self, name: OutputName, file: _File) -> int:
         if file.fd is None:
-            file.fd = create(self._folder.output / name.file_name(self._mode))
+            file.fd = durable.open_private(self._folder.output / name.file_name(self._mode))
             file.size = os.fstat(file.fd).st_size  # more than nothing when a job is tried again
         return file.fd
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import trio
 
-from pegasus import __version__
+from pegasus import __version__, durable
 from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, Taken, Unreachable
 from pegasus.model import Assignment, Stream, SubNode
 from pegasus.record import folder as folders
@@ -219,7 +219,7 @@ def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Open
             "`pegasus status` on another machine cannot tell whether it still goes on."
         )
     try:
-        journal_fd = folders.create(folder.journal)
+        journal_fd = durable.open_private(folder.journal)
     except OSError:
         os.close(lock_fd)
         raise
