@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pegasus.model import Entry, Job
 from pegasus.queue_file import LockedQueue, QueueFile, canonical
 from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.queue_file.queue import entries_of
 from pegasus.yaml_text import events
 from tests.unit.queue_texts import BROKEN_UP, LINES, WORDS
 from tests.unit.taking import unfilled
@@ -206,7 +207,7 @@ def test_jobs_are_put_back_as_they_were(tmp_path: Path) -> None:
     """A job that is put back is taken as the same job."""
     queue = tmp_path / "q.yaml"
     jobs = [Job("a: b", (("x", "010"), ("y", " z\n"))), Job("c")]
-    LockedQueue("q.yaml", queue).put_back(jobs, top=True)
+    LockedQueue("q.yaml", queue).add(entries_of(jobs), top=True)
     assert [each.job for each in LockedQueue("q.yaml", queue).take([unfilled] * 3).jobs] == jobs
 
 

@@ -7,6 +7,7 @@ Rule 2: this room knows files; what a sub-node or a run is, it never knows.
 from __future__ import annotations
 
 from pegasus.queue_file.entries import check_command
+from pegasus.queue_file.ledger import RetryLedger
 from pegasus.queue_file.note import Receipt
 from pegasus.queue_file.picking import JobFill, TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
@@ -19,6 +20,7 @@ __all__ = [
     "LockedQueue",
     "QueueFile",
     "Receipt",
+    "RetryLedger",
     "TakeResult",
     "canonical",
     "check_command",

@@ -330,10 +330,6 @@ class LockedQueue:
         durable.sync_folder(self.real.parent)
         return True
 
-    def put_back(self, jobs: Sequence[Job], *, top: bool = False) -> None:
-        """Put jobs into the file as they were taken, one entry for each; see ``add``."""
-        self.add(entries_of(jobs), top=top)
-
 
 def entries_of(jobs: Sequence[Job]) -> list[Entry]:
     """Give for each job the entry that stands for nothing else."""
