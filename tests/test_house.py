@@ -42,10 +42,11 @@ FLOORS = {
     "hosts_file": 3,
     "queue_file": 3,
     "transport": 3,
-    "commands": 4,
-    "options": 4,
-    "cli": 5,
-    "__main__": 6,
+    "findings": 4,
+    "commands": 5,
+    "options": 5,
+    "cli": 6,
+    "__main__": 7,
     "__init__": 0,
 }
 """Rooms by floor. ``errors`` stands on ``model`` for its places, the one stair within a floor."""

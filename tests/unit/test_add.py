@@ -14,10 +14,10 @@ import trio
 
 from pegasus import grid
 from pegasus.commands import add as room
-from pegasus.commands.add import AddSettings, add, read_commands, read_params
+from pegasus.commands.add import AddSettings, add
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.model import Entry, Job
-from pegasus.queue_file import LONGEST_COMMAND, QueueFile
+from pegasus.queue_file import LONGEST_COMMAND, QueueFile, read_commands, read_params
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import trio
 import yaml
 
-from pegasus.commands import findings
+from pegasus import findings
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Event, Printed
 from pegasus.hosts_file import find_hosts
@@ -167,7 +167,7 @@ async def test_ctrl_c_while_a_take_reads(tmp_path: Path) -> None:
 
 def test_check_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check whose time is over says how much it has tried, and still finds what it reads."""
-    monkeypatch.setattr(findings, "MOST_SECONDS", -1.0)
+    monkeypatch.setattr(findings, "MOST_RENDER_SECONDS", -1.0)
     (tmp_path / "hosts.yaml").write_text("- a\n- b\n")
     (tmp_path / "queue.yaml").write_text("- echo {{ hostname }}\n- echo {{\n")
     found = findings.find(tmp_path / "hosts.yaml", tmp_path / "queue.yaml")

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.commands.findings import find
 from pegasus.errors import PegasusError
+from pegasus.findings import find
 from pegasus.queue_file import LockedQueue, QueueFile, left, settled, writers
 from pegasus.queue_file.settled import last_entry
 from tests.unit.taking import unfilled

@@ -17,7 +17,6 @@ from pathlib import Path
 import trio
 
 from pegasus import duration
-from pegasus.commands.findings import Findings, differing, find
 from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import (
     ExitStatus,
@@ -27,6 +26,7 @@ from pegasus.errors import (
     TemplateFault,
     sole_error,
 )
+from pegasus.findings import Findings, differing, find
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit

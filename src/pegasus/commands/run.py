@@ -18,13 +18,12 @@ from typing import Literal
 
 import trio
 
-from pegasus.commands.notes import notes_on
-from pegasus.commands.roster import follow_hosts, hosts_state
 from pegasus.commands.stages import Stages
 from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.events import Ended, Event, Listener, Noted, Printed
-from pegasus.hosts_file import read_hosts
+from pegasus.findings import notes_on
+from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Command, Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders

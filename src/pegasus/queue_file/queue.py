@@ -128,12 +128,29 @@ class QueueFile:
         A file that is missing or cannot be read is one fault.
         """
         try:
-            data, _ = content.read(self.path, self.real)
+            reader = self.reader()
         except FileFault as fault:
             yield fault
             return
-        for written in QueueReader(self.path, left.with_tails(self.real, data)):
+        for written in reader:
             yield written if isinstance(written, FileFault) else written.entry
+
+    def reader(self) -> QueueReader:
+        """Read the file, with what other programs append to files that it replaced.
+
+        Raises:
+            FileFault: it is missing or cannot be read.
+        """
+        data, _ = content.read(self.path, self.real)
+        return QueueReader(self.path, left.with_tails(self.real, data))
+
+    def refuse_lockless(self) -> None:
+        """Check that the file system has locks.
+
+        Raises:
+            FileFault: it has none.
+        """
+        lock.refuse_lockless(self.real, self.path)
 
     def count(self) -> int:
         """Tell how many jobs wait, without those that cannot be taken because of a fault."""
@@ -259,6 +276,7 @@ class LockedQueue:
             FileFault: the file has a fault, or an entry could not be run; nothing was written.
             PegasusError: the file could not be rewritten; nothing was written.
         """
+        content.refuse_read_only(self.path, self.real)
         if not entries:
             return
         for entry in entries:

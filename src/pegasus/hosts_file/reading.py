@@ -1,16 +1,15 @@
 """hosts.yaml -> sub-nodes.
 
-Rule 1: a fault is told before anything is connected to or taken.
-Rule 2: how a destination is spelled for ssh is ssh's business; here it is only kept from being
-something else than a destination.
+Rule 1: every fault is found before a connection is opened or a job is taken.
+Rule 2: ssh decides what a destination means; here a hostname is only checked to be a destination
+and nothing else.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pegasus.destination import NoDestination, spell
@@ -30,12 +29,12 @@ from pegasus.yaml_text import (
 )
 
 MOST_SUB_NODES = 10_000
-"""Each is a connection of its own; more than any cluster has, and less than a typo soon makes."""
+"""Each one is a connection. No cluster has more, and a mistyped list quickly exceeds it."""
 
 LONGEST_HOSTNAME = 4_096
-"""Characters, with its tags; no resolver takes a name of more than 253."""
+"""Characters, with tags; no resolver accepts a name of more than 253."""
 
-_WORDS = Words(
+HOSTS_WORDS = Words(
     key="hostname",
     file="a list of hosts",
     quote="Quote the text",
@@ -52,8 +51,7 @@ def read_hosts(path: str | Path) -> tuple[SubNode, ...]:
         path: as the user gave it; faults name it.
 
     Raises:
-        FileFault: the file is missing, cannot be read, or has something in it that stands for no
-            sub-node; it is the first such fault.
+        FileFault: the file is missing, cannot be read, or has a fault; the first of them.
     """
     sub_nodes, faults = find_hosts(path)
     if faults:
@@ -62,15 +60,15 @@ def read_hosts(path: str | Path) -> tuple[SubNode, ...]:
 
 
 def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, ...]]:
-    """Read a hosts file to its end: the sub-nodes that are without fault, and every fault."""
+    """Read a whole hosts file: the sub-nodes that have no fault, and every fault."""
     shown = str(path)
     try:
-        source = Source(shown, _read(shown))
+        source = Source(shown, read_bytes(shown))
     except FileFault as fault:
         return (), (fault,)
     sub_nodes: list[SubNode] = []
     faults: list[FileFault] = []
-    for item in ListReader(source, _WORDS):
+    for item in ListReader(source, HOSTS_WORDS):
         try:
             sub_nodes += _of(source, item, len(sub_nodes))
         except FileFault as fault:
@@ -81,85 +79,8 @@ def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, 
     return tuple(sub_nodes), tuple(faults)
 
 
-OPTIONS_OF_SSH = {
-    "port": "Port",
-    "sshport": "Port",
-    "user": "User",
-    "username": "User",
-    "sshuser": "User",
-    "identity": "IdentityFile",
-    "identityfile": "IdentityFile",
-    "keyfile": "IdentityFile",
-    "privatekey": "IdentityFile",
-    "sshkey": "IdentityFile",
-    "proxyjump": "ProxyJump",
-    "jumphost": "ProxyJump",
-    "proxycommand": "ProxyCommand",
-}
-"""Names of parameters, without ``-`` and ``_``, that look like options of ssh, and the option."""
-
-
-def find_notes(path: str | Path, is_used: Callable[[str], bool]) -> tuple[FileFault, ...]:
-    """Give what is probably not meant as it is written: parameters that look like ssh's options.
-
-    A note is no fault: such a parameter is allowed, and templates may use it.
-
-    Args:
-        path: a hosts file; what is wrong with it is not told here.
-        is_used: tells whether a command uses the parameter of this name.
-
-    Returns:
-        Each name once, in the order of the file.
-    """
-    try:
-        source = Source(str(path), _read(str(path)))
-    except FileFault:
-        return ()
-    notes: dict[str, FileFault] = {}
-    for item in ListReader(source, _WORDS):
-        if not isinstance(item, FileFault):
-            for name in _options_of_ssh(item):
-                if name.text not in notes and not is_used(name.text):
-                    notes[name.text] = _note(source, name)
-    return tuple(notes.values())
-
-
-def _options_of_ssh(item: Item) -> Iterator[Scalar]:
-    """Give the parameters of an item that look like ssh's, but for those of its hostname."""
-    for name, _ in _params(item):
-        hostnames = _lists(item)[0]
-        in_hostname = any(mentions(hostname.text, name.text) for hostname in hostnames)
-        if looks_like_option(name.text) and not in_hostname:
-            yield name
-
-
-def looks_like_option(name: str) -> bool:
-    """Tell whether a parameter's name looks like an option of ssh."""
-    return _plain(name) in OPTIONS_OF_SSH
-
-
-def mentions(text: str, name: str) -> bool:
-    """Tell whether a name stands in a tag of a template, or seems to."""
-    return re.search(rf"\{{\{{[^{{}}]*\b{re.escape(name)}\b", text) is not None
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
-
-
-def _note(source: Source, name: Scalar) -> FileFault:
-    option = OPTIONS_OF_SSH[_plain(name.text)]
-    address = {"Port": "Write ssh://HOST:PORT as the hostname", "User": "Write USER@HOST"}
-    here = f"{address[option]}, or set" if option in address else "Set"
-    return FileFault(
-        source.position(name.start),
-        f'note: "{name.text}" is a parameter for templates, and ssh does not get it',
-        f"{here} {option} for the host in ~/.ssh/config",
-    )
-
-
 def _of(source: Source, item: Item | FileFault, first: int) -> list[SubNode]:
-    """Give the sub-nodes that an item stands for, numbered from the first number that is free."""
+    """Expand an item to sub-nodes, numbered from ``first``."""
     if isinstance(item, FileFault):
         raise item
     _refuse_too_many(source, item, first)
@@ -169,7 +90,12 @@ def _of(source: Source, item: Item | FileFault, first: int) -> list[SubNode]:
     return [SubNode(first + i, *each) for i, each in enumerate(_expanded(source, item))]
 
 
-def _read(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """Read a hosts file.
+
+    Raises:
+        FileFault: it is missing or cannot be read.
+    """
     try:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
@@ -187,9 +113,9 @@ def _read(path: str) -> bytes:
 
 
 def _expanded(source: Source, item: Item) -> Iterator[tuple[str, Params]]:
-    """Give the sub-nodes of an item: hostnames outermost, the last parameter fastest."""
-    for hostname, *values in itertools.product(*_lists(item)):
-        names = [name.text for name, _ in _params(item)]
+    """Combine the values of an item: hostnames outermost, the last parameter varies fastest."""
+    for hostname, *values in itertools.product(*lists_of(item)):
+        names = [name.text for name, _ in params_of(item)]
         params = tuple(zip(names, (value.text for value in values), strict=True))
         yield _destination(source, hostname, params), params
 
@@ -220,23 +146,24 @@ def _destination(source: Source, hostname: Scalar, params: Params) -> str:
     return name
 
 
-def _params(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:
+def params_of(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:
+    """Give the parameters of an item with their values, without ``hostname``."""
     pairs = item.node.pairs if isinstance(item.node, Mapping) else ()
     return [(name, scalars(value)) for name, value in pairs if name.text != "hostname"]
 
 
-def _lists(item: Item) -> list[tuple[Scalar, ...]]:
-    """Give the values of an item, hostnames first."""
+def lists_of(item: Item) -> list[tuple[Scalar, ...]]:
+    """Give the lists of values of an item, the hostnames first."""
     if isinstance(item.node, Scalar):
         return [(item.node,)]
     hostnames = next(scalars(value) for name, value in item.node.pairs if name.text == "hostname")
-    return [hostnames, *(values for _, values in _params(item))]
+    return [hostnames, *(values for _, values in params_of(item))]
 
 
 def _refuse_too_many(source: Source, item: Item, so_far: int) -> None:
-    count = so_far + math.prod(len(values) for values in _lists(item))
+    count = so_far + math.prod(len(values) for values in lists_of(item))
     if count > MOST_SUB_NODES:
-        # A number of thousands of digits is more than Python writes, or anyone reads.
+        # Python does not write numbers of thousands of digits.
         many = f"{count:,}" if count < MOST_SUB_NODES**3 else f"over {MOST_SUB_NODES**3:,}"
         raise FileFault(
             source.position(item.start),
