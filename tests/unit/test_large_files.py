@@ -17,7 +17,7 @@ from pegasus.queue_file import LockedQueue, QueueFile
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import open_record
-from pegasus.yaml_text import Source, events
+from pegasus.yaml_text import SourceText, events
 from tests.unit.taking import unfilled
 
 pytestmark = pytest.mark.timeout(120)
@@ -103,7 +103,7 @@ def test_a_long_file_takes_time_in_proportion(text: str) -> None:
 def test_a_piece_of_the_file_at_a_time() -> None:
     """The parser gets small pieces, so that whoever reads can be asked in between to end."""
     asked: list[int] = []
-    source = Source("q.yaml", b"- echo hi\n" * 100_000, lambda: asked.append(1))
+    source = SourceText("q.yaml", b"- echo hi\n" * 100_000, lambda: asked.append(1))
     while piece := source.read():
         assert len(piece) <= 64 * 1024
     assert len(asked) > 10

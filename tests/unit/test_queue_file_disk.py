@@ -155,7 +155,7 @@ async def test_a_stopped_process_that_holds_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits in vain for consumed.yaml is told which file it is; nothing is taken."""
-    monkeypatch.setattr(consumed, "PATIENCE", 0.05)
+    monkeypatch.setattr(consumed, "CONSUMED_LOCK_LIMIT", 0.05)
     queue = tmp_path / "queue.yaml"
     queue.write_text("- a\n")
     record = tmp_path / "consumed.yaml"

@@ -46,7 +46,7 @@ _LEGEND = {
 LEAST_COLUMNS = 20
 """Columns for a text beside its number; on a terminal that is narrower, the terminal wraps."""
 
-_ONE_WRITE = 500
+_LINES_PER_WRITE = 500
 """Lines that are written at a time."""
 
 
@@ -99,7 +99,7 @@ def _print(lines: Iterable[str]) -> None:
     batch: list[str] = []
     for line in lines:
         batch.append(line)
-        if len(batch) >= _ONE_WRITE:
+        if len(batch) >= _LINES_PER_WRITE:
             _write(batch)
             batch.clear()
     _write(batch)

@@ -22,11 +22,11 @@ from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
 
-MOST_SHOWN = 20
+MOST_JOBS_SHOWN = 20
 """Jobs that are told one by one; of more their number is told."""
 
-_COMMAND_LIMIT = 100
-_NODES_LIMIT = 3
+_SHOWN_COMMAND = 100
+_SHOWN_NODES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]
         lines = [_nothing(settings, run, chosen)]
     elif run.facts.mode == "broadcast":
         lines = [lines[0].removesuffix(".") + "; a broadcast runs each on every sub-node again:"]
-    shown = chosen.jobs[:MOST_SHOWN]
+    shown = chosen.jobs[:MOST_JOBS_SHOWN]
     lines += [f"  job {job.number} ({_why(run, job)}): {_short(job)}" for job in shown]
     if len(shown) < len(chosen.jobs):
         lines.append(f"  … and {len(chosen.jobs) - len(shown):,} more")
@@ -194,8 +194,8 @@ def _why(run: RunRecord, job: JobRecord) -> str:
         for execution in run.final(job)
         if _is_bad(outcome := run.outcome_of(execution))
     ]
-    more = len(bad) - _NODES_LIMIT
-    return "; ".join(bad[:_NODES_LIMIT]) + (f"; and on {more:,} more" if more > 0 else "")
+    more = len(bad) - _SHOWN_NODES
+    return "; ".join(bad[:_SHOWN_NODES]) + (f"; and on {more:,} more" if more > 0 else "")
 
 
 def _is_bad(outcome: Outcome | None) -> bool:
@@ -210,7 +210,7 @@ def _name(run: RunRecord, number: int) -> str:
 def _short(job: JobRecord) -> str:
     """Give the command in one line, as it will stand in the queue, and its parameters."""
     text = job.job.command
-    text = text if len(text) <= _COMMAND_LIMIT else text[:_COMMAND_LIMIT] + " …"
+    text = text if len(text) <= _SHOWN_COMMAND else text[:_SHOWN_COMMAND] + " …"
     params = ", ".join(f"{name}={value}" for name, value in job.job.params)
-    params = params if len(params) <= _COMMAND_LIMIT else params[:_COMMAND_LIMIT] + " …"
+    params = params if len(params) <= _SHOWN_COMMAND else params[:_SHOWN_COMMAND] + " …"
     return f"{text} ({params})" if params else text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pegasus.errors import FileFault
 from pegasus.hosts_file.reading import HOSTS_WORDS, lists_of, params_of, read_bytes
-from pegasus.yaml_text import Item, ListReader, Scalar, Source
+from pegasus.yaml_text import Item, ListReader, Scalar, SourceText
 
 OPTIONS_OF_SSH = {
     "port": "Port",
@@ -41,7 +41,7 @@ def find_notes(path: str | Path, is_used: Callable[[str], bool]) -> tuple[FileFa
         A note for each name, once, in the order of the file.
     """
     try:
-        source = Source(str(path), read_bytes(str(path)))
+        source = SourceText(str(path), read_bytes(str(path)))
     except FileFault:
         return ()
     notes: dict[str, FileFault] = {}
@@ -76,7 +76,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _note(source: Source, name: Scalar) -> FileFault:
+def _note(source: SourceText, name: Scalar) -> FileFault:
     option = OPTIONS_OF_SSH[_plain(name.text)]
     address = {"Port": "Write ssh://HOST:PORT as the hostname", "User": "Write USER@HOST"}
     here = f"{address[option]}, or set" if option in address else "Set"

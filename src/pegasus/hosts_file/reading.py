@@ -22,7 +22,7 @@ from pegasus.yaml_text import (
     ListReader,
     Mapping,
     Scalar,
-    Source,
+    SourceText,
     Words,
     refuse_changed,
     scalars,
@@ -63,7 +63,7 @@ def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, 
     """Read a whole hosts file: the sub-nodes that have no fault, and every fault."""
     shown = str(path)
     try:
-        source = Source(shown, read_bytes(shown))
+        source = SourceText(shown, read_bytes(shown))
     except FileFault as fault:
         return (), (fault,)
     sub_nodes: list[SubNode] = []
@@ -79,7 +79,7 @@ def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, 
     return tuple(sub_nodes), tuple(faults)
 
 
-def _of(source: Source, item: Item | FileFault, first: int) -> list[SubNode]:
+def _of(source: SourceText, item: Item | FileFault, first: int) -> list[SubNode]:
     """Expand an item to sub-nodes, numbered from ``first``."""
     if isinstance(item, FileFault):
         raise item
@@ -112,7 +112,7 @@ def read_bytes(path: str) -> bytes:
         ) from error
 
 
-def _expanded(source: Source, item: Item) -> Iterator[tuple[str, Params]]:
+def _expanded(source: SourceText, item: Item) -> Iterator[tuple[str, Params]]:
     """Combine the values of an item: hostnames outermost, the last parameter varies fastest."""
     for hostname, *values in itertools.product(*lists_of(item)):
         names = [name.text for name, _ in params_of(item)]
@@ -120,7 +120,7 @@ def _expanded(source: Source, item: Item) -> Iterator[tuple[str, Params]]:
         yield _destination(source, hostname, params), params
 
 
-def _destination(source: Source, hostname: Scalar, params: Params) -> str:
+def _destination(source: SourceText, hostname: Scalar, params: Params) -> str:
     position = source.position(hostname.start)
     if len(hostname.text) > LONGEST_HOSTNAME:
         what = f"this hostname has {len(hostname.text):,} characters"
@@ -160,7 +160,7 @@ def lists_of(item: Item) -> list[tuple[Scalar, ...]]:
     return [hostnames, *(values for _, values in params_of(item))]
 
 
-def _refuse_too_many(source: Source, item: Item, so_far: int) -> None:
+def _refuse_too_many(source: SourceText, item: Item, so_far: int) -> None:
     count = so_far + math.prod(len(values) for values in lists_of(item))
     if count > MOST_SUB_NODES:
         # Python does not write numbers of thousands of digits.

@@ -23,7 +23,7 @@ from pegasus.yaml_text import (
     ListReader,
     Mapping,
     Scalar,
-    Source,
+    SourceText,
     Words,
     refuse_changed,
     scalars,
@@ -34,14 +34,14 @@ MOST_JOBS = 1_000_000_000
 """Jobs of one entry; at a thousand a second they take twelve days. What is left of an entry after a
 take is one entry more for each list that has two values: this keeps that below thirty."""
 
-_COMMENT = re.compile(r"[ \t]+#")
+_COMMENT_START = re.compile(r"[ \t]+#")
 
-QUOTE = "Quote the command, or use `|` and write it on the next line"
+QUOTE_THE_COMMAND = "Quote the command, or use `|` and write it on the next line"
 
-WORDS = Words(
+QUEUE_WORDS = Words(
     key="command",
     file="a queue",
-    quote=QUOTE,
+    quote=QUOTE_THE_COMMAND,
     plain='Write "- command: [...]" or a plain string',
     elsewhere=(
         "hostname",
@@ -70,8 +70,8 @@ class QueueReader:
     """
 
     def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
-        self.source = Source(path, data, pulse)
-        self.list = ListReader(self.source, WORDS)
+        self.source = SourceText(path, data, pulse)
+        self.list = ListReader(self.source, QUEUE_WORDS)
 
     def __iter__(self) -> Iterator[Written | FileFault]:
         """Give the entries in order, and in the place of a bad one its fault."""
@@ -109,13 +109,13 @@ class QueueReader:
         """Refuse a command whose quotes YAML ends with a comment: ``echo "a # b"``."""
         if command.style:
             return
-        comment = _COMMENT.match(self.source.text, command.end)
+        comment = _COMMENT_START.match(self.source.text, command.end)
         if comment and ends_in_quotes(command.text):
             raise FileFault(
                 self.source.position(comment.end() - 1),
                 'YAML reads all from this "#" on as a comment, and it stands in quotes of the '
                 "command",
-                QUOTE,
+                QUOTE_THE_COMMAND,
             )
 
     def fault_at(self, scalar: Scalar, fault: TemplateFault) -> FileFault:
@@ -161,7 +161,7 @@ def check_command(command: str, position: Callable[[], Position]) -> None:
         raise FileFault(position(), *wrong)
 
 
-def _index_in(source: Source, scalar: Scalar, line: int, column: int) -> int:
+def _index_in(source: SourceText, scalar: Scalar, line: int, column: int) -> int:
     """Find a character of a scalar's text in the file; its beginning, where that is not certain."""
     lines = scalar.text.split("\n")
     if not 0 < line <= len(lines):

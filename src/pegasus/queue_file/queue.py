@@ -29,10 +29,10 @@ from pegasus.queue_file.settled import Sight, Sign, pending_in
 ReceiptFor: TypeAlias = Callable[[Sequence[TakenJob]], Receipt | None]
 """Gives the receipt for jobs that are about to be taken; None where nobody wants one."""
 
-PATIENCE = 10.0
+WRITER_WAIT_LIMIT = 10.0
 """Seconds to wait for somebody who writes into the file before giving up: a copy takes less."""
 
-_POLL = 0.02
+_WRITER_POLL = 0.02
 
 
 def _say_nothing(words: str) -> None:
@@ -309,16 +309,16 @@ class LockedQueue:
             if not (sight.overwritten or sight.stays):
                 return sight
             waited = time.monotonic() - began
-            if waited > PATIENCE:
+            if waited > WRITER_WAIT_LIMIT:
                 raise PegasusError(
                     f"{sight.words} Nothing was added. Close the file and try again."
                 )
             with contextlib.suppress(RuntimeError):  # no worker thread of Trio's
                 trio.from_thread.check_cancelled()
-                if waited > lock.SAY_AFTER and not said:
+                if waited > lock.LOCK_MESSAGE_DELAY and not said:
                     said = True
                     trio.from_thread.run_sync(self.on_wait, sight.words)
-            time.sleep(_POLL)
+            time.sleep(_WRITER_POLL)
         return None
 
     def overwrite(self, data: bytes) -> bool:

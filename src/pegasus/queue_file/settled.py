@@ -131,7 +131,9 @@ def sign_of(real: Path) -> Sign:
         os.close(fd)
 
 
-def _written(path: str, data: bytes, base: int, sign: Sign, found: list[writers.Writer]) -> Sight:
+def _written(
+    path: str, data: bytes, base: int, sign: Sign, found: list[writers.WritingProcess]
+) -> Sight:
     """Tell what is complete of a file that somebody is known to write."""
     state, _, quiet = sign
     assert state is not None  # noqa: S101 - it was read

@@ -15,12 +15,12 @@ import yaml
 
 from pegasus.errors import FileFault
 from pegasus.yaml_text import events
-from pegasus.yaml_text.nodes import Item, Listing, Mapping, Scalar, Value
-from pegasus.yaml_text.source import BREAKS, Source
+from pegasus.yaml_text.nodes import Item, Listing, Mapping, NodeValue, Scalar
+from pegasus.yaml_text.source import BREAKS, SourceText
 
 _BLANK_OR_COMMENT = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*)*")
 _NOTHING_BUT_DOTS = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*|^\\.\\.\\.$)*\\Z", re.MULTILINE)
-_BREAK = re.compile(f"[{BREAKS}]")
+_BREAK_CHARACTER = re.compile(f"[{BREAKS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ListReader:
         last_end: where the last item that was given ends; before the first, where the list begins.
     """
 
-    def __init__(self, source: Source, words: Words) -> None:
+    def __init__(self, source: SourceText, words: Words) -> None:
         self.source = source
         self.words = words
         self.flow = False
@@ -186,7 +186,7 @@ class ListReader:
         if self.flow:
             return text[following] not in ",]"
         # From one character earlier: a block scalar ends behind its last line break.
-        breaks = list(_BREAK.finditer(text, end - 1, following))
+        breaks = list(_BREAK_CHARACTER.finditer(text, end - 1, following))
         if not breaks:
             return True
         assert self.start is not None  # noqa: S101 - set before the first item
@@ -225,7 +225,9 @@ class ListReader:
         stray = self._stray_line(start)
         if stray is None:
             return None
-        before = ListReader(Source(self.source.path, self.source.data_before(stray)), self.words)
+        before = ListReader(
+            SourceText(self.source.path, self.source.data_before(stray)), self.words
+        )
         last = list(before)[-1:]
         found = last[0] if last and before.end is not None else None
         return found if isinstance(found, Item) and found.start == start else None
@@ -306,7 +308,7 @@ class ListReader:
         return mapping
 
     def _mapping(self, parts: Sequence[yaml.Event]) -> Mapping:
-        pairs: list[tuple[Scalar, Value]] = []
+        pairs: list[tuple[Scalar, NodeValue]] = []
         names: set[str] = set()
         inside = iter(parts[1:-1])
         for event in inside:
@@ -329,7 +331,7 @@ class ListReader:
             )
         return name
 
-    def _value(self, event: yaml.Event, inside: Iterator[yaml.Event]) -> Value:
+    def _value(self, event: yaml.Event, inside: Iterator[yaml.Event]) -> NodeValue:
         if isinstance(event, yaml.SequenceStartEvent):
             self._refuse_extras(event)
             return self._listing(event, inside)

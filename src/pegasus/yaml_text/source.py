@@ -25,20 +25,20 @@ FED_PIECE = 64 * 1024
 _UNREADABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """What is not c-printable of YAML; the long ranges of what is take ten times as long to compile."""
 
-_PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
+_PRINTABLE_ASCII = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 """The bytes of which nothing need be known but that they can be read; most files have no others."""
 
 BREAKS = "\n\r\x85\u2028\u2029"
 """What ends a line for YAML 1.1; as the inside of a regular expression's class."""
 
-_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+LINE_BREAK = re.compile(f"\r\n|[{BREAKS}]")
 _STAND_IN = "\ufffd"
 """What the parser sees in place of a character that it would refuse, so that it goes on."""
 
 _FIRST_ESCAPED_BYTE, _LAST_ESCAPED_BYTE = 0xDC80, 0xDCFF
 
 
-class Source:
+class SourceText:
     """The text of one file.
 
     Indexes are those of YAML's marks: characters after the byte-order mark.
@@ -87,7 +87,7 @@ class Source:
             self._decoded += len(piece)
             self._piece *= 2
             text = self._decoder.decode(piece, final=self._decoded >= len(self.data))
-            if len(text) != len(piece) or piece.translate(None, _PLAIN):  # else all is well
+            if len(text) != len(piece) or piece.translate(None, _PRINTABLE_ASCII):
                 found = _UNREADABLE.finditer(text)
                 self._bad += [len(self.text) + bad.start() for bad in found]
                 self._breaks += "".join(b for b in BREAKS if b in text and b not in self._breaks)
@@ -105,7 +105,7 @@ class Source:
         Lines are YAML's.
         """
         while True:
-            found = _BREAK.search(self.text, index)
+            found = LINE_BREAK.search(self.text, index)
             if found and (found.end() < len(self.text) or found[0] != "\r"):
                 return found.end()
             if not self.decode_more():
