@@ -276,11 +276,11 @@ async def _dispatch(
 
 
 def fill(job: Job, sub_node: SubNode) -> Command:
-    """Render a job for a sub-node; a take that is no longer wanted ends here.
+    """Render a job for a sub-node; a take that was cancelled stops here.
 
     Raises:
         TemplateFault: it can't be.
     """
-    with suppress(RuntimeError):  # a retry is rendered without a take, in Trio's own thread
+    with suppress(RuntimeError):  # not a worker thread: a retry renders in Trio's thread
         trio.from_thread.check_cancelled()
     return render(job, sub_node)
