@@ -1,8 +1,8 @@
 """``pegasus check``: show the content of the files and their faults before a run.
 
-Rule 1: nothing is taken, locked or written, and without ``--connect`` no node is asked.
-Rule 2: what is said goes to standard output, at once and in order, so that it can be piped; on a
-terminal it is made harmless and keeps its indentation, elsewhere every text is as it is.
+Rule 1: nothing is taken, locked or written, and without ``--connect`` no node is contacted.
+Rule 2: the report goes to standard output, so that it can be piped. For a terminal, control
+characters are replaced and lines are wrapped; elsewhere every text is unchanged.
 """
 
 from __future__ import annotations

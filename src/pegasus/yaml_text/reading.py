@@ -1,8 +1,8 @@
-"""YAML events -> the items of a list, one by one, with what is wrong with each.
+"""YAML events -> the items of a list, one by one, with their faults.
 
-Rule 1: a fault is a value here: after it come the items behind it, unless YAML cannot go on.
-Rule 2: an item is given only when it is certain to be whole: what follows it is looked at as
-characters, never parsed, so that a broken item does not hide the good ones before it.
+Rule 1: a fault is a value: the items after it follow, unless YAML cannot continue.
+Rule 2: an item is given only if it is certainly complete. The characters after it are examined, but
+not parsed, so that a broken item does not hide the valid items before it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _BREAK_CHARACTER = re.compile(f"[{BREAKS}]")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a kind of file calls its things; faults speak in these words.
+    """The vocabulary of a kind of file, for messages.
 
     Attributes:
         key: the name that every mapping must have.
         file: the kind of file, with its article.
-        quote: what to do where YAML reads something else than the user meant.
-        plain: how an item looks, as advice to someone who left out the key.
-        elsewhere: a name that belongs in another kind of file, and what to say about it.
-        spaces: whether a text of this kind may have spaces, so that a name with a space was one.
+        quote: the next step if YAML reads something else than the user meant.
+        plain: the form of an item, for a user who left out the key.
+        elsewhere: a name that belongs in another kind of file, and the next step.
+        spaces: whether a text of this kind may have spaces; then a name with a space was a text.
     """
 
     key: str
@@ -49,14 +49,14 @@ class ListReader:
 
     Args:
         source: the file.
-        words: how faults speak about it.
+        words: the vocabulary of its messages.
 
     Attributes:
-        flow: whether the list is written in brackets; known once the first item is asked for.
-        start: where the list begins, its first dash or its ``[``; None where there is no list.
-        end: where one more item of a list without brackets would go; None until all items were
-            given, without a fault that YAML cannot go on after.
-        last_end: where the last item that was given ends; before the first, where the list begins.
+        flow: whether the list is in brackets; known when the first item is requested.
+        start: the start of the list, its first dash or its ``[``; None if there is no list.
+        end: where a further item of a list without brackets belongs; None until all items were
+            given without a fault that stops YAML.
+        last_end: the end of the last item that was given; before the first, the start of the list.
     """
 
     def __init__(self, source: SourceText, words: Words) -> None:
@@ -69,7 +69,7 @@ class ListReader:
         self._checked = 0
 
     def __iter__(self) -> Iterator[Item | FileFault]:
-        """Give the items in order, and in the place of a bad one its fault."""
+        """Give the items in order; a bad item is given as its fault."""
         try:
             yield from self._items(events.parse(self.source))
         except yaml.YAMLError as error:
@@ -93,7 +93,7 @@ class ListReader:
         yield from self._tail(stream)
 
     def _is_list(self, event: yaml.Event) -> bool:
-        """Tell a list from a file with nothing in it; raise FileFault for anything else."""
+        """Return whether there is a list; False for an empty file. Raise FileFault for anything else."""
         self._refuse_extras(event)
         if isinstance(event, yaml.SequenceStartEvent):
             self.start, self.flow = events.start(event), bool(event.flow_style)
@@ -111,7 +111,7 @@ class ListReader:
         )
 
     def _tail(self, stream: Iterator[yaml.Event]) -> Iterator[FileFault]:
-        """Look at what follows the list."""
+        """Check what follows the list."""
         end = next(stream, None)
         following = next(stream, None)
         self.source.decode_all()
@@ -137,7 +137,7 @@ class ListReader:
             return bad
         following = self.next_content(end)
         if self._is_torn(end, following):
-            next(stream, None)  # the parser stumbles over it as well, in better words
+            next(stream, None)  # the parser fails here as well, with a better message
             raise self._torn_fault(following)
         try:
             return Item(self._node(of_item), start, end)
@@ -145,12 +145,12 @@ class ListReader:
             return fault
 
     def line_done(self, end: int) -> int:
-        """Find the end of the line that an item ends in; a block scalar ends after its last."""
+        """Find the end of the last line of an item; a block scalar ends after its last line."""
         at_start = end > 0 and self.source.text[end - 1] in BREAKS
         return end if self.flow or at_start else self.source.line_end(end)
 
     def _end_of(self, parts: Sequence[yaml.Event]) -> int:
-        """Find the end of the last thing that has an end of its own."""
+        """Find the end of the last part that has an end of its own."""
         for event in reversed(parts):
             if isinstance(event, yaml.ScalarEvent):
                 return self._scalar_end(event)
@@ -159,7 +159,7 @@ class ListReader:
         return events.end(parts[0])
 
     def _scalar_end(self, event: yaml.ScalarEvent) -> int:
-        """Leave out the blank lines that follow a block scalar."""
+        """Find the end of a scalar without the blank lines after a block scalar."""
         start, end = events.start(event), events.end(event)
         if event.style not in {"|", ">"}:
             return end
@@ -173,19 +173,19 @@ class ListReader:
             following = match.end() if match else index
             if following < len(self.source.text):
                 return following
-            # From its last line on: what was looked at is not looked at again with each piece.
+            # From its last line on: earlier text is not examined again with each block.
             index = max(index, self.source.line_start(following))
             if not self.source.decode_more():
                 return following
 
     def _is_torn(self, end: int, following: int) -> bool:
-        """Tell whether something follows an item that can only be a part of it."""
+        """Tell whether an item is followed by text that can only be a part of it."""
         text = self.source.text
         if following == len(text):
             return self.flow
         if self.flow:
             return text[following] not in ",]"
-        # From one character earlier: a block scalar ends behind its last line break.
+        # From one character earlier: a block scalar ends after its last line break.
         breaks = list(_BREAK_CHARACTER.finditer(text, end - 1, following))
         if not breaks:
             return True
@@ -204,7 +204,7 @@ class ListReader:
         )
 
     def _only_dots(self) -> int | None:
-        """Find the ``...`` in a file with nothing else: the one empty file that YAML refuses."""
+        """Find the ``...`` in a file with nothing else: the only empty file that YAML refuses."""
         if self.start is not None:
             return None
         self.source.decode_all()
@@ -213,9 +213,9 @@ class ListReader:
         return dots.start() if dots and _NOTHING_BUT_DOTS.match(text) else None
 
     def _whole_before_stray(self) -> Item | None:
-        """Find the item that YAML withholds because of a stray line behind it.
+        """Find the item that YAML does not give because of a stray line after it.
 
-        YAML looks ahead behind a quote or a bracket, and stumbles before it gives what it has.
+        YAML looks ahead after a quote or a bracket, and fails before it gives the item.
         What stands before a line that is indented no further than the dashes, and has none, can be
         read without that line.
         """
@@ -233,7 +233,7 @@ class ListReader:
         return found if isinstance(found, Item) and found.start == start else None
 
     def _stray_line(self, start: int) -> int | None:
-        """Find the first line behind an item's dash that is not indented as its parts are."""
+        """Find the first line after the dash of an item that is not indented like its parts."""
         assert self.start is not None  # noqa: S101 - asked only within a list
         column = self.start - self.source.line_start(self.start)
         line = self.source.line_end(start)
@@ -267,14 +267,14 @@ class ListReader:
         )
 
     def _index_of(self, error: yaml.YAMLError) -> int:
-        """Find the character to point at: for what is never closed, where it was opened."""
+        """Find the character for a fault: for a bracket that is never closed, the opening one."""
         marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
         end = len(self.source.text.rstrip())
         inside = [mark.index for mark in marks if mark and mark.index < end]
         return inside[0] if inside else self.next_content(self.last_end)
 
     def _snippet(self, index: int) -> str:
-        """Quote the line that a fault is in, cut to what fits into a sentence."""
+        """Quote the line of a fault, shortened for a sentence."""
         start, end = self.source.line_start(index), self.source.line_end(index)
         line = self.source.text[start:end].strip()
         return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
@@ -283,7 +283,7 @@ class ListReader:
         return FileFault(self.source.position(events.start(event)), what, instead)
 
     def _refuse_extras(self, event: yaml.Event) -> None:
-        """Refuse tags, anchors and aliases: they would change a text without a word."""
+        """Refuse tags, anchors and aliases: they would change a text silently."""
         if isinstance(event, yaml.AliasEvent):
             kind = "an alias"
         elif getattr(event, "anchor", None) is not None:
@@ -349,7 +349,7 @@ class ListReader:
         return Listing(tuple(values), events.start(start), events.end(event), flow)
 
     def _text(self, event: yaml.Event, what: str) -> Scalar:
-        """Take an event for a text; where it is none, it is either nested or looks like a tag."""
+        """Read an event as a text; otherwise it is nested, or a tag without quotes."""
         self._refuse_extras(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
@@ -379,7 +379,7 @@ class ListReader:
 
 
 def _was_a_text(mapping: Mapping) -> bool:
-    """Guess whether someone wrote a text with a colon: it has spaces, or is one plain pair."""
+    """Guess whether a mapping was meant as a text with a colon."""
     name, value = mapping.pairs[0]
     return " " in name.text or (len(mapping.pairs) == 1 and isinstance(value, Scalar))
 
