@@ -93,7 +93,7 @@ class ListReader:
         yield from self._tail(stream)
 
     def _is_list(self, event: yaml.Event) -> bool:
-        """Return whether there is a list; False for an empty file. Raise FileFault for anything else."""
+        """Tell a list from an empty file; raise FileFault for anything else."""
         self._refuse_extras(event)
         if isinstance(event, yaml.SequenceStartEvent):
             self.start, self.flow = events.start(event), bool(event.flow_style)
