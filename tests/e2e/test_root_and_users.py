@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_read_is_left_out(place: Place) -> None:
     assert "1 succeeded, 1 failed" in status.stdout
     every = " ".join(status.stdout.split())
     for stray in strays:
-        assert f"Mind: {stray}: this record cannot be read: Permission denied." in every
+        assert f"Warning: {stray}: this record cannot be read: Permission denied." in every
     assert "this is not a regular file" in every
     assert "It belongs to root" in every
     assert len(json.loads(place.run(NOBODY, "status", "--json").stdout)["warnings"]) == 3

@@ -12,11 +12,13 @@ from trio.testing import MockClock
 
 from pegasus.commands.stages import Stages
 from pegasus.dispatch import Run, run_broadcast, run_queue
+from pegasus.event_bus import LiveState
 from pegasus.events import Ended, Returned, Started
 from pegasus.model import Cancelled, Job, SubNode
 from pegasus.orders import Request, StopJob
+from pegasus.report.summary import utilisation_of
+from pegasus.run_state import SubNodeState
 from pegasus.screen import Screen
-from pegasus.summary import Summary
 from tests.unit.dispatching import Bench
 
 Mode = Callable[[Run], Awaitable[None]]
@@ -222,8 +224,9 @@ async def test_stopping_a_job_that_runs(autojump_clock: MockClock) -> None:
 async def test_a_try_counts_once_as_time(autojump_clock: MockClock) -> None:
     """The time of a try is counted once, also where its end is told again as the final one."""
     bench = Bench("sleep 50", nodes=1, retries=5, timeout=10)
-    summary = Summary()
-    also_tell(bench, summary.tell)  # type: ignore[arg-type]  # as told
+    live = LiveState()
+    live.state.sub_nodes[0] = SubNodeState(bench.run.sub_nodes[0])
+    also_tell(bench, live.tell)  # type: ignore[arg-type]  # as told
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_queue, bench.run)
         await trio.sleep(10)
@@ -231,4 +234,4 @@ async def test_a_try_counts_once_as_time(autojump_clock: MockClock) -> None:
         await trio.sleep(10)
         bench.run.drain.begin()
     assert bench.finals == [(1, "n0", "timed out after 10 s")]
-    assert summary.utilisation(20) == "The sub-nodes were busy 50% of 20 s."
+    assert utilisation_of(live.state, 20) == "The sub-nodes were busy 50% of 20 s."

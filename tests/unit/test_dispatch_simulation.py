@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +17,13 @@ from trio.testing import MockClock
 
 from pegasus.dispatch import run_broadcast, run_queue
 from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
-from pegasus.events import Connected, Ended, Returned, Started, Taken, Unreachable
+from pegasus.events import Ended, Printed, Returned, RunBegan, RunEnded, Started, Taken
 from pegasus.model import Assignment, Job, NotStarted, Outcome, SubNode
-from pegasus.record import RunRecord, journal
+from pegasus.record import RunRecord
+from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import RunFolder
-from pegasus.summary import Summary, kind
+from pegasus.report.summary import summary_of
+from pegasus.run_state import RunState, word_for
 from tests.unit.dispatching import Bench
 
 SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "40"))
@@ -210,10 +211,10 @@ def check_account(simulation: Simulation) -> None:
 
 def check_record(simulation: Simulation, folder: Path) -> None:
     """Write the journal of it, and read what it says."""
-    bench, summary = simulation.bench, Summary()
-    facts = journal.Facts(
+    bench, state = simulation.bench, RunState(keep_successes=False)
+    began = RunBegan(
         name=folder.name,
-        format=journal.FORMAT,
+        format=FORMAT,
         pegasus="",
         mode="broadcast" if simulation.broadcast else "queue",
         queue_file="",
@@ -222,36 +223,28 @@ def check_record(simulation: Simulation, folder: Path) -> None:
         host="",
         locked=True,
         sub_nodes=tuple(bench.run.sub_nodes),
-        started_at=0.0,
         number=1,
     )
-    lines = [journal.facts_line(facts)]
+    lines = [line_of(began, 0.0)]
+    state.apply(began, 0.0)
     for at, event in bench.listening.told:
-        lines += lines_of(at, event)
-        if not hasattr(event, "stream"):
-            summary.tell(event)
-    lines.append(journal.run_ended_line(0.0, 0, "done"))
+        if not isinstance(event, Printed):
+            lines.append(line_of(event, at))
+            state.apply(event, at)
+    lines.append(line_of(RunEnded(0, "done"), 0.0))
     RunFolder(folder).journal.write_bytes(b"".join(lines))
-    record = RunRecord(RunFolder(folder), facts)
+    record = RunRecord(RunFolder(folder), began, 0.0)
     record.refresh()
-    assert not record.broken
+    assert not record.damaged
     finals = [event for event in bench.events(Ended) if not event.again]
     told = Counter((event.assignment.number, event.outcome) for event in finals)
     read = Counter(
-        (number, outcome) for number, job in record.jobs.items() for outcome in record.outcomes(job)
+        (number, outcome)
+        for number, job in record.state.jobs.items()
+        for outcome in record.state.outcomes(job)
     )
     assert read == told
-    counts = Counter(kind(event.outcome) for event in finals)
-    assert record.counts() == counts
-    said = summary.lines(lambda _: None)[0]
+    counts = Counter(word_for(event.outcome) for event in finals)
+    assert record.state.counts() == state.counts() == counts
+    said = summary_of(state, lambda _: None)[0]
     assert all(f"{count} {word}" in said for word, count in counts.items())
-
-
-def lines_of(at: float, event: object) -> Sequence[bytes]:
-    """Give the lines of the journal for something that happened."""
-    match event:
-        case Connected(sub_node) | Unreachable(sub_node):
-            return [journal.sub_node_line(at, sub_node), journal.event_line(event, at, {})]
-        case Started() | Returned() | Ended() | Taken():
-            return [journal.event_line(event, at, {})]
-    return []

@@ -16,7 +16,18 @@ import trio
 from hypothesis import given
 
 from pegasus.errors import PegasusError
-from pegasus.events import Ended, Event, Noted, Printed, Returned, Started, Taken, Unreachable
+from pegasus.events import (
+    Ended,
+    Event,
+    Noted,
+    Printed,
+    Returned,
+    RunEnded,
+    Started,
+    SubNodeAdded,
+    Taken,
+    Unreachable,
+)
 from pegasus.model import (
     Assignment,
     Cancelled,
@@ -30,10 +41,11 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
-from pegasus.record import choose_run, current_runs, find_runs, journal, read_runs, writer
+from pegasus.record import choose_run, current_runs, decoding, find_runs, read_runs, values, writer
 from pegasus.record import recording as recording_room
-from pegasus.record.reading import DIED, DIED_BEFORE
+from pegasus.record.encoding import line_of
 from pegasus.record.recording import Record, open_record
+from pegasus.run_state.jobs import INTERRUPTED, INTERRUPTED_BEFORE_START
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -146,19 +158,19 @@ async def test_every_outcome_comes_back(tmp_path: Path, outcome: Outcome) -> Non
     async with recording(queue) as record:
         end(record, start(record, 1), outcome)
     run = only_run(queue)
-    assert run.outcomes(run.jobs[1]) == [outcome]
+    assert run.state.outcomes(run.state.jobs[1]) == [outcome]
 
 
 @given(texts=st.lists(ANY_TEXT, min_size=4, max_size=4))
 def test_every_text_comes_back(texts: list[str]) -> None:
     """Newlines, quotes, emoji, halves of surrogate pairs: each text is read as it was written."""
     command, name, value, words = texts
-    taken = journal.event_line(Taken(1, Job(command, ((name, value),))), 1.0, {})
-    noted = journal.event_line(Noted(words), 1.0, {})
+    taken = line_of(Taken(1, Job(command, ((name, value),))), 1.0)
+    noted = line_of(Noted(words), 1.0)
     assert taken.count(b"\n") == noted.count(b"\n") == 1
-    data = journal.data_of(taken)
-    assert Job(data["command"], journal.params_of(data)) == Job(command, ((name, value),))
-    assert journal.data_of(noted)["text"] == words
+    data = decoding.data_of(taken)
+    assert Job(data["command"], values.params_of(data)) == Job(command, ((name, value),))
+    assert decoding.data_of(noted)["text"] == words
 
 
 async def test_params_keep_their_order(tmp_path: Path) -> None:
@@ -167,7 +179,7 @@ async def test_params_keep_their_order(tmp_path: Path) -> None:
     job = Job("x", (("zeta", "1e-4"), ("alpha", "010"), ("müll", "\udc80\n")))
     async with recording(queue) as record:
         record.tell(Taken(1, job))
-    assert only_run(queue).jobs[1].job == job
+    assert only_run(queue).state.jobs[1].job == job
 
 
 # What jobs print.
@@ -187,7 +199,7 @@ async def test_output_byte_for_byte(tmp_path: Path) -> None:
     output = run.folder.output
     assert (output / "7.stdout").read_bytes() == everything
     assert (output / "7.stderr").read_bytes() == b"no newline"
-    assert run.printed(run.jobs[7], Stream.STDOUT) == len(everything)
+    assert run.printed(run.state.jobs[7], Stream.STDOUT) == len(everything)
 
 
 async def test_much_output(tmp_path: Path) -> None:
@@ -233,7 +245,7 @@ async def test_broadcast_output_by_sub_node(tmp_path: Path) -> None:
     run = only_run(queue)
     names = sorted(path.name for path in run.folder.output.iterdir())
     assert names == ["1-0.stdout", "1-1.stdout", "1-2.stdout"]
-    assert run.outcomes(run.jobs[1]) == [Exited(0), Exited(1), Exited(2)]
+    assert run.state.outcomes(run.state.jobs[1]) == [Exited(0), Exited(1), Exited(2)]
 
 
 # What it comes to.
@@ -246,15 +258,15 @@ async def test_a_run_that_goes_on(tmp_path: Path) -> None:
         job = start(record, 1)
         end(record, start(record, 2, node=NODES[1]), Killed(11))
         run = only_run(queue)
-        assert only_run(queue).state == "running"
-        assert [each.number for each, _ in run.running()] == [1]
-        assert run.counts() == {"running": 1, "killed": 1}
+        assert only_run(queue).liveness == "running"
+        assert [each.number for each, _ in run.state.running()] == [1]
+        assert run.state.counts() == {"running": 1, "killed": 1}
         assert not run.refresh()
         end(record, job)
         assert run.refresh()
-        assert run.counts() == {"succeeded": 1, "killed": 1}
+        assert run.state.counts() == {"succeeded": 1, "killed": 1}
     assert run.refresh()
-    assert only_run(queue).state == run.state == "ended"
+    assert only_run(queue).liveness == run.liveness == "ended"
 
 
 async def test_a_run_that_died(tmp_path: Path) -> None:
@@ -267,10 +279,14 @@ async def test_a_run_that_died(tmp_path: Path) -> None:
     path = only_run(queue).folder.journal
     path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b"\n")  # without its last line
     run = only_run(queue)
-    assert run.state == "died"
-    assert [run.outcomes(job) for job in run.jobs.values()] == [[Exited(0)], [DIED], [DIED_BEFORE]]
-    assert run.counts() == {"succeeded": 1, "lost": 2}
-    assert not list(run.running())
+    assert run.liveness == "died"
+    assert [run.state.outcomes(job) for job in run.state.jobs.values()] == [
+        [Exited(0)],
+        [INTERRUPTED],
+        [INTERRUPTED_BEFORE_START],
+    ]
+    assert run.state.counts() == {"succeeded": 1, "lost": 2}
+    assert not list(run.state.running())
 
 
 async def test_returned_and_tried_again(tmp_path: Path) -> None:
@@ -285,18 +301,18 @@ async def test_returned_and_tried_again(tmp_path: Path) -> None:
         await show(record, failed, b"first\n")
         record.tell(Ended(failed, Exited(1), 1.0, again=True))
         run = only_run(queue)
-        assert [each.sub_node for each in run.jobs[1].executions] == [1]
-        assert run.outcomes(run.jobs[2]) == [None]
-        assert run.counts() == {"running": 1, "taken": 1}
-        assert run.sub_nodes[0].words == "Connection refused"
+        assert [each.sub_node for each in run.state.jobs[1].executions] == [NODES[1]]
+        assert run.state.outcomes(run.state.jobs[2]) == [None]
+        assert run.state.counts() == {"running": 1, "taken": 1}
+        assert run.state.sub_nodes[0].words == "Connection refused"
         second = Assignment(2, failed.job, NODES[2], "train 2")
         record.tell(Started(second))
         await show(record, second, b"second\n")
         end(record, second)
         record.tell(Ended(job, NotStarted("no sub-node was left for it"), 0.0))
         run.refresh()
-        assert run.outcomes(run.jobs[2]) == [Exited(0)]
-        assert run.outcomes(run.jobs[1]) == [NotStarted("no sub-node was left for it")]
+        assert run.state.outcomes(run.state.jobs[2]) == [Exited(0)]
+        assert run.state.outcomes(run.state.jobs[1]) == [NotStarted("no sub-node was left for it")]
         path = run.output(2, 2, Stream.STDOUT)
     assert path.read_bytes() == b"first\nsecond\n"
 
@@ -310,8 +326,8 @@ async def test_given_up(tmp_path: Path) -> None:
         record.tell(Ended(job, TimedOut(5.0), 5.0))
         settle(record)
         run = only_run(queue)
-        assert run.outcomes(run.jobs[1]) == [TimedOut(5.0)]
-        assert len(run.jobs[1].executions) == 1
+        assert run.state.outcomes(run.state.jobs[1]) == [TimedOut(5.0)]
+        assert len(run.state.jobs[1].executions) == 1
 
 
 async def test_sub_nodes_that_come_later(tmp_path: Path) -> None:
@@ -319,8 +335,9 @@ async def test_sub_nodes_that_come_later(tmp_path: Path) -> None:
     queue = queue_in(tmp_path)
     late = SubNode(9, "node-9", (("gpu", "1"),))
     async with recording(queue) as record:
+        record.tell(SubNodeAdded(late))
         end(record, start(record, 1, node=late))
-    assert only_run(queue).sub_nodes[9].sub_node == late
+    assert only_run(queue).state.sub_nodes[9].sub_node == late
 
 
 # What can't be read.
@@ -338,19 +355,19 @@ async def test_tolerant_reading(tmp_path: Path) -> None:
     torn = b'{"event":"taken","at":1,"job":3'
     path.write_bytes(first + b"\n" + bad + rest + torn)
     run = only_run(queue)
-    assert run.counts() == {"succeeded": 1, "failed": 1}
-    assert (run.broken, run.unknown) == (4, 1)
+    assert run.state.counts() == {"succeeded": 1, "failed": 1}
+    assert (run.damaged, run.unknown) == (4, 1)
     assert "a newer Pegasus" in run.warnings[0]
-    assert "4 lines of the journal are broken" in run.warnings[1]
+    assert "4 lines of the journal cannot be read" in run.warnings[1]
     with path.open("ab") as file:
         file.write(b',"command":"x","params":{}}\n')
     assert run.refresh()
-    assert 3 in run.jobs
+    assert 3 in run.state.jobs
 
 
 def test_unknown_outcomes_count_as_lost() -> None:
     """An outcome of a kind that a newer Pegasus knows is no success."""
-    outcome = journal.outcome_of({"kind": "paused"})
+    outcome = values.outcome_of({"kind": "paused"})
     assert isinstance(outcome, Lost)
     assert "paused" in outcome.words
 
@@ -380,7 +397,7 @@ async def test_a_moved_folder(tmp_path: Path) -> None:
     moved = queue.rename(tmp_path / "a" / queue.name)
     await run_some(moved)
     (tmp_path / "a").rename(tmp_path / "b")
-    assert only_run(tmp_path / "b" / "queue.yaml").state == "ended"
+    assert only_run(tmp_path / "b" / "queue.yaml").liveness == "ended"
 
 
 async def test_choosing_a_run(tmp_path: Path) -> None:
@@ -418,8 +435,8 @@ async def test_a_run_that_fails(tmp_path: Path) -> None:
         async with recording(queue):
             raise ZeroDivisionError
     run = only_run(queue)
-    assert run.end is not None
-    assert (run.end.how, run.end.exit_status) == ("failed", None)
+    assert run.state.end is not None
+    assert (run.state.end.result, run.state.end.exit_status) == ("failed", None)
 
 
 async def test_no_record_at_all(tmp_path: Path) -> None:
@@ -430,7 +447,7 @@ async def test_no_record_at_all(tmp_path: Path) -> None:
         job = start(record, 1)
         await show(record, job, b"x")
         end(record, job)
-        record.conclude(0, "done")
+        record.tell(RunEnded(0, "done"))
         assert record.folder is None
     assert len(said) == 1
     assert f"{tmp_path}/.pegasus" in said[0]
@@ -448,7 +465,7 @@ async def test_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     queue = queue_in(tmp_path)
     async with recording(queue, on_trouble=said.append) as record:
         start(record, 1)
-        assert only_run(queue).state == "running"
+        assert only_run(queue).liveness == "running"
     assert len(said) == 1
     assert "cannot be locked" in said[0]
     path = only_run(queue).folder.journal
@@ -456,7 +473,7 @@ async def test_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     gone = b'"pid":%d' % 2**30
     lines[0] = lines[0].replace(b'"pid":%d' % os.getpid(), gone)
     path.write_bytes(b"\n".join(lines[:-1]) + b"\n")
-    assert only_run(queue).state == "died"
+    assert only_run(queue).liveness == "died"
 
 
 async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,7 +493,7 @@ async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert await trio.to_thread.run_sync(hangs.wait, LIMIT)
         for number in range(1, 1000):
             end(record, start(record, number))
-        assert len(only_run(queue).jobs) == 0
+        assert len(only_run(queue).state.jobs) == 0
         job = start(record, 1000)
         with trio.move_on_after(0.05) as scope:
             while True:
@@ -484,8 +501,8 @@ async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert scope.cancelled_caught
     hang.set()
     await trio.to_thread.run_sync(thread.join, LIMIT)
-    assert len(only_run(queue).jobs) == 1000
-    assert only_run(queue).state == "ended"
+    assert len(only_run(queue).state.jobs) == 1000
+    assert only_run(queue).liveness == "ended"
 
 
 @pytest.mark.parametrize("stall", [0.01, 0.1, 0.4, 10.0])
@@ -521,8 +538,8 @@ async def test_lines_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.M
             record.tell(Noted(f"note {number}"))
         hang.set()
     run = only_run(queue)
-    assert run.gaps >= 400
-    assert "the disk took no more" in run.warnings[0]
+    assert run.state.lines_missing >= 400
+    assert "could not be written to the disk" in run.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -534,7 +551,7 @@ async def test_events_out_of_the_blue(tmp_path: Path, event: Event) -> None:
     async with recording(queue) as record:
         record.tell(event)
         await record.show(Printed(Assignment(5, Job("x"), NODES[0], "x"), Stream.STDOUT, b""))
-    assert only_run(queue).state == "ended"
+    assert only_run(queue).liveness == "ended"
 
 
 async def test_many_jobs(tmp_path: Path) -> None:
@@ -550,7 +567,7 @@ async def test_many_jobs(tmp_path: Path) -> None:
         for number in range(2, 20_001):
             given_ = Assignment(number, job, NODES[0], "train 1")
             for event in Taken(number, job), Started(given_), Ended(given_, Exited(0), 1.0):
-                file.write(journal.event_line(event, 1.0, {}))
+                file.write(line_of(event, 1.0))
     run = only_run(queue)
-    assert len(run.jobs) == 20_000
-    assert run.counts()["succeeded"] == 19_999
+    assert len(run.state.jobs) == 20_000
+    assert run.state.counts()["succeeded"] == 19_999

@@ -244,7 +244,7 @@ async def test_a_run_that_goes_on(queue: Path, capfd: pytest.CaptureFixture[str]
         tell(record, 2, Job("runs"), [None])
         tell(record, 3, Job("taken"), [])
         with trio.fail_after(20):  # a thread writes it down
-            while 3 not in read_run(queue, None).jobs:
+            while 3 not in read_run(queue, None).state.jobs:
                 await trio.sleep(0.01)
         settings = RetrySettings(queue_file=queue, jobs=(1, 2, 3), color="never")
         assert await retry(settings) is ExitStatus.JOB_FAILED

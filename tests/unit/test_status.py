@@ -19,7 +19,7 @@ import pytest
 
 from pegasus.commands.status import StatusSettings, status
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.events import Ended, Returned, Started, Taken, Unreachable
+from pegasus.events import Ended, Returned, RunEnded, Started, Taken, Unreachable
 from pegasus.model import (
     Assignment,
     Cancelled,
@@ -100,7 +100,7 @@ async def test_after_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     async with recording(queue) as record:
         for number in range(1, 31):
             end(record, start(record, number), Exited(number % 2))
-        record.conclude(1, "drained")
+        record.tell(RunEnded(1, "drained"))
     said = text_of(capfd, queue)
     assert "drained after" in said
     assert "exit status 1" in said
@@ -119,7 +119,7 @@ async def test_a_run_that_was_killed(tmp_path: Path, capfd: pytest.CaptureFixtur
     said = text_of(capfd, queue)
     assert "was killed; last seen" in said
     assert "2 lost." in said
-    assert "lost: interrupted by" in said
+    assert "lost: Pegasus was killed" in said
 
 
 def forget_end(queue: Path) -> None:

@@ -18,8 +18,9 @@ from pegasus.commands.streams import write
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
-from pegasus.record import Execution, JobRecord, RunRecord, choose_run, current_runs, find_runs
+from pegasus.record import RunRecord, choose_run, current_runs, find_runs
 from pegasus.record.folder import open_to_read
+from pegasus.run_state import Execution, JobState
 from pegasus.terminal_text import on_one_line, visible
 
 LOOK_AGAIN = 0.1
@@ -114,16 +115,16 @@ def _run(settings: LogsSettings) -> RunRecord:
     return run
 
 
-def _job(run: RunRecord, settings: LogsSettings) -> JobRecord:
+def _job(run: RunRecord, settings: LogsSettings) -> JobState:
     if settings.job is None:
-        running = list({job.number: job for job, _ in run.running()}.values())
+        running = list({job.number: job for job, _ in run.state.running()}.values())
         if len(running) == 1:
             return running[0]
         says = f"jobs {_numbers([job.number for job in running])} run" if running else "none runs"
         raise PegasusError(f"Which job? In run {run.name} {says}. Write `pegasus logs -f JOB`.")
-    if settings.job in run.jobs:
-        return run.jobs[settings.job]
-    there = f"are jobs {_numbers(list(run.jobs))}" if run.jobs else "is none at all"
+    if settings.job in run.state.jobs:
+        return run.state.jobs[settings.job]
+    there = f"are jobs {_numbers(list(run.state.jobs))}" if run.state.jobs else "is none at all"
     raise PegasusError(
         f"There is no job {settings.job} in run {run.name}; there {there}. `pegasus logs` lists "
         "them, --run names another run."
@@ -138,14 +139,14 @@ def _numbers(numbers: Sequence[int]) -> str:
     return f"{shown} and {len(numbers) - _SHOWN_JOBS} more" if numbers[_SHOWN_JOBS:] else shown
 
 
-def _executions(run: RunRecord, job: JobRecord, settings: LogsSettings) -> list[Execution]:
+def _executions(run: RunRecord, job: JobState, settings: LogsSettings) -> list[Execution]:
     """Give the executions to show, by sub-node; in a queue all of them share their files."""
-    found = run.final(job)
+    found = job.final
     if settings.sub_node is None:
-        return sorted(found, key=lambda execution: execution.sub_node)
-    fitting = [execution for execution in found if execution.sub_node == settings.sub_node]
-    if not fitting and (found or settings.sub_node not in run.sub_nodes):
-        ran = _numbers(sorted(execution.sub_node for execution in found)) or "none"
+        return sorted(found, key=lambda execution: execution.sub_node.number)
+    fitting = [execution for execution in found if execution.sub_node.number == settings.sub_node]
+    if not fitting and (found or settings.sub_node not in run.state.sub_nodes):
+        ran = _numbers(sorted(execution.sub_node.number for execution in found)) or "none"
         raise PegasusError(
             f"Job {job.number} of run {run.name} did not run on sub-node {settings.sub_node}; it "
             f"ran on number {ran}. Sub-nodes are counted from 0, as in the hosts file."
@@ -153,28 +154,27 @@ def _executions(run: RunRecord, job: JobRecord, settings: LogsSettings) -> list[
     return fitting
 
 
-def _name(run: RunRecord, execution: Execution) -> str:
-    record = run.sub_nodes.get(execution.sub_node)
-    return visible(str(record.sub_node)) if record else f"sub-node {execution.sub_node}"
+def _name(execution: Execution) -> str:
+    return visible(str(execution.sub_node))
 
 
 # All of it, at once.
 
 
-def _show(run: RunRecord, job: JobRecord, settings: LogsSettings) -> None:
+def _show(run: RunRecord, job: JobState, settings: LogsSettings) -> None:
     executions = _executions(run, job, settings)
     for execution in executions:
         if len(executions) > 1:
             _heading(run, execution)
         for stream in settings.streams:
             _say_missing(execution, stream)
-            _copy(_Source(run.output(job.number, execution.sub_node, stream), _FDS[stream]))
+            _copy(_Source(run.output(job.number, execution.sub_node.number, stream), _FDS[stream]))
 
 
 def _heading(run: RunRecord, execution: Execution) -> None:
-    outcome = run.outcome_of(execution)
+    outcome = run.state.outcome_of(execution)
     words = "running" if outcome is None else on_one_line(str(outcome))
-    _say(f"==> {execution.sub_node}: {_name(run, execution)} ({words}) <==")
+    _say(f"==> {execution.sub_node.number}: {_name(execution)} ({words}) <==")
 
 
 def _say_missing(execution: Execution, stream: Stream) -> None:
@@ -233,12 +233,12 @@ def _copy(source: _Source) -> None:
 # Bit by bit.
 
 
-def _follow(run: RunRecord, job: JobRecord, settings: LogsSettings) -> None:
+def _follow(run: RunRecord, job: JobState, settings: LogsSettings) -> None:
     """Show a job's output as it comes, until the job has ended or its Pegasus has."""
     turns = _Turns()
     while True:
         # First whether it is over, then what is there: whoever is over writes nothing more.
-        over = None not in run.outcomes(job)
+        over = None not in run.state.outcomes(job)
         for execution in _executions(run, job, settings):
             turns.add(run, job, execution, settings)
         turns.take(last=over)
@@ -259,12 +259,12 @@ class _Turns:
         self._last: _Source | None = None
 
     def add(
-        self, run: RunRecord, job: JobRecord, execution: Execution, settings: LogsSettings
+        self, run: RunRecord, job: JobState, execution: Execution, settings: LogsSettings
     ) -> None:
         """Follow a command's output as well."""
-        heading = f"==> {execution.sub_node}: {_name(run, execution)} <=="
+        heading = f"==> {execution.sub_node.number}: {_name(execution)} <=="
         for stream in settings.streams:
-            path = run.output(job.number, execution.sub_node, stream)
+            path = run.output(job.number, execution.sub_node.number, stream)
             self._sources.setdefault(path, _Source(path, _FDS[stream], heading))
 
     def take(self, *, last: bool) -> None:
@@ -295,7 +295,7 @@ class _Turns:
 def _list(run: RunRecord) -> ExitStatus:
     write(1, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
     lines = [f"{'job':>6}  {'stdout':>10}  {'stderr':>10}  {'outcome':<22}  command\n"]
-    for job in run.jobs.values():
+    for job in run.state.jobs.values():
         sizes = [f"{run.printed(job, stream):>10}" for stream in Stream]
         command = visible(job.job.command[:_LONGEST_COMMAND])
         line = f"{job.number:>6}  {'  '.join(sizes)}  {_outcomes(run, job):<22}  {command}"
@@ -314,9 +314,9 @@ def _one_row(line: str) -> str:
     )
 
 
-def _outcomes(run: RunRecord, job: JobRecord) -> str:
+def _outcomes(run: RunRecord, job: JobState) -> str:
     """Say what became of a job: in words where it is one command, else in numbers."""
-    outcomes, words = run.outcomes(job), run.words_of(job)
+    outcomes, words = run.state.outcomes(job), run.state.words_of(job)
     if len(outcomes) == 1:
         return words[0] if outcomes[0] is None else on_one_line(str(outcomes[0]))
     return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))

@@ -35,8 +35,9 @@ from pegasus.queue_file import LockedQueue, QueueFile, content, disk, left
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.queue import MOST_TRIES, entries_of
 from pegasus.queue_file.settled import Sight
-from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
+from pegasus.record import RunRecord, choose_run, find_runs
 from pegasus.record.folder import create
+from pegasus.run_state import JobState
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
 
@@ -71,7 +72,7 @@ class RetrySettings:
 class Chosen:
     """What is put back, and what is not: why, by number."""
 
-    jobs: tuple[JobRecord, ...]
+    jobs: tuple[JobState, ...]
     refused: dict[int, str]
 
 
@@ -135,20 +136,20 @@ def choose(run: RunRecord, numbers: Sequence[int], back: Collection[int]) -> Cho
         numbers: of the jobs that are asked for; none stands for all.
         back: the numbers of those that were put back before.
     """
-    wanted = sorted(set(numbers)) or list(run.jobs)
+    wanted = sorted(set(numbers)) or list(run.state.jobs)
     refused = {number: _refusal(run, number, back) for number in wanted}
     return Chosen(
-        tuple(run.jobs[number] for number, why in refused.items() if not why),
+        tuple(run.state.jobs[number] for number, why in refused.items() if not why),
         {number: why for number, why in refused.items() if why},
     )
 
 
 def _refusal(run: RunRecord, number: int, back: Collection[int]) -> str:
     """Say why a job cannot be put back; nothing where it can."""
-    job = run.jobs.get(number)
+    job = run.state.jobs.get(number)
     if job is None:
         return "there is no such job in this run"
-    outcomes = run.outcomes(job)
+    outcomes = run.state.outcomes(job)
     if None in outcomes:
         return "it still runs" if job.executions else "it is about to start"
     if all(outcome is not None and succeeded(outcome) for outcome in outcomes):
@@ -216,7 +217,7 @@ class Ledger:
                 path.unlink()
         return {number for numbers in noted.values() for number in numbers}
 
-    def put_back(self, jobs: Sequence[JobRecord], *, top: bool) -> None:
+    def put_back(self, jobs: Sequence[JobState], *, top: bool) -> None:
         """Put jobs into the queue, and note that they are back, as one step.
 
         Raises:
@@ -247,7 +248,7 @@ class Ledger:
         return self._folder / f".{self._locked.real.name}{_NEW}{self._lines}-{run}"
 
     def _write_new(
-        self, new: Path, sight: Sight | None, jobs: Sequence[JobRecord], *, top: bool
+        self, new: Path, sight: Sight | None, jobs: Sequence[JobState], *, top: bool
     ) -> None:
         """Write the queue with the jobs in it, under another name."""
         path, real = self._locked.path, self._locked.real
@@ -306,7 +307,7 @@ def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]
     lines = [f"Put {many} of run {run.name} back at {where} of {settings.queue_file}."]
     if not chosen.jobs:
         lines = [_nothing(settings, run, chosen)]
-    elif run.facts.mode == "broadcast":
+    elif run.began.mode == "broadcast":
         lines = [lines[0].removesuffix(".") + "; a broadcast runs each on every sub-node again:"]
     shown = chosen.jobs[:MOST_SHOWN]
     lines += [f"  job {job.number} ({_why(run, job)}): {_short(job)}" for job in shown]
@@ -328,13 +329,13 @@ def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
     return f"Nothing of run {run.name} is put back ({counts})."
 
 
-def _why(run: RunRecord, job: JobRecord) -> str:
-    if run.facts.mode == "queue" or not job.executions:
-        return on_one_line(str(run.outcomes(job)[0]))
+def _why(run: RunRecord, job: JobState) -> str:
+    if run.began.mode == "queue" or not job.executions:
+        return on_one_line(str(run.state.outcomes(job)[0]))
     bad = [
-        f"{on_one_line(str(outcome))} on {_name(run, execution.sub_node)}"
-        for execution in run.final(job)
-        if _is_bad(outcome := run.outcome_of(execution))
+        f"{on_one_line(str(outcome))} on {execution.sub_node}"
+        for execution in job.final
+        if _is_bad(outcome := run.state.outcome_of(execution))
     ]
     more = len(bad) - _NODES_LIMIT
     return "; ".join(bad[:_NODES_LIMIT]) + (f"; and on {more:,} more" if more > 0 else "")
@@ -344,12 +345,7 @@ def _is_bad(outcome: Outcome | None) -> bool:
     return outcome is not None and not succeeded(outcome)
 
 
-def _name(run: RunRecord, number: int) -> str:
-    record = run.sub_nodes.get(number)
-    return f"sub-node {number}" if record is None else str(record.sub_node)
-
-
-def _short(job: JobRecord) -> str:
+def _short(job: JobState) -> str:
     """Give the command in one line, as it will stand in the queue, and its parameters."""
     text = job.job.command
     text = text if len(text) <= _COMMAND_LIMIT else text[:_COMMAND_LIMIT] + " …"

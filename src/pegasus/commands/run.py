@@ -24,18 +24,20 @@ from pegasus.commands.roster import follow_hosts, hosts_state
 from pegasus.commands.stages import Stages
 from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
 from pegasus.errors import ExitStatus, PegasusError, sole_error
-from pegasus.events import Ended, Event, Listener, Noted, Printed
+from pegasus.event_bus import Fanout, LiveState, OutputCounter
+from pegasus.events import Listener, Noted, RunEnded, RunMode, RunResult
 from pegasus.hosts_file import read_hosts
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Command, Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import Pending, QueueFile, Receipt, Taken
-from pegasus.record import How, Mode, OutputName
+from pegasus.record import OutputName
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
+from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.run_state import Result, RunState
 from pegasus.screen import Screen, open_screen
-from pegasus.summary import Summary
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -61,23 +63,6 @@ class RunSettings:
     timeout: float = math.inf
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
-
-
-class Listeners:
-    """Several listeners as one."""
-
-    def __init__(self, *listeners: Listener) -> None:
-        self._listeners = listeners
-
-    def tell(self, event: Event) -> None:
-        """Tell each."""
-        for listener in self._listeners:
-            listener.tell(event)
-
-    async def show(self, printed: Printed) -> None:
-        """Show it to each, one after the other."""
-        for listener in self._listeners:
-            await listener.show(printed)
 
 
 class LockedQueue:
@@ -195,7 +180,7 @@ async def _run_recorded(
     stages: Stages,
 ) -> ExitStatus:
     """Run with a record, and say what it came to."""
-    summary, began = Summary(), trio.current_time()
+    live, began = LiveState(), trio.current_time()
     error: PegasusError | None = None
     record_opened = open_record(
         queue.real,
@@ -207,7 +192,8 @@ async def _run_recorded(
     )
     async with record_opened as record:
         # The record first: what is on the screen is in the journal.
-        listener = Listeners(record, screen, summary)
+        listener = OutputCounter(Fanout(record, screen, live))
+        live.tell(record.began)
         for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
             listener.tell(Noted(str(written)))
         if words := queue.blind_spot():
@@ -220,30 +206,30 @@ async def _run_recorded(
             except PegasusError as caught:
                 error = caught
                 screen.say(str(caught))
-        status = _status(error, summary, interrupted=stages.interrupted)
-        record.conclude(status, _how(error, stages))
-    if not summary.empty:
+        status = _status(error, live.state, interrupted=stages.interrupted)
+        listener.tell(RunEnded(status, _result(error, stages)))
+    if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)
-        screen.say(*_last_words(settings, summary, record, wall, logs=logs))
+        screen.say(*_last_words(settings, live.state, record, wall, logs=logs))
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
 
 
-def _status(error: PegasusError | None, summary: Summary, *, interrupted: bool) -> ExitStatus:
+def _status(error: PegasusError | None, state: RunState, *, interrupted: bool) -> ExitStatus:
     if error is not None:
         return error.exit_status
     if interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.SUCCESS if summary.all_succeeded else ExitStatus.JOB_FAILED
+    return ExitStatus.JOB_FAILED if state.failure_count else ExitStatus.SUCCESS
 
 
-def _mode(settings: RunSettings) -> Mode:
+def _mode(settings: RunSettings) -> RunMode:
     return "broadcast" if settings.broadcast else "queue"
 
 
-def _how(error: PegasusError | None, stages: Stages) -> How:
+def _result(error: PegasusError | None, stages: Stages) -> RunResult:
     if error is not None:
         return "failed"
     if stages.aborting.cancel_called:
@@ -259,22 +245,22 @@ async def _has_outputs(record: Record) -> bool:
 
 
 def _last_words(
-    settings: RunSettings, summary: Summary, record: Record, wall: float, *, logs: bool
+    settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
 ) -> list[str]:
     """Give the summary, with where the outputs are and how to try again what failed."""
 
-    def log_of(ended: Ended) -> str | None:
-        if record.folder is None or not logs:
+    def log_of(result: Result) -> str | None:
+        if record.folder is None or not logs or result.execution is None:
             return None
-        job, sub_node = ended.assignment.number, ended.assignment.sub_node.number
+        job, sub_node = result.job.number, result.execution.sub_node.number
         name = OutputName(job, sub_node, Stream.STDOUT).file_name(_mode(settings))
         path = Path(os.path.relpath(record.folder.output / name))
         return f"{path.with_suffix('')}.*"
 
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
-    words = [*summary.lines(log_of), summary.utilisation(wall)]
-    if not summary.all_succeeded and record.kept:
+    words = [*summary_of(state, log_of), utilisation_of(state, wall)]
+    if state.failure_count and record.kept:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
     return words
 

@@ -11,17 +11,17 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from pegasus import grid
 from pegasus.commands.streams import STDOUT, write
-from pegasus.commands.tables import about_run, table_of_runs, visible
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.queue_file import QueueFile
 from pegasus.record import (
@@ -30,8 +30,9 @@ from pegasus.record import (
     choose_run,
     current_runs,
     find_runs,
-    report_of,
 )
+from pegasus.report import report_of
+from pegasus.report.tables import Part, Rows, about_run, table_of_runs, visible
 
 REDRAW = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
@@ -139,18 +140,19 @@ class _View:
         if self._settings.json:
             return json.dumps(self._report()).encode() + b"\n"
         terminal = os.isatty(1)
-        file = io.StringIO()
         width = _columns() if terminal else NARROW
-        console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
-        console.print(self.shown(None, width))
-        return file.getvalue().encode("utf-8", "backslashreplace")
+        return _written(self.shown(None, width), width, terminal=terminal)
 
-    def shown(self, most: int | None, width: int) -> RenderableType:
-        """Lay it out in so many columns, with so many rows a table at most."""
+    def shown(self, most: int | None, width: int) -> Iterator[Part]:
+        """Lay it out in so many columns, with so many rows in a table at most."""
         if self._settings.runs:
-            return Group(table_of_runs(self._runs), *self._rest())
-        shown = [part for run in self._runs for part in about_run(run, most, width)]
-        return Group(*shown, *self._rest(), _about_queue(self._queue.path, self._waiting))
+            yield from table_of_runs(self._runs, width)
+            yield from self._rest()
+            return
+        for run in self._runs:
+            yield from about_run(run, most, width)
+        yield from self._rest()
+        yield _about_queue(self._queue.path, self._waiting)
 
     def _asked_for(self) -> list[RunRecord]:
         try:
@@ -169,13 +171,31 @@ class _View:
     def _rest(self) -> list[Text]:
         """Say what could not be read, and where there is nothing that there is nothing."""
         nothing = [] if self._runs else [Text("No run of this queue is recorded.")]
-        return [*(Text(f"Mind: {visible(warning)}") for warning in self._warnings), *nothing]
+        return [*(Text(f"Warning: {visible(warning)}") for warning in self._warnings), *nothing]
 
     def _report(self) -> object:
         with_jobs = not self._settings.runs
         waiting = self._waiting
         queue = self._queue.path, waiting.jobs, waiting.fault
         return report_of(*queue, self._runs, self._warnings, with_jobs=with_jobs)
+
+
+def _written(parts: Iterable[Part], width: int, *, terminal: bool) -> bytes:
+    """Write paragraphs, wrapped, and the lines of tables, as they are."""
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
+    for part in parts:
+        if isinstance(part, Rows):
+            file.write("".join(f"{line}\n" for line in part.lines))
+        else:
+            console.print(part)
+    return file.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _as_text(part: Part) -> Text:
+    if isinstance(part, Rows):
+        return Text("\n".join(part.lines), no_wrap=True, overflow="crop")
+    return part
 
 
 def _watch(view: _View) -> None:
@@ -188,7 +208,8 @@ def _watch(view: _View) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             view.look()
-            live.update(view.shown(WATCHED, console.width), refresh=True)
+            parts = view.shown(WATCHED, console.width)
+            live.update(Group(*map(_as_text, parts)), refresh=True)
             time.sleep(REDRAW)
 
 

@@ -147,7 +147,7 @@ async def _tell(run: RunRecord, order: Order, screen: Screen) -> bool:
 async def _wait_obeyed(run: RunRecord, order: Order, given: Given, screen: Screen) -> bool:
     say_at = trio.current_time() + SAY_AFTER
     while True:
-        alive = is_held(run.folder, run.facts)  # first this: what it says last, it says before
+        alive = is_held(run.folder, run.began)  # first this: what it says last, it says before
         answer = given.take_answer()
         if answer is not None:
             screen.say(f"Run {run.name}: {answer.words or _default(order, done=answer.done)}")
@@ -184,4 +184,4 @@ def _no_answer(run: RunRecord, *, withdrawn: bool) -> str:
 
 
 def _where(run: RunRecord) -> str:
-    return f"process {run.facts.pid} on {run.facts.host}"
+    return f"process {run.began.pid} on {run.began.host}"

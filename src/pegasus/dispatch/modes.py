@@ -14,6 +14,7 @@ from pegasus.dispatch.desk import Dispatcher
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Slot, Worker
 from pegasus.errors import PegasusError, TemplateFault
+from pegasus.events import SubNodeAdded
 from pegasus.model import Job, SubNode
 
 
@@ -80,6 +81,7 @@ class _QueueDispatcher(Dispatcher):
         number = max(worker.sub_node.number for worker in self.workers) + 1
         worker = Worker(replace(sub_node, number=number), self.run)
         self.workers.append(worker)
+        self.run.listener.tell(SubNodeAdded(worker.sub_node))
         return worker
 
     async def deal(self) -> None:

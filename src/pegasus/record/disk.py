@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pegasus.events import OutputMissing, RunMode
 from pegasus.model import Stream
 from pegasus.pieces import MOST_PIECES, Piece, without
-from pegasus.record import journal
+from pegasus.record.encoding import line_of
 from pegasus.record.folder import OutputName, RunFolder, create
-from pegasus.record.journal import Mode
 
 
 class Removed(FileNotFoundError):
@@ -58,7 +58,7 @@ class Disk:
     def __init__(
         self,
         folder: RunFolder,
-        mode: Mode,
+        mode: RunMode,
         journal_fd: int,
         on_trouble: Callable[[OSError], None],
     ) -> None:
@@ -152,14 +152,10 @@ class Disk:
                 self._note(error)
 
     def _mark_gap(self, name: OutputName, file: _File) -> None:
-        line = journal.output_gap_line(
-            time.time(),
-            job=name.job,
-            sub_node=name.sub_node,
-            stream=name.stream,
-            span=(file.size, file.missing),
-            words=file.words,
+        gap = OutputMissing(
+            name.job, name.sub_node, name.stream, file.size, file.missing, file.words
         )
+        line = line_of(gap, time.time())
         self._backlog.append(line)
         file.missing = 0
         self._write_backlog()

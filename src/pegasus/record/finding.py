@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pegasus.errors import PegasusError
 from pegasus.record import folder as folders
-from pegasus.record import journal
+from pegasus.record.decoding import began_of
 from pegasus.record.folder import RunFolder
 from pegasus.record.reading import RunRecord
 
@@ -60,13 +60,13 @@ def find_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]
             warnings += [f"{records}: {more:,} more runs are left out."] * (more > 0)
     # Two queue files in one folder share the place. The whole path would be wrong: the folder
     # may have been moved since, or be seen from another machine.
-    runs = [run for run in found if run and Path(run.facts.queue_file).name == queue.name]
+    runs = [run for run in found if run and Path(run.began.queue_file).name == queue.name]
     return sorted(runs, key=_age)
 
 
 def _age(run: RunRecord) -> tuple[int, float, str]:
     """Order runs by their numbers: a clock may be wrong. Those without one are the oldest."""
-    return run.facts.number or 0, run.facts.started_at, run.name
+    return run.began.number or 0, run.began_at, run.name
 
 
 def _is_number(text: str) -> bool:
@@ -84,7 +84,7 @@ def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
         left_out.append(f"{_unreadable(folder.path, error)} This run is left out.")
         return None
     try:
-        return RunRecord(folder, journal.facts_of(folder.name, line))
+        return RunRecord(folder, *began_of(folder.name, line))
     except ValueError:
         if line.endswith(b"\n"):
             left_out.append(
@@ -140,7 +140,7 @@ def choose_run(runs: Sequence[RunRecord], name: str) -> RunRecord:
     """
     fitting = (
         [run for run in runs if run.name == name]
-        or [run for run in runs if _is_number(name) and run.facts.number == int(name)]
+        or [run for run in runs if _is_number(name) and run.began.number == int(name)]
         or [run for run in runs if name in run.name]
     )
     if len(fitting) == 1:

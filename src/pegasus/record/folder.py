@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pegasus.events import RunBegan, RunMode
 from pegasus.model import Stream
 from pegasus.ownership import give, is_strangers, make_private_folder, owner_of
-from pegasus.record.journal import Facts, Mode
 
 RECORDS = ".pegasus"
 """The folder of all records, beside the queue file."""
@@ -48,7 +48,7 @@ class OutputName:
     sub_node: int
     stream: Stream
 
-    def file_name(self, mode: Mode) -> str:
+    def file_name(self, mode: RunMode) -> str:
         """Give the name of its file: in a broadcast one job has an output on each sub-node."""
         where = f"-{self.sub_node}" if mode == "broadcast" else ""
         return f"{self.job}{where}.{self.stream.value}"
@@ -210,14 +210,14 @@ def hold_lock(folder: RunFolder) -> tuple[int, bool]:
     return fd, False
 
 
-def is_held(folder: RunFolder, facts: Facts) -> bool:
+def is_held(folder: RunFolder, began: RunBegan) -> bool:
     """Tell whether the Pegasus of a run lives.
 
     Where it could not lock, its process is looked for on this machine, and one on another
     machine is believed to live.
     """
-    if not facts.locked:
-        return facts.host != socket.gethostname() or _process_lives(facts.pid)
+    if not began.locked:
+        return began.host != socket.gethostname() or _process_lives(began.pid)
     try:
         fd = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

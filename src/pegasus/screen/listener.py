@@ -16,7 +16,7 @@ from typing import TypeAlias
 import trio
 
 from pegasus.colour import ColorChoice, wants_colour
-from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Taken, Unreachable
+from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Unreachable
 from pegasus.lines import Block, EveryNth, Lines, block_of
 from pegasus.model import Assignment, Stream, SubNode
 from pegasus.screen import words
@@ -108,8 +108,6 @@ class Screen:
     def tell(self, event: Event) -> None:
         """Say what there is to say of an event; never waits, never fails."""
         match event:
-            case Taken():
-                pass
             case Started(assignment):
                 self._say(assignment.sub_node, words.started(assignment))
             case Ended(assignment, outcome):
@@ -119,6 +117,8 @@ class Screen:
             case Connected() | Unreachable() | Noted():
                 if text := self._own.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
+            case _:  # not shown
+                pass
 
     async def show(self, printed: Printed) -> None:
         """Show what a command printed; waits while its reader does not keep up."""
