@@ -23,7 +23,7 @@ from pegasus.record.finding import (
     find_runs,
     read_runs,
 )
-from pegasus.record.folder import OutputName, RunFolder
+from pegasus.record.folder import OutputName, RunFolder, output_stem
 from pegasus.record.reading import Liveness, RunRecord
 from pegasus.record.values import outcome_data, sub_node_data
 
@@ -37,6 +37,7 @@ __all__ = [
     "current_runs",
     "find_runs",
     "outcome_data",
+    "output_stem",
     "read_runs",
     "sub_node_data",
 ]

@@ -34,7 +34,10 @@ from pegasus.record.values import outcome_of, params_of, sub_node_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import RunState
 
+_STDOUT, _STDERR = Stream
+
 _LARGEST_PID = 2**31 - 1
+
 
 _DECODER = json.JSONDecoder()
 """Its ``raw_decode`` takes two thirds of the time that ``json.loads`` takes for a line."""
@@ -170,7 +173,7 @@ def _assignment(data: Data, state: RunState) -> Assignment:
 
 
 def _printed(data: Data) -> dict[Stream, int]:
-    return {stream: fields.whole(data, stream.value) for stream in Stream}
+    return {_STDOUT: fields.whole(data, "stdout"), _STDERR: fields.whole(data, "stderr")}
 
 
 _Decoder: TypeAlias = Callable[[Data, RunState], Event | None]

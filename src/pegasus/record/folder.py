@@ -50,8 +50,12 @@ class OutputName:
 
     def file_name(self, mode: RunMode) -> str:
         """Give the name of its file: in a broadcast one job has an output on each sub-node."""
-        where = f"-{self.sub_node}" if mode == "broadcast" else ""
-        return f"{self.job}{where}.{self.stream.value}"
+        return f"{output_stem(self.job, self.sub_node, mode)}.{self.stream.value}"
+
+
+def output_stem(job: int, sub_node: int, mode: RunMode) -> str:
+    """Give the name of an output's file without its suffix: ``1``, in a broadcast ``1-0``."""
+    return f"{job}-{sub_node}" if mode == "broadcast" else str(job)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from pegasus.run_state import Execution, JobState, RunState
 Liveness: TypeAlias = Literal["running", "ended", "died"]
 """Whether a run goes on, came to its end, or was killed."""
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 """Bytes of a journal that are read at once."""
 
 
@@ -130,11 +130,9 @@ class RunRecord:
             file.seek(self._offset)
             rest = b""
             while chunk := file.read(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._offset += len(line) + 1
-                    if line:
-                        yield line
+                whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                self._offset += len(whole) + len(newline)
+                yield from filter(None, whole.split(b"\n"))
 
     def _read(self, line: bytes) -> None:
         try:

@@ -16,6 +16,9 @@ from pegasus.model import (
 from pegasus.record import fields
 from pegasus.record.fields import Data
 
+_EXITED = tuple(map(Exited, range(256)))
+"""One object for each exit status: nearly all outcomes of a journal are one of them."""
+
 
 def outcome_data(outcome: Outcome) -> Data:
     """Write an outcome as its kind and what belongs to it."""
@@ -42,7 +45,7 @@ def outcome_of(data: Data) -> Outcome:  # noqa: PLR0911 -- one for each kind
     """
     match fields.text(data, "kind"):
         case "exited":
-            return Exited(fields.whole(data, "status", most=255))
+            return _EXITED[fields.whole(data, "status", most=255)]
         case "killed":
             return Killed(fields.whole(data, "signal"))
         case "cancelled":

@@ -1,14 +1,9 @@
-"""The state of a run -> what people and programs read after it or beside it.
+"""The state of a run -> what people and programs read of it.
 
 Rule 1: readers only: nothing here changes a run, a file or the state.
 Rule 2: whatever text of others is shown, it takes one line and no control character.
 
-The parts: ``summary`` (the end of a run), ``tables`` (``pegasus status`` for people) and
-``status_json`` (the same for programs).
+The parts: ``summary`` (the end of a run), ``overview`` (what ``pegasus status`` reports),
+``tables`` (that for people) and ``status_json`` (that for programs). Each is imported by its name:
+``tables`` loads rich, which takes as long as everything else that a short command needs.
 """
-
-from __future__ import annotations
-
-from pegasus.report.status_json import REPORT_VERSION, report_of, run_report
-
-__all__ = ["REPORT_VERSION", "report_of", "run_report"]

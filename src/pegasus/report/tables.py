@@ -6,6 +6,7 @@ Rule 2: a table costs microseconds a row: a run may have failed a hundred thousa
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from pegasus import duration, terminal_text
 from pegasus.record import RunRecord
+from pegasus.report.overview import Overview
 from pegasus.run_state import ALL_WORDS, Execution, JobState, RunState
 
 LATEST = 5
@@ -67,11 +69,63 @@ def folded(text: str, width: int) -> list[str]:
     return [line.plain.rstrip() for line in lines]
 
 
+# Parts -> the terminal.
+
+
+def written(parts: Iterable[Part], width: int, *, terminal: bool) -> bytes:
+    """Write paragraphs, wrapped, and the lines of tables, as they are."""
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
+    for part in parts:
+        if isinstance(part, Rows):
+            file.write("".join(f"{line}\n" for line in part.lines))
+        else:
+            console.print(part)
+    return file.getvalue().encode("utf-8", "backslashreplace")
+
+
+def as_text(part: Part) -> Text:
+    """Give a part as rich shows it, one line of a table on one row."""
+    if isinstance(part, Rows):
+        return Text("\n".join(part.lines), no_wrap=True, overflow="crop")
+    return part
+
+
+def about(overview: Overview, most: int | None, width: int) -> Iterator[Part]:
+    """Lay out an overview.
+
+    Args:
+        overview: what is shown.
+        most: rows of a table; None for all.
+        width: columns.
+    """
+    if overview.all_runs:
+        yield from table_of_runs(overview.runs, width)
+    else:
+        for run in overview.runs:
+            yield from about_run(run, most, width)
+    for warning in overview.warnings:
+        yield Text(f"Warning: {visible(warning)}")
+    if not overview.runs:
+        yield Text("No run of this queue is recorded.")
+    if not overview.all_runs:
+        yield Text(_about_queue(overview))
+
+
+def _about_queue(overview: Overview) -> str:
+    path, waiting = visible(overview.queue_file), overview.waiting
+    if waiting is None:
+        return f"{path}: there is no such file."
+    noun = "job waits" if waiting == 1 else "jobs wait"
+    text = f"{waiting:,} {noun} in {path}."
+    return f"{text}\n{visible(overview.fault)}" if overview.fault else text
+
+
 # A run.
 
 
 def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[Part]:
-    """Lay out a run.
+    """Lay out one run.
 
     Args:
         run: the run, read.

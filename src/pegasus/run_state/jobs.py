@@ -138,14 +138,17 @@ class JobState:
     def latest(self, sub_node: int) -> Execution | None:
         """Give the last try on a sub-node."""
         for execution in reversed(self.executions):
-            if execution.sub_node.number == sub_node:
+            if execution.assignment.sub_node.number == sub_node:
                 return execution
         return None
 
     @property
     def is_open(self) -> bool:
         """Whether it waits for a sub-node, runs, or will be tried once more."""
-        return not self.final or any(execution.is_open for execution in self.final)
+        for execution in self.final:
+            if execution.outcome is None or execution.again:
+                return True
+        return not self.final
 
 
 @dataclass(slots=True, eq=False)

@@ -35,6 +35,7 @@ from pegasus.run_state.jobs import (
     SubNodeState,
     Word,
     result_of,
+    word_for,
     word_of,
 )
 
@@ -138,7 +139,9 @@ class RunState:
         for job in self.open_jobs.values() if self.is_over else ():
             tries: list[Execution | None] = [*job.final] or [None]
             for execution, outcome in zip(tries, self.outcomes(job), strict=True):
-                if outcome is not None and (execution is None or execution.is_open):
+                if outcome is None or succeeded(outcome):
+                    continue
+                if execution is None or execution.is_open:
                     results.append(Result(job, execution, outcome))
         return results
 
@@ -215,11 +218,8 @@ class RunState:
         execution.rank = self._ends
         execution.ended_at, execution.seconds = at, event.seconds
         execution.outcome, execution.again = event.outcome, event.again
-        if not event.again:
-            if not succeeded(event.outcome):
-                self._failures[execution] = job
-            elif self._keep_successes:
-                self._successes[execution] = job
+        if execution in job.final:
+            self._list(execution, job)
         if not job.is_open:
             self._close(job)
 
@@ -244,6 +244,8 @@ class RunState:
         self._reopen(job)
         job.executions.remove(execution)
         job.final = self._final_of(job)
+        for each in job.final:  # one that counted before counts again
+            self._list(each, job)
         if not job.is_open:
             self._close(job)
 
@@ -273,6 +275,15 @@ class RunState:
                     self._failures.pop(each, None)
                     self._successes.pop(each, None)
 
+    def _list(self, execution: Execution, job: JobState) -> None:
+        """List a try that counts among the failures or the successes, once it has ended."""
+        if execution.is_open or execution.outcome is None:
+            return
+        if not succeeded(execution.outcome):
+            self._failures[execution] = job
+        elif self._keep_successes:
+            self._successes[execution] = job
+
     def _final_of(self, job: JobState) -> list[Execution]:
         if self._broadcast:
             return list({each.sub_node.number: each for each in job.executions}.values())
@@ -287,14 +298,17 @@ class RunState:
     def _close(self, job: JobState) -> None:
         """Count a job that has come to its end."""
         del self.open_jobs[job.number]
-        self._closed.update(self.words_of(job))
+        for execution in job.final:
+            if execution.outcome is not None:
+                self._closed[word_for(execution.outcome)] += 1
         if not self._broadcast:  # there a sub-node may be handed the job once more
             self._forget(job)
 
     def _forget(self, job: JobState) -> None:
         """Forget a job that has come to its end and succeeded, in a run that goes on."""
-        succeeded_ = job.number not in self.open_jobs and set(self.words_of(job)) == {"succeeded"}
-        if succeeded_ and not self._keep_successes:
+        if self._keep_successes or job.number in self.open_jobs:
+            return
+        if all(each.outcome is not None and succeeded(each.outcome) for each in job.final):
             del self.jobs[job.number]
 
 
