@@ -52,7 +52,7 @@ def test_the_command_comes_first(tmp_path: Path, words: list[str]) -> None:
     """The original took options before the command; here the message says where they stand."""
     done = pegasus(tmp_path, *words)
     assert done.returncode == 2
-    assert f'"{words[0]}" is no command' in done.stderr
+    assert f'"{words[0]}" is not a command' in done.stderr
     assert "pegasus COMMAND [OPTIONS]" in done.stderr
 
 
