@@ -230,7 +230,7 @@ def test_broken_lines(
     ask_everything(queue, capfd)
     path.write_bytes(b"".join([line.encode() + b"\n", *lines]))
     assert (
-        "its first line is damaged. This run is left out. Move its folder away."
+        "its first line is damaged. This run is skipped. Move its folder away."
         in ask_everything(queue, capfd)
     )
     (warning,) = json_of(capfd, queue)["warnings"]
