@@ -16,7 +16,10 @@ from typing import cast
 import pytest
 
 from tests.e2e.leftovers import MARK, Traces
+from tests.e2e.lock_desk import QUEUE, Editor, LockDesk
+from tests.e2e.run_desk import RunDesk
 from tests.e2e.runner import Pegasus, own_environment
+from tests.e2e.ssh_config import SshConfig
 from tests.nodes import Nodes, WaysToAsk, start_nodes
 
 WAY = "PEGASUS_TEST_NODES"
@@ -104,3 +107,31 @@ def pegasus(nothing_left: Traces, nodes: Nodes, tmp_path: Path) -> Iterator[Pega
     command = Pegasus(folder=tmp_path, nodes=nodes, environment=environment)
     yield command
     command.end()
+
+
+@pytest.fixture
+def ssh(pegasus: Pegasus) -> SshConfig:
+    """The ssh configuration of the test nodes, to which the test may add."""
+    return SshConfig(pegasus.folder, pegasus.nodes)
+
+
+@pytest.fixture
+def run_desk(pegasus: Pegasus) -> RunDesk:
+    """Two directories: that of the run, whose name needs quotes, and that of the terminal."""
+    places = [pegasus.folder / name for name in ("it's a run", "elsewhere")]
+    for place in places:
+        place.mkdir()
+    there, elsewhere = (replace(pegasus, folder=place) for place in places)
+    return RunDesk(there, elsewhere)
+
+
+@pytest.fixture
+def lock_desk(nothing_left: Traces, tmp_path: Path) -> Iterator[LockDesk]:
+    """A folder with a queue of one job that runs on localhost."""
+    environment = own_environment(nothing_left.runtime)
+    desk = LockDesk(tmp_path, environment, Editor(tmp_path / "editing"))
+    desk.queue.write_text(QUEUE, encoding="utf-8")
+    (tmp_path / "hosts.yaml").write_text("- localhost\n", encoding="utf-8")
+    yield desk
+    for close in desk.opened:
+        close()

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.journals import events, outcomes
 from tests.e2e.runner import Pegasus, Running
-from tests.e2e.test_node_failures import Ssh, events, make_key, outcomes, start
-from tests.faults.proxy import Proxy
+from tests.e2e.ssh_config import SshConfig, make_key, start
 from tests.nodes import Node, Nodes, wait_until
+from tests.nodes.proxy import Proxy
 
 MakeNodes = Callable[..., Nodes]
 STRICT = {"MaxStartups": "10:100:10"}
@@ -31,21 +32,21 @@ CANNOT = re.compile(
 )
 
 
-def patient(pegasus: Pegasus, nodes: Nodes) -> Ssh:
+def patient(pegasus: Pegasus, nodes: Nodes) -> SshConfig:
     """Give a configuration for nodes that may be busy: a slow answer is not what is tested here."""
-    config = Ssh(pegasus.folder, nodes)
+    config = SshConfig(pegasus.folder, nodes)
     config.host("*", ConnectTimeout=20)
     return config
 
 
-def spellings(config: Ssh, node: Node) -> list[str]:
+def spellings(config: SshConfig, node: Node) -> list[str]:
     """Give four names of one node, each of which stands for several sub-nodes."""
     config.like("other-name", node)
     names = ["node-1", f"{node.user}@node-1", f"ssh://{node.user}@{node.address}:{node.port}"]
     return [f"hostname: {name}\n  place: [1, 2, 3, 4, 5]" for name in [*names, "other-name"]]
 
 
-def aliases(config: Ssh, node: Node) -> list[str]:
+def aliases(config: SshConfig, node: Node) -> list[str]:
     """Give twenty names of one node."""
     config.like("alias-*", node)
     return [f"alias-{number}" for number in range(20)]
@@ -53,7 +54,7 @@ def aliases(config: Ssh, node: Node) -> list[str]:
 
 @pytest.mark.parametrize("names", [spellings, aliases])
 def test_however_a_host_is_spelled(
-    pegasus: Pegasus, make_nodes: MakeNodes, names: Callable[[Ssh, Node], list[str]]
+    pegasus: Pegasus, make_nodes: MakeNodes, names: Callable[[SshConfig, Node], list[str]]
 ) -> None:
     """Connections are counted at the sshd that they lead to: none is refused."""
     nodes = make_nodes(1, options=STRICT)
@@ -103,7 +104,7 @@ def test_others_who_log_in(pegasus: Pegasus, make_nodes: MakeNodes, mode: str) -
     assert "cannot be reached" not in done.stderr
 
 
-def with_a_key_that_is_not_known(pegasus: Pegasus, nodes: Nodes, proxy: Proxy) -> Ssh:
+def with_a_key_that_is_not_known(pegasus: Pegasus, nodes: Nodes, proxy: Proxy) -> SshConfig:
     """Let ``bad`` lead to the first node through a proxy, with a key that does not open it."""
     config, node = patient(pegasus, nodes), nodes[0]
     key = make_key(pegasus.folder / "stranger")
@@ -192,7 +193,7 @@ def test_those_that_wait_count(
 # What ssh and the node print.
 
 
-def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[Ssh, Nodes, Path]:
+def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[SshConfig, Nodes, Path]:
     """Give nodes that are reached with many words, and a folder of programs."""
     programs = pegasus.folder / "programs"
     nodes = make_nodes(1)
@@ -225,7 +226,7 @@ def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[Ssh, Node
 
 
 def start_chatty(
-    pegasus: Pegasus, config: Ssh, programs: Path, queue: str, host: str = "node-1"
+    pegasus: Pegasus, config: SshConfig, programs: Path, queue: str, host: str = "node-1"
 ) -> Running:
     """Start a run that finds its programs in a folder of the test's first."""
     pegasus.hosts_file.write_text(f"- {host}\n")

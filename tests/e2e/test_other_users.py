@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
-from tests.e2e.stranger import NOBODY, attempts, needs_root
+from tests.other_user import NOBODY, attempts, needs_root
 
 SECRET = "hunter2"
 JOBS = f"- echo {SECRET}; exec sleep 1000\n" * 3

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.runner import Pegasus
-from tests.e2e.stranger import NOBODY, needs_root, pegasus_as, pegasus_command
 from tests.nodes import wait_until
+from tests.other_user import NOBODY, needs_root, pegasus_as, pegasus_command
 
 pytestmark = needs_root
 QUEUE = "- echo ran\n- exit 3\n"

@@ -2,109 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import signal
-import termios
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import pexpect
-import pyte
 import pytest
 from filelock import FileLock
 
-from tests.e2e.runner import LIMIT, Pegasus
+from tests.e2e.runner import Pegasus
+from tests.e2e.terminals import FORKS, Terminal
 
-pytestmark = pytest.mark.filterwarnings(
-    # pexpect forks; nothing but an exec comes after that.
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
-)
+pytestmark = FORKS
 
 CTRL_C = "\x03"
 NOTICE = "nothing more is taken"
 WIDE = 200
-
-
-class Terminal:
-    """A terminal with pegasus in it, and a person who reads and types."""
-
-    def __init__(self, pegasus: Pegasus, arguments: list[str], columns: int, colour: str) -> None:
-        program, *first = pegasus.program
-        self._child: Any = pexpect.spawn(
-            program,
-            [*first, *arguments],
-            cwd=str(pegasus.folder),
-            env={**pegasus.environment, "TERM": "xterm-256color", "NO_COLOR": colour},
-            dimensions=(24, columns),
-            timeout=LIMIT,
-        )
-        self._shown = b""
-        self.screen = pyte.Screen(columns, 24)
-        self._stream = pyte.ByteStream(self.screen)
-        self.modes_before = self.modes()
-
-    @property
-    def shown(self) -> str:
-        """All that was ever sent to it, escape sequences included."""
-        return self._shown.decode()
-
-    @property
-    def rows(self) -> list[str]:
-        """The rows that stand on the screen and are not blank."""
-        return [row.rstrip() for row in self.screen.display if row.strip()]
-
-    def modes(self) -> list[Any]:
-        """Give the modes of the terminal."""
-        return termios.tcgetattr(self._child.child_fd)
-
-    def type(self, keys: str) -> None:
-        """Press keys."""
-        self._child.send(keys)
-
-    def wait_for(self, text: str, times: int = 1) -> None:
-        """Wait until a text was shown so many times, wherever its lines are wrapped."""
-        deadline = time.monotonic() + LIMIT
-        while self._count(text) < times:
-            assert time.monotonic() < deadline, f"no {text!r}:\n{self.shown}"
-            try:
-                self._read(0.05)
-            except pexpect.EOF:
-                assert self._count(text) >= times, f"ended without {text!r}:\n{self.shown}"
-
-    def wait(self) -> int:
-        """Read to the end; give the exit status, minus N for a signal N."""
-        while not self._child.flag_eof:
-            with suppress(pexpect.EOF):
-                self._read(LIMIT)
-        self._child.wait()
-        signalled: int | None = self._child.signalstatus
-        status: int = self._child.exitstatus if signalled is None else -signalled
-        return status
-
-    def kill(self) -> None:
-        """SIGKILL what is in it."""
-        self._child.kill(signal.SIGKILL)
-
-    def close(self) -> None:
-        """Throw the terminal away."""
-        self._child.close(force=True)
-
-    def _count(self, text: str) -> int:
-        """Count a text, blanks and repeated prefixes left out."""
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.shown)
-        joined = re.sub(r"(\r\n)\[Pegasus\] ", r"\1", plain)
-        return "".join(joined.split()).count("".join(text.split()))
-
-    def _read(self, patience: float) -> None:
-        try:
-            data = self._child.read_nonblocking(65536, timeout=patience)
-        except pexpect.TIMEOUT:
-            return
-        self._shown += data
-        self._stream.feed(data)
 
 
 class Opener:
@@ -121,7 +32,7 @@ class Opener:
         self._pegasus.hosts_file.write_text(hosts)
         self._pegasus.queue_file.write_text(queue)
         arguments = [*words, *self._pegasus.files()]
-        self.opened.append(Terminal(self._pegasus, arguments, columns, no_color))
+        self.opened.append(Terminal.of(self._pegasus, arguments, columns, no_color))
         return self.opened[-1]
 
 

@@ -41,7 +41,6 @@ from tests.faults.hurts import (
     unreadable,
 )
 from tests.faults.ledger import Account, queue_text, settle
-from tests.faults.proxy import Proxy
 from tests.faults.stage import (
     JOBS,
     PROXIED,
@@ -55,6 +54,7 @@ from tests.faults.stage import (
     room,
 )
 from tests.nodes import Nodes, WaysToAsk
+from tests.nodes.proxy import Proxy
 
 Hurt: TypeAlias = Callable[[Trial], None]
 Option: TypeAlias = tuple[str, str | int]

@@ -20,10 +20,10 @@ from filelock import FileLock
 from tests.e2e.leftovers import MARK, Traces
 from tests.e2e.runner import Pegasus, Running, own_environment
 from tests.faults.ledger import names_in
-from tests.faults.proxy import Proxy
 from tests.faults.trial import pass_time, read
 from tests.nodes import Node, Nodes, Process
 from tests.nodes.processes import everything
+from tests.nodes.proxy import Proxy
 
 JOBS = 24
 SECONDS = 0.2

@@ -19,7 +19,7 @@ import pyte
 import pytest
 
 from tests.e2e.runner import Pegasus
-from tests.e2e.test_terminal import Terminal
+from tests.e2e.terminals import Terminal
 from tests.faults.hostile import KNOWN, command, random_output
 from tests.nodes import Nodes
 
@@ -113,7 +113,7 @@ def test_on_a_terminal(pegasus: Pegasus, jobs: list[Job]) -> None:
     """A terminal is sent text, colours and line ends alone, each row behind its sub-node's name."""
     pegasus.hosts_file.write_text("- node-1\n")
     pegasus.queue_file.write_text(queue_of(jobs))
-    terminal = Terminal(pegasus, ["b", *pegasus.files()], COLUMNS, "")
+    terminal = Terminal.of(pegasus, ["b", *pegasus.files()], COLUMNS)
     try:
         assert terminal.wait() == 1
     finally:

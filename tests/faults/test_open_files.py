@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.e2e.journals import events
 from tests.e2e.runner import Pegasus, Running
-from tests.e2e.test_node_failures import events
 from tests.nodes import wait_until
 
 pytestmark = pytest.mark.timeout(600)

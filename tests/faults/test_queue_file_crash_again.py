@@ -17,7 +17,7 @@ import pytest
 
 from pegasus.model import Job
 from pegasus.queue_file import LockedQueue, Receipt
-from tests.faults.test_queue_file_crash import EARLIER, JOBS, QUEUE, crash, die, die_torn
+from tests.faults.crash_points import EARLIER, JOBS, QUEUE, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
 
 State: TypeAlias = frozenset[tuple[str, bytes]]

@@ -14,7 +14,7 @@ import pytest
 
 from pegasus.errors import PegasusError
 from pegasus.queue_file import LockedQueue
-from tests.faults.test_queue_file_crash import Countdown
+from tests.faults.crash_points import Countdown
 from tests.unit.queue_texts import jobs_of
 
 QUEUE = "".join(f"- echo {n}\n" for n in range(4))

@@ -18,8 +18,8 @@ import pytest
 
 from pegasus.model import Entry
 from pegasus.queue_file import LockedQueue, left, writers
-from tests.faults import test_queue_file_crash as crashing
-from tests.faults.test_queue_file_crash import crash, die, die_torn
+from tests.faults import crash_points
+from tests.faults.crash_points import crash, die, die_torn
 from tests.nodes import wait_until
 from tests.unit.queue_texts import jobs_of
 
@@ -36,7 +36,7 @@ JOBS = [*jobs_of((WRITTEN + LATE + END).encode())]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for the disk: of that a process that dies sees nothing. Count all changes."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(crashing, "CHANGES", [*crashing.CHANGES, *CHANGES_OF_NAMES])
+    monkeypatch.setattr(crash_points, "CHANGES", [*crash_points.CHANGES, *CHANGES_OF_NAMES])
 
 
 @pytest.fixture

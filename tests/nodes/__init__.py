@@ -10,11 +10,11 @@ the network, and on loopback addresses, where nothing is needed but sshd. Standa
 
 from __future__ import annotations
 
-from .errors import NodesFault
-from .node import Node, Nodes, Way
-from .processes import Process
-from .start import WaysToAsk, start_nodes
-from .waiting import wait_until
+from tests.nodes.errors import NodesFault
+from tests.nodes.node import Node, Nodes, Way
+from tests.nodes.processes import Process
+from tests.nodes.start import WaysToAsk, start_nodes
+from tests.nodes.waiting import wait_until
 
 __all__ = [
     "Node",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .start import start_nodes
+from tests.nodes.start import start_nodes
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from .errors import NodesFault
-from .node import Node, Plan
-from .shells import shell_named
+from tests.nodes.errors import NodesFault
+from tests.nodes.node import Node, Plan
+from tests.nodes.shells import shell_named
 
 
 def make_key(path: Path) -> str:

@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from . import engine
-from .access import furnish, login_shell
-from .errors import NodesFault
-from .image import account_files, image_for
-from .node import LISTENING, Node, Plan
-from .processes import Process, everything, look
-from .run import Run, read_pid
-from .shells import find
+from tests.nodes import engine
+from tests.nodes.access import furnish, login_shell
+from tests.nodes.errors import NodesFault
+from tests.nodes.image import account_files, image_for
+from tests.nodes.node import LISTENING, Node, Plan
+from tests.nodes.processes import Process, everything, look
+from tests.nodes.run import Run, read_pid
+from tests.nodes.shells import find
 
 PORT = 22
 NETWORKS = 20  # address ranges to try before giving up

@@ -12,13 +12,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .access import furnish, login_shell
-from .errors import NodesFault
-from .local import TRIES, LocalNode, account, free_port
-from .node import LISTENING, Plan
-from .run import Run, marker
-from .shells import find
-from .waiting import wait_until
+from tests.nodes.access import furnish, login_shell
+from tests.nodes.errors import NodesFault
+from tests.nodes.local import TRIES, LocalNode, account, free_port
+from tests.nodes.node import LISTENING, Plan
+from tests.nodes.run import Run, marker
+from tests.nodes.shells import find
+from tests.nodes.waiting import wait_until
 
 IN_A_NAMESPACE = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
 

@@ -10,9 +10,9 @@ import os
 import subprocess
 from typing import BinaryIO
 
-from .errors import NodesFault
-from .owner import Owner
-from .waiting import wait_until
+from tests.nodes.errors import NodesFault
+from tests.nodes.owner import Owner
+from tests.nodes.waiting import wait_until
 
 RUN = "pegasus.test.run"
 OWNER = "pegasus.test.owner"

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from .run import remove
+from tests.nodes.run import remove
 
 
 def main() -> None:

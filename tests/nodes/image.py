@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from . import engine
-from .errors import NodesFault
-from .run import Run
-from .shells import SHELLS, find, shell_named
+from tests.nodes import engine
+from tests.nodes.errors import NodesFault
+from tests.nodes.run import Run
+from tests.nodes.shells import SHELLS, find, shell_named
 
 TOOLS = """
     sh sshd awk base64 basename cat chmod cksum comm cp cut date dd df diff dirname echo env expr

@@ -17,12 +17,12 @@ import socket
 import subprocess
 from pathlib import Path
 
-from .access import furnish, login_shell
-from .errors import NodesFault
-from .node import Node, Plan
-from .processes import Process, end, kill
-from .run import Run, marker, processes_of, read_pid
-from .shells import find, shell_named
+from tests.nodes.access import furnish, login_shell
+from tests.nodes.errors import NodesFault
+from tests.nodes.node import Node, Plan
+from tests.nodes.processes import Process, end, kill
+from tests.nodes.run import Run, marker, processes_of, read_pid
+from tests.nodes.shells import find, shell_named
 
 TRIES = 5  # a port that was free a moment ago may be taken; once is rare, five times is a fault
 NO_LOGIN = {"nologin", "false", "sync", "halt", "shutdown"}

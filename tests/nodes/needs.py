@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .shells import SHELLS, find
+from tests.nodes.shells import SHELLS, find
 
 PROGRAMS = {  # program: Debian package
     "ssh": "openssh-client",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from .errors import NodesFault
-from .processes import Process, end, kill
-from .waiting import wait_until
+from tests.nodes.errors import NodesFault
+from tests.nodes.processes import Process, end, kill
+from tests.nodes.waiting import wait_until
 
 Way: TypeAlias = Literal["docker", "local"]
 Server: TypeAlias = Literal["openssh", "dropbear"]

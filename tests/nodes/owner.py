@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import NodesFault
-from .processes import look
+from tests.nodes.errors import NodesFault
+from tests.nodes.processes import look
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .waiting import wait_until
+from tests.nodes.waiting import wait_until
 
 PROC = Path("/proc")
 ENDING = 10.0  # seconds for SIGKILLed processes to be gone; a loaded machine took 2

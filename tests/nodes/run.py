@@ -23,10 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import engine
-from .errors import NodesFault
-from .owner import Owner
-from .processes import Process, belonging, end, everything, has_in_environment, kill
+from tests.nodes import engine
+from tests.nodes.errors import NodesFault
+from tests.nodes.owner import Owner
+from tests.nodes.processes import Process, belonging, end, everything, has_in_environment, kill
 
 PREFIX = "pegasus-nodes-"
 MARKER = "PEGASUS_TEST_NODE"

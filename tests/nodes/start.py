@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal, TypeAlias
 
-from . import engine
-from .access import make_key, write_ssh_config
-from .docker import start_docker
-from .dropbear import start_one_dropbear
-from .errors import NodesFault
-from .local import start_local
-from .node import Node, Nodes, Plan, Server, Way
-from .run import Run, sweep
-from .shells import shell_named
+from tests.nodes import engine
+from tests.nodes.access import make_key, write_ssh_config
+from tests.nodes.docker import start_docker
+from tests.nodes.dropbear import start_one_dropbear
+from tests.nodes.errors import NodesFault
+from tests.nodes.local import start_local
+from tests.nodes.node import Node, Nodes, Plan, Server, Way
+from tests.nodes.run import Run, sweep
+from tests.nodes.shells import shell_named
 
 WaysToAsk: TypeAlias = Literal["auto", "docker", "local"]
 

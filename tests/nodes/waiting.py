@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import NodesFault
+from tests.nodes.errors import NodesFault
 
 T = TypeVar("T")
 
