@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import deep_queue, dispatch, fleet, footprint, output, peers, start
+from benchmarks import deep_queue, dispatch, fleet, footprint, output, peers, start, status
 from benchmarks.bench import Bench, Measure, Part, say
 from benchmarks.ground import open_ground
 from benchmarks.plot import draw
@@ -25,6 +25,7 @@ PARTS: dict[str, Measure] = {
     "output": output.measure,
     "footprint": footprint.measure,
     "start": start.measure,
+    "status": status.measure,
 }
 HERE = Path(__file__).parent
 PLOT = "results.svg"
