@@ -39,7 +39,7 @@ nox.options.sessions = ["unit", "lint", "typing", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Give the files that may be this Python: on PATH, then in pyenv, newest first."""
+    """Yield the files that may be this Python: on PATH, then in pyenv, newest first."""
     name = f"python{version}"
     for folder in os.get_exec_path():
         yield Path(folder, name)
@@ -49,7 +49,7 @@ def candidates(version: str) -> Iterator[Path]:
 
 
 def own_homes() -> set[str]:
-    """Give the home that the environment names and the one that the system knows."""
+    """Return the home that the environment names and the one that the system knows."""
     homes = {os.environ.get("HOME", "")}
     with suppress(KeyError):
         homes.add(pwd.getpwuid(os.getuid()).pw_dir)
@@ -57,7 +57,7 @@ def own_homes() -> set[str]:
 
 
 def is_usable(python: Path, version: str) -> bool:
-    """Tell whether a file is that Python indeed: pyenv leaves ones that only say they are not."""
+    """Return whether a file is that Python indeed: pyenv leaves ones that only say they are not."""
     if not os.access(python, os.X_OK):
         return False
     program = "import sys, venv; print('%d.%d' % sys.version_info[:2])"

@@ -46,7 +46,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def get_original(cache: Path | None) -> Path | str:
-    """Give the original in Rust, or why there is none."""
+    """Return the original in Rust, or why there is none."""
     if cache is None:
         return "no --cache to build it in"
     say("the original in Rust is built where it has not been before: a minute or more")

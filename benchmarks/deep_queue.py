@@ -70,7 +70,7 @@ def write_one(folder: Path) -> None:
 
 
 def contestants(work: Work, jobs: int) -> list[Contestant]:
-    """Give the queues, which play against each other."""
+    """Return the queues, which play against each other."""
     found: list[Contestant] = []
     for length in LENGTHS:
         run = partial(work.run, partial(write_entries, length), min(jobs, length - 2 * WARMING))

@@ -182,7 +182,7 @@ def over_names(work: Work, jobs: int, spell: Callable[[Path, int], list[str]]) -
 
 
 def limits(work: Work) -> list[Contestant]:
-    """Give what physics allows: ssh with nothing above it."""
+    """Return what physics allows: ssh with nothing above it."""
     config = str(work.bench.ground.mastered)
     alone = work.bench.sized(50, 200, 500)
     loop = f"for i in $(seq {alone}); do ssh -F {config} sub-1 true </dev/null || exit; done"

@@ -47,7 +47,7 @@ def idle(bench: Bench, sub_nodes: int, seconds: float) -> Values:
 
 
 def by_kind(pids: Iterable[int]) -> dict[str, float]:
-    """Give the MB of memory of the processes by their kind; what has no other name is pegasus."""
+    """Return the MB of memory of the processes by their kind; what has no other name is pegasus."""
     found = dict.fromkeys(KINDS, 0.0)
     for pid in pids:
         name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
@@ -56,7 +56,7 @@ def by_kind(pids: Iterable[int]) -> dict[str, float]:
 
 
 def proportional(pid: int) -> Iterator[float]:
-    """Give the PSS of a process in kB, of which there is one line."""
+    """Yield the PSS of a process in kB, of which there is one line."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         if name == "Pss":

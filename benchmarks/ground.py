@@ -35,7 +35,7 @@ class Masters:
     pids: tuple[int, ...]
 
     def cpu(self) -> float:
-        """Give the seconds of CPU that they have used so far."""
+        """Return the seconds of CPU that they have used so far."""
         return sum(cpu_of(pid) for pid in self.pids)
 
 
@@ -65,16 +65,16 @@ class Ground:
         self.mastered.write_text(over + aliases + given, encoding="utf-8")
 
     def node_of(self, number: int) -> Node:
-        """Give the node behind the alias of that number, from 1."""
+        """Return the node behind the alias of that number, from 1."""
         return self.nodes[(number - 1) % SSHDS]
 
     def names(self, count: int) -> list[str]:
-        """Give the first so many aliases."""
+        """Return the first so many aliases."""
         return [f"sub-{number}" for number in range(1, count + 1)]
 
     @contextmanager
     def work(self) -> Iterator[Path]:
-        """Give an empty folder for the length of a block."""
+        """Return an empty folder for the length of a block."""
         folder = Path(tempfile.mkdtemp(prefix="w", dir=self.folder))
         try:
             yield folder

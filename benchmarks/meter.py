@@ -39,7 +39,7 @@ def adopt_orphans() -> None:
 
 
 def descendants(of: int) -> set[int]:
-    """Give the pids of all living descendants of a process."""
+    """Return the pids of all living descendants of a process."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():

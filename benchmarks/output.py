@@ -137,7 +137,7 @@ def must_be_whole(work: Work, came: int) -> None:
 
 
 def rounds(bench: Bench) -> int:
-    """Give how often each has its turn."""
+    """Return how often each has its turn."""
     return max(bench.rounds, bench.sized(*LEAST_ROUNDS))
 
 

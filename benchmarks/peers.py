@@ -44,7 +44,7 @@ class Broadcaster:
 
 
 def broadcasters(ground: Ground, count: int, command: str = "true") -> list[Broadcaster]:
-    """Give the peers that are here, to run a command on the first so many aliases."""
+    """Return the peers that are here, to run a command on the first so many aliases."""
     names = ground.names(count)
     found = [
         pdsh("pdsh", ground.plain, names, command),
@@ -61,7 +61,7 @@ def broadcasters(ground: Ground, count: int, command: str = "true") -> list[Broa
 
 
 def mastered_broadcasters(ground: Ground, count: int, command: str = "true") -> list[Broadcaster]:
-    """Give those of them that can do it over control masters, which have to be open."""
+    """Return those of them that can do it over control masters, which have to be open."""
     names = ground.names(count)
     found = [
         pdsh("pdsh over control masters", ground.mastered, names, command),
@@ -123,7 +123,7 @@ def build_original(cache: Path) -> Path | str:
 
 
 def versions(original: Path | str) -> dict[str, str]:
-    """Give the versions of everything that takes part, by name."""
+    """Return the versions of everything that takes part, by name."""
     found = {"Pegasus": metadata.version("pegasus-ssh"), "Python": platform.python_version()}
     found["trio"] = metadata.version("trio")
     asked = {
@@ -156,7 +156,7 @@ def ask(argv: Sequence[str]) -> str:
 
 
 def original_env(ground: Ground, folder: Path) -> Mapping[str, str]:
-    """Give the original its way to the nodes: an ``ssh`` of its own, as it has no such option."""
+    """Return the original its way to the nodes: an ``ssh`` of its own, as it has no such option."""
     ssh = folder / "bin" / "ssh"
     ssh.parent.mkdir(exist_ok=True)
     real = shlex.quote(shutil.which("ssh") or "ssh")

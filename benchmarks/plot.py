@@ -48,7 +48,7 @@ def draw(parts: Sequence[Part], path: Path) -> bool:
 
 
 def compared(table: Table) -> list[Row]:
-    """Give the rows that are compared with Pegasus, the last first: that is the way up."""
+    """Return the rows that are compared with Pegasus, the last first: that is the way up."""
     return [row for row in reversed(table.rows) if row.ratio]
 
 

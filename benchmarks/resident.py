@@ -45,14 +45,14 @@ def open_shell(config: str, name: str) -> subprocess.Popen[bytes]:
 
 
 def output_of(shell: subprocess.Popen[bytes]) -> IO[bytes]:
-    """Give the end that its answers come out of."""
+    """Return the end that its answers come out of."""
     if shell.stdout is None:
         raise AssertionError
     return shell.stdout
 
 
 def feed(shell: subprocess.Popen[bytes], line: bytes) -> None:
-    """Give a shell a line; it is short enough for any pipe."""
+    """Return a shell a line; it is short enough for any pipe."""
     if shell.stdin is None:
         raise AssertionError
     os.write(shell.stdin.fileno(), line)

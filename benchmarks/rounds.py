@@ -74,12 +74,12 @@ class Played:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def spread(self, who: str, figure: str) -> Spread | None:
-        """Give a figure of a contestant; None if it has none."""
+        """Return a figure of a contestant; None if it has none."""
         found = [values[figure] for values in self.values.get(who, ()) if figure in values]
         return Spread(tuple(found)) if found else None
 
     def ratio(self, above: tuple[str, str], below: tuple[str, str]) -> Spread | None:
-        """Give the quotient of two figures, each as contestant and name, round by round."""
+        """Return the quotient of two figures, each as contestant and name, round by round."""
         upper, lower = self.spread(*above), self.spread(*below)
         if upper is None or lower is None:
             return None
@@ -88,7 +88,7 @@ class Played:
 
 
 def play(contestants: Sequence[Contestant], rounds: int, say: Callable[[str], None]) -> Played:
-    """Give each contestant its turn in each round, to and fro."""
+    """Return each contestant its turn in each round, to and fro."""
     played = Played(notes={one.who: one.note for one in contestants if one.note})
     for turn in range(rounds):
         for one in contestants if turn % 2 == 0 else reversed(contestants):

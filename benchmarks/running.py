@@ -64,7 +64,7 @@ class Running:
         self._meter.send_signal(signal.SIGINT)
 
     def has_ended(self) -> bool:
-        """Tell whether it has ended."""
+        """Return whether it has ended."""
         return self._meter.poll() is not None
 
     def wait(self, limit: float = LIMIT) -> Metered:
@@ -151,14 +151,14 @@ def run(
 
 
 def last_words(errors: IO[bytes]) -> str:
-    """Give the last line of what a command said on its standard error."""
+    """Return the last line of what a command said on its standard error."""
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "it said nothing"
 
 
 def surroundings() -> dict[str, str]:
-    """Give the environment that all contestants share: this one, without settings of theirs."""
+    """Return the environment that all contestants share: this one, without settings of theirs."""
     ours = ("PEGASUS_", "PARALLEL", "PDSH_", "DSHPATH", "WCOLL", "CLUSTERSHELL_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -179,7 +179,7 @@ def wait_until(
 
 
 def cpu_of(pid: int) -> float:
-    """Give the seconds of CPU that the threads of one living process have used so far."""
+    """Return the seconds of CPU that the threads of one living process have used so far."""
     used = 0
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -20,7 +20,7 @@ BY_CLIENTS = {"PEGASUS_SSH_CLIENTS": "1"}  # asks Pegasus for an ssh process per
 
 
 def script() -> str:
-    """Give the path of ``pegasus``."""
+    """Return the path of ``pegasus``."""
     if named := os.environ.get(PROGRAM):
         return named
     beside = Path(sys.executable).parent
@@ -59,7 +59,7 @@ def seen(folder: Path, event: str) -> int:
 
 
 def times(events: Iterable[Mapping[str, Any]], name: str) -> tuple[float, ...]:
-    """Give the times of all events of a kind, in order."""
+    """Return the times of all events of a kind, in order."""
     return tuple(sorted(event["at"] for event in events if event["event"] == name))
 
 

@@ -37,7 +37,7 @@ def by(program: Path | None, work: Callable[[], Values]) -> Values:
 
 
 def works(bench: Bench) -> dict[str, Callable[[], Values]]:
-    """Give what is done, by name."""
+    """Return what is done, by name."""
     deep = deep_queue.Work(bench, 1)
     found: dict[str, Callable[[], Values]] = {
         f"dispatch, {WIDTH} sub-nodes": partial(Work(bench, WIDTH, Masters(())).pegasus, JOBS),

@@ -94,7 +94,7 @@ pegasus.__main__.main()
 
 
 def pegasus_command(uid: int, folder: Path, *words: str) -> list[str]:
-    """Give a command line that runs ``pegasus WORDS`` as another user, in a folder."""
+    """Return a command line that runs ``pegasus WORDS`` as another user, in a folder."""
     return [sys.executable, "-c", _PEGASUS, str(uid), str(folder), *words]
 
 

@@ -10,7 +10,7 @@ from tests.e2e.runner import Pegasus
 
 
 def events(pegasus: Pegasus, *kinds: str) -> list[dict[str, Any]]:
-    """Give what the journals of all runs say so far of some kinds of events."""
+    """Return what the journals of all runs say so far of some kinds of events."""
     found: list[dict[str, Any]] = []
     for path in sorted(pegasus.folder.glob(".pegasus/*/journal.jsonl")):
         lines = path.read_bytes().rpartition(b"\n")[0].splitlines()

@@ -43,12 +43,12 @@ class Traces:
     before: frozenset[Path] = frozenset()
 
     def socket_folders(self) -> frozenset[Path]:
-        """Give the folders with control sockets that are there now, somebody else's included."""
+        """Return the folders with control sockets that are there now, somebody else's included."""
         places = {self.runtime, self.shared}
         return frozenset(path for place in places for path in place.glob(SOCKET_FOLDERS))
 
     def processes(self) -> list[Process]:
-        """Give the living processes that the test has started, on this machine."""
+        """Return the living processes that the test has started, on this machine."""
         mark = f"{MARK}={self.mark}"
         return [p for p in everything() if p.alive and has_in_environment(p.host_pid, mark)]
 
@@ -65,7 +65,7 @@ class Traces:
         return words
 
     def abandoned_folders(self) -> list[Path]:
-        """Give the new folders with control sockets that are nobody else's.
+        """Return the new folders with control sockets that are nobody else's.
 
         Another Pegasus on this machine may be at work; the ssh processes of a folder in use name
         it in their command lines, and those of this test are found by their mark anyway.

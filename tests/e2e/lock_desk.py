@@ -56,7 +56,7 @@ class Editor:
         self.path.chmod(0o755)
 
     def said(self, word: str) -> list[str]:
-        """Give what it has said that begins with a word, without the word."""
+        """Return what it has said that begins with a word, without the word."""
         lines = self._said.read_text(encoding="utf-8").splitlines()
         return [line.removeprefix(word).strip() for line in lines if line.startswith(word)]
 
@@ -105,7 +105,7 @@ class LockDesk:
         return self.folder / "queue.yaml"
 
     def lock_words(self, editor: str | None = None) -> list[str]:
-        """Give the command line of ``pegasus lock``."""
+        """Return the command line of ``pegasus lock``."""
         words = [*installed(), "lock"]
         given = str(self.editor.path) if editor is None else editor
         return [*words, "--queue-file", str(self.queue), "--editor", given]
@@ -136,7 +136,7 @@ class LockDesk:
         return running
 
     def is_locked(self) -> bool:
-        """Tell whether anybody holds the queue's lock."""
+        """Return whether anybody holds the queue's lock."""
         with (self.folder / "queue.yaml.lock").open("rb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

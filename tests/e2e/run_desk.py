@@ -51,13 +51,13 @@ class RunDesk:
         return data
 
     def run(self) -> dict[str, Any]:
-        """Give what is said of the one run there is to talk about."""
+        """Return what is said of the one run there is to talk about."""
         (run,) = self.status()["runs"]
         found: dict[str, Any] = run
         return found
 
     def queue(self) -> list[Any]:
-        """Give the entries that wait."""
+        """Return the entries that wait."""
         found: list[Any] = yaml.load(self.there.queue_file.read_bytes(), yaml.BaseLoader) or []
         return found
 
@@ -68,22 +68,22 @@ def quoted(text: str) -> str:
 
 
 def wait_for(gate: Path) -> str:
-    """Give a command that goes on as long as a file is missing."""
+    """Return a command that goes on as long as a file is missing."""
     return f"until [ -e {shlex.quote(str(gate))} ]; do sleep 0.05; done"
 
 
 def gated(*names: str) -> str:
-    """Give a queue of gated jobs."""
+    """Return a queue of gated jobs."""
     return "".join(GATED.format(name=name) for name in names)
 
 
 def localhosts(count: int) -> str:
-    """Give a hosts file of so many sub-nodes on this machine, each with its number."""
+    """Return a hosts file of so many sub-nodes on this machine, each with its number."""
     return f"- hostname: localhost\n  i: {list(range(count))}\n"
 
 
 def kinds(run: dict[str, Any]) -> dict[int, str | None]:
-    """Give what became of each job, by number; None for not yet."""
+    """Return what became of each job, by number; None for not yet."""
     found = {}
     for job in run["jobs"]:
         (kind,) = [outcome["kind"] for outcome in job["outcomes"]] or [None]

@@ -171,7 +171,7 @@ class Running:
 
 
 def installed() -> tuple[str, ...]:
-    """Give the command line of the pegasus of this very environment."""
+    """Return the command line of the pegasus of this very environment."""
     script = Path(sys.executable).parent / "pegasus"
     if script.exists():
         return (str(script),)
@@ -212,11 +212,11 @@ class Pegasus:
         return self.folder / "consumed.yaml"
 
     def on(self, nodes: Nodes) -> Pegasus:
-        """Give the same, with other nodes."""
+        """Return the same, with other nodes."""
         return replace(self, nodes=nodes)
 
     def files(self) -> list[str]:
-        """Give the options that name the test's own files."""
+        """Return the options that name the test's own files."""
         return [
             f"--hosts-file={self.hosts_file}",
             f"--queue-file={self.queue_file}",
@@ -284,7 +284,7 @@ class Pegasus:
 
 
 def own_environment(folder: Path) -> dict[str, str]:
-    """Give an environment in which nothing of the developer's is left but the way to programs.
+    """Return an environment in which nothing of the developer's is left but the way to programs.
 
     Its home and its place for temporary files are made in the folder.
     """

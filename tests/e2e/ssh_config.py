@@ -41,7 +41,7 @@ class SshConfig:
 
 
 def closed_port() -> int:
-    """Give a port at which nobody listens."""
+    """Return a port at which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -60,7 +60,7 @@ def table(folder: str) -> tuple[str, str]:
 
 
 def said_by(stdout: str) -> Iterator[tuple[str, str]]:
-    """Give what each host said, in order."""
+    """Yield what each host said, in order."""
     yield from re.findall(r"^\[(\S+?)(?: \(.*?\))?\] (.*)$", stdout, re.MULTILINE)
 
 

@@ -157,13 +157,13 @@ def test_a_wrong_key_on_many_sub_nodes(pegasus: Pegasus, make_nodes: MakeNodes) 
 
 
 def least_told(pegasus: Pegasus, width: int) -> int:
-    """Give how often each of the first sub-nodes was told at least that it can't connect."""
+    """Return how often each of the first sub-nodes was told at least that it can't connect."""
     told = [event["sub_node"] for event in events(pegasus, "unreachable")]
     return min(told.count(number) for number in range(width))
 
 
 def connected(pegasus: Pegasus) -> set[int]:
-    """Give the numbers of the sub-nodes that were connected."""
+    """Return the numbers of the sub-nodes that were connected."""
     return {event["sub_node"] for event in events(pegasus, "connected")}
 
 

@@ -79,13 +79,13 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the processor time that a process has used."""
+    """Return the processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK
 
 
 def cpu_is_idle(pid: int) -> bool:
-    """Tell whether a process does next to nothing for a quarter of a second."""
+    """Return whether a process does next to nothing for a quarter of a second."""
     before, until = cpu_seconds(pid), time.monotonic() + 0.25
     wait_until(lambda: time.monotonic() > until)
     return before > 0.1 and cpu_seconds(pid) - before <= 2 * TICK

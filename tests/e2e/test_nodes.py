@@ -36,7 +36,7 @@ SLEEPER = "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!"
 
 
 def commands_on(node: Node) -> list[str]:
-    """Give the command lines that run on the node."""
+    """Return the command lines that run on the node."""
     return [process.command for process in node.living()]
 
 
@@ -228,7 +228,7 @@ def test_a_cut_off_node_is_silent_until_it_is_healed(make_nodes: MakeNodes) -> N
 
 @cache
 def have_engine() -> bool:
-    """Tell whether there is a Docker engine to ask."""
+    """Return whether there is a Docker engine to ask."""
     try:
         engine.require()
     except NodesFault:
@@ -237,7 +237,7 @@ def have_engine() -> bool:
 
 
 def labelled(label: str) -> list[str]:
-    """Give the ids of the containers, networks and images that have a label."""
+    """Return the ids of the containers, networks and images that have a label."""
     if not have_engine():
         return []
     return [
@@ -328,7 +328,7 @@ def test_somebody_who_is_quicker_at_removing_does_no_harm(
 
 
 def belongs_to(run: Path, other: Path) -> bool:
-    """Tell whether two runs, of nodes and of their image, have the same owner."""
+    """Return whether two runs, of nodes and of their image, have the same owner."""
     try:
         return (run / "owner").read_bytes() == (other / "owner").read_bytes()
     except OSError:

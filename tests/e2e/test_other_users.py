@@ -48,12 +48,12 @@ def common(pegasus: Pegasus) -> Iterator[Pegasus]:
 
 
 def mode_of(path: Path) -> int:
-    """Give the permissions of a file, or of a link itself."""
+    """Return the permissions of a file, or of a link itself."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Give the modes of all that is in a folder; a run's name is ``RUN``."""
+    """Return the modes of all that is in a folder; a run's name is ``RUN``."""
     return {
         re.sub(r"\d{4}-\d{8}-\d{6}-\d+", "RUN", str(path.relative_to(folder))): mode_of(path)
         for path in folder.rglob("*")

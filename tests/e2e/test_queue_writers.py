@@ -54,18 +54,18 @@ def writing(pegasus: Pegasus, manner: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ran(running: Running) -> list[str]:
-    """Give what the jobs printed, line by line."""
+    """Return what the jobs printed, line by line."""
     lines = [line.partition("] ")[2] for line in running.stdout.splitlines()]
     return [line for line in lines if not line.startswith("===")]
 
 
 def expected() -> list[str]:
-    """Give what all jobs of a program write."""
+    """Return what all jobs of a program write."""
     return [f"job-{n} tail-{n}" for n in range(int(SECONDS / writers.PACE))]
 
 
 def nothing_hidden(folder: Path) -> list[Path]:
-    """Give what is left beside the queue that a run should have removed."""
+    """Return what is left beside the queue that a run should have removed."""
     return [path for path in folder.iterdir() if path.name.startswith(".queue.yaml")]
 
 

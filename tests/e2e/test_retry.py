@@ -13,7 +13,7 @@ from tests.e2e.run_desk import ODD, RunDesk, kinds, localhosts, quoted
 
 
 def commands(entries: Sequence[Any]) -> list[str]:
-    """Give the command of each entry that is one job."""
+    """Return the command of each entry that is one job."""
     found: list[str] = []
     for entry in entries:
         command = entry if isinstance(entry, str) else entry["command"]

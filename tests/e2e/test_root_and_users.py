@@ -40,12 +40,12 @@ class Place:
         os.chown(path, owner, owner)
 
     def owners(self) -> dict[str, int]:
-        """Give the owners of all that is in the folder."""
+        """Return the owners of all that is in the folder."""
         every = [self.folder, *self.folder.rglob("*")]
         return {str(path.relative_to(self.folder)): path.lstat().st_uid for path in every}
 
     def run_folders(self) -> list[Path]:
-        """Give the folders of the runs, by name."""
+        """Return the folders of the runs, by name."""
         return sorted(self.folder.glob(".pegasus/*/"))
 
 
@@ -64,7 +64,7 @@ def a_place(pegasus: Pegasus, owner: int) -> Iterator[Place]:
 
 @pytest.fixture
 def place(pegasus: Pegasus) -> Iterator[Place]:
-    """Give a folder that belongs to another user."""
+    """Yield a folder that belongs to another user."""
     with a_place(pegasus, NOBODY) as made:
         yield made
 

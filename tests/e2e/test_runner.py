@@ -23,7 +23,7 @@ while True: time.sleep(1)
 
 
 def playing(pegasus: Pegasus, program: str) -> Pegasus:
-    """Give a pegasus that is another program."""
+    """Return a pegasus that is another program."""
     return replace(pegasus, program=(sys.executable, "-c", program))
 
 

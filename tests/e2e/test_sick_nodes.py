@@ -23,7 +23,7 @@ MANY = 20
 
 
 def journal(pegasus: Pegasus, kind: str) -> list[dict[str, Any]]:
-    """Give the events of a kind from the journal of the one run."""
+    """Return the events of a kind from the journal of the one run."""
     paths = list(pegasus.folder.glob(".pegasus/*/journal.jsonl"))
     lines = [line for path in paths for line in path.read_bytes().split(b"\n")[:-1]]
     return [event for event in map(json.loads, lines) if event["event"] == kind]

@@ -44,7 +44,7 @@ TRIES = 4
 
 
 def notes_of(pegasus: Pegasus) -> list[str]:
-    """Give what a run says of the start-up files, which goes on until it is interrupted."""
+    """Return what a run says of the start-up files, which goes on until it is interrupted."""
     hosts = "- hostname: node-1\n  i: [1, 2]\n"
     running = pegasus.start("q", hosts=hosts, queue="- exit 0\n")
     running.wait_for("echo ok` by hand.", on="stderr")

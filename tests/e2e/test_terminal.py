@@ -150,7 +150,7 @@ def test_long_lines_wrap_behind_their_prefix(open_terminal: Opener) -> None:
 
 
 def colours(terminal: Terminal) -> set[str]:
-    """Give the colours of the rows' first letters."""
+    """Return the colours of the rows' first letters."""
     buffer = terminal.screen.buffer
     return {buffer[y][1].fg for y, row in enumerate(terminal.screen.display) if row.strip()}
 

@@ -19,7 +19,7 @@ LITTLE = 256
 
 
 def entry(n: int) -> str:
-    """Give an entry of one line, of a block, or of two lines, of which the first would run."""
+    """Return an entry of one line, of a block, or of two lines, of which the first would run."""
     kinds = [
         f"- echo 'job-{n} tail-{n}'\n",
         f"- |\n  printf 'job-{n} '\n  echo 'tail-{n}'\n",

@@ -136,7 +136,7 @@ class CrashPlan:
 
 
 def kind_in(seed: str) -> Kind:
-    """Give the kind of trial that a seed is of."""
+    """Return the kind of trial that a seed is of."""
     kinds: tuple[Kind, ...] = get_args(Kind)
     return next((kind for kind in kinds if f"crash-{kind}/" in seed), "queue")
 
@@ -256,7 +256,7 @@ class Crash:
         return (read(self.pegasus.consumed_file) or b"").count(b"- command")
 
     def _takes(self) -> bool:
-        """Tell whether a take goes on at this moment."""
+        """Return whether a take goes on at this moment."""
         return (self.pegasus.folder / ".queue.yaml.pegasus-take").exists()
 
     def _ends(self, pid: int) -> int:

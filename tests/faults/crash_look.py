@@ -86,7 +86,7 @@ class Look:
     retried: set[str] = field(default_factory=set)
 
     def folders(self, running: Running | None = None) -> list[Path]:
-        """Give the folders of all runs, or of one: it has none or one."""
+        """Return the folders of all runs, or of one: it has none or one."""
         which = f"*-{running.pid}" if running else "*"
         return sorted(p for p in self.pegasus.folder.glob(f".pegasus/{which}") if p.is_dir())
 
@@ -96,7 +96,7 @@ class Look:
         return self.pegasus.start_bare(*arguments, queue).wait()
 
     def jobs_of(self, path: Path) -> Counter[Job]:
-        """Give the jobs in a file."""
+        """Return the jobs in a file."""
         return jobs_in((read(path) or b"").decode())
 
     def written(self) -> list[Written]:
@@ -239,22 +239,22 @@ class Look:
 
 
 def executions(job: Report) -> list[Report]:
-    """Give the commands of a job."""
+    """Return the commands of a job."""
     found: list[Report] = job["executions"]
     return found
 
 
 def job_of(job: Report) -> Job:
-    """Give a job of a report as the files have it."""
+    """Return a job of a report as the files have it."""
     return job["command"], tuple(job["params"].items())
 
 
 def well(job: Report) -> bool:
-    """Tell whether a job ended well, wherever it ran."""
+    """Return whether a job ended well, wherever it ran."""
     outcomes = job["outcomes"]
     return bool(outcomes) and all(o == {"kind": "exited", "status": 0} for o in outcomes)
 
 
 def is_lost(job: Report) -> bool:
-    """Tell whether a job is told to be lost anywhere."""
+    """Return whether a job is told to be lost anywhere."""
     return any(outcome["kind"] == "lost" for outcome in job["outcomes"])

@@ -61,7 +61,7 @@ def random_output(chance: random.Random) -> bytes:
 
 
 def command(data: bytes, folder: Path, number: int, status: int) -> str:
-    """Give a command that prints bytes to both of its outputs, and exits.
+    """Return a command that prints bytes to both of its outputs, and exits.
 
     They stand in a file, which is there on the node as well: a command is text.
     """

@@ -23,7 +23,7 @@ NOTE = 'echo "{{ n }} $PEGASUS_SUB_NODE %s" >> ~/%s'
 
 
 def queue_text(jobs: int, seconds: float, notes: str) -> str:
-    """Give a queue of jobs that note on their node when they begin and when they end."""
+    """Return a queue of jobs that note on their node when they begin and when they end."""
     command = f"{NOTE % ('begin', notes)}; sleep {seconds:g}; {NOTE % ('end', notes)}"
     numbers = ", ".join(str(number) for number in range(jobs))
     return f"# a comment\n- command: '{command}'\n  n: [{numbers}]\n# another\n"

@@ -40,7 +40,7 @@ class Row:
     account: Account = field(default_factory=Account)
 
     def cells(self) -> list[str]:
-        """Give what stands in the table."""
+        """Return what stands in the table."""
         a = self.account
         counts = [str(len(x)) for x in (a.lost, a.twice, a.wrong, a.orphans, a.stuck)]
         if a.kept:
@@ -55,7 +55,7 @@ BEGIN, END = "<!-- the table begins -->", "<!-- the table ends -->"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Give the table as Markdown."""
+    """Return the table as Markdown."""
     lines = [HEAD, ["---", *["--:"] * (len(HEAD) - 1)], *(row.cells() for row in rows)]
     whole = Row("**all**")
     for row in rows:
@@ -90,7 +90,7 @@ def arguments() -> argparse.Namespace:
 
 
 def tasks(asked: argparse.Namespace, keep: Path) -> Iterator[Task]:
-    """Give the trials that are asked for."""
+    """Yield the trials that are asked for."""
     way = cast("WaysToAsk", asked.way)
     if asked.again:
         yield from (Task(seed.split("/")[1], seed, way, keep) for seed in asked.again)

@@ -97,7 +97,7 @@ class Scenario:
         return "needs root" if self.root and os.getuid() != 0 else ""
 
     def way(self, asked: WaysToAsk) -> WaysToAsk:
-        """Give the kind of nodes that it is done on."""
+        """Return the kind of nodes that it is done on."""
         return "local" if self.local else asked
 
     @property
@@ -230,12 +230,12 @@ def make_trial(scenario: Scenario, nodes: Nodes, home: Path, seed: str) -> Accou
 
 
 def on_a_node(word: str) -> bool:
-    """Tell whether something is left on a node, and not on this machine."""
+    """Return whether something is left on a node, and not on this machine."""
     return word.startswith("on node-")
 
 
 def is_kept(word: str) -> bool:
-    """Tell whether that is the command itself; its shell and its guard are of one with it."""
+    """Return whether that is the command itself; its shell and its guard are of one with it."""
     return on_a_node(word) and word.endswith(f": sleep {HELD}")
 
 

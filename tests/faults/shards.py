@@ -194,7 +194,7 @@ def make_all(tasks: Iterable[Task], jobs: int, work: Work = work) -> Iterator[tu
 
 
 def _result_of(hand: Hand) -> Result | None:
-    """Give the result of a shard's trial, if there is one; one that died or hangs has one too."""
+    """Return the result of a shard's trial, if there is one; one that died or hangs has one too."""
     if time.monotonic() > hand.deadline:
         hand.process.kill()
         hand.process.join()

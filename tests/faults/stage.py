@@ -102,7 +102,7 @@ class Trial:
         self.runs.append(self.pegasus.start_bare(self.mode, *self.files()))
 
     def files(self) -> list[str]:
-        """Give the options that name the trial's files."""
+        """Return the options that name the trial's files."""
         config = self.folder.parent / "ssh_config"
         options = self.pegasus.files()[:2]
         return [*options, f"--ssh-config={config}", "--retries=0"]
@@ -117,22 +117,22 @@ class Trial:
         pass_time(self.rng.uniform(shortest, longest))
 
     def own(self, name: str) -> list[Process]:
-        """Give the descendants of the run with a certain name."""
+        """Return the descendants of the run with a certain name."""
         return [process for process in self.own_tree() if process.name == name]
 
     def own_tree(self) -> list[Process]:
-        """Give the run and all its descendants on this machine; a job on localhost is one too."""
+        """Return the run and all its descendants on this machine; a job on localhost is one too."""
         found, processes = {self.running.pid}, everything()
         while more := {p.host_pid for p in processes if p.ppid in found} - found:
             found |= more
         return [p for p in processes if p.host_pid in found and p.alive]
 
     def locked(self) -> FileLock:
-        """Give the queue's lock: whoever moves the file about has to hold it."""
+        """Return the queue's lock: whoever moves the file about has to hold it."""
         return FileLock(f"{self.pegasus.queue_file}.lock", thread_local=False)
 
     def work_left(self) -> bool:
-        """Tell whether anything waits in the queue file."""
+        """Return whether anything waits in the queue file."""
         return bool(names_in(self.pegasus.queue_file))
 
 
@@ -162,7 +162,7 @@ def left_behind(traces: Traces, home: Path) -> list[str]:
 
 
 def _is_ours(word: str, home: Path) -> bool:
-    """Tell whether what was left can be this trial's: not so another's folder of sockets."""
+    """Return whether what was left can be this trial's: not so another's folder of sockets."""
     folder = Path(word.removeprefix("folder "))
     if not word.startswith("folder ") or not folder.is_dir():
         return not word.startswith("folder ")
@@ -170,7 +170,7 @@ def _is_ours(word: str, home: Path) -> bool:
 
 
 def odd(run: Running) -> bool:
-    """Tell whether a run ended with a bug of its own."""
+    """Return whether a run ended with a bug of its own."""
     return run.status == 3 or "Traceback" in run.stderr
 
 

@@ -63,14 +63,14 @@ def queue_of(jobs: list[Job]) -> str:
 
 
 def record_of(pegasus: Pegasus) -> tuple[list[dict[str, Any]], Path]:
-    """Give the journal of the newest run, and the folder of its outputs."""
+    """Return the journal of the newest run, and the folder of its outputs."""
     newest = max(pegasus.folder.glob(".pegasus/*-*"), key=lambda path: path.stat().st_mtime)
     lines = (newest / "journal.jsonl").read_bytes().splitlines()
     return [json.loads(line) for line in lines], newest / "output"
 
 
 def outcomes_of(pegasus: Pegasus) -> dict[tuple[int, int], dict[str, Any]]:
-    """Give how each job ended, by its number and its sub-node's."""
+    """Return how each job ended, by its number and its sub-node's."""
     events, _ = record_of(pegasus)
     return {
         (event["job"], event["sub_node"]): event["outcome"]

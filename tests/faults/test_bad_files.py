@@ -101,7 +101,7 @@ class Files:
         return self.folder / "queue.yaml"
 
     def jobs(self, name: str) -> list[Job]:
-        """Give the jobs up to the first fault of a file that may be missing."""
+        """Return the jobs up to the first fault of a file that may be missing."""
         path = self.folder / name
         return good_jobs(path) if path.exists() else []
 
@@ -121,7 +121,7 @@ def commands() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def files() -> Iterator[Files]:
-    """Give the files, which each example writes anew."""
+    """Yield the files, which each example writes anew."""
     with tempfile.TemporaryDirectory() as folder:
         yield Files(Path(folder))
 
@@ -142,7 +142,7 @@ async def run_queue(files: Files) -> ExitStatus:
 
 
 def has_place(job: Job) -> bool:
-    """Tell whether a job can be filled in for localhost."""
+    """Return whether a job can be filled in for localhost."""
     try:
         return bool(fill(job, HERE).strip())
     except PegasusError:

@@ -63,12 +63,12 @@ class Planted:
 
 
 def p_session(running: Running) -> int:
-    """Give the session of Pegasus itself, which it leads."""
+    """Return the session of Pegasus itself, which it leads."""
     return running.pid
 
 
 def is_ssh(process: Process) -> bool:
-    """Tell whether it is ssh of Pegasus's own, or what stands guard over that."""
+    """Return whether it is ssh of Pegasus's own, or what stands guard over that."""
     return process.name == "ssh" or "/pgs-" in process.command
 
 
@@ -170,7 +170,7 @@ def test_sigkill_of_pegasus_while_a_node_does_not_answer(
 
 
 def is_master(process: Process) -> bool:
-    """Tell whether it is the ssh that holds a connection."""
+    """Return whether it is the ssh that holds a connection."""
     return process.name == "ssh" and " -M -N " in process.command
 
 
@@ -257,7 +257,7 @@ def test_half_a_command_never_runs(pegasus: Pegasus) -> None:
 
 
 def sleeping(node: Node) -> list[Process]:
-    """Give the processes on a node that sleep for long."""
+    """Return the processes on a node that sleep for long."""
     return [p for p in node.living() if p.command == "sleep 1000"]
 
 

@@ -66,12 +66,12 @@ def test_more_sub_nodes_than_open_files(pegasus: Pegasus) -> None:
 
 
 def numbers(count: int) -> str:
-    """Give that many numbers, for a list."""
+    """Return that many numbers, for a list."""
     return ", ".join(map(str, range(count)))
 
 
 def all_worked(pegasus: Pegasus) -> bool:
-    """Tell whether all jobs but the first are over, and a sub-node was tried more than once.
+    """Return whether all jobs but the first are over, and a sub-node was tried more than once.
 
     And whether there is word of each: it was connected once, or named as one that is not.
     """

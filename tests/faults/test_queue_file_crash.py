@@ -31,7 +31,7 @@ def take(path: Path, n: int = 2) -> Taken:
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
-    """Give a queue that is as it was at first."""
+    """Return a queue that is as it was at first."""
     path = tmp_path / "queue.yaml"
     reset(path)
     return path
@@ -76,7 +76,7 @@ def test_a_crash_at_any_moment_of_a_take_loses_no_job_and_doubles_none(
 
 
 def has_to_recover(queue: Path) -> bool:
-    """Tell whether a crash left a record behind that has to be cut out."""
+    """Return whether a crash left a record behind that has to be cut out."""
     new = queue.with_name(".queue.yaml.pegasus-new")
     return new.exists() and len(queue.with_name("consumed.yaml").read_text()) > len(EARLIER)
 
@@ -129,7 +129,7 @@ def test_a_consumed_file_that_was_changed_by_hand_is_left_alone(queue: Path) -> 
 
 
 def crash_before_replace(queue: Path, at: int) -> bool:
-    """Tell whether a crash at this moment comes before the record is complete."""
+    """Return whether a crash at this moment comes before the record is complete."""
     reset(queue)
     crash(at, die, lambda: take(queue))
     whole = len(jobs_of(queue.with_name("consumed.yaml").read_bytes())) == 3

@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def line_of(job: Job) -> bytes:
-    """Give the line that a receipt has for a job."""
+    """Return the line that a receipt has for a job."""
     return f"took {(job.command, job.params)}\n".encode()
 
 
@@ -54,7 +54,7 @@ def take(folder: Path, n: int) -> None:
 
 
 def read(folder: Path) -> State:
-    """Give the state of a folder."""
+    """Return the state of a folder."""
     return frozenset((path.name, path.read_bytes()) for path in folder.iterdir())
 
 
@@ -72,7 +72,7 @@ def left_by_crashes(
     action: Callable[[], object],
     thens: Sequence[Callable[..., None]] = (die, die_torn),
 ) -> set[State]:
-    """Give all states that a crash of an action can leave behind, wherever it comes."""
+    """Return all states that a crash of an action can leave behind, wherever it comes."""
     found: set[State] = set()
     for state, then in itertools.product(states, thens):
         for at in itertools.count(1):

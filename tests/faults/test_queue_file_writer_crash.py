@@ -41,7 +41,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
-    """Give the path of a queue."""
+    """Return the path of a queue."""
     return tmp_path / "queue.yaml"
 
 

@@ -51,7 +51,7 @@ QUEUE = """\
 
 
 def queue_text(log: str) -> str:
-    """Give a queue of 26 jobs, each of which writes down when it began, in a file on its node."""
+    """Return a queue of 26 jobs, each of which writes down when it began, in a file on its node."""
 
     def line(name: str, pause: str) -> str:
         job = f"job-{name}-{{{{ n }}}}-{{{{ m }}}}"
@@ -74,7 +74,7 @@ def jobs_in(text: str) -> Counter[Job]:
 
 
 def name_of(job: Job) -> str:
-    """Give the name that a job calls itself by."""
+    """Return the name that a job calls itself by."""
     command = job[0]
     for parameter, value in job[1]:
         command = command.replace(f"{{{{ {parameter} }}}}", value)
@@ -250,7 +250,7 @@ class Trial:
 
 
 def expand(hosts: str) -> list[str]:
-    """Give a name for each sub-node of a hosts file."""
+    """Return a name for each sub-node of a hosts file."""
     found: list[str] = []
     for item in yaml.safe_load(hosts):
         lists = [item] if isinstance(item, str) else list(item.values())
@@ -278,7 +278,7 @@ def names(counts: Counter[tuple[str, str]]) -> Counter[str]:
 
 
 def read(path: Path) -> bytes | None:
-    """Give a file's bytes, None where there is none."""
+    """Return a file's bytes, None where there is none."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -295,7 +295,7 @@ def state_of(path: Path) -> tuple[int, int, int] | None:
 
 
 def obeys_signals(running: Running) -> bool:
-    """Tell whether a process has a handler for SIGTERM by now: before that it is not at work."""
+    """Return whether a process has a handler for SIGTERM by now: before that it is not at work."""
     status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8")
     caught = int(status.partition("\nSigCgt:")[2].split()[0], 16)
     return bool(caught >> (signal.SIGTERM - 1) & 1)

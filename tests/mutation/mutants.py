@@ -71,7 +71,7 @@ class Operator(Protocol):
     """What Cosmic Ray asks of an operator."""
 
     def mutation_positions(self, node: Any) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
-        """Give the place of each change that it can make in a node."""
+        """Return the place of each change that it can make in a node."""
 
     def mutate(self, node: Any, index: int) -> Any:
         """Make one of them."""
@@ -85,13 +85,13 @@ class RemoveStatement:
     """
 
     def mutation_positions(self, node: Any) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
-        """Give the place of the statement that this node is, if it is one."""
+        """Yield the place of the statement that this node is, if it is one."""
         parent = node.parent
         if parent is not None and parent.type == "simple_stmt" and self._is_meant(node):
             yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
-        """Give what stands in the place of the statement."""
+        """Return what stands in the place of the statement."""
         return Keyword("pass", node.start_pos, prefix=node.get_first_leaf().prefix)
 
     @staticmethod
@@ -133,7 +133,7 @@ class Mutant:
 
 
 def find(root: Path, only: str = "") -> list[Mutant]:
-    """Give all mutants of the packages, in the order of files and lines.
+    """Return all mutants of the packages, in the order of files and lines.
 
     Args:
         root: of a checkout.
@@ -155,14 +155,14 @@ def choose(mutants: list[Mutant], sample: int | None, seed: int) -> list[Mutant]
 
 
 def operators() -> Iterator[tuple[str, Operator]]:
-    """Give all operators with their names."""
+    """Yield all operators with their names."""
     yield "RemoveStatement", RemoveStatement()
     for name in OPERATORS:
         yield name, get_operator(f"core/{name}")()
 
 
 def _of(source: Path, name: str) -> Iterator[Mutant]:
-    """Give the mutants of one file; of two that are the same text, one."""
+    """Yield the mutants of one file; of two that are the same text, one."""
     text = (source / name).read_text(encoding="utf-8")
     lines = text.splitlines()
     tree = get_ast(text)

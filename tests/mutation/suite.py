@@ -149,20 +149,20 @@ class Copy:
             _end(self._process)
 
     def failed(self) -> str:
-        """Give the name of the test that failed, of the last tests; empty if no test did."""
+        """Return the name of the test that failed, of the last tests; empty if no test did."""
         found = re.search(r"^(?:FAILED|ERROR) (\S+)", self.said(), re.MULTILINE)
         return found[1] if found else ""
 
     def said(self) -> str:
-        """Give what the last tests printed."""
+        """Return what the last tests printed."""
         return (self.folder / "said").read_text(encoding="utf-8", errors="replace")
 
     def passes_unit(self, tests: list[str]) -> bool:
-        """Tell whether unit tests pass."""
+        """Return whether unit tests pass."""
         return self.run(tests, UNIT_LIMIT)
 
     def passes_end_to_end(self, package: str) -> bool:
-        """Tell whether a package's end-to-end tests pass."""
+        """Return whether a package's end-to-end tests pass."""
         beside = ("--numprocesses=3", "--dist=worksteal")  # most of them wait
         return self.run(list(END_TO_END[package]), END_TO_END_LIMIT, *beside)
 
@@ -194,7 +194,7 @@ class Touching:
         }
 
     def of(self, mutant: Mutant) -> list[str]:
-        """Give the tests that run the mutant's lines; where none does, all that run its file.
+        """Return the tests that run the mutant's lines; where none does, all that run its file.
 
         A line that is run when the file is imported is run by no test; a test may depend on it.
         """
@@ -205,7 +205,7 @@ class Touching:
 
 
 def _function(context: str) -> str:
-    """Give the test function of a context of pytest-cov's: ``FILE::NAME[VALUES]|run``."""
+    """Return the test function of a context of pytest-cov's: ``FILE::NAME[VALUES]|run``."""
     return context.split("|", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 

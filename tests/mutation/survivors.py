@@ -25,7 +25,7 @@ class Survivor:
     reason: str
 
     def explains(self, mutant: Mutant) -> bool:
-        """Tell whether this entry is about a mutant."""
+        """Return whether this entry is about a mutant."""
         return (self.file, self.line, self.becomes) == (mutant.file, mutant.line, mutant.becomes)
 
 
@@ -46,6 +46,6 @@ def read(text: str) -> list[Survivor]:
 
 
 def about_nothing(survivors: Iterable[Survivor], mutants: Iterable[Mutant]) -> list[Survivor]:
-    """Give the entries that are about no mutant: the line has changed, or was never there."""
+    """Return the entries that are about no mutant: the line has changed, or was never there."""
     there = {(each.file, each.line, each.becomes) for each in mutants}
     return [each for each in survivors if (each.file, each.line, each.becomes) not in there]

@@ -38,7 +38,7 @@ def furnish(plan: Plan, public_key: str) -> str:
 
 
 def login_shell(plan: Plan) -> Path:
-    """Give the path of a node's login shell, whose last part is the name that it is called by.
+    """Return the path of a node's login shell, whose last part is the name that it is called by.
 
     Busybox is whatever it is called, so it gets a link of the name in the node's folder.
     """

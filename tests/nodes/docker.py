@@ -101,7 +101,7 @@ class DockerNode(Node):
         engine.docker("network", "connect", f"--ip={self.address}", self._network, self._container)
 
     def _everything(self) -> list[Process]:
-        """Give the container's processes, found by their control group, numbered as inside."""
+        """Return the container's processes, found by their control group, numbered as inside."""
         if self._init is None:
             return []
         found = [process for process in everything() if self._holds(process.host_pid)]
@@ -137,7 +137,7 @@ class DockerNode(Node):
 
 
 def inner_pid(pid: int) -> int:
-    """Give the number that a process has in the innermost of its pid namespaces, 0 if gone."""
+    """Return the number that a process has in the innermost of its pid namespaces, 0 if gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -202,7 +202,7 @@ def make_network(run: Run) -> tuple[str, ipaddress.IPv4Network]:
 
 
 def routes() -> list[ipaddress.IPv4Network]:
-    """Give the networks that this machine has a route to, the default route left out."""
+    """Return the networks that this machine has a route to, the default route left out."""
     found: list[ipaddress.IPv4Network] = []
     for line in Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()

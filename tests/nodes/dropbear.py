@@ -67,7 +67,7 @@ class DropbearNode(LocalNode):
 
 
 def program(name: str) -> str:
-    """Give the path of a program of dropbear's.
+    """Return the path of a program of dropbear's.
 
     Raises:
         NodesFault: it is not installed.

@@ -32,7 +32,7 @@ PASSING = (  # words of docker's where a removal fails that needs no more than a
 
 
 def environment() -> dict[str, str]:
-    """Give the variables that say which engine is meant, and where its settings are."""
+    """Return the variables that say which engine is meant, and where its settings are."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -66,17 +66,17 @@ def docker(*arguments: str, stdin: BinaryIO | None = None, limit: float = WORK) 
 
 
 def require() -> str:
-    """Give the version of the engine that answers, or raise NodesFault."""
+    """Return the version of the engine that answers, or raise NodesFault."""
     return docker("version", "--format", "{{.Server.Version}}", limit=ANSWER)
 
 
 def labels(run: str, owner: Owner) -> dict[str, str]:
-    """Give the labels of everything that a run makes."""
+    """Return the labels of everything that a run makes."""
     return {RUN: run, OWNER: str(owner)}
 
 
 def label_options(run: str, owner: Owner) -> list[str]:
-    """Give the labels as options of ``docker run`` and ``docker network create``."""
+    """Return the labels as options of ``docker run`` and ``docker network create``."""
     return [f"--label={name}={value}" for name, value in labels(run, owner).items()]
 
 

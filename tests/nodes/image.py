@@ -46,7 +46,7 @@ SETTINGS = {
 
 @cache
 def image(extra: tuple[Path, ...] = ()) -> str:
-    """Give the id of an image with the tools, the shells installed here and some more files.
+    """Return the id of an image with the tools, the shells installed here and some more files.
 
     Raises:
         NodesFault: something is not installed, or the engine refuses.
@@ -84,7 +84,7 @@ def write_tar(file: IO[bytes], extra: Iterable[Path]) -> None:
 
 
 def programs() -> Iterator[Path]:
-    """Give the programs that are installed here, of those that tests may want."""
+    """Yield the programs that are installed here, of those that tests may want."""
     wanted = {shell.program for shell in SHELLS.values()} | set(TOOLS.split())
     absent: list[str] = []
     for name in sorted(wanted):
@@ -106,7 +106,7 @@ def programs() -> Iterator[Path]:
 
 
 def libraries(binaries: Iterable[Path]) -> set[Path]:
-    """Give the shared libraries of the binaries, the dynamic loader included."""
+    """Return the shared libraries of the binaries, the dynamic loader included."""
     done = subprocess.run(
         ["ldd", *map(str, binaries)],
         stdin=subprocess.DEVNULL,
@@ -119,12 +119,12 @@ def libraries(binaries: Iterable[Path]) -> set[Path]:
 
 
 def zsh_modules() -> list[Path]:
-    """Give the folder of zsh's modules, where there is one: even its printf may want one."""
+    """Return the folder of zsh's modules, where there is one: even its printf may want one."""
     return sorted(Path("/usr/lib").glob("*/zsh/*/zsh"))[-1:]
 
 
 def inside(path: Path) -> str:
-    """Give a file's name in the tar, where all that is in /bin or /lib is in /usr."""
+    """Return a file's name in the tar, where all that is in /bin or /lib is in /usr."""
     name = str(path).lstrip("/")
     return f"usr/{name}" if name.partition("/")[0] in MOVED else name
 
@@ -146,7 +146,7 @@ def directory(name: str) -> tarfile.TarInfo:
 
 
 def roots(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Give every file to root, readable by all."""
+    """Return every file to root, readable by all."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     member.mode |= 0o444
@@ -154,7 +154,7 @@ def roots(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def image_for(shells: Iterable[str]) -> str:
-    """Give the image that has these shells.
+    """Return the image that has these shells.
 
     Raises:
         NodesFault: one of them is not installed here.

@@ -104,7 +104,7 @@ class LocalNode(Node):
 
 
 def account() -> pwd.struct_passwd:
-    """Give the account that runs the tests, in which every local node is logged in to.
+    """Return the account that runs the tests, in which every local node is logged in to.
 
     Raises:
         NodesFault: there is none, or nobody can log in to it.
@@ -188,7 +188,7 @@ def start_one(run: Run, plan: Plan, address: str) -> LocalNode:
 
 
 def free_port(address: str) -> int:
-    """Give a port that nobody uses at that address at the moment."""
+    """Return a port that nobody uses at that address at the moment."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]

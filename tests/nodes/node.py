@@ -103,7 +103,7 @@ class Node(abc.ABC):
     # What a test may ask.
 
     def log(self) -> str:
-        """Give what sshd has logged since the node was made, over all its starts."""
+        """Return what sshd has logged since the node was made, over all its starts."""
         return self._plan.log.read_text(encoding="utf-8", errors="replace")
 
     def connections(self) -> int:
@@ -114,15 +114,15 @@ class Node(abc.ABC):
         return len(LET_IN.findall(self.log()))
 
     def processes(self) -> list[Process]:
-        """Give what was started on the node and is still there, zombies included, sshd's not."""
+        """Return what was started on the node and is still there, zombies included, sshd's not."""
         return [process for process in self._everything() if not process.is_sshd]
 
     def living(self) -> list[Process]:
-        """Give those of `processes` that are no zombies: the commands that still run."""
+        """Return those of `processes` that are no zombies: the commands that still run."""
         return [process for process in self.processes() if process.alive]
 
     def sshds(self) -> list[Process]:
-        """Give the living sshd processes that serve connections, without the one that listens."""
+        """Return the living sshd processes that serve connections, without the one that listens."""
         listener = self._listener()
         return [
             process
@@ -218,7 +218,7 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def _everything(self) -> list[Process]:
-        """Give all processes of the node, sshd and its helpers included."""
+        """Return all processes of the node, sshd and its helpers included."""
 
     def _kill(self, process: Process) -> None:
         """SIGKILL one process of the node."""
@@ -226,11 +226,11 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def _has_ended(self) -> bool:
-        """Tell whether the sshd that listens has ended."""
+        """Return whether the sshd that listens has ended."""
 
     @abc.abstractmethod
     def _listener(self) -> int | None:
-        """Give the pid of the sshd that listens, as this machine sees it, if it runs."""
+        """Return the pid of the sshd that listens, as this machine sees it, if it runs."""
 
     def _wait_listening(self, starts: int) -> None:
         """Wait until sshd's log says for the ``starts``-th time that it listens."""
@@ -273,7 +273,7 @@ class Nodes:
         return len(self._nodes)
 
     def __getitem__(self, which: int | str) -> Node:
-        """Give a node by its number from 0, or by its name."""
+        """Return a node by its number from 0, or by its name."""
         if isinstance(which, int):
             return self._nodes[which]
         return next(node for node in self._nodes if node.name == which)

@@ -30,7 +30,7 @@ class Owner:
 
     @classmethod
     def myself(cls) -> Owner:
-        """Give the owner that this process is."""
+        """Return the owner that this process is."""
         me = look(os.getpid())
         if me is None:
             raise NodesFault("/proc shows no processes: test nodes need Linux with /proc mounted")
@@ -39,7 +39,7 @@ class Owner:
         return cls(boot, namespace, me.pid, me.born)
 
     def is_dead(self) -> bool:
-        """Tell whether the owner is certainly gone; one that can't be seen from here is not."""
+        """Return whether the owner is certainly gone; one that can't be seen from here is not."""
         me = Owner.myself()
         if self.boot != me.boot:
             return True

@@ -62,7 +62,7 @@ class Process:
 
 
 def look(pid: int) -> Process | None:
-    """Give one process of this machine, or None if there is none."""
+    """Return one process of this machine, or None if there is none."""
     try:
         stat = (PROC / str(pid) / "stat").read_text(errors="replace")
         words = (PROC / str(pid) / "cmdline").read_bytes()
@@ -84,13 +84,13 @@ def look(pid: int) -> Process | None:
 
 
 def everything() -> list[Process]:
-    """Give all the processes that this machine shows."""
+    """Return all the processes that this machine shows."""
     pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal())
     return [process for pid in pids if (process := look(pid)) is not None]
 
 
 def has_in_environment(pid: int, marker: str) -> bool:
-    """Tell whether a process was started with an environment that contains ``marker``.
+    """Return whether a process was started with an environment that contains ``marker``.
 
     The marker is ``NAME=value``; what follows the value is of no interest, so that the
     marker may be the beginning of a longer one. Processes of other users say nothing.
@@ -103,7 +103,7 @@ def has_in_environment(pid: int, marker: str) -> bool:
 
 
 def belonging(seeds: Callable[[Process], bool]) -> list[Process]:
-    """Give the seeds, all their descendants, and everybody who shares a session with one of them.
+    """Return the seeds, all their descendants, and everybody who shares a session with one of them.
 
     A process that gave itself both an empty environment and a session of its own, and whose
     parent is gone, can't be recognised by anybody: tests must not make such.

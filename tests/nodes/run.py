@@ -90,12 +90,12 @@ class Run:
 
 
 def home_of_runs() -> Path:
-    """Give the folder in which the runs have theirs."""
+    """Return the folder in which the runs have theirs."""
     return Path(tempfile.gettempdir()).resolve()
 
 
 def id_of(folder: Path) -> str:
-    """Give the id of the run whose folder this is."""
+    """Return the id of the run whose folder this is."""
     return folder.name.removeprefix(PREFIX)
 
 
@@ -118,7 +118,7 @@ def processes_of(folder: Path, node: str = "*") -> list[Process]:
 
 
 def read_pid(file: Path) -> int | None:
-    """Give the number in a pid file, None if it is gone or still being written."""
+    """Return the number in a pid file, None if it is gone or still being written."""
     try:
         return int(file.read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -145,7 +145,7 @@ def sweep() -> None:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Tell whether nobody will remove a run any more; another user's is none of our business."""
+    """Return whether nobody will remove a run any more; another user's is none of our business."""
     try:
         owner = Owner.parse((folder / "owner").read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -154,6 +154,6 @@ def is_abandoned(folder: Path) -> bool:
 
 
 def guardians(folder: Path) -> list[Process]:
-    """Give the living guardian of a run, which is about to remove it anyway."""
+    """Return the living guardian of a run, which is about to remove it anyway."""
     words = f"{__package__}.guard {folder}"
     return [p for p in everything() if p.alive and p.command.endswith(words)]

@@ -35,7 +35,7 @@ class Shell:
     package: str
 
     def path(self) -> Path:
-        """Give the program's path on this machine.
+        """Return the program's path on this machine.
 
         Raises:
             NodesFault: it is not installed.
@@ -63,7 +63,7 @@ SHELLS = {
 
 
 def shell_named(name: str) -> Shell:
-    """Give the shell of that name; an absolute path is a shell of the test's own making.
+    """Return the shell of that name; an absolute path is a shell of the test's own making.
 
     Raises:
         NodesFault: nobody knows a shell of that name.
