@@ -46,7 +46,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def get_original(cache: Path | None) -> Path | str:
-    """Return the original in Rust, or why there is none."""
+    """Return the original in Rust, or why it is not available."""
     if cache is None:
         return "no --cache to build it in"
     say("the original in Rust is built where it has not been before: a minute or more")
@@ -54,7 +54,7 @@ def get_original(cache: Path | None) -> Path | str:
 
 
 def measure(bench: Bench, name: str) -> Part:
-    """Measure a part; one that can't be measured leaves the others be."""
+    """Measure a part; an error leaves out this part only."""
     try:
         return PARTS[name](bench)
     except Failed as reason:
@@ -63,7 +63,7 @@ def measure(bench: Bench, name: str) -> Part:
 
 
 def main() -> None:
-    """Measure all parts, or some."""
+    """Measure all parts, or those that were asked for."""
     load = os.getloadavg()[0]
     given = options()
     names = given.only.split(",") if given.only else list(PARTS)

@@ -1,11 +1,11 @@
-"""``python meter.py REPORT COMMAND...``: run a command, and say how long it took and what it cost.
+"""``python meter.py REPORT COMMAND...``: run a command, and report its duration and cost.
 
 The report is JSON: the exit status, when it began and ended in seconds since the epoch, and the
 seconds of CPU that it used, with all its descendants.
 
-Rule 1: it imports next to nothing, and is no part of what it measures.
-Rule 2: it adopts what its command leaves behind (a control master that went to the background,
-say), so that this is counted as well, and so that nothing outlives the measurement.
+Rule 1: it imports next to nothing, and its own cost is not counted.
+Rule 2: it adopts processes that its command leaves behind (such as a control
+master in the background), counts them as well, and ends them.
 Rule 3: it ends when its parent does, however that ends.
 """
 
@@ -23,12 +23,12 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LEFT_BEHIND = 3.0  # seconds for what the command left behind to end by itself
+LEFT_BEHIND = 3.0  # seconds for the processes left behind to end by themselves
 GENTLY = 5.0  # seconds for the command to end after SIGTERM
 
 
 class Told(Exception):
-    """The parent asked for an end."""
+    """The parent asked this process to end."""
 
 
 def adopt_orphans() -> None:
@@ -53,12 +53,12 @@ def descendants(of: int) -> set[int]:
 
 
 def be_told(_number: int, _frame: object) -> None:
-    """Answer SIGTERM."""
+    """Handle SIGTERM."""
     raise Told
 
 
 def start(command: list[str]) -> int:
-    """Start the command in a session of its own; give its pid."""
+    """Start the command in a session of its own; return its pid."""
     usual = [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE]
     pid = os.posix_spawnp(command[0], command, os.environ, setsid=True, setsigdef=usual)
     signal.signal(signal.SIGINT, lambda *_: os.kill(pid, signal.SIGINT))
@@ -66,7 +66,7 @@ def start(command: list[str]) -> int:
 
 
 def reap(until: float) -> bool:
-    """Wait for what the command left behind; tell whether all of it has ended."""
+    """Wait for what the command left behind; return whether all of it has ended."""
     while True:
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
@@ -78,7 +78,7 @@ def reap(until: float) -> bool:
 
 
 def end(pid: int) -> None:
-    """End the command: gently at first, as its own clean-up is the best there is."""
+    """End the command with SIGTERM at first, since its own clean-up is the most complete."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
@@ -86,7 +86,7 @@ def end(pid: int) -> None:
 
 
 def kill_all() -> None:
-    """Kill whatever is still there."""
+    """Kill what still runs."""
     while left := descendants(os.getpid()):
         for pid in left:
             with suppress(ProcessLookupError):
@@ -95,7 +95,7 @@ def kill_all() -> None:
 
 
 def measure(command: list[str]) -> Iterator[tuple[str, float]]:
-    """Run the command to its end, and give what there is to report."""
+    """Run the command to its end, and return the content of the report."""
     yield "began", time.time()
     pid = start(command)
     try:

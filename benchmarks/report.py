@@ -1,4 +1,4 @@
-"""The results as Markdown: what must be reached first, then every figure."""
+"""The results as Markdown: the requirements first, then every figure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ some.
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """Where and how it was measured.
+    """The conditions of the measurement.
 
     Attributes:
         load: the load before it began.
@@ -43,7 +43,7 @@ class Sitting:
 
 
 def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | None) -> str:
-    """Write all of it."""
+    """Write the whole report."""
     date = time.strftime("%Y-%m-%d")
     blocks = [HEAD.format(date=date), machine(bench, sitting)]
     if plot:
@@ -55,7 +55,7 @@ def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | No
 
 
 def machine(bench: Bench, sitting: Sitting) -> str:
-    """Say what it was measured on."""
+    """Describe the machine and the versions."""
     cores = os.cpu_count() or 1
     words = (
         f"{cores} cores, {platform.machine()}, Linux {platform.release()}",
@@ -70,7 +70,7 @@ def machine(bench: Bench, sitting: Sitting) -> str:
 
 
 def bounds(all_bounds: Iterable[Bound]) -> str:
-    """Write the table of what must be reached."""
+    """Write the table of the requirements."""
     lines = ["| figure | must reach | reached | |", "|---|---|---|---|"]
     for bound in all_bounds:
         reached = f"{bound.reached} {bound.unit}" if bound.reached else ""

@@ -81,9 +81,7 @@ WORDS_NO_LONGER_USED = (
 "warning", "the process that asks"."""
 
 KNOWN_TEXTS: set[str] = {
-    "benchmarks/ground.py",
     "benchmarks/report.py",
-    "benchmarks/subject.py",
     "docs/how-to/add-and-retry.md",
     "docs/how-to/check-before-you-run.md",
     "docs/how-to/move-from-the-original.md",
