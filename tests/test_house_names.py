@@ -112,8 +112,6 @@ KNOWN_TEXTS: set[str] = {
     "src/pegasus/transport/script.py",
     "src/pegasus/transport/shell.py",
     "src/pegasus/transport/ssh.py",
-    "tests/e2e/leftovers.py",
-    "tests/e2e/test_nodes.py",
     "tests/e2e/test_root_and_users.py",
     "tests/e2e/test_sessions.py",
     "tests/faults/hostile.py",

@@ -27,14 +27,14 @@ SAID = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a place for what is said about the nodes."""
+    """Prepare a list for messages about the nodes."""
     config.stash[SAID] = []
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which nodes the tests ran on."""
+    """Report which nodes the tests ran on."""
     said = config.stash[SAID]
     for line in dict.fromkeys(said):
         terminalreporter.write_line(line)
@@ -42,7 +42,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def way() -> WaysToAsk:
-    """The way that the environment asks for."""
+    """The kind of nodes that the environment selects."""
     asked = os.environ.get(WAY, "auto")
     if asked not in {"auto", "docker", "local"}:
         pytest.exit(f"{WAY} is {asked!r}: auto, docker or local", returncode=4)
@@ -58,9 +58,9 @@ def nodes(way: WaysToAsk, pytestconfig: pytest.Config) -> Iterator[Nodes]:
 
 @pytest.fixture
 def make_nodes(way: WaysToAsk) -> Iterator[Callable[..., Nodes]]:
-    """Give `start_nodes` for one test, to treat as badly as it likes; they end with the test.
+    """Start nodes for one test, which may break them; they are removed after the test.
 
-    It takes what `start_nodes` takes, but for the way.
+    It takes the arguments of `start_nodes`, except for the kind.
     """
     with ExitStack() as stack:
         start = cast(
@@ -72,7 +72,7 @@ def make_nodes(way: WaysToAsk) -> Iterator[Callable[..., Nodes]]:
 
 @pytest.fixture
 def runtime_folder() -> Iterator[Path]:
-    """The test's ``XDG_RUNTIME_DIR``: short, since the path of a socket may not be long."""
+    """The test's ``XDG_RUNTIME_DIR``: short, since the path of a socket has a limit."""
     folder = Path(tempfile.mkdtemp(prefix="pgt-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)

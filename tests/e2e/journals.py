@@ -1,4 +1,4 @@
-"""What the journals of the runs of one test contain."""
+"""Reads the journals of the runs of one test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.e2e.runner import Pegasus
 
 
 def events(pegasus: Pegasus, *kinds: str) -> list[dict[str, Any]]:
-    """Return what the journals of all runs say so far of some kinds of events."""
+    """Return the events of some kinds in the journals of all runs so far."""
     found: list[dict[str, Any]] = []
     for path in sorted(pegasus.folder.glob(".pegasus/*/journal.jsonl")):
         lines = path.read_bytes().rpartition(b"\n")[0].splitlines()

@@ -43,7 +43,7 @@ QUEUE = "- true # mine\n"
 
 
 class Editor:
-    """The program in the editor's place, and what it is told."""
+    """A scripted program that Pegasus starts as the editor."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -56,12 +56,12 @@ class Editor:
         self.path.chmod(0o755)
 
     def said(self, word: str) -> list[str]:
-        """Return what it has said that begins with a word, without the word."""
+        """Return the rest of each line of its output that begins with a word."""
         lines = self._said.read_text(encoding="utf-8").splitlines()
         return [line.removeprefix(word).strip() for line in lines if line.startswith(word)]
 
     def wait_open(self, times: int = 1) -> tuple[int, str]:
-        """Wait until it is open, for the so-manieth time; give its process and its file."""
+        """Wait until the editor is open for the n-th time; return its process and its file."""
         opened = wait_until(
             lambda: self.said("open")[times - 1 :], what=f"the editor to open ({times})"
         )
@@ -69,20 +69,20 @@ class Editor:
         return int(pid), file
 
     def do(self, order: str) -> None:
-        """Have it do something, and wait until it is done."""
+        """Execute a statement in the editor, and wait for its end."""
         before = len(self.said("done"))
         self.finish(order)
         wait_until(lambda: len(self.said("done")) > before, what=f"the editor to do {order!r}")
 
     def finish(self, order: str = "sys.exit()") -> None:
-        """Have it do something that ends it."""
+        """Execute a statement that ends the editor."""
         wait_until(lambda: self._give(order), what="the editor to listen")
 
     def _give(self, order: str) -> bool:
         try:
             fd = os.open(self._orders, os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno != errno.ENXIO:  # nobody reads yet
+            if error.errno != errno.ENXIO:  # no reader yet
                 raise
             return False
         with contextlib.closing(os.fdopen(fd, "wb")) as orders:
@@ -111,17 +111,17 @@ class LockDesk:
         return [*words, "--queue-file", str(self.queue), "--editor", given]
 
     def sit_down(self, editor: str | None = None) -> ScreenTerminal:
-        """Type ``pegasus lock`` into a terminal of its own."""
+        """Start ``pegasus lock`` in a terminal of its own."""
         return self.terminal(self.lock_words(editor))
 
     def terminal(self, words: list[str]) -> ScreenTerminal:
-        """Open a terminal with a program in it."""
+        """Start a program in a terminal."""
         terminal = ScreenTerminal(words, self.folder, {**self.environment, "TERM": "xterm"})
         self.opened.append(terminal.close)
         return terminal
 
     def start(self, words: list[str]) -> Running:
-        """Start a program without any terminal."""
+        """Start a program without a terminal."""
         process = subprocess.Popen(
             words,
             cwd=self.folder,
@@ -136,7 +136,7 @@ class LockDesk:
         return running
 
     def is_locked(self) -> bool:
-        """Return whether anybody holds the queue's lock."""
+        """Return whether a process holds the queue's lock."""
         with (self.folder / "queue.yaml.lock").open("rb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,20 +17,20 @@ from tests.e2e.runner import Done, Pegasus, Running
 SCHEMA = json.loads((Path(package.__file__).parent / "record/status.schema.json").read_text())
 
 GATED = "- echo {name} begins; until [ -e {name} ]; do sleep 0.05; done; echo {name} ends\n"
-"""A job that goes on as long as a file is missing."""
+"""A job that runs as long as a file is missing."""
 ODD = 'printf "%s\\n" "it\'s" \'{"a": "b"}\'   # 🦄 [red] :smile: ✓\nexit {{ status }}'
 """A command with quotes, colours, emoji and two lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunDesk:
-    """A run's directory, and a terminal that stands in another one."""
+    """A run's directory, and a terminal in another one."""
 
     there: Pegasus
     elsewhere: Pegasus
 
     def open(self, name: str) -> None:
-        """Let a gated job go on."""
+        """Make the file that a gated job waits for."""
         (self.there.folder / name).touch()
 
     def start(self, *arguments: str) -> Running:
@@ -43,7 +43,7 @@ class RunDesk:
         return self.start(*arguments).wait()
 
     def status(self, *arguments: str) -> dict[str, Any]:
-        """Ask for the status as JSON, which follows its schema."""
+        """Return the status as JSON, checked against its schema."""
         done = self.tell("status", "--json", *arguments)
         assert done.status == 0, done.stderr
         data: dict[str, Any] = json.loads(done.out)
@@ -51,7 +51,7 @@ class RunDesk:
         return data
 
     def run(self) -> dict[str, Any]:
-        """Return what is said of the one run there is to talk about."""
+        """Return the status of the only run."""
         (run,) = self.status()["runs"]
         found: dict[str, Any] = run
         return found
@@ -63,12 +63,12 @@ class RunDesk:
 
 
 def quoted(text: str) -> str:
-    """Write a text so that a queue file has it unchanged, emoji included."""
+    """Quote a text for a queue file that contains it unchanged, emoji included."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def wait_for(gate: Path) -> str:
-    """Return a command that goes on as long as a file is missing."""
+    """Return a command that runs as long as a file is missing."""
     return f"until [ -e {shlex.quote(str(gate))} ]; do sleep 0.05; done"
 
 
@@ -78,12 +78,12 @@ def gated(*names: str) -> str:
 
 
 def localhosts(count: int) -> str:
-    """Return a hosts file of so many sub-nodes on this machine, each with its number."""
+    """Return a hosts file of this many sub-nodes on this machine, each with its number."""
     return f"- hostname: localhost\n  i: {list(range(count))}\n"
 
 
 def kinds(run: dict[str, Any]) -> dict[int, str | None]:
-    """Return what became of each job, by number; None for not yet."""
+    """Return the kind of each job's outcome, by number; None if it has not ended."""
     found = {}
     for job in run["jobs"]:
         (kind,) = [outcome["kind"] for outcome in job["outcomes"]] or [None]

@@ -11,7 +11,7 @@ from tests.nodes import Node, Nodes
 
 
 class SshConfig:
-    """A configuration of ssh's that is being put together.
+    """An ssh configuration to which a test adds hosts.
 
     Attributes:
         path: of the file.
@@ -24,13 +24,13 @@ class SshConfig:
         self._write()
 
     def host(self, name: str, **settings: object) -> None:
-        """Add what is said of a host; what is said first wins."""
+        """Add settings of a host; the first setting has precedence."""
         lines = [f"  {key} {value}" for key, value in settings.items()]
         self._blocks.append("\n".join([f"Host {name}", *lines]))
         self._write()
 
     def like(self, name: str, node: Node, **settings: object) -> None:
-        """Add a name for a test node."""
+        """Add another name of a test node."""
         own = {"HostName": node.address, "Port": node.port, "User": node.user}
         self.host(name, **settings, **{k: v for k, v in own.items() if k not in settings})
 
@@ -41,7 +41,7 @@ class SshConfig:
 
 
 def closed_port() -> int:
-    """Return a port at which nobody listens."""
+    """Return a port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -49,7 +49,7 @@ def closed_port() -> int:
 
 
 def make_key(path: Path) -> Path:
-    """Make a key pair that nobody knows."""
+    """Make a key pair that no node accepts."""
     words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
     subprocess.run(words, check=True, capture_output=True)
     return path
@@ -58,7 +58,7 @@ def make_key(path: Path) -> Path:
 def start(
     pegasus: Pegasus, ssh: SshConfig, mode: str, *more: str, hosts: str, queue: str
 ) -> Running:
-    """Start a run with a configuration of ssh's own."""
+    """Start a run with this ssh configuration."""
     pegasus.hosts_file.write_text(hosts)
     pegasus.queue_file.write_text(queue)
     return pegasus.start_bare(mode, *pegasus.files()[:2], f"--ssh-config={ssh.path}", *more)

@@ -17,7 +17,7 @@ pytestmark = FORKS
 
 
 def test_nothing_is_taken_while_the_queue_is_edited(lock_desk: LockDesk) -> None:
-    """A run waits, says for whom, and goes on with the file as it was saved; again and again."""
+    """A run waits, names the holder of the lock, and continues with the saved file, every time."""
     running = lock_desk.start([*installed(), "q", "--daemon", "--queue-file", str(lock_desk.queue)])
     running.wait_for("=== done")
     for number in (1, 2):
@@ -39,7 +39,7 @@ def test_nothing_is_taken_while_the_queue_is_edited(lock_desk: LockDesk) -> None
 
 
 def test_a_broken_queue_is_shown_and_edited_again(lock_desk: LockDesk) -> None:
-    """Each error has its place; Enter opens the editor again, under the same lock."""
+    """Each error has its position; Enter opens the editor again, under the same lock."""
     terminal = lock_desk.sit_down()
     lock_desk.editor.wait_open()
     lock_desk.editor.finish(f"write({BROKEN!r}); sys.exit()")
@@ -72,7 +72,7 @@ def test_a_broken_queue_is_kept(lock_desk: LockDesk, key: str) -> None:
 
 @pytest.mark.parametrize("breaking", [f"write({BROKEN!r})", "os.remove(file)"])
 def test_a_broken_queue_is_restored(lock_desk: LockDesk, breaking: str) -> None:
-    """``r`` gives back every byte from before the first edit, and the permissions."""
+    """``r`` restores every byte from before the first edit, and the permissions."""
     lock_desk.queue.chmod(0o640)
     terminal = lock_desk.sit_down()
     for number in (1, 2):
@@ -90,7 +90,7 @@ def test_a_broken_queue_is_restored(lock_desk: LockDesk, breaking: str) -> None:
 
 
 def test_a_queue_that_was_not_there_is_restored(lock_desk: LockDesk) -> None:
-    """Restoring a file that the editor made is removing it."""
+    """Restoring a file that the editor created removes it."""
     lock_desk.queue.unlink()
     terminal = lock_desk.sit_down()
     lock_desk.editor.wait_open()
@@ -102,7 +102,7 @@ def test_a_queue_that_was_not_there_is_restored(lock_desk: LockDesk) -> None:
 
 
 def test_pegasus_is_killed_during_an_edit(lock_desk: LockDesk) -> None:
-    """Even ``kill -9`` leaves no lock, although the editor may live on."""
+    """Even ``kill -9`` leaves no lock, although the editor may continue."""
     locking = lock_desk.start(lock_desk.lock_words())
     pid, _ = lock_desk.editor.wait_open()
     assert lock_desk.is_locked()
@@ -118,7 +118,7 @@ def test_pegasus_is_killed_during_an_edit(lock_desk: LockDesk) -> None:
 
 
 def test_without_a_terminal(lock_desk: LockDesk) -> None:
-    """Where nobody can be asked, the errors are said and the file is kept, with status 2."""
+    """Without a terminal, the errors are printed and the file is kept, with status 2."""
     locking = lock_desk.start(lock_desk.lock_words())
     lock_desk.editor.wait_open()
     lock_desk.editor.finish(f"write({BROKEN!r}); sys.exit()")

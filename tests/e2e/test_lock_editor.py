@@ -19,7 +19,7 @@ pytestmark = FORKS
 
 
 def test_the_editor_has_the_terminal(lock_desk: LockDesk) -> None:
-    """It is in the foreground, with the terminal as its three streams, and has not the lock."""
+    """It is in the foreground, has the terminal as its streams, and does not hold the lock."""
     terminal = lock_desk.sit_down()
     pid, file = lock_desk.editor.wait_open()
     assert file == str(lock_desk.queue)
@@ -41,12 +41,12 @@ def test_the_editor_has_the_terminal(lock_desk: LockDesk) -> None:
 
 
 def test_what_is_typed_for_the_editor_is_no_answer(lock_desk: LockDesk) -> None:
-    """Keys that the editor did not read any more do not restore the file."""
+    """Keys that were typed for the editor are not an answer to the question."""
     terminal = lock_desk.sit_down()
     lock_desk.editor.wait_open()
     terminal.type("r\r")
     lock_desk.editor.do("tty.setcbreak(0, termios.TCSANOW)")
-    # Both keys are in the terminal's buffer; an editor would have read them one by one.
+    # Both keys are in the terminal's buffer; a real editor would have read them one by one.
     lock_desk.editor.do("import select; select.select([0], [], [])")
     lock_desk.editor.finish(f"write({BROKEN!r}); sys.exit()")
     terminal.wait_for("What now?")
@@ -56,7 +56,7 @@ def test_what_is_typed_for_the_editor_is_no_answer(lock_desk: LockDesk) -> None:
 
 
 def test_ctrl_c_in_the_editor_is_the_editor_s(lock_desk: LockDesk) -> None:
-    """Ctrl-C while the editor runs reaches it, and ends nothing of Pegasus."""
+    """Ctrl-C while the editor runs reaches the editor only."""
     terminal = lock_desk.sit_down()
     lock_desk.editor.wait_open()
     lock_desk.editor.do("signal.signal(signal.SIGINT, lambda *_: say('interrupted'))")
@@ -68,7 +68,7 @@ def test_ctrl_c_in_the_editor_is_the_editor_s(lock_desk: LockDesk) -> None:
 
 
 def test_an_editor_that_ctrl_c_ends(lock_desk: LockDesk) -> None:
-    """An editor that Ctrl-C ends is one that failed; the file is checked all the same."""
+    """An editor that Ctrl-C ends has failed; the file is checked as usual."""
     terminal = lock_desk.sit_down()
     lock_desk.editor.wait_open()
     lock_desk.editor.do("write('- b\\n'); signal.signal(signal.SIGINT, signal.SIG_DFL)")
@@ -79,7 +79,7 @@ def test_an_editor_that_ctrl_c_ends(lock_desk: LockDesk) -> None:
 
 
 def test_an_editor_killed_in_raw_mode(lock_desk: LockDesk) -> None:
-    """A killed editor leaves no lock and no strange terminal: the question can be answered."""
+    """A killed editor leaves no lock and a usable terminal: the question can be answered."""
     terminal = lock_desk.sit_down()
     before = terminal.modes()
     pid, _ = lock_desk.editor.wait_open()
@@ -94,7 +94,7 @@ def test_an_editor_killed_in_raw_mode(lock_desk: LockDesk) -> None:
 
 
 def test_an_editor_killed_as_the_terminal_s_owner(lock_desk: LockDesk) -> None:
-    """An editor that made itself the foreground, as Emacs does, and died has not taken it along."""
+    """The terminal stays usable after an editor died that had made itself the foreground."""
     terminal = lock_desk.sit_down()
     before = terminal.modes()
     pid, _ = lock_desk.editor.wait_open()
@@ -111,7 +111,7 @@ def test_an_editor_killed_as_the_terminal_s_owner(lock_desk: LockDesk) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_pegasus_is_told_to_end_during_an_edit(lock_desk: LockDesk, number: signal.Signals) -> None:
-    """The editor is asked to end and can save; the terminal is as it was, the lock is free."""
+    """The editor gets a signal to end and can save; the terminal is restored, the lock is free."""
     terminal = lock_desk.sit_down()
     before = terminal.modes()
     lock_desk.editor.wait_open()
@@ -142,7 +142,7 @@ def test_ctrl_c_at_the_question(lock_desk: LockDesk) -> None:
 
 
 def test_ctrl_c_while_waiting_for_the_lock(lock_desk: LockDesk) -> None:
-    """Who waits says so, can be interrupted at once, and has opened no editor."""
+    """A process that waits for the lock reports that, can be interrupted, and opens no editor."""
     first = lock_desk.start(lock_desk.lock_words())
     lock_desk.editor.wait_open()
     terminal = lock_desk.sit_down()
@@ -157,7 +157,7 @@ def test_ctrl_c_while_waiting_for_the_lock(lock_desk: LockDesk) -> None:
 
 
 def test_the_terminal_goes_away_with_a_killed_pegasus(lock_desk: LockDesk) -> None:
-    """In a terminal of its own the editor hears that it has hung up."""
+    """The editor gets SIGHUP when its terminal closes."""
     terminal = lock_desk.sit_down()
     pid, _ = lock_desk.editor.wait_open()
     os.kill(terminal.pid, signal.SIGKILL)
@@ -167,7 +167,7 @@ def test_the_terminal_goes_away_with_a_killed_pegasus(lock_desk: LockDesk) -> No
 
 
 def test_a_suspended_edit(lock_desk: LockDesk) -> None:
-    """Ctrl-Z gives the shell back, still with the lock, and ``fg`` goes on with the edit."""
+    """Ctrl-Z returns to the shell, with the lock held, and ``fg`` continues the edit."""
     terminal = lock_desk.terminal(["/bin/sh", "-i"])
     terminal.type(f"{shlex.join(lock_desk.lock_words())}\r")
     lock_desk.editor.wait_open()

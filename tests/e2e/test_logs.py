@@ -19,7 +19,7 @@ SIZE = 100_000_000 if LARGE else 3_000_000
 
 @pytest.mark.parametrize("host", ["localhost", "node-1"])
 def test_following_a_job(run_desk: RunDesk, host: str) -> None:
-    """``logs N -f`` shows a job's output as it comes and ends with the job; ``logs N`` does not."""
+    """``logs N -f`` follows a job's output and ends with the job; ``logs N`` ends at once."""
     home = run_desk.there.folder if host == "localhost" else run_desk.there.nodes[host].home
     gate, other = home / "gate-of-it", home / "gate-of-the-other"
     one = f"echo begins; echo bad >&2; {wait_for(gate)}; printf ends"
@@ -47,7 +47,7 @@ def test_following_a_job(run_desk: RunDesk, host: str) -> None:
 
 
 def test_following_the_job_that_runs(run_desk: RunDesk) -> None:
-    """``logs -f`` follows the job that runs; where several do, it names them."""
+    """``logs -f`` follows the only running job; if there are several, it names them."""
     running = run_desk.there.start("q", hosts=localhosts(2), queue=gated("a"))
     running.wait_for("a begins", on="stdout")
     following = run_desk.start("logs", "-f")
@@ -65,7 +65,7 @@ def test_following_the_job_that_runs(run_desk: RunDesk) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "node-1"])
 def test_output_is_kept_byte_for_byte(run_desk: RunDesk, host: str) -> None:
-    """A job's stored output is what it printed, on both streams; ``logs`` gives these bytes."""
+    """A job's stored output is what it printed, on both streams; ``logs`` prints these bytes."""
     home = run_desk.there.folder if host == "localhost" else run_desk.there.nodes[host].home
     rng = random.Random(7)
     data = {name: rng.randbytes(SIZE) for name in ("stdout", "stderr")}

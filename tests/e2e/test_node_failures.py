@@ -26,19 +26,19 @@ KINDS = {
     "unknown name": "Could not resolve hostname|Name or service not known",
     "silent": "timed out during banner exchange",
 }
-"""What ssh says of each kind of failure."""
+"""The message of ssh for each kind of failure."""
 
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """The port of a listener that lets everybody in and says nothing."""
+    """The port of a listener that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
 @pytest.fixture
 def deaf() -> Iterator[int]:
-    """The port of a listener that does not even answer, as its queue is full."""
+    """The port of a listener that does not answer, as its backlog is full."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -50,7 +50,7 @@ def deaf() -> Iterator[int]:
 
 @pytest.fixture(params=list(KINDS))
 def bad(request: pytest.FixtureRequest, ssh: SshConfig, pegasus: Pegasus, silent: int) -> str:
-    """A host called ``bad`` that can't be reached in one way or another: give what ssh says."""
+    """A host called ``bad`` that is unreachable in one of the ways; returns ssh's message."""
     node, folder = pegasus.nodes[1], pegasus.folder
     match request.param:
         case "unreachable":
@@ -75,7 +75,7 @@ def bad(request: pytest.FixtureRequest, ssh: SshConfig, pegasus: Pegasus, silent
 def test_a_bad_node_is_named_once_and_the_others_work(
     pegasus: Pegasus, ssh: SshConfig, bad: str
 ) -> None:
-    """A node that can't be reached is named once, in ssh's words, and tried again and again."""
+    """An unreachable node is named once, with ssh's message, and tried repeatedly."""
     queue = "- until [ -e ~/go-on ]; do sleep 0.05; done\n" + QUEUE
     running = start(pegasus, ssh, "q", hosts="- bad\n- node-1\n", queue=queue)
     wait_until(lambda: len(events(pegasus, "unreachable")) >= 3, limit=30, what="three tries")
@@ -93,7 +93,7 @@ def test_a_bad_node_is_named_once_and_the_others_work(
 
 @MODES
 def test_no_node_at_all(pegasus: Pegasus, ssh: SshConfig, bad: str, mode: str) -> None:
-    """Where no node can be reached the run ends with status 2, and the queue is as it was."""
+    """Where no node is reachable the run ends with status 2 and an unchanged queue."""
     done = start(pegasus, ssh, mode, hosts="- bad\n- bad-2\n", queue=QUEUE).wait()
     assert done.status == 2
     assert re.search(bad, done.stderr)
@@ -104,7 +104,7 @@ def test_no_node_at_all(pegasus: Pegasus, ssh: SshConfig, bad: str, mode: str) -
 
 
 def test_a_broadcast_needs_every_node(pegasus: Pegasus, ssh: SshConfig, bad: str) -> None:
-    """In a broadcast one node that can't be reached is enough: status 2, nothing taken."""
+    """In a broadcast one unreachable node suffices: status 2, nothing taken."""
     done = start(pegasus, ssh, "b", hosts="- node-1\n- bad\n- node-3\n", queue=QUEUE).wait()
     assert done.status == 2
     assert re.search(bad, done.stderr)
@@ -132,7 +132,7 @@ def test_a_node_that_comes_up_late_joins(
 
 
 def hurt_by_kill(node: Node) -> None:
-    """Let a node go down, and come up at once."""
+    """Take a node down and start it again at once."""
     node.kill()
     node.start()
 
@@ -141,7 +141,7 @@ def hurt_by_kill(node: Node) -> None:
 def test_what_ran_there_is_lost_and_the_node_works_again(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes], hurt: Callable[[Node], None]
 ) -> None:
-    """A job whose connection broke is lost: said, recorded, and not run again; status 1.
+    """A job whose connection broke is lost: reported, recorded, and not run again; status 1.
 
     The node is connected to again and gets the next job.
     """
@@ -165,7 +165,7 @@ def test_what_ran_there_is_lost_and_the_node_works_again(
 def test_a_run_ends_whose_last_node_is_gone_for_good(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """When nothing is left to do, no node is waited for: the job is lost, and the run is over."""
+    """When no work is left, the run waits for no node: the job is lost, and the run is over."""
     nodes = make_nodes(1)
     running = pegasus.on(nodes).start("q", queue="- echo on; exec sleep 600\n")
     running.wait_for("] on", on="stdout")  # a job that has not begun would be tried again
@@ -178,7 +178,7 @@ def test_a_run_ends_whose_last_node_is_gone_for_good(
 def test_a_broadcast_goes_on_when_the_node_is_back(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """In a broadcast a node that went down misses no step but the one that it went down in."""
+    """In a broadcast a node that went down misses only the step during which it went down."""
     nodes = make_nodes(2)
     queue = (
         "- echo {{ hostname }} >> ~/notes; until [ -e ~/go-on ]; do sleep 0.05; done\n- echo 2\n"

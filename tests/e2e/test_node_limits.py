@@ -21,7 +21,7 @@ def test_forty_sub_nodes_on_one_host(pegasus: Pegasus, make_nodes: Callable[...,
     nodes = make_nodes(1, options=STOCK)
     numbers = ", ".join(map(str, range(40)))
     hosts = f"- hostname: node-1\n  gpu: [{numbers}]\n"
-    # The first forty end when there are forty of them at the same time.
+    # The first forty jobs end when all of them run at the same time.
     queue = (
         "- command: 'echo {{ n }} >> ~/notes; touch ~/at-{{ gpu }}; "
         "until set -- ~/at-* && [ $# -ge 40 ]; do sleep 0.3; done'\n"
@@ -40,9 +40,9 @@ def test_forty_sub_nodes_on_one_host(pegasus: Pegasus, make_nodes: Callable[...,
 def test_a_low_limit_of_open_files(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes], where: str
 ) -> None:
-    """With more sub-nodes than open files allow, those that there is room for do all the work.
+    """With more sub-nodes than the limit of open files allows, some of them do all the work.
 
-    The others are told of, with what to do; nothing is lost and nothing is a traceback.
+    The others are reported with the next step; no job is lost, and there is no traceback.
     """
     nodes = make_nodes(2, options={"MaxStartups": 1000})
     limit, count = (256, 80) if where == "localhost" else (192, 32)

@@ -22,7 +22,7 @@ def commands(entries: Sequence[Any]) -> list[str]:
 
 
 def test_retry(run_desk: RunDesk) -> None:
-    """``retry`` puts back exactly the jobs that did not end well, as they were, each once."""
+    """``retry`` puts back exactly the jobs that did not succeed, unchanged, each once."""
     queue = (
         f"- echo fine\n- command: {quoted(ODD)}\n  status: [0, 1]\n"
         "- kill -9 $$\n- sleep 1000\n- sleep 1001\n- echo left\n"
@@ -85,7 +85,7 @@ def test_a_job_that_succeeds_elsewhere(run_desk: RunDesk) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "node-1"])
 def test_a_time_limit(run_desk: RunDesk, nothing_left: Traces, host: str) -> None:
-    """``--timeout 1s`` ends a command with its whole tree: timed out; the next one runs."""
+    """``--timeout 1s`` ends a command with all its processes: timed out; the next one runs."""
     queue = "- (sleep 1000; echo no) & sh -c 'sleep 1000; echo no'; echo no\n- echo quick\n"
     done = run_desk.there.run("q", "--timeout", "1s", hosts=f"- {host}\n", queue=queue)
     assert done.status == 1

@@ -15,7 +15,7 @@ QUEUE = "# stays\n- command: echo ran {{ n }}\n  n: [1, 2]\n"
 def test_aliases_ports_and_jumps(
     pegasus: Pegasus, ssh: SshConfig, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """What the user's configuration says of a name holds: host, port, key, the way there."""
+    """The user's configuration of a name applies: host, port, key, jump host."""
     nodes = make_nodes(2)
     config = SshConfig(pegasus.folder, nodes)
     config.like("desk", nodes[0], ServerAliveInterval=7)
@@ -30,7 +30,7 @@ def test_aliases_ports_and_jumps(
 
 
 def test_no_setting_of_the_users_breaks_a_run(pegasus: Pegasus, ssh: SshConfig) -> None:
-    """Settings that are good for a person at a terminal do no harm here."""
+    """Settings that are useful in a terminal do not affect a run."""
     touched = pegasus.folder / "touched"
     ssh.host(
         "node-*",
@@ -66,7 +66,7 @@ def test_no_setting_of_the_users_breaks_a_run(pegasus: Pegasus, ssh: SshConfig) 
 def test_the_users_own_keep_alive_holds(
     pegasus: Pegasus, ssh: SshConfig, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """A dead node is noticed as soon as the user's own ``ServerAliveInterval`` notices it."""
+    """A dead node is detected as soon as the user's own ``ServerAliveInterval`` detects it."""
     nodes = make_nodes(2)
     config = SshConfig(pegasus.folder, nodes)
     config.host("node-*", ServerAliveInterval=1, ServerAliveCountMax=1)

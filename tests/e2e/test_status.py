@@ -12,7 +12,7 @@ from tests.nodes import wait_until
 
 
 def test_status_during_a_run_and_after(run_desk: RunDesk) -> None:
-    """``status`` says what runs where, what waits and what ended how; so does ``--json``."""
+    """``status`` reports what runs where, what waits and what ended how; so does ``--json``."""
     params = "  status: [0, 3]\n  'odd name': ['x, \"y\"']\n"
     queue = f"- command: {quoted(ODD)}\n{params}{gated('a', 'b')}- echo waits\n"
     running = run_desk.there.start("q", hosts=localhosts(2), queue=queue)
@@ -54,7 +54,7 @@ def test_status_during_a_run_and_after(run_desk: RunDesk) -> None:
 
 
 def test_the_summary(run_desk: RunDesk) -> None:
-    """The end names sub-node, command, outcome and log of what failed, and how to try again."""
+    """The summary has sub-node, command, outcome and log of what failed, and how to retry."""
     queue = "- echo fine\n- echo said; exit 4\n- kill -9 $$\n"
     done = run_desk.there.run("q", hosts=localhosts(1), queue=queue)
     assert done.status == 1
@@ -92,7 +92,7 @@ NO_RECORD = [
 def test_nothing_is_recorded(
     run_desk: RunDesk, arguments: list[str], status: int, words: str
 ) -> None:
-    """Where there is nothing to show or to stop, one sentence says so, and makes no file."""
+    """Where there is nothing to show or to stop, one sentence reports that; no file is made."""
     done = run_desk.tell(*arguments)
     assert (done.status, done.out) == (status, b"")
     assert re.search(words, done.stderr)
@@ -101,7 +101,7 @@ def test_nothing_is_recorded(
 
 
 def test_nothing_was_run(run_desk: RunDesk) -> None:
-    """A queue that never ran has no run, and its jobs wait."""
+    """A queue that never ran has no run; its jobs wait."""
     run_desk.there.queue_file.write_text("- a\n- b\n")
     done = run_desk.tell("status")
     assert (done.status, done.err) == (0, b"")
@@ -124,7 +124,7 @@ PAST = [
 
 
 def test_nothing_goes_on(run_desk: RunDesk) -> None:
-    """After a run there is no job of that number, nothing to try again, nothing to stop."""
+    """After a run, commands report unknown jobs, nothing to retry and nothing to stop."""
     run_desk.there.run("q", hosts=localhosts(1), queue="- echo a\n- exit 0\n")
     for arguments, status, words in PAST:
         done = run_desk.tell(*arguments)

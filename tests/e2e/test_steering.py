@@ -11,7 +11,7 @@ from tests.e2e.run_desk import RunDesk, gated, kinds, localhosts, quoted, wait_f
 
 
 def test_a_job_added_at_the_top_runs_next(run_desk: RunDesk) -> None:
-    """``add --top`` puts a job before all that waits, ``add`` behind it."""
+    """``add --top`` puts a job before all waiting jobs, ``add`` after them."""
     queue = gated("a") + "- echo waits\n"
     running = run_desk.there.start("q", hosts=localhosts(1), queue=queue)
     running.wait_for("a begins", on="stdout")
@@ -26,7 +26,7 @@ def test_a_job_added_at_the_top_runs_next(run_desk: RunDesk) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "node-1"])
 def test_one_job_is_stopped(run_desk: RunDesk, host: str) -> None:
-    """``stop N`` ends one job with all its processes: cancelled; the others go on."""
+    """``stop N`` ends one job with all its processes: cancelled; the others continue."""
     gate = run_desk.there.folder if host == "localhost" else run_desk.there.nodes[host].home
     gate /= "steering-gate"
     gate_job = quoted(wait_for(gate))
@@ -51,7 +51,7 @@ def test_one_job_is_stopped(run_desk: RunDesk, host: str) -> None:
 
 
 def test_the_run_is_drained(run_desk: RunDesk) -> None:
-    """``stop``: from the answer on the queue is untouched; what runs ends; exit status 130."""
+    """After ``stop`` returns, the queue is not changed; running jobs end; exit status 130."""
     running = run_desk.there.start(
         "q", hosts=localhosts(1), queue=gated("a") + "- echo later # !\n"
     )
@@ -74,7 +74,7 @@ def test_the_run_is_drained(run_desk: RunDesk) -> None:
 
 
 def test_the_run_is_aborted(run_desk: RunDesk, nothing_left: Traces) -> None:
-    """``stop --now``: what runs is cancelled with all its processes, the rest stays."""
+    """``stop --now``: running jobs are cancelled with all their processes, the rest stays."""
     running = run_desk.there.start(
         "q",
         hosts="- localhost\n- node-1\n",
@@ -93,7 +93,7 @@ def test_the_run_is_aborted(run_desk: RunDesk, nothing_left: Traces) -> None:
 
 
 def test_two_runs_on_one_queue(run_desk: RunDesk) -> None:
-    """Two runs on one queue: ``status`` shows both, ``stop`` wants to know which, or ``--all``."""
+    """Two runs on one queue: ``status`` shows both, ``stop`` requires a choice or ``--all``."""
     one = run_desk.there.start("q", hosts=localhosts(1), queue=gated("a", "b") + "- echo c\n")
     one.wait_for("a begins", on="stdout")
     two = run_desk.there.start("q")
@@ -125,7 +125,7 @@ def test_two_runs_on_one_queue(run_desk: RunDesk) -> None:
 
 
 def test_runs_on_neighbouring_queues(run_desk: RunDesk) -> None:
-    """Two queue files in one folder have their own runs: steering one leaves the other alone."""
+    """Two queue files in one folder have their own runs, which commands address separately."""
     one = run_desk.there.start("q", hosts=localhosts(1), queue=gated("a") + "- echo later\n")
     one.wait_for("a begins", on="stdout")
     other = run_desk.there.folder / "other.yaml"
@@ -140,7 +140,7 @@ def test_runs_on_neighbouring_queues(run_desk: RunDesk) -> None:
 
 
 def test_the_hosts_file_changes(run_desk: RunDesk) -> None:
-    """While a run goes on, a sub-node that is added joins, one that is removed leaves."""
+    """During a run, a sub-node that is added joins, and one that is removed leaves."""
     queue = gated("a", "b", "c")
     running = run_desk.there.start("q", hosts="- hostname: localhost\n  i: [old]\n", queue=queue)
     running.wait_for("a begins", on="stdout")

@@ -114,9 +114,7 @@ class Node(abc.ABC):
         return len(LET_IN.findall(self.log()))
 
     def processes(self) -> list[Process]:
-        """Return the processes that were started on the node and exist, zombies included,
-        without sshd.
-        """
+        """Return the processes that were started on the node, zombies included, without sshd."""
         return [process for process in self._everything() if not process.is_sshd]
 
     def living(self) -> list[Process]:
@@ -190,9 +188,7 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def cut(self) -> None:
-        """Disconnect the node from the network: packets are lost; no connection is refused or
-        ended.
-        """
+        """Disconnect the node from the network: packets are lost, connections stay open."""
 
     @abc.abstractmethod
     def heal(self) -> None:
@@ -211,7 +207,7 @@ class Node(abc.ABC):
         """End the sshd that listens, as its restart does: connections continue; `start` ends it."""
 
     def kill_sessions(self) -> None:
-        """Kill the sshd processes that serve connections with SIGKILL; commands and sshd live
+        """Kill the sshd processes that serve connections; commands and the listening sshd live
         on.
         """
         end(self.sshds, self._kill, what=f"the connections of {self.name}")

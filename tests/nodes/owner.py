@@ -39,9 +39,7 @@ class Owner:
         return cls(boot, namespace, me.pid, me.born)
 
     def is_dead(self) -> bool:
-        """Return whether the owner has certainly ended; one that is not visible from here has
-        not.
-        """
+        """Return whether the owner has certainly ended; False if it is not visible from here."""
         me = Owner.myself()
         if self.boot != me.boot:
             return True

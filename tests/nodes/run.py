@@ -104,9 +104,7 @@ def marker(folder: Path, node: str = "*") -> str:
 
 
 def processes_of(folder: Path, node: str = "*") -> list[Process]:
-    """Return the processes of a run's local nodes, or of one: sshds, commands and their
-    children.
-    """
+    """Return the processes of a run's local nodes, or of one, with sshds and descendants."""
     mark = marker(folder, node)
     listeners = {pid for file in folder.glob(f"{node}/sshd.pid") if (pid := read_pid(file))}
 
