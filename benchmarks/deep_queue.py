@@ -18,10 +18,9 @@ WIDTHS = (1, 8)
 WARMING = 10  # first jobs, which do not count
 PATIENCE = 180.0  # seconds for the jobs of one queue
 WORDS = """\
-Jobs that do nothing, each an entry of its own, on local sub-nodes: no ssh is in the way. The
-time for a job is that between two starts, over {jobs} jobs behind the first ten ({few} in the
-short queue); then a Ctrl-C ends the run in order. A million jobs are one entry with three lists
-of a hundred values."""
+Jobs that do nothing, each an entry of its own, on local sub-nodes without ssh. The time for a job
+is that between two starts, over {jobs} jobs after the first ten ({few} in the short queue); then a
+Ctrl-C ends the run in order. A million jobs are one entry with three lists of a hundred values."""
 ONE = "1 entry of 1,000,000 jobs"
 BASE = "100 entries"
 JOB = Figure.against(BASE, "ms", "ms")

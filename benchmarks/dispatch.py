@@ -30,13 +30,12 @@ CPU = Figure("CPU ms", "ms", "less", drawn=True)
 WORDS = """\
 {jobs:,} times `true` on 8 and on 32 sub-nodes. The pace of Pegasus is that of the jobs between
 the moment at which all sub-nodes are connected and the last end, by its journal; that of the
-original from its first job to its last, by what it says, as it connects to all before; the
-control masters of the tools that are given some are open before as well. "Whole" is all of it,
-from the command line to the end, with the connections. Who is slower does fewer jobs, and is
-judged by the time for each; GNU parallel and the broadcasters without a control master connect
-anew for each command, as people run them. CPU is that of the controller: all of a tool's
-processes and its ssh clients and masters, without sshd's, and without what it takes to connect
-where connections are kept."""
+original from its first job to its last, by its messages, as it connects to all before. The
+control masters of the tools that use some are open before as well. "Whole" is the whole command,
+with the connections. Slower contestants run fewer jobs, and are compared by the time for each; GNU
+parallel and the broadcasters without a control master connect anew for each command, as users run
+them. CPU is that of the controller: all of a tool's processes and its ssh clients and masters,
+without sshd's, and without the connections where they are kept."""
 
 
 @dataclass(frozen=True, slots=True)

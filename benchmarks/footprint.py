@@ -17,9 +17,9 @@ SETTLING = 3.0  # seconds from the last connection to the first measurement
 KINDS = ("pegasus", "ssh", "sh")
 WORDS = """\
 `pegasus q --daemon` with an empty queue, when all sub-nodes are connected. Memory is the
-proportional set size (PSS) of all of its processes on the controller: what several share is
-divided between them. CPU is that of the same processes over {seconds} seconds, in percent of
-one core. Once each: it hardly varies."""
+proportional set size (PSS) of all of its processes on the controller: shared memory is divided
+between them. CPU is that of the same processes over {seconds} seconds, in percent of one core. Each
+is measured once, since it hardly varies."""
 
 
 def idle(bench: Bench, sub_nodes: int, seconds: float) -> Values:

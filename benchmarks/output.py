@@ -26,14 +26,14 @@ ROWS = "limit: `cat` of the rows that Pegasus makes of it, with no ssh"
 DONE = b"=== done"  # what Pegasus prints after the output of a job
 WORDS = """\
 A job prints a file that its node has in memory: {long:,} MB in lines of {line:,} bytes, or
-{short:,} short lines (`seq`, {short_mb:.0f} MB); or 32 jobs print {long:,} MB between them, in
-long lines. It counts from the job's start, by the journal, to its last byte's arrival; for `ssh
-… cat`, which is given an open control master, from its own start. Both go to a pipe that is
+{short:,} short lines (`seq`, {short_mb:.0f} MB); or 32 jobs print {long:,} MB together, in long
+lines. The time is that from the job's start, by the journal, to the arrival of its last byte; for
+`ssh … cat`, which uses an open control master, from its own start. Both write to a pipe that is
 read at once, and to a terminal of {columns} columns. Pegasus puts the sub-node's name before each
 line, and writes all of it to its record as well. On a terminal it puts the name before each row,
-and the kernel's terminal is slower with rows than with what has no end: so the same rows are
-written there by `cat` alone, from a file on this machine. A turn takes a second or so, and what
-else the machine does shows more than in longer ones: {rounds} rounds."""
+and the kernel's terminal is slower with rows than with one long line: so `cat` alone writes the
+same rows there, from a file on this machine. One measurement takes about a second, so other load
+on the machine has more effect than in longer ones: {rounds} rounds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,15 @@ BUSY = 0.5  # load a core, from others, above which figures should not be truste
 HEAD = """\
 # Pegasus beside its peers
 
-Made by `nox -s bench` on {date}. All figures are of one sitting, the contestants by turns; what
-stands before the parentheses is the median of the rounds, within them are the extremes. A ratio
-compares figures of the same round; where Pegasus is ahead it is more than 1.
+Made by `nox -s bench` on {date}. All figures are of one session, with the contestants in turn. The
+figure before the parentheses is the median of the rounds, those within them are the extremes. A
+ratio compares figures of the same round; where Pegasus is ahead it is more than 1.
 """
 GROUND = """\
-The nodes are eight sshds on this machine's loopback addresses, so that the nodes' work and the
-controller's share its cores: on real nodes there is more room for everybody. They are stock but
-for `MaxStartups`, which is raised, as peers that open all connections at once would be refused
-some.
+The nodes are eight sshds on this machine's loopback addresses, so the nodes' work and the
+controller's share its cores; with real nodes each has more of them. They are stock except for
+`MaxStartups`, which is raised, since sshd would refuse some connections of peers that open all at
+once.
 """
 
 
@@ -48,7 +48,7 @@ def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | No
     blocks = [HEAD.format(date=date), machine(bench, sitting)]
     if plot:
         blocks.append(f"![The ratios]({plot})\n")
-    blocks += ["## What must be reached\n", bounds(chain(*(part.bounds for part in parts)))]
+    blocks += ["## Requirements\n", bounds(chain(*(part.bounds for part in parts)))]
     for part in parts:
         blocks += [f"## {part.title}\n", f"{part.words}\n", *map(figures, part.tables)]
     return "\n".join(blocks)
@@ -64,14 +64,14 @@ def machine(bench: Bench, sitting: Sitting) -> str:
     )
     lines = [f"{'; '.join(words)}.", ""]
     if sitting.load > BUSY * cores:
-        lines += ["**The machine was busy with other things: take the figures with care.**", ""]
+        lines += ["**The machine had other load: the figures are not reliable.**", ""]
     lines += [", ".join(f"{name} {version}" for name, version in sitting.versions.items()) + "."]
     return "\n".join([*lines, "", GROUND])
 
 
 def bounds(all_bounds: Iterable[Bound]) -> str:
     """Write the table of the requirements."""
-    lines = ["| figure | must reach | reached | |", "|---|---|---|---|"]
+    lines = ["| figure | required | measured | |", "|---|---|---|---|"]
     for bound in all_bounds:
         reached = f"{bound.reached} {bound.unit}" if bound.reached else ""
         lines.append(f"| {bound.figure} | {bound.must} | {reached} | {bound.met} |")

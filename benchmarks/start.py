@@ -16,9 +16,8 @@ VERSION = "`pegasus --version`"
 STATUS = "`pegasus status`"
 FIRST = "`pegasus q` on localhost, until its first job starts"
 WORDS = """\
-From the start of the process to its end, or until the first job has written down the time. The
-bare Python is the one that Pegasus runs in. `status` looks at a run of one job. {rounds}
-rounds."""
+From the start of the process to its end, or until the first job has recorded the time. The bare
+Python is that of Pegasus. `status` shows a run of one job. {rounds} rounds."""
 
 
 def seconds(argv: Sequence[str], folder: Path | None = None) -> Values:

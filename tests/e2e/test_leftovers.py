@@ -62,7 +62,7 @@ def test_a_grandchild_is_found(traces: Traces) -> None:
         assert traces.wait_until_gone() == []
 
 
-def test_the_processes_of_others_are_nobody_s_business(traces: Traces) -> None:
+def test_the_processes_of_others_are_ignored(traces: Traces) -> None:
     """A process with another test's mark, or with none, is ignored."""
     with child("sleep", "1000", mark="another"):
         assert traces.wait_until_gone(AT_ONCE) == []

@@ -52,7 +52,7 @@ def test_each_node_answers_by_its_name(nodes: Nodes) -> None:
     assert list(said) == ["node-1", "node-2", "node-3"]
 
 
-def test_each_node_is_somebody_else(nodes: Nodes) -> None:
+def test_each_node_has_its_own_identity(nodes: Nodes) -> None:
     """No two nodes have the same address, host key or home."""
     keys = {line.split()[2] for line in nodes.known_hosts.read_text(encoding="utf-8").splitlines()}
     assert len(keys) == len(nodes)
@@ -307,9 +307,7 @@ def test_what_a_killed_guardian_left_is_swept_by_the_next_start(way: WaysToAsk) 
 
 @pytest.mark.skipif(not have_engine(), reason="needs Docker")
 @pytest.mark.parametrize("kind", ["container", "network"])
-def test_somebody_who_is_quicker_at_removing_does_no_harm(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_removals_do_no_harm(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A guardian and any number of sweeps may remove one run at the same time."""
     docker = engine.docker
     met: list[str] = []

@@ -169,7 +169,7 @@ def test_command_lines_here_tell_nothing_of_commands(
 def test_a_runtime_folder_that_is_not_ours_alone(
     pegasus: Pegasus, nothing_left: Traces, runtime_folder: Path
 ) -> None:
-    """ssh's files are never made where another user could replace them; the run continues."""
+    """No file of ssh is made where another user could replace it; the run continues."""
     given = runtime_folder / "given"
     given.mkdir()
     given.chmod(0o777)

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.queue_texts import jobs_of
 
 CHANGES = ["open", "write", "fsync", "replace", "unlink", "ftruncate", "fchmod", "close"]
-"""The system calls that change the disk, or might; a crash happens before one of them."""
+"""The system calls that may change the disk; a crash happens before one of them."""
 
 CRASHED = 77
 
@@ -24,7 +24,7 @@ EARLIER = "- command:\n  - earlier\n"
 
 
 class Countdown:
-    """Lets some calls through, and does something else in the place of the next one."""
+    """Passes a number of calls, and does something else in place of the next one."""
 
     def __init__(self, patch: pytest.MonkeyPatch, calls: int, then: Callable[..., None]) -> None:
         self.calls = calls
@@ -44,12 +44,12 @@ class Countdown:
 
 
 def die(_name: str, _call: Callable[..., Any], *_args: Any) -> None:
-    """End at once, as in a crash."""
+    """Exit at once, as in a crash."""
     os._exit(CRASHED)
 
 
 def die_torn(name: str, call: Callable[..., Any], *args: Any) -> None:
-    """Write half of what is to be written, and end at once."""
+    """Write half of the data, and exit at once."""
     if name == "write":
         fd, data = args
         call(fd, bytes(data)[: len(data) // 2])
@@ -57,7 +57,7 @@ def die_torn(name: str, call: Callable[..., Any], *args: Any) -> None:
 
 
 def crash(at: int, then: Callable[..., None], action: Callable[[], object]) -> bool:
-    """Do something in a child that crashes at its at-th change; tell whether it came so far."""
+    """Run an action in a child that crashes at its n-th change; return whether it got so far."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forks beside pytest's own threads
         child = os.fork()

@@ -1,7 +1,7 @@
-"""Promises of the one step that takes: a crash or a full disk at any moment loses nothing.
+"""Guarantees of a take: a crash or a full disk at any moment loses nothing.
 
-A crash is a child that ends at once, without any clean-up, at its k-th change of the disk, for
-every k there is; in the second kind a write is torn in the middle.
+A crash is a child that exits at once, without any clean-up, at its k-th change of the disk, for
+every k; in the second kind a write is torn in the middle.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from tests.unit.queue_texts import jobs_of
 
 
 def take(path: Path, n: int = 2) -> Taken:
-    """Take some jobs, without filling them in."""
+    """Take some jobs, without rendering them."""
     return LockedQueue(str(path), path).take([lambda job: job.command] * n)
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
-    """Return a queue that is as it was at first."""
+    """Return a queue in its first state."""
     path = tmp_path / "queue.yaml"
     reset(path)
     return path
 
 
 def reset(path: Path) -> None:
-    """Make everything as it was at first."""
+    """Restore the first state of all files."""
     for file in path.parent.iterdir():
         file.unlink()
     path.write_text(QUEUE)
@@ -46,7 +46,7 @@ def reset(path: Path) -> None:
 
 
 def assert_nothing_lost(path: Path, started: int = 0) -> None:
-    """Every job is in consumed.yaml or in the queue, once; what remains can be taken to the end."""
+    """Every job is in consumed.yaml or in the queue, once; the rest can be taken to the end."""
     consumed = path.with_name("consumed.yaml")
     take(path, 0)
     taken = jobs_of(consumed.read_bytes())[1:]
@@ -65,7 +65,7 @@ def assert_nothing_lost(path: Path, started: int = 0) -> None:
 def test_a_crash_at_any_moment_of_a_take_loses_no_job_and_doubles_none(
     queue: Path, then: Callable[..., None]
 ) -> None:
-    """Wherever a take is cut off, the next one finds every job once."""
+    """Wherever a take is interrupted, the next one finds every job once."""
     at = 1
     while crash(at, then, lambda: take(queue)):
         assert_nothing_lost(queue)
@@ -76,13 +76,13 @@ def test_a_crash_at_any_moment_of_a_take_loses_no_job_and_doubles_none(
 
 
 def has_to_recover(queue: Path) -> bool:
-    """Return whether a crash left a record behind that has to be cut out."""
+    """Return whether a crash left a record that has to be removed."""
     new = queue.with_name(".queue.yaml.pegasus-new")
     return new.exists() and len(queue.with_name("consumed.yaml").read_text()) > len(EARLIER)
 
 
 def test_a_crash_of_the_recovery_itself_loses_nothing_either(queue: Path) -> None:
-    """A recovery that is cut off is recovered from."""
+    """A recovery that is interrupted is completed by the next one."""
     recoveries = 0
     for first in itertools.count(1):
         if not crash(first, die_torn, lambda: take(queue)):
@@ -102,7 +102,7 @@ def test_a_crash_of_the_recovery_itself_loses_nothing_either(queue: Path) -> Non
 
 
 def test_what_was_appended_after_a_crash_stays(queue: Path) -> None:
-    """Only the record of the take that did not happen is cut out of consumed.yaml."""
+    """Only the record of the take that did not happen is removed from consumed.yaml."""
     consumed = queue.with_name("consumed.yaml")
     at = 1
     while crash(at, die, lambda: take(queue)):
@@ -117,7 +117,7 @@ def test_what_was_appended_after_a_crash_stays(queue: Path) -> None:
 
 
 def test_a_consumed_file_that_was_changed_by_hand_is_left_alone(queue: Path) -> None:
-    """After a crash, a consumed.yaml that someone rewrote is not cut."""
+    """After a crash, a consumed.yaml that was rewritten by hand is not truncated."""
     at = next(at for at in range(1, 50) if not crash_before_replace(queue, at))
     consumed = queue.with_name("consumed.yaml")
     assert crash(at, die, lambda: take(queue))
@@ -139,7 +139,7 @@ def crash_before_replace(queue: Path, at: int) -> bool:
 
 
 def test_two_queues_of_a_folder_recover_each_other(queue: Path) -> None:
-    """Queues that share a consumed.yaml keep it right, whichever comes next after a crash."""
+    """Queues that share a consumed.yaml keep it correct, whichever takes next after a crash."""
     other = queue.with_name("other.yaml")
     at = 1
     while True:
@@ -160,7 +160,7 @@ def test_two_queues_of_a_folder_recover_each_other(queue: Path) -> None:
 def test_a_disk_that_refuses_at_any_moment_takes_nothing_and_loses_nothing(
     queue: Path, error: int
 ) -> None:
-    """A full disk is a sentence with what to do; no job is taken, no temporary file stays."""
+    """A full disk is an error with the next step; no job is taken, no temporary file stays."""
 
     def refuse(name: str, call: Callable[..., Any], *args: Any) -> None:
         if name == "close":
@@ -202,7 +202,7 @@ def test_a_full_disk_says_what_to_do(queue: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 96 KiB, where one may be mounted."""
+    """A file system of 96 KiB, where one can be mounted."""
     mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(tmp_path)],
         capture_output=True,
@@ -251,7 +251,7 @@ def test_a_file_that_changes_while_a_take_is_under_way_is_read_anew(queue: Path)
 
 
 def test_a_file_that_never_stands_still_is_given_up(queue: Path) -> None:
-    """Nothing is taken from a file that someone else rewrites all the time."""
+    """Nothing is taken from a file that another program rewrites continuously."""
     states = iter(range(10_000))
 
     def save(_job: object) -> str:

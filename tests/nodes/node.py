@@ -207,9 +207,7 @@ class Node(abc.ABC):
         """End the sshd that listens, as its restart does: connections continue; `start` ends it."""
 
     def kill_sessions(self) -> None:
-        """Kill the sshd processes that serve connections; commands and the listening sshd live
-        on.
-        """
+        """Kill the sshd processes that serve connections; commands and the listener live on."""
         end(self.sshds, self._kill, what=f"the connections of {self.name}")
 
     def end_commands(self) -> None:
