@@ -14,7 +14,7 @@ from benchmarks import deep_queue, dispatch, fleet, footprint, output, peers, st
 from benchmarks.bench import Bench, Measure, Part, say
 from benchmarks.ground import open_ground
 from benchmarks.plot import draw
-from benchmarks.report import Sitting, report
+from benchmarks.report import Conditions, report
 from benchmarks.running import Failed
 
 PARTS: dict[str, Measure] = {
@@ -77,14 +77,14 @@ def main() -> None:
     with open_ground() as ground:
         bench = Bench(ground, rounds, given.size, original)
         parts = [measure(bench, name) for name in names]
-    sitting = Sitting(load, peers.versions(original), time.monotonic() - began)
+    conditions = Conditions(load, peers.versions(original), time.monotonic() - began)
     into = given.into or (None if given.only else HERE)
     if into is None:
-        sys.stdout.write(report(bench, sitting, parts, None))
+        sys.stdout.write(report(bench, conditions, parts, None))
         return
     into.mkdir(parents=True, exist_ok=True)
     drawn = draw(parts, into / PLOT)
-    text = report(bench, sitting, parts, PLOT if drawn else None)
+    text = report(bench, conditions, parts, PLOT if drawn else None)
     (into / "RESULTS.md").write_text(text, encoding="utf-8")
     say(f"wrote {into / 'RESULTS.md'}")
 

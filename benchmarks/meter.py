@@ -23,11 +23,11 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LEFT_BEHIND = 3.0  # seconds for the processes left behind to end by themselves
-GENTLY = 5.0  # seconds for the command to end after SIGTERM
+REAP_LIMIT = 3.0  # seconds for the processes left behind to end by themselves
+TERM_GRACE = 5.0  # seconds for the command to end after SIGTERM
 
 
-class Told(Exception):
+class EndRequested(Exception):
     """The parent asked this process to end."""
 
 
@@ -52,9 +52,9 @@ def descendants(of: int) -> set[int]:
     return found - {of}
 
 
-def be_told(_number: int, _frame: object) -> None:
+def on_sigterm(_number: int, _frame: object) -> None:
     """Handle SIGTERM."""
-    raise Told
+    raise EndRequested
 
 
 def start(command: list[str]) -> int:
@@ -82,7 +82,7 @@ def end(pid: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    reap(time.monotonic() + GENTLY)
+    reap(time.monotonic() + TERM_GRACE)
 
 
 def kill_all() -> None:
@@ -102,8 +102,8 @@ def measure(command: list[str]) -> Iterator[tuple[str, float]]:
         _, status = os.waitpid(pid, 0)
         yield "ended", time.time()
         yield "status", os.waitstatus_to_exitcode(status)
-        reap(time.monotonic() + LEFT_BEHIND)
-    except Told:
+        reap(time.monotonic() + REAP_LIMIT)
+    except EndRequested:
         end(pid)
     kill_all()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -113,7 +113,7 @@ def measure(command: list[str]) -> Iterator[tuple[str, float]]:
 def main() -> None:
     """Measure, and write the report."""
     adopt_orphans()
-    signal.signal(signal.SIGTERM, be_told)
+    signal.signal(signal.SIGTERM, on_sigterm)
     report = dict(measure(sys.argv[2:]))
     Path(sys.argv[1]).write_text(json.dumps(report), encoding="ascii")
 

@@ -28,7 +28,7 @@ once.
 
 
 @dataclass(frozen=True, slots=True)
-class Sitting:
+class Conditions:
     """The conditions of the measurement.
 
     Attributes:
@@ -42,10 +42,10 @@ class Sitting:
     seconds: float
 
 
-def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | None) -> str:
+def report(bench: Bench, conditions: Conditions, parts: Sequence[Part], plot: str | None) -> str:
     """Write the whole report."""
     date = time.strftime("%Y-%m-%d")
-    blocks = [HEAD.format(date=date), machine(bench, sitting)]
+    blocks = [HEAD.format(date=date), machine(bench, conditions)]
     if plot:
         blocks.append(f"![The ratios]({plot})\n")
     blocks += ["## Requirements\n", bounds(chain(*(part.bounds for part in parts)))]
@@ -54,18 +54,18 @@ def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | No
     return "\n".join(blocks)
 
 
-def machine(bench: Bench, sitting: Sitting) -> str:
+def machine(bench: Bench, conditions: Conditions) -> str:
     """Describe the machine and the versions."""
     cores = os.cpu_count() or 1
     words = (
         f"{cores} cores, {platform.machine()}, Linux {platform.release()}",
-        f"rounds: {bench.rounds}, size: {bench.size}, {sitting.seconds / 60:.0f} minutes",
-        f"load before it began {sitting.load:.1f}",
+        f"rounds: {bench.rounds}, size: {bench.size}, {conditions.seconds / 60:.0f} minutes",
+        f"load before it began {conditions.load:.1f}",
     )
     lines = [f"{'; '.join(words)}.", ""]
-    if sitting.load > BUSY * cores:
+    if conditions.load > BUSY * cores:
         lines += ["**The machine had other load: the figures are not reliable.**", ""]
-    lines += [", ".join(f"{name} {version}" for name, version in sitting.versions.items()) + "."]
+    lines += [", ".join(f"{name} {version}" for name, version in conditions.versions.items()) + "."]
     return "\n".join([*lines, "", GROUND])
 
 
