@@ -14,7 +14,7 @@ from pegasus.errors import PegasusError
 from pegasus.model import Job
 from pegasus.queue_file import QueueFile, Receipt, consumed, lock
 from pegasus.queue_file.note import note_of
-from tests.e2e.stranger import NOBODY, needs_root
+from tests.other_user import NOBODY, needs_root
 
 RECORD = "- command:\n  - echo 1\n"
 

@@ -1,6 +1,6 @@
-"""Another user of the machine, who tries things and says how far it went.
+"""Attempts by another user of the machine, and their results.
 
-Rule 1: only root can become somebody else; a test that needs one says so when it is skipped.
+Rule 1: only root can act as another user; a test that needs one is skipped with that reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-NOBODY = 65534  # uid and gid; no file of anybody's is theirs
+NOBODY = 65534  # uid and gid; no file belongs to them
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 
@@ -61,7 +61,7 @@ print(json.dumps([attempt(*one) for one in json.load(sys.stdin)]))
 
 
 def attempts(wanted: Iterable[tuple[str, Path]]) -> dict[tuple[str, Path], str]:
-    """Try things as another user; give for each ``done``, or the name of the error."""
+    """Try operations as another user; return ``done`` or the name of the error for each."""
     every = list(wanted)
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, str(NOBODY)],
@@ -94,7 +94,7 @@ pegasus.__main__.main()
 
 
 def pegasus_command(uid: int, folder: Path, *words: str) -> list[str]:
-    """Give a command line that runs ``pegasus WORDS`` as another user, in a folder."""
+    """Return a command line that runs ``pegasus WORDS`` as another user, in a folder."""
     return [sys.executable, "-c", _PEGASUS, str(uid), str(folder), *words]
 
 

@@ -2,12 +2,12 @@
 
 with Proxy("127.0.0.2", 2222) as proxy:
     ...                     # connect to 127.0.0.1, proxy.port
-    proxy.delay(0.5)        # from now on each piece of data takes that much longer
-    proxy.hold()            # nothing passes any more, and nobody is told
-    proxy.abandon()         # all connections are reset towards the client; the server is not told
+    proxy.delay(0.5)        # each piece of data takes that much longer
+    proxy.hold()            # nothing passes any more, without notice
+    proxy.abandon()         # all connections are reset, on the client's side only
     proxy.reset()           # all connections are reset, on both sides
     proxy.refuse_after(8)   # the next eight connections are passed on, all others are reset
-    proxy.pass_on()         # as if nothing had been
+    proxy.pass_on()         # normal operation
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LINGER_NOT = struct.pack("ii", 1, 0)  # closing resets the connection
 
 
 class Proxy:
-    """Passes connections on to one server, for better or worse.
+    """Passes connections on to one server, as a good or a bad network.
 
     Attributes:
         port: where it listens on 127.0.0.1.
-        seen: how many connections were tried.
+        seen: how many connections were attempted.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -67,15 +67,15 @@ class Proxy:
         for server in self._abandoned:
             _reset(server)
 
-    # What a test may do.
+    # Actions.
 
     def delay(self, seconds: float) -> None:
-        """Let each piece of data take longer, in both directions."""
+        """Delay each piece of data, in both directions."""
         with self._changed:
             self._delay = seconds
 
     def hold(self) -> None:
-        """Pass nothing on, and tell nobody: both sides believe that they are connected."""
+        """Pass nothing on, without notice: both sides remain connected."""
         with self._changed:
             self._held = True
 
@@ -85,11 +85,11 @@ class Proxy:
         self.reset()
 
     def refuse_after(self, count: int) -> None:
-        """Let some more connections in, and reset every one after them."""
+        """Accept some more connections, and reset every one after them."""
         self._welcome = self.seen + count
 
     def pass_on(self) -> None:
-        """Pass everything on again, at once, also what was held."""
+        """Pass everything on again at once, with what was held."""
         with self._changed:
             self._held = self._refuses = False
             self._welcome = None
@@ -105,9 +105,9 @@ class Proxy:
                 _reset(end)
 
     def abandon(self) -> None:
-        """Reset all connections towards the client; the server hears nothing more, not even that.
+        """Reset all connections towards the client; the server gets no notice.
 
-        What the server sends is taken and thrown away, as by a network that has lost the way.
+        The data of the server is discarded, as by a network without a route.
         """
         with self._changed:
             pairs, self._pairs = self._pairs, []
@@ -116,11 +116,11 @@ class Proxy:
             _reset(client)
 
     def connections(self) -> int:
-        """Count the connections there are now."""
+        """Return the number of open connections."""
         with self._changed:
             return len(self._pairs)
 
-    # How it is done.
+    # Implementation.
 
     def _spawn(self, target: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=target, args=arguments, daemon=True, name="proxy").start()
@@ -168,5 +168,5 @@ def _reset(end: socket.socket) -> None:
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
     with suppress(OSError):
-        end.shutdown(socket.SHUT_RD)  # wakes the pump that reads from it
+        end.shutdown(socket.SHUT_RD)  # wakes the thread that reads from it
     end.close()
