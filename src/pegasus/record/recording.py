@@ -28,7 +28,7 @@ from pegasus.record import journal
 from pegasus.record.disk import Disk, Removed
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.journal import FORMAT, Facts, How, Mode
-from pegasus.record.writer import Writer
+from pegasus.record.writer import RecordWriter
 
 LAST_WORDS = 5.0
 """Seconds that the disk has at the end of a run for what waits. One that is only busy needs
@@ -167,7 +167,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class _Opened:
     folder: RunFolder
-    writer: Writer
+    writer: RecordWriter
     lock_fd: int
     removed: threading.Event
 
@@ -247,7 +247,7 @@ def _writer(
     journal_fd: int,
     on_trouble: Callable[[str], None],
     removed: threading.Event,
-) -> Writer:
+) -> RecordWriter:
     def tell_trouble(error: OSError) -> None:
         words = _words(error, folder.path, "goes on, and its record lacks what has no room")
         if isinstance(error, Removed):
@@ -256,7 +256,7 @@ def _writer(
         writer.call_soon(partial(on_trouble, words))
 
     disk = Disk(folder, facts.mode, journal_fd, tell_trouble)
-    writer = Writer(disk, lambda count: journal.lines_gap_line(time.time(), count))
+    writer = RecordWriter(disk, lambda count: journal.lines_gap_line(time.time(), count))
     writer.put_line(journal.facts_line(facts))
     writer.settle()
     return writer
