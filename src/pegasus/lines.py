@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pegasus.pieces import Piece
+from pegasus.buffers import Buffer
 
 LONGEST_LINE = 64 * 1024
 """Bytes of a line that are shown in one piece: what a pipe of Linux holds, and a read brings."""
@@ -136,7 +136,7 @@ class EveryNth:
         return Block.of(b"\n".join([*shown, b""]))
 
 
-def behind(prefix: bytes, block: Block) -> Sequence[Piece]:
+def behind(prefix: bytes, block: Block) -> Sequence[Buffer]:
     """Put the prefix in front of each line of a block; give the pieces that this makes."""
     if not block:
         return ()

@@ -1,79 +1,87 @@
-"""What people ask of a run that goes on, from any terminal of any machine: small files.
+"""Orders to a run from any terminal of any machine, as small files in the record of the run.
 
-Rule 1: an order is one file, in a folder of the run's, and appears whole: it is written under
-another name first. The run renames it when it has it, and puts an answer in its place when it has
-obeyed. So whoever gave it can tell apart: not seen, not done yet, done.
-Rule 2: files, not signals: a signal crosses neither to another machine nor into a container.
-Rule 3: both sides list the folder and never ask for one name or one time: a network file system
-remembers for half a minute that a file was missing, and two changes within one tick of a clock
+Rule 1: an order is one file in the folder of orders, and appears complete: it is written under
+another name first. The run renames it when it has read it, and writes an answer beside it when it
+has obeyed. So the sender can distinguish: not read, not done yet, done.
+Rule 2: files, not signals: a signal reaches neither another machine nor a container.
+Rule 3: both sides list the folder and never test for one name or compare times: a network file
+system caches for half a minute that a file was missing, and two changes within one tick of a clock
 look like one.
-Rule 4: what is no order is removed, and no fault of the disk ends a run.
+Rule 4: a file that is no order is removed, and no fault of the disk ends a run.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import stat
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import trio
 
-from pegasus.ownership import give as give_to
+from pegasus import durable
 from pegasus.ownership import make_private_folder
 
-POLL = 0.2
-"""Seconds between two looks of a run for orders: a person hardly notices, and the disk neither."""
+ORDER_POLL = 0.2
+"""Seconds between two looks of a run for orders: hardly noticeable for a person, and no load for
+the disk."""
 
-LONGEST = 64 * 1024
-"""Bytes that are read of an order or an answer; the former has a hundred, the latter a sentence."""
+ORDER_ANSWER_POLL = 0.05
+"""Seconds between two looks of a sender for the answer."""
 
-_FILE_MODE = 0o600
+ORDER_ANSWER_LIMIT = 15.0
+"""Seconds to wait for an answer. A run looks for orders five times a second, and answers that it
+drains once every job that it took has begun, which may take five seconds on a slow node."""
+
+ORDER_NOTICE_AFTER = 1.0
+"""Seconds after which a sender that waits reports it."""
+
+LONGEST_ORDER = 64 * 1024
+"""Bytes that are read of an order or an answer; an order has a hundred, an answer a sentence."""
+
 _ORDER, _SEEN, _ANSWER, _UNFINISHED = ".order", ".seen", ".answer", ".unfinished"
 
-_NONSENSE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
-"""What reading something else than an order comes to."""
+_INVALID = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""Errors of reading a file that is no order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """Take nothing more, and let what runs go on to its end."""
+class DrainOrder:
+    """Take no more jobs, and let the running ones end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Abort:
-    """Take nothing more, and end what runs."""
+class AbortOrder:
+    """Take no more jobs, and end the running ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class StopJob:
+class StopJobOrder:
     """End one job.
 
     Attributes:
-        number: the job's, in the run.
-        sub_node: where it shall be ended, by number; None for wherever it runs.
+        number: the job's number in the run.
+        sub_node: the number of the sub-node on which the job is ended; None for all of them.
     """
 
     number: int
     sub_node: int | None = None
 
 
-Order: TypeAlias = Drain | Abort | StopJob
+Order: TypeAlias = DrainOrder | AbortOrder | StopJobOrder
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a run says to an order.
+class OrderAnswer:
+    """The answer of a run to an order.
 
     Attributes:
-        done: whether it did what it was told.
+        done: whether the run obeyed.
         words: what it did, or why not; may be empty.
     """
 
@@ -82,30 +90,34 @@ class Answer:
 
 
 def orders_of(run: Path) -> Path:
-    """Give the folder of the orders to a run, from the run's own folder; it need not exist."""
+    """Give the folder of the orders to a run, which need not exist.
+
+    Args:
+        run: the run's own folder.
+    """
     return run / "orders"
 
 
-# The run's side.
+# The run.
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An order that a run was given, and that waits for its answer.
+    """An order that a run has read, and that waits for its answer.
 
     Attributes:
-        order: what is asked.
-        path: of its file, now that it was seen.
+        order: the order.
+        path: the file, under the name that it has since it was read.
     """
 
     order: Order
     path: Path
 
     def answer(self, words: str = "", *, done: bool = True) -> None:
-        """Say that it is done, or why it is not; that nobody can be told is no error.
+        """Answer the order; an answer that cannot be written is no error.
 
         Args:
-            words: what was done, or why it was not; whoever gave the order is shown them.
+            words: what was done, or why not; the sender shows it.
             done: whether the order was obeyed.
         """
         answer = self.path.with_suffix(_ANSWER)
@@ -115,18 +127,18 @@ class Request:
 
 
 async def read_orders(folder: Path) -> AsyncIterator[Request]:
-    """Give the orders of a run as they come, for ever; each has to be answered.
+    """Yield the orders of a run as they arrive, without end; each must be answered.
 
     Args:
-        folder: see ``orders_of``; it may come later, or go.
+        folder: see ``orders_of``; it may appear later, or disappear.
     """
-    # Its own thread at a time: a disk that hangs must hold back neither signals nor other disks.
+    # A limiter of its own: a disk that hangs must hold back neither signals nor other disks.
     limiter = trio.CapacityLimiter(1)
     while True:
         look = partial(_pick_up, folder)
         for request in await trio.to_thread.run_sync(look, limiter=limiter, abandon_on_cancel=True):
             yield request
-        await trio.sleep(POLL)
+        await trio.sleep(ORDER_POLL)
 
 
 def _pick_up(folder: Path) -> list[Request]:
@@ -139,12 +151,12 @@ def _pick_up(folder: Path) -> list[Request]:
 
 
 def _request(path: Path) -> Request | None:
-    """Pick up an order; None for one that is none, or was taken back."""
+    """Read an order; None for a file that is none, or was withdrawn."""
     try:
         order = _order_of(_read(path))
     except OSError:
         return None
-    except _NONSENSE:
+    except _INVALID:
         _remove(path)
         return None
     seen = path.with_suffix(_SEEN)
@@ -155,36 +167,36 @@ def _request(path: Path) -> Request | None:
     return Request(order, seen)
 
 
-# The side of whoever gives orders.
+# The sender.
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """An order that was given.
+class SentOrder:
+    """An order that was sent.
 
     Attributes:
-        path: of its file, as long as the run has not seen it.
+        path: the file, under the name that it has until the run reads it.
     """
 
     path: Path
 
-    def take_answer(self) -> Answer | None:
-        """Give the run's answer, and clear it away; None while there is none."""
+    def take_answer(self) -> OrderAnswer | None:
+        """Give the run's answer, and remove its file; None while there is none."""
         answer = self.path.with_suffix(_ANSWER)
         try:
             if answer not in self.path.parent.iterdir():
                 return None
             data = _read(answer)
-            said = Answer(bool(data["done"]), str(data["words"]))
+            received = OrderAnswer(bool(data["done"]), str(data["words"]))
         except OSError:
             return None
-        except _NONSENSE:
-            said = Answer(done=False, words="The run's answer makes no sense.")
+        except _INVALID:
+            received = OrderAnswer(done=False, words="The run's answer makes no sense.")
         _remove(answer)
-        return said
+        return received
 
     def withdraw(self) -> bool:
-        """Take the order back; tell whether the run had not seen it yet, and never will."""
+        """Withdraw the order; report whether the run had not read it yet, and never will."""
         try:
             self.path.unlink()
         except OSError:
@@ -192,31 +204,133 @@ class Given:
         return True
 
 
-def give(folder: Path, order: Order) -> Given:
-    """Give an order.
+@dataclass(frozen=True, slots=True)
+class RunOver:
+    """The run ended before it answered; nothing of it goes on, as every order demands."""
+
+    done: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The run did not answer in time.
+
+    Attributes:
+        withdrawn: whether the order was withdrawn before the run read it.
+    """
+
+    withdrawn: bool
+    done: ClassVar[bool] = False
+
+
+Reply: TypeAlias = OrderAnswer | RunOver | NoAnswer
+"""The results of waiting for a run to obey; each has an attribute ``done``."""
+
+
+def send(folder: Path, order: Order) -> SentOrder:
+    """Send an order.
 
     Args:
         folder: see ``orders_of``; it is made where it is missing.
-        order: what is asked.
+        order: what the run shall do.
 
     Raises:
-        OSError: it can't be given.
+        OSError: it cannot be written.
     """
     with suppress(FileExistsError):
-        make_private_folder(folder, folder.parent.stat())
-    # Orders are read in the order of their names.
+        make_private_folder(folder)
+    # The run reads orders in the order of their names.
     path = folder / f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}{_ORDER}"
     _write(path, _data_of(order))
-    return Given(path)
+    return SentOrder(path)
+
+
+async def wait_obeyed(
+    sent: SentOrder, *, is_alive: Callable[[], bool], on_wait: Callable[[], None]
+) -> Reply:
+    """Wait until a run has obeyed an order, is over, or ``ORDER_ANSWER_LIMIT`` has passed.
+
+    However the wait ends, cancelled too, the run does not read the order afterwards.
+
+    Args:
+        sent: the order.
+        is_alive: reports whether the run goes on.
+        on_wait: called when the wait has lasted ``ORDER_NOTICE_AFTER``.
+    """
+    try:
+        with trio.move_on_after(ORDER_ANSWER_LIMIT):
+            return await _wait_answer(sent, is_alive, on_wait)
+        return NoAnswer(withdrawn=sent.withdraw())
+    finally:
+        sent.withdraw()
+
+
+async def _wait_answer(
+    sent: SentOrder, is_alive: Callable[[], bool], on_wait: Callable[[], None]
+) -> OrderAnswer | RunOver:
+    notice_at = trio.current_time() + ORDER_NOTICE_AFTER
+    while True:
+        alive = is_alive()  # before the look for the answer: a run answers before it ends
+        answer = sent.take_answer()
+        if answer is not None:
+            return answer
+        if not alive:
+            return RunOver()
+        if trio.current_time() >= notice_at:
+            notice_at = trio.current_time() + ORDER_ANSWER_LIMIT
+            on_wait()
+        await trio.sleep(ORDER_ANSWER_POLL)
+
+
+def describe_reply(order: Order, reply: Reply, run: str, where: str) -> str:
+    """Put a reply into a sentence for the person who sent the order.
+
+    Args:
+        order: the order.
+        reply: what ``wait_obeyed`` returned.
+        run: the run's name.
+        where: its process and host.
+    """
+    match reply:
+        case OrderAnswer():
+            return f"Run {run}: {reply.words or _default_words(order, done=reply.done)}"
+        case RunOver():
+            return f"Run {run} is over."
+        case NoAnswer(withdrawn=True):
+            return (
+                f"Run {run} ({where}) does not answer, and will not find the order any more. "
+                "Look whether it is stopped or hangs."
+            )
+        case NoAnswer():
+            return (
+                f"Run {run} ({where}) has seen the order, but has not done it yet. "
+                "`pegasus status` shows what it does."
+            )
+
+
+def _default_words(order: Order, *, done: bool) -> str:
+    """Give the words for an answer without words."""
+    match order:
+        case DrainOrder():
+            words = "nothing more is taken; what runs goes on to its end."
+        case AbortOrder():
+            words = "what runs is being ended (SIGTERM, SIGKILL after 10 s)."
+        case StopJobOrder(number):
+            words = f"job {number} is being ended (SIGTERM, SIGKILL after 10 s)."
+            return words if done else f"job {number} does not run."
+    return words if done else "it can't do that."
+
+
+# The files.
 
 
 def _data_of(order: Order) -> dict[str, object]:
     match order:
-        case Drain():
+        case DrainOrder():
             return {"order": "drain"}
-        case Abort():
+        case AbortOrder():
             return {"order": "abort"}
-        case StopJob(number, sub_node):
+        case StopJobOrder(number, sub_node):
             return {"order": "stop_job", "job": number, "sub_node": sub_node}
 
 
@@ -228,45 +342,29 @@ def _order_of(data: dict[str, Any]) -> Order:
     """
     match data["order"]:
         case "drain":
-            return Drain()
+            return DrainOrder()
         case "abort":
-            return Abort()
+            return AbortOrder()
         case "stop_job":
             sub_node = data["sub_node"]
-            return StopJob(int(data["job"]), None if sub_node is None else int(sub_node))
-    raise ValueError("nobody knows this order")
+            return StopJobOrder(int(data["job"]), None if sub_node is None else int(sub_node))
+    raise ValueError("this order is unknown")
 
 
 def _write(path: Path, data: dict[str, object]) -> None:
-    """Write a file that appears whole, under a name that nothing has yet."""
-    unfinished = path.with_suffix(_UNFINISHED)
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-    try:
-        if os.geteuid() == 0:  # the other side may be another user's
-            give_to(fd, path.parent.stat())
-        os.write(fd, json.dumps(data).encode() + b"\n")
-        unfinished.rename(path)
-    except OSError:
-        _remove(unfinished)
-        raise
-    finally:
-        os.close(fd)
+    """Write a file that appears complete, under a name that no other file has."""
+    line = json.dumps(data).encode() + b"\n"
+    durable.write_private(path, line, path.with_suffix(_UNFINISHED).name)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read what was written; a pipe or the like in its place holds nobody.
+    """Read an order or an answer.
 
     Raises:
-        OSError: it can't be read, or is gone.
+        OSError: it cannot be read, or is missing.
         ValueError: it is something else.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("this is no file")
-        data = json.loads(os.read(fd, LONGEST))
-    finally:
-        os.close(fd)
+    data = json.loads(durable.read_own(path, LONGEST_ORDER)[1])
     if not isinstance(data, dict):
         raise ValueError("this is no object")  # noqa: TRY004 -- one error for all that is wrong
     return data

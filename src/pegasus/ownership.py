@@ -15,7 +15,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_PRIVATE = 0o700
+_PRIVATE_FOLDER = 0o700
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -67,22 +67,42 @@ def give(fd: int, owner: os.stat_result) -> None:
             os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
-def make_private_folder(path: Path, owner: os.stat_result) -> None:
+def make_private_folder(path: Path, owner: os.stat_result | None = None) -> None:
     """Make a folder for its owner only; see ``give``.
+
+    Args:
+        path: its path.
+        owner: the status of a file of its owner; None for the owner of the folder that it is in.
 
     Raises:
         FileExistsError: there is something.
-        OSError: it can't be made.
+        OSError: it cannot be made.
     """
-    path.mkdir(mode=_PRIVATE)
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # One parent for all steps: its path may lead to another folder a moment later.
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
         try:
-            found = os.fstat(fd)
-            if found.st_uid == 0 and _is_empty(fd):  # else somebody has swapped it
-                give(fd, owner)
-        finally:
-            os.close(fd)
+            os.mkdir(path.name, _PRIVATE_FOLDER, dir_fd=parent)
+        except OSError as error:
+            error.filename = str(path)  # not the bare name: messages show it
+            raise
+        if owner is None:
+            owner = os.fstat(parent)
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            _give_new_folder(parent, path.name, owner)
+    finally:
+        os.close(parent)
+
+
+def _give_new_folder(parent: int, name: str, owner: os.stat_result) -> None:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=parent)
+    try:
+        found = os.fstat(fd)
+        if found.st_uid == 0 and _is_empty(fd):  # else somebody has replaced it
+            give(fd, owner)
+    finally:
+        os.close(fd)
 
 
 def _is_empty(fd: int) -> bool:

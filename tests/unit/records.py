@@ -56,7 +56,7 @@ async def recording(
 ) -> AsyncIterator[Record]:
     """Record a run in which nothing is amiss; the machine may be busy with other things."""
     with pytest.MonkeyPatch.context() as patch, trio.fail_after(LIMIT):
-        patch.setattr(writer, "STALL", stall)
+        patch.setattr(writer, "STALL_LIMIT", stall)
         async with open_record(
             queue,
             name,

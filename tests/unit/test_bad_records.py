@@ -41,7 +41,7 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
-from pegasus.orders import LONGEST, Answer, Drain, give, orders_of
+from pegasus.orders import LONGEST_ORDER, DrainOrder, OrderAnswer, orders_of, send
 from pegasus.record.encoding import line_of
 from tests.unit.records import NODES, end, only_run, queue_in, recording, show, start
 from tests.unit.test_status import SCHEMA, json_of
@@ -280,9 +280,9 @@ def test_a_broken_ledger(
     assert precious.exists()
 
 
-@pytest.mark.parametrize("words", [DEEP[: LONGEST // 2], "1e999", "{}", '{"done":1}', "\0"])
+@pytest.mark.parametrize("words", [DEEP[: LONGEST_ORDER // 2], "1e999", "{}", '{"done":1}', "\0"])
 def test_a_broken_answer(words: str, tmp_path: Path) -> None:
     """An answer that makes no sense is said to be one."""
-    given_ = give(orders_of(tmp_path), Drain())
+    given_ = send(orders_of(tmp_path), DrainOrder())
     given_.path.with_suffix(".answer").write_text(words)
-    assert given_.take_answer() == Answer(False, "The run's answer makes no sense.")
+    assert given_.take_answer() == OrderAnswer(False, "The run's answer makes no sense.")

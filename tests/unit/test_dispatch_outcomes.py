@@ -15,7 +15,7 @@ from pegasus.dispatch import Run, run_broadcast, run_queue
 from pegasus.event_bus import LiveState
 from pegasus.events import Ended, Returned, Started
 from pegasus.model import Cancelled, Job, SubNode
-from pegasus.orders import Request, StopJob
+from pegasus.orders import Request, StopJobOrder
 from pegasus.report.summary import utilisation_of
 from pegasus.run_state import SubNodeState
 from pegasus.screen import Screen
@@ -152,7 +152,7 @@ async def test_a_run_that_fails_in_itself(autojump_clock: MockClock) -> None:
 class Asking:
     """An order from another terminal, and the answers to it."""
 
-    order: StopJob
+    order: StopJobOrder
     answers: list[tuple[str, bool]] = field(default_factory=list)
 
     def answer(self, words: str = "", *, done: bool = True) -> None:
@@ -162,7 +162,7 @@ class Asking:
 
 async def ask(bench: Bench, number: int, sub_node: int | None = None) -> tuple[str, bool]:
     """Ask a run to stop a job, as another terminal does; give its answer."""
-    asking = Asking(StopJob(number, sub_node))
+    asking = Asking(StopJobOrder(number, sub_node))
 
     async def requests() -> AsyncIterator[Request]:
         yield cast("Request", asking)

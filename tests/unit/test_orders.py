@@ -14,20 +14,20 @@ import trio
 import trio.testing
 
 from pegasus.orders import (
-    Abort,
-    Answer,
-    Drain,
-    Given,
+    AbortOrder,
+    DrainOrder,
     Order,
+    OrderAnswer,
     Request,
-    StopJob,
-    give,
+    SentOrder,
+    StopJobOrder,
     orders_of,
     read_orders,
+    send,
 )
 
 LIMIT = 20.0  # seconds, on a machine that is busy with other things
-EVERY: list[Order] = [Drain(), Abort(), StopJob(7), StopJob(7, 0)]
+EVERY: list[Order] = [DrainOrder(), AbortOrder(), StopJobOrder(7), StopJobOrder(7, 0)]
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def reading(folder: Path) -> AsyncIterator[AsyncIterator[Request]]:
             yield requests
 
 
-def answered(given: Given) -> Answer:
+def answered(given: SentOrder) -> OrderAnswer:
     """Give the answer that has to be there."""
     answer = given.take_answer()
     assert answer is not None
@@ -54,21 +54,21 @@ def names(folder: Path) -> list[str]:
 async def test_an_order_reaches_the_run_and_is_answered(order: Order, tmp_path: Path) -> None:
     """Each order comes out as it went in; its answer comes back, and nothing is left."""
     folder = orders_of(tmp_path)
-    given = give(folder, order)
+    given = send(folder, order)
     assert given.take_answer() is None
     async with reading(folder) as requests:
         request = await anext(requests)
     assert request.order == order
     assert given.take_answer() is None
     request.answer("so be it")
-    assert answered(given) == Answer(done=True, words="so be it")
+    assert answered(given) == OrderAnswer(done=True, words="so be it")
     assert names(folder) == []
 
 
 async def test_orders_come_in_the_order_in_which_they_were_given(tmp_path: Path) -> None:
     """Whoever drains first and aborts then is understood."""
     for order in EVERY:
-        give(tmp_path, order)
+        send(tmp_path, order)
     async with reading(tmp_path) as requests:
         assert [(await anext(requests)).order for _ in EVERY] == EVERY
 
@@ -86,39 +86,39 @@ async def test_an_order_that_comes_later_and_to_a_folder_that_is_not_there_yet(
 
         nursery.start_soon(read)
         await trio.testing.wait_all_tasks_blocked()
-        give(folder, Drain())
-    assert found == [Drain()]
+        send(folder, DrainOrder())
+    assert found == [DrainOrder()]
 
 
 async def test_an_order_is_obeyed_once(tmp_path: Path) -> None:
     """What the run has seen it does not see again, answered or not."""
-    give(tmp_path, Drain())
+    send(tmp_path, DrainOrder())
     async with reading(tmp_path) as requests:
         await anext(requests)
-        give(tmp_path, Abort())
-        assert (await anext(requests)).order == Abort()
+        send(tmp_path, AbortOrder())
+        assert (await anext(requests)).order == AbortOrder()
 
 
 async def test_a_refusal(tmp_path: Path) -> None:
     """A run may say that it can't, and why."""
-    given = give(tmp_path, StopJob(9))
+    given = send(tmp_path, StopJobOrder(9))
     async with reading(tmp_path) as requests:
         (await anext(requests)).answer("job 9 does not run.", done=False)
-    assert answered(given) == Answer(done=False, words="job 9 does not run.")
+    assert answered(given) == OrderAnswer(done=False, words="job 9 does not run.")
 
 
 async def test_an_order_that_was_not_seen_can_be_taken_back(tmp_path: Path) -> None:
     """Taken back in time, it is as if it had never been given."""
-    given = give(tmp_path, Abort())
+    given = send(tmp_path, AbortOrder())
     assert given.withdraw()
-    give(tmp_path, Drain())
+    send(tmp_path, DrainOrder())
     async with reading(tmp_path) as requests:
-        assert (await anext(requests)).order == Drain()
+        assert (await anext(requests)).order == DrainOrder()
 
 
 async def test_an_order_that_was_seen_cannot_be_taken_back(tmp_path: Path) -> None:
     """Whoever gave it is told so."""
-    given = give(tmp_path, Abort())
+    given = send(tmp_path, AbortOrder())
     async with reading(tmp_path) as requests:
         await anext(requests)
         assert not given.withdraw()
@@ -148,9 +148,9 @@ async def test_what_is_no_order_is_removed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a-pipe.order")
     (tmp_path / "a-link.order").symlink_to("/dev/zero")
     (tmp_path / "a-folder.order").mkdir()
-    give(tmp_path, Drain())
+    send(tmp_path, DrainOrder())
     async with reading(tmp_path) as requests:
-        assert (await anext(requests)).order == Drain()
+        assert (await anext(requests)).order == DrainOrder()
     left = [name for name in names(tmp_path) if not name.startswith("a-")]
     assert [name.rpartition(".")[2] for name in left] == ["seen"]
 
@@ -159,16 +159,16 @@ async def test_what_is_not_finished_is_left_alone(tmp_path: Path) -> None:
     """An order is seen when it is whole, and not before."""
     half = tmp_path / "0.unfinished"
     half.write_text('{"order": "ab')
-    give(tmp_path, Drain())
+    send(tmp_path, DrainOrder())
     async with reading(tmp_path) as requests:
-        assert (await anext(requests)).order == Drain()
+        assert (await anext(requests)).order == DrainOrder()
     assert half.exists()
 
 
 async def test_a_folder_that_goes(tmp_path: Path) -> None:
     """Someone who removes the record of a run does not end the run."""
     folder = orders_of(tmp_path)
-    given = give(folder, Drain())
+    given = send(folder, DrainOrder())
     async with reading(folder) as requests:
         request = await anext(requests)
         for path in folder.iterdir():
@@ -176,13 +176,13 @@ async def test_a_folder_that_goes(tmp_path: Path) -> None:
         folder.rmdir()
         request.answer("nobody hears it")
         assert given.take_answer() is None
-        give(folder, Abort())
-        assert (await anext(requests)).order == Abort()
+        send(folder, AbortOrder())
+        assert (await anext(requests)).order == AbortOrder()
 
 
 def test_an_answer_that_makes_no_sense(tmp_path: Path) -> None:
     """It is no success."""
-    given = give(tmp_path, Drain())
+    given = send(tmp_path, DrainOrder())
     given.path.with_suffix(".answer").write_bytes(b"{}")
     assert not answered(given).done
 
@@ -190,7 +190,7 @@ def test_an_answer_that_makes_no_sense(tmp_path: Path) -> None:
 def test_only_the_owner_of_a_run_gives_orders(tmp_path: Path) -> None:
     """The folder and the orders are for their owner only."""
     folder = orders_of(tmp_path)
-    given = give(folder, StopJob(1, 2))
+    given = send(folder, StopJobOrder(1, 2))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(given.path.stat().st_mode) == 0o600
     assert json.loads(given.path.read_bytes()) == {"order": "stop_job", "job": 1, "sub_node": 2}
@@ -199,4 +199,4 @@ def test_only_the_owner_of_a_run_gives_orders(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Giving an order to a run whose record is gone is an error."""
     with pytest.raises(OSError, match="No such file"):
-        give(orders_of(tmp_path / "gone"), Drain())
+        send(orders_of(tmp_path / "gone"), DrainOrder())

@@ -14,9 +14,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from pegasus import durable
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry
-from pegasus.queue_file import QueueFile, consumed, content, disk, lock
+from pegasus.queue_file import QueueFile, consumed, content, disk_errors, lock
 from pegasus.queue_file.entries import check_added
 
 NUMBERS = (
@@ -41,7 +42,10 @@ def no_more_files() -> Iterator[None]:
 @pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.get)
 def test_what_the_disk_refuses_is_told_with_the_next_step(number: int) -> None:
     """The message has the file, the system's words, what became of it, and what to do."""
-    with pytest.raises(PegasusError) as caught, disk.errors("q.yaml", "Nothing was taken"):
+    with (
+        pytest.raises(PegasusError) as caught,
+        disk_errors.translated("q.yaml", "Nothing was taken"),
+    ):
         raise OSError(number, os.strerror(number))
     said = str(caught.value)
     assert said.startswith(f"q.yaml: the queue cannot be rewritten: {os.strerror(number)}. ")
@@ -54,7 +58,7 @@ def test_the_next_step_is_that_of_the_error() -> None:
     """A full disk needs space, a folder of somebody else's needs rights."""
     steps = {}
     for number in NUMBERS:
-        with pytest.raises(PegasusError) as caught, disk.errors("q", "x"):
+        with pytest.raises(PegasusError) as caught, disk_errors.translated("q", "x"):
             raise OSError(number, "")
         steps[number] = str(caught.value).split("x. ")[1]
     assert "space" in steps[errno.ENOSPC]
@@ -72,7 +76,7 @@ def test_all_is_written_though_the_system_writes_little(
     """A system call that writes less than it is given costs no byte."""
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
-    disk.write_new(tmp_path / "a", b"0123456789")
+    durable.write_new(tmp_path / "a", b"0123456789")
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
 
@@ -82,7 +86,7 @@ def test_a_new_file_replaces_none(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "none")
     for name in ("a", "b"):
         with no_more_files(), pytest.raises(FileExistsError):
-            disk.write_new(tmp_path / name, b"new")
+            durable.write_new(tmp_path / name, b"new")
     assert (tmp_path / "a").read_text() == "old"
     assert not (tmp_path / "none").exists()
 
@@ -99,7 +103,7 @@ def test_a_new_file_is_like_its_model(tmp_path: Path, mode: int) -> None:
     else:
         attributes = {"user.note": b"mine"}
     model.chmod(mode)
-    disk.write_new(tmp_path / "new", b"x", like=disk.model_of(model))
+    durable.write_new(tmp_path / "new", b"x", like=durable.model_of(model))
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
     for name, value in attributes.items():
         assert os.getxattr(tmp_path / "new", name) == value
@@ -109,7 +113,7 @@ def test_a_new_file_without_a_model_is_as_any(tmp_path: Path) -> None:
     """The umask decides."""
     before = os.umask(0o027)
     try:
-        disk.write_new(tmp_path / "new", b"x")
+        durable.write_new(tmp_path / "new", b"x")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
@@ -128,9 +132,9 @@ def test_a_folder_that_cannot_be_synced(
     with no_more_files():
         if number == errno.EIO:
             with pytest.raises(OSError, match="Errno 5"):
-                disk.sync_folder(tmp_path)
+                durable.sync_folder(tmp_path)
         else:
-            disk.sync_folder(tmp_path)
+            durable.sync_folder(tmp_path)
 
 
 def test_what_is_no_file_counts_as_empty(tmp_path: Path) -> None:
@@ -139,11 +143,11 @@ def test_what_is_no_file_counts_as_empty(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "text")
     os.mkfifo(tmp_path / "pipe")
     with no_more_files():
-        assert disk.read_own(tmp_path / "text") == (os.geteuid(), b"x")
-        assert disk.read_own(tmp_path / "link") == (os.geteuid(), b"")
-        assert disk.read_own(tmp_path / "pipe") == (os.geteuid(), b"")
+        assert durable.read_own(tmp_path / "text") == (os.geteuid(), b"x")
+        assert durable.read_own(tmp_path / "link") == (os.geteuid(), b"")
+        assert durable.read_own(tmp_path / "pipe") == (os.geteuid(), b"")
         with pytest.raises(FileNotFoundError):
-            disk.read_own(tmp_path / "none")
+            durable.read_own(tmp_path / "none")
 
 
 async def test_a_stopped_process_that_holds_the_record(
@@ -209,7 +213,7 @@ async def test_a_lock_that_cannot_be_made(
 
 def test_an_error_without_a_number(tmp_path: Path) -> None:
     """What the system does not number is told in the error's own words."""
-    with pytest.raises(PegasusError) as caught, disk.errors("q", "Nothing"):
+    with pytest.raises(PegasusError) as caught, disk_errors.translated("q", "Nothing"):
         raise OSError("the tape is full")
     assert str(caught.value) == (
         "q: the queue cannot be rewritten: the tape is full. Nothing. Look after the disk, and try "

@@ -87,7 +87,7 @@ def open_files() -> int:
 def waiting(record: Record) -> int:
     """Count the bytes of output that wait to be written."""
     assert record._opened is not None
-    return record._opened.writer._bytes - record._opened.writer._disk.bytes_done
+    return record._opened.writer._thread.waiting
 
 
 def wait_for(event: threading.Event) -> None:
@@ -210,7 +210,7 @@ async def test_much_output(tmp_path: Path) -> None:
         job = start(record, 1)
         for _ in range(1600):
             await show(record, job, block)
-            assert waiting(record) <= writer.ROOM + len(block)
+            assert waiting(record) <= writer.RECORD_ROOM + len(block)
         end(record, job)
     path = only_run(queue).folder.output / "1.stdout"
     assert path.stat().st_size == 1600 * len(block)
@@ -488,8 +488,8 @@ async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     async with recording(queue, stall=0.01) as record:
         assert record._opened is not None
-        thread = record._opened.writer._thread
-        record._opened.writer._steps.put(stall)
+        thread = record._opened.writer._thread._thread
+        record._opened.writer._thread.put(stall, 0)
         assert await trio.to_thread.run_sync(hangs.wait, LIMIT)
         for number in range(1, 1000):
             end(record, start(record, number))
@@ -516,14 +516,14 @@ def test_a_disk_that_stalls_again_and_again(stall: float) -> None:
         now, waited = now + seconds, waited + seconds
         return stall <= limit
 
-    patience = writer.Patience(lambda: now)
-    assert patience.wait(wait) == (stall < writer.STALL)
+    budget = writer.StallBudget(lambda: now)
+    assert budget.wait(wait) == (stall < writer.STALL_LIMIT)
     for _ in range(1000):
         now += 0.2
-        patience.wait(wait)
-    assert waited <= writer.STALL + 0.1 * now + writer.LEAST
-    now += writer.STALL / writer.SHARE
-    assert patience.wait(wait) == (stall < writer.STALL)
+        budget.wait(wait)
+    assert waited <= writer.STALL_LIMIT + 0.1 * now + writer.LEAST_STALL
+    now += writer.STALL_LIMIT / writer.STALL_SHARE
+    assert budget.wait(wait) == (stall < writer.STALL_LIMIT)
 
 
 async def test_lines_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,7 +533,7 @@ async def test_lines_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.M
     hang = threading.Event()
     async with recording(queue) as record:
         assert record._opened is not None
-        record._opened.writer._steps.put(partial(wait_for, hang))
+        record._opened.writer._thread.put(partial(wait_for, hang), 0)
         for number in range(500):
             record.tell(Noted(f"note {number}"))
         hang.set()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus import grid
+from pegasus import durable, grid
 from pegasus.commands import retry as room
 from pegasus.commands.retry import Chosen, RetrySettings, put_back, read_run, retry
 from pegasus.errors import ExitStatus, FileFault, PegasusError
@@ -32,7 +32,7 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
-from pegasus.queue_file import LockedQueue, QueueFile, content, disk
+from pegasus.queue_file import LockedQueue, QueueFile, content
 from pegasus.record.recording import Record, open_record
 from tests.unit.records import record_of
 
@@ -366,7 +366,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
         monkeypatch.setattr(target, name, step)
 
     for name in ("write_new", "write_all", "sync_folder"):
-        wrap(disk, name)
+        wrap(durable, name)
     for name in ("replace", "unlink"):
         wrap(Path, name)
     wrap(os, "fsync")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -100,6 +101,19 @@ def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
     assert (folder.name, number) == ("10000-c", 10_000)
 
 
+@pytest.mark.parametrize("planted", ["9999999", "9999999-x", "9999998"])
+def test_the_highest_number_does_not_break_the_numbering(tmp_path: Path, planted: str) -> None:
+    """After a folder with the highest number of seven digits, each run still has its own number."""
+    queue = queue_in(tmp_path)
+    make_folder(queue, "a")
+    (tmp_path / ".pegasus" / planted).mkdir()
+    (tmp_path / ".pegasus" / "10000001-x").mkdir()
+    (tmp_path / ".pegasus" / ("8" * 200)).mkdir()
+    numbers = [make_folder(queue, "b")[1] for _ in range(4)]
+    first = int(planted[:7]) + 1
+    assert numbers == [n for n in range(first, first + 6) if n != 10_000_001][:4]
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -140,16 +154,16 @@ def test_a_number_that_was_given_between_the_look_and_the_claim(
 ) -> None:
     """Whoever looked before another run took the number, and claims it after, gives it back."""
     queue = queue_in(tmp_path)
-    mkdir = Path.mkdir
+    mkdir = os.mkdir
     others: list[int] = []
 
-    def slow(path: Path, mode: int = 0o777) -> None:
-        if path.name == "0001" and not others:
+    def slow(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        if path == "0001" and not others:
             others.append(0)
             others[0] = make_folder(queue, "other")[1]
-        mkdir(path, mode)
+        mkdir(path, mode, dir_fd=dir_fd)
 
-    monkeypatch.setattr(Path, "mkdir", slow)
+    monkeypatch.setattr(os, "mkdir", slow)
     folder, number = make_folder(queue, "mine")
     assert (others, number) == ([1], 2)
     assert sorted(path.name for path in folder.path.parent.iterdir()) == [

@@ -13,7 +13,7 @@ from pegasus.colour import PALETTE, in_colour_of, wants_colour
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.lines import LONGEST_LINE, block_of
 from pegasus.model import Lost, SubNode
-from pegasus.screen import words
+from pegasus.screen import messages
 from pegasus.terminal_text import LONGEST_WORDS, fit, on_one_line, visible
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -213,23 +213,23 @@ LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 def test_a_message_is_one_line_whatever_is_in_it(one: str, two: str, three: str) -> None:
     """No text of a node, a file or a user begins a line of Pegasus's, or is a control character."""
     node = SubNode(0, one, ((two, three),))
-    own = words.OwnWords()
+    own = messages.OwnMessages()
     trouble = own.about(Unreachable(node, three, None))
     again = own.about(Connected(node))
     note = own.about(Noted(one))
-    lines = [trouble, again, note, words.own_lines(two), words.ended(Lost(one))]
+    lines = [trouble, again, note, messages.own_lines(two), messages.ended(Lost(one))]
     for line in lines:
         assert line is not None
         assert not LINE_ENDS.search(line)
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", line)
-    several = words.own_lines(one, two, three)
+    several = messages.own_lines(one, two, three)
     assert len(several.split("\n")) == 3
 
 
 @pytest.mark.parametrize("character", ["x", "\n", "\x1b", "é", "日", "\U0001f600", "\udc80"])
 def test_messages_are_bounded(character: str) -> None:
     """However long a text is, its message stays one line; a node's words are cut earlier."""
-    block = bytes(block_of(words.own_lines(character * 1_000_000)))
+    block = bytes(block_of(messages.own_lines(character * 1_000_000)))
     assert block.count(b"\n") == 1
     assert len(block) <= LONGEST_LINE
     assert len(on_one_line("a" + character * 1_000_000)) <= LONGEST_WORDS + 3

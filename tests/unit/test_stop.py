@@ -9,11 +9,19 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.commands import stop as room
+from pegasus import orders
 from pegasus.commands.stop import StopSettings, order_of, stop
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import SubNode
-from pegasus.orders import Abort, Drain, Order, Request, StopJob, orders_of, read_orders
+from pegasus.orders import (
+    AbortOrder,
+    DrainOrder,
+    Order,
+    Request,
+    StopJobOrder,
+    orders_of,
+    read_orders,
+)
 from pegasus.record.recording import open_record
 from tests.unit.records import record_of
 
@@ -65,12 +73,12 @@ async def going_on(
 @pytest.mark.parametrize(
     ("options", "order", "words"),
     [
-        ({}, Drain(), "nothing more is taken; what runs goes on to its end"),
-        ({"now": True}, Abort(), "what runs is being ended"),
-        ({"job": 3}, StopJob(3), "job 3 is being ended"),
-        ({"job": 3, "sub_node": 0}, StopJob(3, 0), "job 3 is being ended"),
-        ({"job": 3, "now": True}, StopJob(3), "job 3 is being ended"),
-        ({"run": "run-1"}, Drain(), "nothing more is taken"),
+        ({}, DrainOrder(), "nothing more is taken; what runs goes on to its end"),
+        ({"now": True}, AbortOrder(), "what runs is being ended"),
+        ({"job": 3}, StopJobOrder(3), "job 3 is being ended"),
+        ({"job": 3, "sub_node": 0}, StopJobOrder(3, 0), "job 3 is being ended"),
+        ({"job": 3, "now": True}, StopJobOrder(3), "job 3 is being ended"),
+        ({"run": "run-1"}, DrainOrder(), "nothing more is taken"),
     ],
 )
 async def test_the_run_is_told_and_answers(
@@ -132,9 +140,9 @@ async def test_several_runs(queue: Path, capfd: pytest.CaptureFixture[str]) -> N
             await stop(settings(queue))
         assert "run-1 (process" in str(raised.value)
         assert await stop(settings(queue, run="2")) is ExitStatus.SUCCESS
-        assert (first, second) == ([], [Drain()])
+        assert (first, second) == ([], [DrainOrder()])
         assert await stop(settings(queue, every=True, now=True)) is ExitStatus.SUCCESS
-        assert (first, second) == ([Abort()], [Drain(), Abort()])
+        assert (first, second) == ([AbortOrder()], [DrainOrder(), AbortOrder()])
 
 
 @pytest.mark.parametrize(
@@ -152,8 +160,8 @@ async def test_a_run_that_does_not_look(
     queue: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a bounded wait a sentence says where the run is; the order is taken back."""
-    monkeypatch.setattr(room, "ANSWER_LIMIT", 0.5)
-    monkeypatch.setattr(room, "SAY_AFTER", 0.1)
+    monkeypatch.setattr(orders, "ORDER_ANSWER_LIMIT", 0.5)
+    monkeypatch.setattr(orders, "ORDER_NOTICE_AFTER", 0.1)
     async with going_on(queue, "hangs") as got:
         got.clear()
         record = record_of(queue, "hangs")
@@ -169,10 +177,10 @@ async def test_a_run_that_is_not_done_yet(
     queue: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that has seen the order and is slow is told apart from one that does not look."""
-    monkeypatch.setattr(room, "ANSWER_LIMIT", 1.5)
+    monkeypatch.setattr(orders, "ORDER_ANSWER_LIMIT", 1.5)
     async with going_on(queue, obey=lambda _: None) as got:
         assert await stop(settings(queue)) is ExitStatus.JOB_FAILED
-        assert got == [Drain()]
+        assert got == [DrainOrder()]
     assert "has seen the order, but has not done it yet" in capfd.readouterr().err
 
 

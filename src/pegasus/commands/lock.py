@@ -21,7 +21,7 @@ from pegasus.editor import can_ask, edit, find_editor, forget_typed, read_line
 from pegasus.errors import ExitStatus, FileFault, PegasusError, TemplateFault, sole_error
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Exited, Killed, Place
-from pegasus.queue_file import LockedQueue, QueueFile, content, disk
+from pegasus.queue_file import LockedQueue, QueueFile, content, disk_errors
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.screen import Screen, open_screen
 from pegasus.template import parse
@@ -266,7 +266,7 @@ def restore(path: Path, real: Path, before: Seen) -> None:
     except OSError as error:
         raise PegasusError(
             f"{path} cannot be restored: {error.strerror or error}. It stays as it is. "
-            f"{disk.what_to_do(error, 'Look after the disk')}."
+            f"{disk_errors.next_step(error, 'Look after the disk')}."
         ) from error
     if not done:
         raise PegasusError(f"{path} was not restored: another program is writing it.")

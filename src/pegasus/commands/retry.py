@@ -27,16 +27,17 @@ from typing import Any
 
 import trio
 
+from pegasus import durable
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
+from pegasus.durable import open_private as create
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Outcome, succeeded
-from pegasus.queue_file import LockedQueue, QueueFile, content, disk, left
+from pegasus.queue_file import LockedQueue, QueueFile, content, disk_errors, left
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.queue import MOST_TRIES, entries_of
 from pegasus.queue_file.settled import Sight
 from pegasus.record import RunRecord, choose_run, find_runs
-from pegasus.record.folder import create
 from pegasus.run_state import JobState
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
@@ -179,7 +180,7 @@ def put_back(
     except OSError as error:
         raise PegasusError(
             f"{error.filename or locked.path}: {error.strerror or error}. Nothing was put back. "
-            f"{disk.what_to_do(error, 'Look after the disk or the folder, and try again')}."
+            f"{disk_errors.next_step(error, 'Look after the disk or the folder, and try again')}."
         ) from error
     return chosen
 
@@ -230,7 +231,7 @@ class Ledger:
             self._append({"jobs": [job.number for job in jobs], "new": new.name})
             if left.replace(self._locked.real, new, sight):
                 with suppress(OSError):  # it has happened, and nothing can make it undone
-                    disk.sync_folder(self._folder)
+                    durable.sync_folder(self._folder)
                 return
             self.settle()  # an editor was quicker: once more, with what it wrote
         raise PegasusError(
@@ -253,10 +254,10 @@ class Ledger:
         """Write the queue with the jobs in it, under another name."""
         path, real = self._locked.path, self._locked.real
         content.refuse_read_only(path, real)
-        data, like = (b"", None) if sight is None else (sight.complete, disk.model_of(real))
+        data, like = (b"", None) if sight is None else (sight.complete, durable.model_of(real))
         data = with_entries(path, data, entries_of([job.job for job in jobs]), top=top)
         try:
-            disk.write_new(new, data, like=like)
+            durable.write_new(new, data, like=like)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
@@ -290,12 +291,12 @@ class Ledger:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
             line = json.dumps({"at": round(time.time(), 3), **data}).encode() + b"\n"
-            disk.write_all(fd, b"\n" * torn + line)
+            durable.write_all(fd, b"\n" * torn + line)
             os.fsync(fd)
         finally:
             os.close(fd)
         if made:
-            disk.sync_folder(self._path.parent)
+            durable.sync_folder(self._path.parent)
 
 
 # What is said about it.

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from pegasus.dispatch import Drain, Running
-from pegasus.orders import Abort, Request, StopJob
-from pegasus.orders import Drain as DrainOrder
+from pegasus.orders import AbortOrder, DrainOrder, Request, StopJobOrder
 from pegasus.screen import Screen
 
 
@@ -57,11 +56,11 @@ class Stages:
                     self.interrupted = True
                     await self._drain("pegasus stop")
                     request.answer("Nothing more is taken; what runs goes on to its end.")
-                case Abort():
+                case AbortOrder():
                     self.interrupted = True
                     self._abort("pegasus stop --now")
                     request.answer("What runs is being ended.")
-                case StopJob(number, sub_node):
+                case StopJobOrder(number, sub_node):
                     _answer_stop(request, running, number, sub_node)
 
 

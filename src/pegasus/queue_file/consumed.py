@@ -33,15 +33,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pegasus import durable
 from pegasus.errors import PegasusError
 from pegasus.ownership import may_be_planted
-from pegasus.queue_file import disk, left, lock
+from pegasus.queue_file import left, lock
 from pegasus.queue_file.note import (
     Planned,
     Receipt,
     hand_over,
     hand_over_late,
-    is_torn,
     note_of,
     planned_in,
 )
@@ -85,12 +85,12 @@ def take(
     note, new, old = (_beside(queue, kind) for kind in (_NOTE, _NEW, _OLD))
     with _locked(queue) as fd:
         size = os.fstat(fd).st_size
-        appended = b"\n" * is_torn(fd, size) + record.encode()
+        appended = b"\n" * durable.is_torn(fd, size) + record.encode()
         planned = Planned(os.geteuid(), size, appended, receipt, sight.base if sight else 0)
         new.unlink(missing_ok=True)  # alone it means nothing
         try:
-            ours = _write_both(new, content, note, planned, disk.model_of(queue))
-            disk.write_all(fd, appended)
+            ours = _write_both(new, content, note, planned, durable.model_of(queue))
+            durable.write_all(fd, appended)
             os.fsync(fd)
             _refuse_company(new, ours, fd, planned)
             goes_on = _rename(new, queue, old, sight) if unchanged() else None
@@ -145,7 +145,7 @@ def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_o
             old.unlink(missing_ok=True)
         is_done = True
     with contextlib.suppress(OSError):
-        disk.sync_folder(queue.parent)
+        durable.sync_folder(queue.parent)
     if is_done:  # else whoever comes next does it
         with contextlib.suppress(OSError):
             _beside(queue, _NOTE).unlink()
@@ -175,7 +175,9 @@ def _cut_out_late(queue: Path, fd: int, planned: Planned) -> None:
             _cut_out(fd, queue.parent, replace(planned, start=start))
 
 
-def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: disk.Model) -> int:
+def _write_both(
+    new: Path, content: bytes, note: Path, planned: Planned, model: durable.FileModel
+) -> int:
     """Write the new queue file, and then the note, which alone would say that it has happened.
 
     Returns:
@@ -185,10 +187,10 @@ def _write_both(new: Path, content: bytes, note: Path, planned: Planned, model: 
     """
     words = note_of(planned.start, planned.appended, planned.receipt, planned.base or 0)
     with (
-        disk.opened_new(new, content, model) as new_fd,
-        disk.opened_new(note, words, model) as note_fd,
+        durable.opened_new(new, content, model) as new_fd,
+        durable.opened_new(note, words, model) as note_fd,
     ):
-        disk.sync_together((new_fd, note_fd), new.parent)
+        durable.sync_together((new_fd, note_fd), new.parent)
         return os.fstat(new_fd).st_ino
 
 
@@ -259,7 +261,7 @@ def _made(path: Path, queue: Path, flags: int) -> int:
     except FileExistsError:
         _refuse_planted(path)
         return os.open(path, flags | os.O_CREAT, 0o600)
-    disk.make_alike(fd, disk.model_of(queue))
+    durable.make_alike(fd, durable.model_of(queue))
     return fd
 
 
@@ -362,9 +364,9 @@ def _cut_out(fd: int, folder: Path, planned: Planned) -> bool:
     path = (folder / NAME).resolve()
     mended = _mended(path)
     rest = os.pread(fd, start, 0) + tail[len(appended) :]
-    disk.write_new(mended, rest, like=disk.model_of(path))
+    durable.write_new(mended, rest, like=durable.model_of(path))
     mended.replace(path)
-    disk.sync_folder(path.parent)
+    durable.sync_folder(path.parent)
     return True
 
 

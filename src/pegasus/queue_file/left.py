@@ -32,9 +32,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from pegasus import durable
 from pegasus.errors import PegasusError
 from pegasus.ownership import give, may_be_planted
-from pegasus.queue_file import content, disk, lock, settled, writers
+from pegasus.queue_file import content, lock, settled, writers
 from pegasus.queue_file.settled import Sight, Sign
 
 _FOLDER = ".pegasus-open"
@@ -377,13 +378,13 @@ def _move(path: str, real: Path, left: _Left, sight: Sight) -> _Left | None:
         return None  # ending the line of somebody who is in the middle of it would complete it
     before = b"" if queue is None else ended(queue.complete)
     new = folder_of(real) / _NEW
-    like = disk.model_of(left.path if queue is None else real)
-    disk.write_new(new, before + sight.data[left.base : sight.ready], like=like)
+    like = durable.model_of(left.path if queue is None else real)
+    durable.write_new(new, before + sight.data[left.base : sight.ready], like=like)
     after = left.path.with_name(_words(left.inode, sight.ready, sight.data))
     moved = False
     try:
         after.hardlink_to(left.path)
-        disk.sync_folder(new.parent)
+        durable.sync_folder(new.parent)
         moved = replace(real, new, queue)
     finally:
         if not moved:  # first the name: without a new file it would say that it has happened

@@ -25,10 +25,9 @@ from pathlib import Path
 
 import filelock
 
-from pegasus import ownership
+from pegasus import durable, ownership
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Place
-from pegasus.queue_file import disk
 
 FIRST_POLL, LAST_POLL = 0.005, 0.05
 """Seconds between two tries: nobody is told when a lock is free, so one has to look."""
@@ -172,7 +171,7 @@ def holder(path: Path) -> str:
     from pegasus.terminal_text import visible  # noqa: PLC0415 -- takes long, and few have to wait
 
     try:
-        words = json.loads(disk.read_own(path)[1])
+        words = json.loads(durable.read_own(path)[1])
         pid, host, command = int(words["pid"]), str(words["host"]), visible(str(words["command"]))
         here = host == socket.gethostname()
         if not here or _started(pid) == words["started"]:

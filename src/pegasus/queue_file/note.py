@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pegasus.queue_file import disk
+from pegasus import durable
 
 _MAGIC = b"pegasus take"
 _NUMBERS = {4, 5}
 """How many there are; the last one, the base, has not always been there."""
-
-_LOOKS, _LOOK = 5, 0.001
-"""How often, and after how many seconds, to look again whether a line is complete by now: to write
-one takes microseconds, unless the writer has just lost the processor."""
 
 
 @dataclass(slots=True)
@@ -67,7 +62,7 @@ def note_of(start: int, appended: bytes, receipt: Receipt | None, base: int = 0)
 def planned_in(note: Path) -> Planned | None:
     """Read what a take was to do; None where the note never was complete."""
     try:
-        writer, data = disk.read_own(note)
+        writer, data = durable.read_own(note)
     except FileNotFoundError:
         return None
     head, _, rest = data.partition(b"\n")
@@ -90,27 +85,10 @@ def hand_over(receipt: Receipt | None) -> None:
         return
     fd = os.open(receipt.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        disk.write_all(fd, b"\n" * _stays_torn(fd) + receipt.lines)
+        durable.append_lines(fd, receipt.lines)
     finally:
         os.close(fd)
     receipt.given = True
-
-
-def is_torn(fd: int, size: int) -> bool:
-    """Tell whether a file of this size ends within a line."""
-    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-
-
-def _stays_torn(fd: int) -> bool:
-    """Tell the same of a file to which another thread may be writing a line just now.
-
-    The kernel makes a file longer page by page, so that the end of half a write can be seen.
-    """
-    for _ in range(_LOOKS):
-        if not is_torn(fd, os.fstat(fd).st_size):
-            return False
-        time.sleep(_LOOK)
-    return True
 
 
 def hand_over_late(receipt: Receipt, writer: int) -> None:

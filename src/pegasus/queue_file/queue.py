@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pegasus import grid
+from pegasus import durable, grid
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry, Job
-from pegasus.queue_file import consumed, content, disk, left, lock, rendering, settled
+from pegasus.queue_file import consumed, content, disk_errors, left, lock, rendering, settled
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.content import State
 from pegasus.queue_file.entries import QueueReader, check_added
@@ -168,7 +168,7 @@ class LockedQueue:
         Raises:
             PegasusError: the files could not be written.
         """
-        with disk.errors(self.path, "Nothing was changed"):
+        with disk_errors.translated(self.path, "Nothing was changed"):
             consumed.recover(self.real)
             left.collect(self.path, self.real)
             self._new.unlink(missing_ok=True)
@@ -195,7 +195,7 @@ class LockedQueue:
             PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
                 taken and nothing is lost.
         """
-        with disk.errors(self.path, "Nothing was taken, and nothing is lost"):
+        with disk_errors.translated(self.path, "Nothing was taken, and nothing is lost"):
             for _ in range(MOST_TRIES):
                 waits = self._collected()
                 try:
@@ -259,7 +259,7 @@ class LockedQueue:
             return
         for entry in entries:
             check_added(entry, self.path)
-        with disk.errors(self.path, "Nothing was added"):
+        with disk_errors.translated(self.path, "Nothing was added"):
             consumed.recover(self.real)
             for _ in range(MOST_TRIES):
                 left.collect(self.path, self.real)
@@ -316,14 +316,14 @@ class LockedQueue:
     def _put(self, data: bytes, sight: Sight | None) -> bool:
         new = self._new
         new.unlink(missing_ok=True)
-        like = None if sight is None else disk.model_of(self.real)
+        like = None if sight is None else durable.model_of(self.real)
         try:
-            disk.write_new(new, data, like=like)
+            durable.write_new(new, data, like=like)
             if not left.replace(self.real, new, sight):
                 return False
         finally:
             new.unlink(missing_ok=True)
-        disk.sync_folder(self.real.parent)
+        durable.sync_folder(self.real.parent)
         return True
 
     def put_back(self, jobs: Sequence[Job], *, top: bool = False) -> None:

@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pegasus import durable
+from pegasus.buffers import MOST_BUFFERS, Buffer, without
 from pegasus.events import OutputMissing, RunMode
 from pegasus.model import Stream
-from pegasus.pieces import MOST_PIECES, Piece, without
 from pegasus.record.encoding import line_of
-from pegasus.record.folder import OutputName, RunFolder, create
+from pegasus.record.folder import OutputName, RunFolder
 
 
 class Removed(FileNotFoundError):
@@ -62,7 +63,7 @@ class Disk:
         journal_fd: int,
         on_trouble: Callable[[OSError], None],
     ) -> None:
-        self.lines_done = self.bytes_done = 0
+        self.lines_done = 0
         self._folder = folder
         self._mode = mode
         self._journal = journal_fd
@@ -115,27 +116,26 @@ class Disk:
         return len(self._backlog)
 
     def _write_output(self, name: OutputName, file: _File) -> None:
-        pieces: list[Piece] = [*file.blocks]
+        buffers: list[Buffer] = [*file.blocks]
         file.blocks.clear()
-        left = size = sum(map(len, pieces))
+        left = sum(map(len, buffers))
         try:
             fd = self._opened(name, file)
             while left:
-                count = os.writev(fd, pieces[:MOST_PIECES])
+                count = os.writev(fd, buffers[:MOST_BUFFERS])
                 if file.missing:
                     self._mark_gap(name, file)
                 file.size += count
                 left -= count
-                pieces = without(pieces, count)
+                buffers = without(buffers, count)
         except OSError as error:
             file.missing += left
             file.words = error.strerror or str(error)
             self._note(error)
-        self.bytes_done += size
 
     def _opened(self, name: OutputName, file: _File) -> int:
         if file.fd is None:
-            file.fd = create(self._folder.output / name.file_name(self._mode))
+            file.fd = durable.open_private(self._folder.output / name.file_name(self._mode))
             file.size = os.fstat(file.fd).st_size  # more than nothing when a job is tried again
         return file.fd
 

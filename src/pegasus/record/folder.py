@@ -18,20 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pegasus import durable
 from pegasus.events import RunBegan, RunMode
 from pegasus.model import Stream
-from pegasus.ownership import give, is_strangers, make_private_folder, owner_of
+from pegasus.ownership import is_strangers, make_private_folder, owner_of
 
 RECORDS = ".pegasus"
 """The folder of all records, beside the queue file."""
 
-_FILE_MODE = 0o600
-
-_DIGITS = 4
+_NUMBER_DIGITS = 4
 """Digits of a run's number in its name, at least, so that a listing is in the order of the runs."""
 
-_NUMBERED = re.compile(r"([0-9]{1,7})(?:-.*)?", re.DOTALL)
-"""Names of runs that have a number. Those of earlier versions begin with a date of eight digits."""
+_MOST_DIGITS = 7
+"""Digits of the numbers that are continued. Names of runs of earlier versions begin with a date of
+eight digits."""
+
+_NUMBERED = re.compile(r"([0-9]{1,18})(?:-.*)?", re.DOTALL)
+"""Names of runs that begin with a number."""
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
 """What a file system without locks says."""
@@ -91,88 +94,74 @@ def records_of(queue: Path) -> Path:
 
 
 def make_folder(queue: Path, name: str) -> tuple[RunFolder, int]:
-    """Make a folder for a new run, with a number higher than that of each run there is.
+    """Make a folder for a new run, with a number higher than that of each existing run.
 
-    The number is the run's alone: whoever makes the folder ``0007`` has it, and gives the folder
-    its whole name, ``0007-`` and so on, when it is complete. Of two that begin at once the other
-    finds either of these there, and tries the next number.
+    The number belongs to one run only: the process that makes the folder ``0007`` owns it, and
+    renames the folder to its full name, ``0007-...``, when it is complete. Of two processes that
+    start at the same time, the second finds one of these names, and tries the next number.
 
     Args:
         queue: the real path of the queue file, which need not exist.
-        name: of the run, without its number.
+        name: the run's name, without its number.
 
     Returns:
         The folder, and the run's number.
 
     Raises:
-        OSError: it can't be made.
+        OSError: it cannot be made.
     """
     records = records_of(queue)
     with suppress(FileExistsError):
         make_private_folder(records, owner_of(queue))
-        ignore = create(records / ".gitignore")
+        ignore = durable.open_private(records / ".gitignore")
         os.write(ignore, b"*\n")
         os.close(ignore)
     refuse_strangers(queue)
-    owner = records.stat()
     number = 0
     while True:
-        number = max(number, _highest_number(records)) + 1
-        claim = RunFolder(records / f"{number:0{_DIGITS}}")
+        number = _free_number(records, number + 1)
+        claim = RunFolder(records / f"{number:0{_NUMBER_DIGITS}}")
         try:
-            make_private_folder(claim.path, owner)
+            make_private_folder(claim.path)
         except FileExistsError:
             continue
-        if _highest_number(records, but=claim.name) >= number:
+        if _free_number(records, number, but=claim.name) > number:
             claim.path.rmdir()
             continue
-        make_private_folder(claim.output, owner)
+        make_private_folder(claim.output)
         folder = RunFolder(records / f"{claim.name}-{name}")
         claim.path.rename(folder.path)
         return folder, number
 
 
-def _highest_number(records: Path, but: str = "") -> int:
-    """Give the highest number of a run there is, 0 for none."""
+def _free_number(records: Path, least: int, but: str = "") -> int:
+    """Give the lowest number from ``least`` on that no run has, above those of all runs.
+
+    A number with more digits than runs have is a date, or was made by hand. It is not continued,
+    but it is not given a second time either.
+    """
     with os.scandir(records) as found:
         matches = [_NUMBERED.fullmatch(each.name) for each in found if each.name != but]
-    return max((int(match[1]) for match in matches if match), default=0)
+    texts = [match[1] for match in matches if match]
+    number = max([least, *(int(text) + 1 for text in texts if len(text) <= _MOST_DIGITS)])
+    taken = {int(text) for text in texts if len(text) > _MOST_DIGITS}
+    while number in taken:
+        number += 1
+    return number
 
 
 def refuse_strangers(queue: Path) -> None:
-    """Refuse a folder of records that somebody else has put there.
+    """Refuse a folder of records that belongs to another user.
 
-    Its owner could swap what is in it: read or forge what is recorded, and give orders to the run.
-    The owner of the queue file says what is run anyway.
+    Its owner could replace its content: read or forge the record, and send orders to the run.
+    The owner of the queue file is accepted: that user decides anyway what is run.
 
     Raises:
-        OSError: it is such a folder, or not there.
+        OSError: it is such a folder, or is missing.
     """
     records = records_of(queue)
     if is_strangers(records, owner_of(queue).st_uid):
         raise PermissionError(errno.EPERM, "this folder belongs to somebody else", str(records))
-
-
-def create(path: Path) -> int:
-    """Make a file that is appended to, for its owner only; one that is there is appended to.
-
-    A new one belongs to the owner of its folder, also where root makes it.
-
-    Raises:
-        OSError: it can't be opened.
-    """
-    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    # The very folder that the file is made in: its path may lead to another one a moment later.
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fd = os.open(path.name, flags | os.O_CREAT | os.O_EXCL, _FILE_MODE, dir_fd=parent)
-        except FileExistsError:
-            return os.open(path.name, flags | os.O_CREAT, _FILE_MODE, dir_fd=parent)
-        give(fd, os.fstat(parent))
-        return fd
-    finally:
-        os.close(parent)
 
 
 def open_to_read(path: Path) -> BinaryIO:
@@ -197,7 +186,7 @@ def hold_lock(folder: RunFolder) -> tuple[int, bool]:
     Raises:
         OSError: the file can't be made.
     """
-    fd = create(folder.lock)
+    fd = durable.open_private(folder.lock)
     os.write(fd, f"{os.getpid()} {socket.gethostname()}\n".encode("utf-8", "backslashreplace"))
     for _ in range(_LOCK_TRIES):
         try:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import trio
 
-from pegasus import __version__
+from pegasus import __version__, durable
 from pegasus.events import (
     Ended,
     Event,
@@ -37,7 +37,7 @@ from pegasus.record import folder as folders
 from pegasus.record.disk import Disk, Removed
 from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import OutputName, RunFolder
-from pegasus.record.writer import Writer
+from pegasus.record.writer import RecordWriter
 
 LAST_WORDS = 5.0
 """Seconds that the disk has at the end of a run for what waits. One that is only busy needs
@@ -110,7 +110,7 @@ class Record:
     def _is_receipted(self, event: Event) -> bool:
         return isinstance(event, Taken) and event.number <= self._receipted
 
-    def _write(self, event: Event, writer: Writer) -> None:
+    def _write(self, event: Event, writer: RecordWriter) -> None:
         if isinstance(event, Ended | Returned):
             writer.close_outputs(*_key(event.assignment))
         writer.put_line(line_of(event, time.time()))
@@ -152,7 +152,7 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class _Opened:
     folder: RunFolder
-    writer: Writer
+    writer: RecordWriter
     lock_fd: int
     removed: threading.Event
 
@@ -214,7 +214,7 @@ def _open(queue: Path, began: RunBegan, on_trouble: Callable[[str], None]) -> Re
             "`pegasus status` on another machine cannot tell whether it still goes on."
         )
     try:
-        journal_fd = folders.create(folder.journal)
+        journal_fd = durable.open_private(folder.journal)
     except OSError:
         os.close(lock_fd)
         raise
@@ -230,7 +230,7 @@ def _writer(
     journal_fd: int,
     on_trouble: Callable[[str], None],
     removed: threading.Event,
-) -> Writer:
+) -> RecordWriter:
     def tell_trouble(error: OSError) -> None:
         words = _words(error, folder.path, "goes on, and its record lacks what has no room")
         if isinstance(error, Removed):
@@ -239,7 +239,7 @@ def _writer(
         writer.call_soon(partial(on_trouble, words))
 
     disk = Disk(folder, began.mode, journal_fd, tell_trouble)
-    writer = Writer(disk, lambda count: line_of(LinesMissing(count), time.time()))
+    writer = RecordWriter(disk, lambda count: line_of(LinesMissing(count), time.time()))
     writer.put_line(line_of(began, time.time()))
     writer.settle()
     return writer

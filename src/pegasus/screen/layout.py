@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from pegasus.buffers import Buffer
 from pegasus.colour import in_bold, in_colour_of
 from pegasus.lines import Block, behind
 from pegasus.model import SubNode
-from pegasus.pieces import Piece
 from pegasus.terminal_text import fit, visible
 
 NARROWEST_TEXT = 10
@@ -68,7 +68,7 @@ class Layout:
         self._environ = environ
         self._prefixes: dict[SubNode | None, _Prefix] = {}
 
-    def lines_of(self, sub_node: SubNode | None, block: Block) -> Sequence[Piece]:
+    def lines_of(self, sub_node: SubNode | None, block: Block) -> Sequence[Buffer]:
         """Lay out a block of lines of a sub-node's, or of Pegasus's own (None)."""
         prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
         if self._terminal and block:

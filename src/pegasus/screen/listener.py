@@ -19,7 +19,7 @@ from pegasus.colour import ColorChoice, wants_colour
 from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Unreachable
 from pegasus.lines import Block, EveryNth, Lines, block_of
 from pegasus.model import Assignment, Stream, SubNode
-from pegasus.screen import words
+from pegasus.screen import messages
 from pegasus.screen.layout import Layout
 from pegasus.screen.output import ROOM_FOR_EVENTS, ROOM_FOR_NOTES, Output
 from pegasus.terminal_text import is_plain
@@ -96,7 +96,7 @@ class Screen:
         self._period = print_period
         self._on_reader_gone = on_reader_gone
         self._reader_gone = False
-        self._own = words.OwnWords()
+        self._own = messages.OwnMessages()
         self._texts: dict[_Key, _Text] = {}
         self._places: dict[Stream, _Place] = {}
         files: dict[object, _Place] = {}
@@ -109,11 +109,11 @@ class Screen:
         """Say what there is to say of an event; never waits, never fails."""
         match event:
             case Started(assignment):
-                self._say(assignment.sub_node, words.started(assignment))
+                self._say(assignment.sub_node, messages.started(assignment))
             case Ended(assignment, outcome):
                 for stream in Stream:
                     self._finish_text(_key(assignment, stream))
-                self._say(assignment.sub_node, words.ended(outcome))
+                self._say(assignment.sub_node, messages.ended(outcome))
             case Connected() | Unreachable() | Noted():
                 if text := self._own.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
@@ -138,7 +138,7 @@ class Screen:
         Args:
             lines: each is shown as one line, whatever it contains.
         """
-        self._say(None, words.own_lines(*lines), ROOM_FOR_NOTES)
+        self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
 
     async def wait_written(self) -> None:
         """Wait until all that was told stands on standard error, or never will.
@@ -169,7 +169,9 @@ class Screen:
             terminal=terminal,
             on_gone=self._lose_reader,
             on_fault=partial(self._say_fault, stream),
-            left_out=lambda count: b"".join(layout.lines_of(None, block_of(words.left_out(count)))),
+            left_out=lambda count: b"".join(
+                layout.lines_of(None, block_of(messages.left_out(count)))
+            ),
         )
         return _Place(output, layout, terminal)
 
@@ -181,7 +183,7 @@ class Screen:
     def _say_fault(self, stream: Stream, error: OSError) -> None:
         other = self._places[Stream.STDERR if stream is Stream.STDOUT else Stream.STDOUT]
         if other is not self._places[stream]:
-            other.say(None, words.unwritable(stream, error), ROOM_FOR_NOTES)
+            other.say(None, messages.unwritable(stream, error), ROOM_FOR_NOTES)
 
     def _say(self, sub_node: SubNode | None, text: str, room: int = ROOM_FOR_EVENTS) -> None:
         self._places[Stream.STDERR].say(sub_node, text, room)

@@ -69,7 +69,7 @@ class _Host:
     said: bool = False
 
 
-class OwnWords:
+class OwnMessages:
     """What Pegasus says in its own name; remembers what is wrong with which host."""
 
     def __init__(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pegasus.pieces import Piece, byte_at, without
+from pegasus.buffers import Buffer, byte_at, without
 
 some = st.lists(st.binary(max_size=5))
 
 
-def cut(pieces: list[bytes]) -> list[Piece]:
+def cut(pieces: list[bytes]) -> list[Buffer]:
     """Make every other piece a view, as writers do."""
     return [memoryview(piece) if number % 2 else piece for number, piece in enumerate(pieces)]
 
