@@ -14,18 +14,20 @@ from dataclasses import dataclass, field
 import trio
 
 from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault, sole_error
-from pegasus.events import Ended, Event, Printed, Started, Taken
+from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
 from pegasus.model import (
     Assignment,
+    Command,
     Exited,
     Job,
     Killed,
     Lost,
     NotStarted,
     Outcome,
-    Place,
+    Position,
     Stream,
     SubNode,
+    TakenJob,
 )
 
 
@@ -186,10 +188,10 @@ class FakeNodes:
 
 
 @dataclass(frozen=True)
-class FakeTaken:
-    """What a take from a fake queue came to."""
+class FakeBatch:
+    """The result of a take from a fake queue."""
 
-    jobs: Sequence[tuple[Job, str]]
+    jobs: Sequence[TakenJob]
     fault: FileFault | None = None
 
 
@@ -198,31 +200,43 @@ class FakeQueue:
 
     BAD = Job("BAD")
 
-    def __init__(self, commands: Iterable[str] = ()) -> None:
+    def __init__(self, commands: Iterable[str] = (), listener: Listener | None = None) -> None:
+        self.listener = listener
+        self.number = 0
         self.jobs = deque(Job(command) for command in commands)
         self.takes: list[float] = []
         self.full_until = 0.0
         self.half_written = ""
         self._seen: list[Job] = []
 
-    async def take(self, fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+    async def take(self, fills: Sequence[Callable[[Job], tuple[Command, ...]]]) -> FakeBatch:
         await trio.lowlevel.checkpoint()
         self._seen = list(self.jobs)
         self.takes.append(trio.current_time())
         if trio.current_time() < self.full_until:
             raise PegasusError("queue.yaml: the disk is full.")
-        taken: list[tuple[Job, str]] = []
+        taken: list[TakenJob] = []
         for fill in fills:
             if not self.jobs:
                 break
             if self.jobs[0] == self.BAD:
-                return FakeTaken(taken, FileFault(Place("queue.yaml", 1, 1), "this is bad"))
+                return FakeBatch(taken, FileFault(Position("queue.yaml", 1, 1), "this is bad"))
             try:
-                taken.append((self.jobs[0], fill(self.jobs[0])))
+                commands = fill(self.jobs[0])
             except TemplateFault as fault:
-                return FakeTaken(taken, FileFault(Place("queue.yaml", 1, 1), fault.what))
-            self.jobs.popleft()
-        return FakeTaken(taken)
+                return FakeBatch(taken, FileFault(Position("queue.yaml", 1, 1), fault.what))
+            self.number += 1
+            taken.append(TakenJob(self.number, self.jobs.popleft(), commands))
+            if self.listener is not None:
+                self.listener.tell(Taken(self.number, taken[-1].job))
+        return FakeBatch(taken)
+
+    async def is_empty(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        self._seen = list(self.jobs)
+        if trio.current_time() < self.full_until:
+            raise PegasusError("queue.yaml: the disk is full.")
+        return not (self.jobs or self.half_written)
 
     def changed(self) -> bool:
         return list(self.jobs) != self._seen

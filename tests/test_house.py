@@ -57,6 +57,7 @@ FLOORS = {
     "record": 3,
     "screen": 3,
     "transport": 3,
+    "findings": 4,
     "report": 4,
     "commands": 5,
     "options": 5,

@@ -11,7 +11,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pegasus.model import Place
+from pegasus.model import Position
 
 
 class ExitStatus(enum.IntEnum):
@@ -34,14 +34,14 @@ class FileFault(PegasusError):
     """Invalid content in a file of the user.
 
     Args:
-        place: the position of the invalid content.
+        position: the position of the invalid content.
         what: what is wrong, as a sentence without its full stop.
         instead: what to write instead, as a sentence without its full stop; may be empty.
     """
 
-    def __init__(self, place: Place, what: str, instead: str = "") -> None:
-        super().__init__(f"{place}: {what}.{f' {instead}.' if instead else ''}")
-        self.place = place
+    def __init__(self, position: Position, what: str, instead: str = "") -> None:
+        super().__init__(f"{position}: {what}.{f' {instead}.' if instead else ''}")
+        self.position = position
         self.what = what
         self.instead = instead
 

@@ -24,7 +24,7 @@ def jobs(entry: Entry) -> Iterator[Job]:
     for command, *values in itertools.product(
         entry.commands, *(values for _, values in entry.params)
     ):
-        yield Job(command, tuple(zip(names, values, strict=True)))
+        yield Job(command, tuple(zip(names, values, strict=True)), entry.position)
 
 
 def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ...]:
@@ -36,7 +36,7 @@ def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ..
                 (name, tuple(values[i] for i in indexes))
                 for (name, values), indexes in zip(entry.params, part[1:], strict=True)
             ),
-            entry.place,
+            entry.position,
         )
         for part in parts
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType, TypeAlias
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
@@ -16,7 +16,7 @@ Params: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """A position in a file; lines and columns count from 1, columns in characters."""
 
     path: str
@@ -50,10 +50,18 @@ class SubNode:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One command template with one value for each parameter: the unit that is taken and run."""
+    """One command template with one value for each parameter: the unit that is taken and run.
+
+    Attributes:
+        command: the template.
+        params: the values, in the order of the entry.
+        position: where its entry begins in the queue file, if it was read from one. It does not
+            count when two jobs are compared.
+    """
 
     command: str
     params: Params = ()
+    position: Position | None = field(default=None, compare=False)
 
 
 Command = NewType("Command", str)
@@ -82,12 +90,12 @@ class Entry:
     Attributes:
         commands: at least one command template.
         params: each parameter's name and its values, at least one, in the order written.
-        place: the position where the entry begins in its file.
+        position: the position where the entry begins in its file.
     """
 
     commands: tuple[str, ...]
     params: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    place: Place | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

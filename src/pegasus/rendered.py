@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pegasus.errors import TemplateFault
 from pegasus.model import Command, Job, SubNode
-from pegasus.template import SCRIPT, parse
+from pegasus.template import USE_A_SCRIPT, parse
 
 LONGEST_COMMAND = 128 * 1024 - 1
 """Bytes of UTF-8: Linux gives a program no argument over MAX_ARG_STRLEN, its NUL included."""
@@ -79,5 +79,5 @@ def wrong_with(command: str, name: str = "this command") -> tuple[str, str] | No
     length = len(command) if command.isascii() else len(command.encode("utf-8", "surrogatepass"))
     if length > LONGEST_COMMAND:
         what = f"{name} is {length:,} bytes long, and a node can be given {LONGEST_COMMAND:,}"
-        return what, SCRIPT
+        return what, USE_A_SCRIPT
     return None

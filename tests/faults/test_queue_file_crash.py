@@ -18,15 +18,17 @@ from typing import Any
 import pytest
 
 from pegasus.errors import PegasusError
-from pegasus.model import Job
-from pegasus.queue_file import LockedQueue, QueueFile, Taken
+from pegasus.model import Command, Job, TakenJob
+from pegasus.queue_file import LockedQueue, QueueFile, TakeResult
+from pegasus.rendered import as_recorded
 from tests.faults.crash_points import EARLIER, JOBS, QUEUE, Countdown, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
+from tests.unit.taking import unfilled
 
 
-def take(path: Path, n: int = 2) -> Taken:
+def take(path: Path, n: int = 2) -> TakeResult:
     """Take some jobs, without rendering them."""
-    return LockedQueue(str(path), path).take([lambda job: job.command] * n)
+    return LockedQueue(str(path), path).take([unfilled] * n)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def assert_nothing_lost(path: Path, started: int = 0) -> None:
     taken = jobs_of(consumed.read_bytes())[1:]
     assert taken + jobs_of(path.read_bytes()) == JOBS
     assert len(taken) >= started
-    jobs: list[tuple[Job, str]] = []
+    jobs: list[TakenJob] = []
     while not (more := take(path)).empty:
         jobs += more.jobs
     assert len(taken) + len(jobs) + len(more.jobs) == len(JOBS)
@@ -146,7 +148,7 @@ def test_two_queues_of_a_folder_recover_each_other(queue: Path) -> None:
         other.write_text("- other\n")
         if not crash(at, die, lambda: take(queue)):
             break
-        assert [job.command for job, _ in take(other).jobs] == ["other"]
+        assert [each.job.command for each in take(other).jobs] == ["other"]
         take(queue, 0)
         taken = jobs_of(queue.with_name("consumed.yaml").read_bytes())[1:]
         assert taken.count(("other", ())) == 1
@@ -229,7 +231,7 @@ def test_a_really_full_disk_loses_nothing(small_disk: Path) -> None:
     assert (queue.read_bytes(), queue.with_name("consumed.yaml").read_bytes()) == before
     assert not list(small_disk.glob(".queue*"))
     filler.unlink()
-    assert [job.command for job, _ in (*taken.jobs, *take(queue).jobs)] == [
+    assert [each.job.command for each in (*taken.jobs, *take(queue).jobs)] == [
         f"echo {i}" for i in range(4)
     ]
 
@@ -238,14 +240,14 @@ def test_a_file_that_changes_while_a_take_is_under_way_is_read_anew(queue: Path)
     """A file saved by an editor without the lock, between reading and replacing, is respected."""
     saved: list[Job] = []
 
-    def save_first(job: Job) -> str:
+    def save_first(job: Job) -> tuple[Command, ...]:
         if not saved:
             saved.append(job)
             queue.write_text("- saved meanwhile\n- last\n")
-        return "filled"
+        return (as_recorded("filled"),)
 
     taken = LockedQueue(str(queue), queue).take([save_first])
-    assert [job.command for job, _ in taken.jobs] == ["saved meanwhile"]
+    assert [each.job.command for each in taken.jobs] == ["saved meanwhile"]
     assert queue.read_text() == "- last\n"
     assert jobs_of(queue.with_name("consumed.yaml").read_bytes())[1:] == [("saved meanwhile", ())]
 
@@ -254,9 +256,9 @@ def test_a_file_that_never_stands_still_is_given_up(queue: Path) -> None:
     """Nothing is taken from a file that another program rewrites continuously."""
     states = iter(range(10_000))
 
-    def save(_job: object) -> str:
+    def save(_job: object) -> tuple[Command, ...]:
         queue.write_text(f"- job {next(states)}\n- last\n")
-        return "filled"
+        return (as_recorded("filled"),)
 
     with pytest.raises(PegasusError, match="other programs keep rewriting this file"):
         LockedQueue(str(queue), queue).take([save])

@@ -15,10 +15,11 @@ from typing import TypeAlias
 
 import pytest
 
-from pegasus.model import Job
+from pegasus.model import Job, TakenJob
 from pegasus.queue_file import LockedQueue, Receipt
 from tests.faults.crash_points import EARLIER, JOBS, QUEUE, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
+from tests.unit.taking import unfilled
 
 State: TypeAlias = frozenset[tuple[str, bytes]]
 """The files of a folder, and their content."""
@@ -47,10 +48,10 @@ def take(folder: Path, n: int) -> None:
     """Take some jobs, with a receipt; none needs a recovery, nor are there more."""
     queue = folder / "queue.yaml"
 
-    def receipt(jobs: Sequence[Job]) -> Receipt:
-        return Receipt(folder / "journal", b"".join(map(line_of, jobs)))
+    def receipt(jobs: Sequence[TakenJob]) -> Receipt:
+        return Receipt(folder / "journal", b"".join(line_of(each.job) for each in jobs))
 
-    LockedQueue(str(queue), queue).take([lambda job: job.command] * n, receipt)
+    LockedQueue(str(queue), queue).take([unfilled] * n, receipt)
 
 
 def read(folder: Path) -> State:

@@ -16,6 +16,7 @@ from pegasus.errors import PegasusError
 from pegasus.queue_file import LockedQueue
 from tests.faults.crash_points import Countdown
 from tests.unit.queue_texts import jobs_of
+from tests.unit.taking import unfilled
 
 QUEUE = "".join(f"- echo {n}\n" for n in range(4))
 
@@ -29,7 +30,7 @@ def worthless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def take(path: Path) -> list[str]:
     """Take one job."""
-    return [command for _, command in LockedQueue(str(path), path).take([lambda j: j.command]).jobs]
+    return [each.commands[0] for each in LockedQueue(str(path), path).take([unfilled]).jobs]
 
 
 def take_elsewhere(path: Path, told: Path) -> None:

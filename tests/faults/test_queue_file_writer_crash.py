@@ -22,6 +22,7 @@ from tests.faults import crash_points
 from tests.faults.crash_points import crash, die, die_torn
 from tests.nodes import wait_until
 from tests.unit.queue_texts import jobs_of
+from tests.unit.taking import unfilled
 
 CHANGES_OF_NAMES = ["link", "rename", "mkdir", "rmdir"]
 """System calls, besides those of every take, for a file that has a writer."""
@@ -90,9 +91,9 @@ def program(queue: Path) -> Iterator[Program]:
 
 def take(queue: Path, n: int = 2) -> list[tuple[str, Any]]:
     """Take some jobs."""
-    taken = LockedQueue(str(queue), queue).take([lambda job: job.command] * n)
+    taken = LockedQueue(str(queue), queue).take([unfilled] * n)
     assert taken.fault is None
-    return [(job.command, job.params) for job, _ in taken.jobs]
+    return [(each.job.command, each.job.params) for each in taken.jobs]
 
 
 def add(queue: Path) -> None:

@@ -13,6 +13,7 @@ from pegasus.dispatch import Run
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended, Noted
 from pegasus.model import Job, SubNode
+from pegasus.rendered import as_recorded
 from tests.fakes import FakeNodes, FakeQueue, Listening
 
 T = TypeVar("T")
@@ -32,14 +33,14 @@ class Bench:
         fill: Callable[[Job, SubNode], str] | None = None,
     ) -> None:
         self.nodes = FakeNodes()
-        self.queue = FakeQueue(commands)
         self.listening = Listening()
+        self.queue = FakeQueue(commands, self.listening)
         self.run = Run(
             name="test",
             sub_nodes=[SubNode(number, f"n{number}") for number in range(nodes)],
             open_session=self.nodes.open_session,
             queue=self.queue,
-            fill=fill or self.fill,
+            fill=lambda job, sub_node: as_recorded((fill or self.fill)(job, sub_node)),
             listener=self.listening,
             daemon=daemon,
             error_aborts=error_aborts,

@@ -14,10 +14,10 @@ import trio
 
 from pegasus import grid
 from pegasus.commands import add as room
-from pegasus.commands.add import AddSettings, add, read_commands, read_params
+from pegasus.commands.add import AddSettings, add
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.model import Entry, Job
-from pegasus.queue_file import LONGEST_COMMAND, QueueFile
+from pegasus.queue_file import LONGEST_COMMAND, QueueFile, read_commands, read_params
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_a_bad_line_of_standard_input(data: bytes, place: str) -> None:
     """The fault names the line; nothing at all is added."""
     with pytest.raises(FileFault) as raised:
         read_commands(data)
-    assert str(raised.value.place) == place
+    assert str(raised.value.position) == place
 
 
 def test_many_at_once(queue: Path) -> None:

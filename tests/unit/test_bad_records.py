@@ -17,7 +17,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 
 from pegasus.commands.logs import LogsSettings, logs
-from pegasus.commands.retry import LEDGER, RetrySettings, retry
+from pegasus.commands.retry import RetrySettings, retry
 from pegasus.commands.status import StatusSettings, status
 from pegasus.commands.stop import StopSettings, stop
 from pegasus.errors import PegasusError
@@ -42,6 +42,7 @@ from pegasus.model import (
     TimedOut,
 )
 from pegasus.orders import LONGEST_ORDER, DrainOrder, OrderAnswer, orders_of, send
+from pegasus.queue_file.ledger import LEDGER
 from pegasus.record.encoding import line_of
 from tests.unit.records import NODES, end, only_run, queue_in, recording, show, start
 from tests.unit.test_status import SCHEMA, json_of

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.commands import findings
+from pegasus import findings
 from pegasus.commands.check import FIRST_SHOWN, CheckSettings, check
-from pegasus.commands.findings import find
 from pegasus.errors import ExitStatus, PegasusError
+from pegasus.findings import find
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "check-before-you-run.md"
 QUIZ_HOSTS, QUIZ_QUEUE, QUIZ_OUTPUT = re.findall(

@@ -6,17 +6,18 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from pegasus.dispatch import run_broadcast, run_queue
+from pegasus.dispatch.run import Fill
 from pegasus.errors import FileFault, PegasusError, sole_error
 from pegasus.events import Connected, Ended, Returned, Unreachable
 from pegasus.model import Cancelled, Exited, Job, Lost, SubNode
-from tests.fakes import FakeTaken
+from tests.fakes import FakeBatch
 from tests.unit.dispatching import Bench
 
 
@@ -493,7 +494,7 @@ async def test_a_job_that_comes_as_its_sub_node_goes_is_run(
     object.__setattr__(bench.run, "roster", receive)
     take = bench.queue.take
 
-    async def take_and_change_hosts(fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+    async def take_and_change_hosts(fills: Sequence[Fill]) -> FakeBatch:
         if bench.queue.jobs:
             send.send_nowait([SubNode(0, "n1")])
         return await take(fills)

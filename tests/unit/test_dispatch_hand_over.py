@@ -8,9 +8,10 @@ import trio
 from trio.testing import MockClock
 
 from pegasus.dispatch.modes import _QueueDispatcher
+from pegasus.dispatch.run import Fill
 from pegasus.events import Ended, Returned, Taken
-from pegasus.model import Exited, Job, NotStarted
-from tests.fakes import FakeTaken
+from pegasus.model import Exited, NotStarted
+from tests.fakes import FakeBatch
 from tests.unit.dispatching import Bench
 
 
@@ -18,7 +19,7 @@ def after_each_take(bench: Bench, act: Callable[[], None]) -> None:
     """Let something happen between each take that gives jobs and the hand-over of these."""
     take = bench.queue.take
 
-    async def take_and_act(fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+    async def take_and_act(fills: Sequence[Fill]) -> FakeBatch:
         taken = await take(fills)
         if taken.jobs:
             act()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from pegasus.dispatch import run_broadcast, run_queue
+from pegasus.dispatch.run import Fill
 from pegasus.errors import PegasusError, sole_error
 from pegasus.events import Returned, Started, Taken
-from pegasus.model import Job, SubNode
-from tests.fakes import FakeTaken
+from pegasus.model import SubNode
+from tests.fakes import FakeBatch
 from tests.unit.dispatching import Bench
 
 
@@ -93,9 +94,9 @@ async def test_a_job_that_is_taken_as_its_sub_node_leaves(autojump_clock: MockCl
     bench = Bench(nodes=2, daemon=True)
     change, take = bench.follow(), bench.queue.take
 
-    async def take_and_change_hosts(fills: Sequence[Callable[[Job], str]]) -> FakeTaken:
+    async def take_and_change_hosts(fills: Sequence[Fill]) -> FakeBatch:
         taken = await take(fills)
-        if taken.jobs and not bench.events(Taken):
+        if taken.jobs and len(bench.events(Taken)) == len(taken.jobs):
             change.send_nowait([SubNode(0, "new")])
             while bench.nodes["new"].open == 0:
                 await trio.lowlevel.checkpoint()

@@ -13,6 +13,7 @@ from pegasus.errors import FileFault
 from pegasus.hosts_file import read_hosts
 from pegasus.queue_file import LockedQueue, QueueFile
 from pegasus.template import Template
+from tests.unit.taking import unfilled
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -45,7 +46,7 @@ def hosts_say(path: Path) -> str:
 
 def after_a_take(path: Path) -> str:
     """Give what is left of a queue file when one job is taken."""
-    LockedQueue(str(path), path).take([lambda job: job.command])
+    LockedQueue(str(path), path).take([unfilled])
     return path.read_text()
 
 

@@ -15,7 +15,7 @@ from pegasus.errors import FileFault
 from pegasus.hosts_file import find_hosts
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.shell_text import changed_command, ends_in_quotes
-from pegasus.yaml_text import Scalar, Source, folded
+from pegasus.yaml_text import Scalar, SourceText, folded
 
 INSTEAD = "Write it behind `|`, which keeps its lines, or on one line."
 BACKSLASH = 'the "\\" at the end of this line becomes part of a word'
@@ -115,7 +115,7 @@ def test_a_value_that_would_change_a_command(
     (fault,) = QueueReader("q.yaml", entry.format(key="command").encode())
     assert f"the lines of this value with blanks, and {what}" in str(fault)
     assert isinstance(fault, FileFault)
-    assert fault.place.line in {4, 5}
+    assert fault.position.line in {4, 5}
     hosts = tmp_path / "hosts.yaml"
     hosts.write_text(entry.format(key="hostname"))
     _, (of_host,) = find_hosts(hosts)
@@ -156,7 +156,7 @@ def test_where_lines_were_joined(lines: list[str], style: str, data: st.DataObje
         parts = [line.replace("\\", "\\\\").replace('"', '\\"') for line in lines]
     inside = parts[0] + "".join(map("".join, zip(breaks, parts[1:], strict=True)))
     text = f"- {style.format(inside)}\n"
-    source = Source("q.yaml", text.encode())
+    source = SourceText("q.yaml", text.encode())
     (found,) = yaml.load(text, yaml.BaseLoader)
     written = next(iter(QueueReader("q.yaml", text.encode()).list))
     assert not isinstance(written, FileFault)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus import grid
-from pegasus.model import Entry, Job, Place
+from pegasus.model import Entry, Job, Position
 
-ENTRY = Entry(("a", "b"), (("x", ("1", "2", "3")), ("y", ("p", "q"))), Place("q.yaml", 3, 1))
+ENTRY = Entry(("a", "b"), (("x", ("1", "2", "3")), ("y", ("p", "q"))), Position("q.yaml", 3, 1))
 
 QUICK = settings(max_examples=100, deadline=None)
 
@@ -77,7 +77,7 @@ def test_everything_taken_leaves_no_entry() -> None:
 
 def test_what_remains_knows_its_place() -> None:
     """A remainder stands where its entry stood."""
-    assert {entry.place for entry in take(ENTRY, 1)[1]} == {ENTRY.place}
+    assert {entry.position for entry in take(ENTRY, 1)[1]} == {ENTRY.position}
 
 
 def test_the_first_of_a_large_grid_leaves_one_entry_for_each_list() -> None:

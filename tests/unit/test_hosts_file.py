@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pegasus.commands.notes import notes_on
 from pegasus.errors import FileFault
+from pegasus.findings import notes_on
 from pegasus.hosts_file import MOST_SUB_NODES, read_hosts
 from pegasus.model import SubNode
 

@@ -8,16 +8,17 @@ import pytest
 import trio
 import yaml
 
-from pegasus.commands import findings
-from pegasus.commands.run import LockedQueue as OfARun
+from pegasus import findings
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Event, Printed
 from pegasus.hosts_file import find_hosts
-from pegasus.model import Entry, Job
+from pegasus.model import Command, Entry, Job
 from pegasus.queue_file import LockedQueue, QueueFile
 from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import open_record
-from pegasus.yaml_text import Source, events
+from pegasus.yaml_text import SourceText, events
+from tests.unit.taking import unfilled
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,10 +35,10 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 def take(path: Path, n: int = 1) -> list[Job]:
     """Take jobs, not filled in."""
-    taken = LockedQueue(str(path), path).take([lambda job: job.command] * n)
+    taken = LockedQueue(str(path), path).take([unfilled] * n)
     if taken.fault is not None:
         raise taken.fault
-    return [job for job, _ in taken.jobs]
+    return [each.job for each in taken.jobs]
 
 
 def test_an_entry_of_too_many_jobs(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_deep_nesting_is_a_fault(loader: str, deep: str) -> None:
     first, fault = QueueReader("q.yaml", f"- echo first\n- {deep}\n".encode())
     assert isinstance(first, Written)
     assert isinstance(fault, FileFault)
-    assert fault.place.line == 2
+    assert fault.position.line == 2
     assert "exceeded maximum nesting depth" in fault.what
 
 
@@ -102,7 +103,7 @@ def test_a_long_file_takes_time_in_proportion(text: str) -> None:
 def test_a_piece_of_the_file_at_a_time() -> None:
     """The parser gets small pieces, so that whoever reads can be asked in between to end."""
     asked: list[int] = []
-    source = Source("q.yaml", b"- echo hi\n" * 100_000, lambda: asked.append(1))
+    source = SourceText("q.yaml", b"- echo hi\n" * 100_000, lambda: asked.append(1))
     while piece := source.read():
         assert len(piece) <= 64 * 1024
     assert len(asked) > 10
@@ -125,7 +126,7 @@ def test_a_take_can_be_ended_while_it_reads(tmp_path: Path, after: int) -> None:
             raise _Enough
 
     with pytest.raises(_Enough):
-        LockedQueue("q.yaml", queue).take([lambda job: job.command], pulse=pulse)
+        LockedQueue("q.yaml", queue).take([unfilled], pulse=pulse)
     assert queue.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [queue]
 
@@ -147,20 +148,18 @@ async def test_ctrl_c_while_a_take_reads(tmp_path: Path) -> None:
     async with open_record(
         queue, "test", mode="queue", hosts_file="", sub_nodes=[], on_trouble=pytest.fail
     ) as record:
-        of_a_run = OfARun(QueueFile(queue), _Quiet(), record, may_be_missing=False)
+        source = JobSource(QueueFile(queue), record, _Quiet(), may_be_missing=False)
         with trio.CancelScope() as scope:
 
-            def fill(job: Job) -> str:
+            def fill(job: Job) -> tuple[Command, ...]:
                 trio.from_thread.run_sync(scope.cancel)
                 trio.from_thread.check_cancelled()
-                return job.command
+                return unfilled(job)
 
-            await of_a_run.take([fill, fill])
+            await source.take([fill, fill])
         assert scope.cancelled_caught
         assert queue.read_text() == "- echo 1\n- echo 2\n"
-        assert [
-            job.command for job, _ in (await of_a_run.take([lambda j: j.command] * 2)).jobs
-        ] == [
+        assert [each.job.command for each in (await source.take([unfilled] * 2)).jobs] == [
             "echo 1",
             "echo 2",
         ]
@@ -168,12 +167,12 @@ async def test_ctrl_c_while_a_take_reads(tmp_path: Path) -> None:
 
 def test_check_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check whose time is over says how much it has tried, and still finds what it reads."""
-    monkeypatch.setattr(findings, "MOST_SECONDS", -1.0)
+    monkeypatch.setattr(findings, "MOST_RENDER_SECONDS", -1.0)
     (tmp_path / "hosts.yaml").write_text("- a\n- b\n")
     (tmp_path / "queue.yaml").write_text("- echo {{ hostname }}\n- echo {{\n")
     found = findings.find(tmp_path / "hosts.yaml", tmp_path / "queue.yaml")
     assert (found.tried, found.fillings) == (0, 2)
-    assert [fault.place.line for fault in found.queue_faults] == [2]
+    assert [fault.position.line for fault in found.queue_faults] == [2]
 
 
 def test_values_of_a_long_list(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 import trio
 import trio.testing
 
-from pegasus.commands.lock import Answer, LockSettings, check, lock, understand
+from pegasus.commands.lock import EditAnswer, LockSettings, lock, understand
 from pegasus.editor import edit, find_editor, read_line
 from pegasus.errors import ExitStatus, PegasusError
+from pegasus.queue_file import check_text
 
 BROKEN = "- echo fine\n- foo: 1\n- {command: [], x: 1}\n"
 
@@ -248,37 +249,37 @@ async def test_two_edits_exclude_each_other(queue: Path, script: Script) -> None
 )
 def test_templates_are_checked_as_well(text: str, place: str, words: str) -> None:
     """What no sub-node could fill in is an error of the file, with its exact place."""
-    (fault,) = check("q", text.encode()).faults
-    assert str(fault.place) == f"q:{place}"
+    (fault,) = check_text("q", text.encode()).faults
+    assert str(fault.position) == f"q:{place}"
     assert words in str(fault)
 
 
 def test_names_of_sub_nodes_are_no_errors() -> None:
     """A name may be that of a sub-node's parameter, which the queue does not know."""
-    assert check("q", b"- docker exec {{ container }} true\n").faults == ()
+    assert check_text("q", b"- docker exec {{ container }} true\n").faults == ()
 
 
 @pytest.mark.parametrize(
     ("typed", "answer"),
     [
-        ("\n", Answer.EDIT),
-        ("e\n", Answer.EDIT),
-        ("K\n", Answer.KEEP),
-        (" rest \n", Answer.RESTORE),
-        ("restore\n", Answer.RESTORE),
-        (None, Answer.KEEP),
+        ("\n", EditAnswer.EDIT),
+        ("e\n", EditAnswer.EDIT),
+        ("K\n", EditAnswer.KEEP),
+        (" rest \n", EditAnswer.RESTORE),
+        ("restore\n", EditAnswer.RESTORE),
+        (None, EditAnswer.KEEP),
         ("x\n", None),
         ("keep it\n", None),
     ],
 )
-def test_answers(typed: str | None, answer: Answer | None) -> None:
+def test_answers(typed: str | None, answer: EditAnswer | None) -> None:
     """A letter is enough, Enter edits again, and the end of input keeps the file."""
-    assert understand(typed, list(Answer)) == answer
+    assert understand(typed, list(EditAnswer)) == answer
 
 
 def test_what_is_not_offered_is_no_answer() -> None:
     """An unchanged file cannot be restored."""
-    assert understand("r\n", [Answer.EDIT, Answer.KEEP]) is None
+    assert understand("r\n", [EditAnswer.EDIT, EditAnswer.KEEP]) is None
 
 
 async def test_a_line_is_waited_for_and_can_be_given_up() -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pegasus.model import Entry, Job
 from pegasus.queue_file import LockedQueue, QueueFile, canonical
 from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.queue_file.queue import entries_of
 from pegasus.yaml_text import events
 from tests.unit.queue_texts import BROKEN_UP, LINES, WORDS
+from tests.unit.taking import unfilled
 
 QUICK = settings(max_examples=100, deadline=None)
 
@@ -101,7 +103,7 @@ def test_the_consumed_file_can_be_run_again(
     """What was taken, copied back into a queue file, is taken as the same job."""
     queue = tmp_path_factory.getbasetemp() / "again.yaml"
     queue.write_bytes(canonical(job).encode())
-    assert [taken for taken, _ in LockedQueue("q", queue).take([lambda _: "filled"]).jobs] == [job]
+    assert [each.job for each in LockedQueue("q", queue).take([unfilled]).jobs] == [job]
 
 
 ENTRIES = st.builds(
@@ -205,8 +207,8 @@ def test_jobs_are_put_back_as_they_were(tmp_path: Path) -> None:
     """A job that is put back is taken as the same job."""
     queue = tmp_path / "q.yaml"
     jobs = [Job("a: b", (("x", "010"), ("y", " z\n"))), Job("c")]
-    LockedQueue("q.yaml", queue).put_back(jobs, top=True)
-    assert [job for job, _ in LockedQueue("q.yaml", queue).take([lambda _: "x"] * 3).jobs] == jobs
+    LockedQueue("q.yaml", queue).add(entries_of(jobs), top=True)
+    assert [each.job for each in LockedQueue("q.yaml", queue).take([unfilled] * 3).jobs] == jobs
 
 
 def test_the_queue_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_the_queue_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path) -> Non
     link.symlink_to("real/jobs.yaml")
     queue = QueueFile(link)
     locked = LockedQueue(queue.path, queue.real)
-    locked.take([lambda _: "x"])
+    locked.take([unfilled])
     locked.add([Entry(("c",))])
     assert link.is_symlink()
     assert link.read_text() == "- b\n- c\n"
@@ -232,5 +234,5 @@ def test_a_record_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
     queue = tmp_path / "q.yaml"
     queue.write_text("- a\n")
     (tmp_path / "consumed.yaml").write_text("# mine")
-    LockedQueue("q.yaml", queue).take([lambda _: "x"])
+    LockedQueue("q.yaml", queue).take([unfilled])
     assert (tmp_path / "consumed.yaml").read_text() == "# mine\n- command:\n  - a\n"

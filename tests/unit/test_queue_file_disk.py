@@ -19,6 +19,7 @@ from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry
 from pegasus.queue_file import QueueFile, consumed, content, disk_errors, lock
 from pegasus.queue_file.entries import check_added
+from tests.unit.taking import unfilled
 
 NUMBERS = (
     errno.ENOSPC,
@@ -154,7 +155,7 @@ async def test_a_stopped_process_that_holds_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits in vain for consumed.yaml is told which file it is; nothing is taken."""
-    monkeypatch.setattr(consumed, "PATIENCE", 0.05)
+    monkeypatch.setattr(consumed, "CONSUMED_LOCK_LIMIT", 0.05)
     queue = tmp_path / "queue.yaml"
     queue.write_text("- a\n")
     record = tmp_path / "consumed.yaml"
@@ -163,11 +164,11 @@ async def test_a_stopped_process_that_holds_the_record(
         fcntl.flock(held, fcntl.LOCK_EX)
         async with QueueFile(queue).locked(lambda words: None) as locked:
             with pytest.raises(PegasusError, match=r"consumed\.yaml: another process has held it"):
-                locked.take([lambda job: job.command])
+                locked.take([unfilled])
     assert queue.read_text() == "- a\n"
     assert record.read_bytes() == b""
     async with QueueFile(queue).locked(lambda words: None) as locked:
-        assert len(locked.take([lambda job: job.command]).jobs) == 1
+        assert len(locked.take([unfilled]).jobs) == 1
 
 
 async def test_the_lock_file_names_only_a_holder(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ async def test_what_is_wrong_with_a_whole_file_is_told_at_its_beginning(
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     async with QueueFile(queue).locked(lambda words: None) as locked:
         try:
-            fault = locked.take([lambda job: job.command]).fault
+            fault = locked.take([unfilled]).fault
         except FileFault as error:
             fault = error
     assert str(fault).startswith(f"{queue}:1:1: ")

@@ -6,17 +6,17 @@ Nothing is taken from a bad entry, and nothing before it is kept back.
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.model import Job, SubNode
-from pegasus.queue_file import LONGEST_COMMAND, LockedQueue, QueueFile, Taken
-from pegasus.rendered import render
+from pegasus.model import Command, Job, SubNode
+from pegasus.queue_file import LONGEST_COMMAND, LockedQueue, QueueFile, TakeResult
+from pegasus.rendered import as_recorded, render
 from pegasus.yaml_text import events
+from tests.unit.taking import unfilled
 
 QUOTE = "Quote the command, or use `|` and write it on the next line."
 
@@ -130,9 +130,9 @@ def repr_of(value: str) -> str:
     return repr(value)[:40]
 
 
-def take(path: Path, n: int = 1) -> Taken:
+def take(path: Path, n: int = 1) -> TakeResult:
     """Take some jobs, without filling them in."""
-    return LockedQueue("q.yaml", path).take([lambda job: job.command] * n)
+    return LockedQueue("q.yaml", path).take([unfilled] * n)
 
 
 @pytest.fixture(params=["libyaml", "pure"])
@@ -171,10 +171,10 @@ def test_the_entries_before_a_bad_one_run(tmp_path: Path, text: str, loader: str
     rest = text.encode("utf-8", "surrogateescape")
     queue.write_bytes(b"- good\n- command: [fine]\n" + rest)
     taken = take(queue, 9)
-    assert [job.command for job, _ in taken.jobs][:2] == ["good", "fine"]
+    assert [each.job.command for each in taken.jobs][:2] == ["good", "fine"]
     assert taken.fault is not None
     assert not taken.empty
-    assert taken.fault.place.line > 2
+    assert taken.fault.position.line > 2
     if "---\n- b" not in text:
         assert queue.read_bytes() == rest
 
@@ -191,7 +191,7 @@ def test_a_file_without_an_entry_is_an_empty_queue(
     """Nothing at all, comments, ``[]``, ``---`` and ``...`` are empty queues, and no faults."""
     queue = tmp_path / "q.yaml"
     queue.write_bytes(data)
-    assert take(queue) == Taken(empty=True)
+    assert take(queue) == TakeResult(empty=True)
     assert queue.read_bytes() == data
     assert list(tmp_path.iterdir()) == [queue]
 
@@ -216,7 +216,7 @@ def test_a_line_without_a_dash_does_not_hold_back_what_is_before_it(
     queue = tmp_path / "q.yaml"
     queue.write_text(f"- a\n- {second}\n\n# c\n{stray}\n".replace("- [", "- command: ["))
     taken = take(queue, 9)
-    assert [job.command.strip() for job, _ in taken.jobs] == ["a", "b"]
+    assert [each.job.command.strip() for each in taken.jobs] == ["a", "b"]
     assert taken.fault is not None
     assert queue.read_text() == f"\n# c\n{stray}\n"
 
@@ -228,7 +228,7 @@ def test_values_are_the_users_own_text(tmp_path: Path, loader: str) -> None:
         "- command: run\n  lr: [1e-4, 0.10, 010, yes, 1:30, null, ~, 2020-01-01]\n  a:\n"
     )
     jobs = take(queue, 20).jobs
-    assert [job.params for job, _ in jobs] == [
+    assert [each.job.params for each in jobs] == [
         (("lr", text), ("a", ""))
         for text in ["1e-4", "0.10", "010", "yes", "1:30", "null", "~", "2020-01-01"]
     ]
@@ -262,10 +262,10 @@ def test_a_template_fault_is_told_where_it_stands_in_the_file(
     queue = tmp_path / "q.yaml"
     queue.write_bytes(text.encode())
 
-    def fill(job: Job) -> str:
+    def fill(job: Job) -> tuple[Command, ...]:
         if "y" in job.command:
             raise faulty(*at)
-        return job.command
+        return unfilled(job)
 
     taken = LockedQueue("q.yaml", queue).take([fill, fill])
     assert str(taken.fault) == f"q.yaml:{place}: unknown name. Known are: x."
@@ -278,13 +278,13 @@ def test_jobs_before_one_that_cannot_be_filled_in_are_taken(tmp_path: Path) -> N
     queue = tmp_path / "q.yaml"
     queue.write_text("- command: echo {{ x }}\n  x: [1, 2, 3, 4]\n- last\n")
 
-    def fill(job: Job) -> str:
+    def fill(job: Job) -> tuple[Command, ...]:
         if dict(job.params).get("x") == "3":
             raise faulty(1, 6)
-        return "echo " + dict(job.params)["x"]
+        return (as_recorded("echo " + dict(job.params)["x"]),)
 
     taken = LockedQueue("q.yaml", queue).take([fill] * 9)
-    assert [command for _, command in taken.jobs] == ["echo 1", "echo 2"]
+    assert [each.commands[0] for each in taken.jobs] == ["echo 1", "echo 2"]
     assert str(taken.fault).startswith("q.yaml:1:17: unknown name")
     assert queue.read_text() == "- command: echo {{ x }}\n  x: [3, 4]\n- last\n"
 
@@ -305,8 +305,8 @@ def test_a_command_no_node_could_be_given_is_not_taken(
     queue = tmp_path / "q.yaml"
     text = "- '{{ x }}'\n"
     queue.write_text(text)
-    fill = partial(render, sub_node=SubNode(0, "node", (("x", filled),)))
-    taken = LockedQueue("q.yaml", queue).take([fill])
+    node = SubNode(0, "node", (("x", filled),))
+    taken = LockedQueue("q.yaml", queue).take([lambda job: (render(job, node),)])
     assert str(taken.fault).startswith(f"q.yaml:1:4: {what}")
     assert queue.read_text() == text
     assert not queue.with_name("consumed.yaml").exists()
@@ -374,7 +374,7 @@ def test_what_is_no_entry_does_not_become_one(tmp_path: Path, after: str) -> Non
     """What stands behind the last entry and is a fault is one still when that entry is taken."""
     path = tmp_path / "queue.yaml"
     path.write_bytes(f"- a\n{after}".encode())
-    assert [command for _, command in take(path).jobs] == ["a"]
+    assert [each.commands[0] for each in take(path).jobs] == ["a"]
     left = take(path)
     assert (left.jobs, left.empty) == ((), False)
     assert left.fault is not None

@@ -40,10 +40,10 @@ async def main():
     queue, size, empty = QueueFile(sys.argv[1]), int(sys.argv[2]), False
     while not empty:
         async with queue.locked(lambda words: None) as held:
-            taken = await trio.to_thread.run_sync(held.take, [lambda job: job.command] * size)
+            taken = await trio.to_thread.run_sync(held.take, [lambda job: (job.command,)] * size)
         empty = taken.empty
-        for job, _ in taken.jobs:
-            print(job.command, dict(job.params).get("x", ""))
+        for each in taken.jobs:
+            print(each.job.command, dict(each.job.params).get("x", ""))
 trio.run(main)
 """
 """Takes from a queue until it is empty, some at a time, and prints what it got."""

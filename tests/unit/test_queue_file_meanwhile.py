@@ -12,9 +12,10 @@ import pytest
 import trio
 
 from pegasus.errors import FileFault
-from pegasus.model import Job
-from pegasus.queue_file import LockedQueue, QueueFile, Receipt, Taken, content
+from pegasus.model import TakenJob
+from pegasus.queue_file import LockedQueue, QueueFile, Receipt, TakeResult, content
 from tests.unit.dying import crash
+from tests.unit.taking import unfilled
 
 
 @pytest.fixture
@@ -25,28 +26,23 @@ def queue(tmp_path: Path) -> Path:
     return path
 
 
-def fill(job: Job) -> str:
-    """Fill nothing in."""
-    return job.command
-
-
-async def take(queue: Path) -> Taken:
+async def take(queue: Path) -> TakeResult:
     """Take one job."""
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        return locked.take([fill])
+        return locked.take([unfilled])
 
 
 async def test_a_mode_that_changes_during_a_take(queue: Path) -> None:
     """A queue that its owner makes private while a take goes on stays so, and loses no job."""
     await trio.Path(queue).chmod(0o644)
 
-    def close_to_others(_: Sequence[Job]) -> Receipt | None:
+    def close_to_others(_: Sequence[TakenJob]) -> Receipt | None:
         queue.chmod(0o600)
         return None
 
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        taken = locked.take([fill], close_to_others)
-    assert [job.command for job, _ in taken.jobs] == ["echo 1"]
+        taken = locked.take([unfilled], close_to_others)
+    assert [each.job.command for each in taken.jobs] == ["echo 1"]
     assert stat.S_IMODE((await trio.Path(queue).stat()).st_mode) == 0o600
     assert await trio.Path(queue).read_text() == "- echo 2\n"
 
@@ -58,7 +54,7 @@ async def test_a_system_that_takes_no_advice(queue: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(os, "posix_fadvise", refuse)
-    assert [job.command for job, _ in (await take(queue)).jobs] == ["echo 1"]
+    assert [each.job.command for each in (await take(queue)).jobs] == ["echo 1"]
 
 
 async def test_an_interrupted_take_before_one_that_is_refused(
@@ -71,7 +67,7 @@ async def test_an_interrupted_take_before_one_that_is_refused(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", die)
-        crash(lambda: LockedQueue(str(queue), queue).take([fill]))
+        crash(lambda: LockedQueue(str(queue), queue).take([unfilled]))
     assert await trio.Path(queue).with_name("consumed.yaml").read_text() != ""
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(FileFault, match="read-only"):

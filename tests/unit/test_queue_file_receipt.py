@@ -9,25 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from pegasus.model import Job
+from pegasus.model import TakenJob
 from pegasus.queue_file import QueueFile, Receipt, consumed, note
 from tests.unit.dying import crash
-
-
-def fill(job: Job) -> str:
-    """Fill nothing in."""
-    return job.command
+from tests.unit.taking import unfilled
 
 
 async def take(folder: Path, count: int = 2) -> None:
     """Take jobs, with a receipt of a line for each."""
 
-    def receipt(jobs: Sequence[Job]) -> Receipt:
-        lines = b"".join(b"taken %b\n" % job.command.encode() for job in jobs)
+    def receipt(jobs: Sequence[TakenJob]) -> Receipt:
+        lines = b"".join(b"taken %b\n" % each.job.command.encode() for each in jobs)
         return Receipt(folder / "journal", lines)
 
     async with QueueFile(folder / "queue.yaml").locked(print) as locked:
-        locked.take([fill] * count, receipt)
+        locked.take([unfilled] * count, receipt)
 
 
 def take_in_child(folder: Path) -> None:

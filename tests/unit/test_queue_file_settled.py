@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.commands.findings import find
 from pegasus.errors import PegasusError
+from pegasus.findings import find
 from pegasus.queue_file import LockedQueue, QueueFile, left, settled, writers
 from pegasus.queue_file.settled import last_entry
+from tests.unit.taking import unfilled
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def age(queue: Path, seconds: float = 2.0) -> None:
 
 def take(queue: Path, n: int = 9) -> list[str]:
     """Take jobs."""
-    taken = LockedQueue(str(queue), queue).take([lambda job: job.command] * n)
-    return [command for _, command in taken.jobs]
+    taken = LockedQueue(str(queue), queue).take([unfilled] * n)
+    return [each.commands[0] for each in taken.jobs]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_who_writes_into_the_middle_is_waited_for(queue: Path) -> None:
     queue.write_text("- a\n- b\n- c\n")
     with written(queue, "", "r+"):
         age(queue)
-        taken = LockedQueue(str(queue), queue).take([lambda job: job.command])
+        taken = LockedQueue(str(queue), queue).take([unfilled])
         assert taken.jobs == ()
         assert not taken.empty
         assert taken.pending is not None
@@ -132,7 +133,7 @@ async def test_looking_again_is_cheap_while_nothing_changes(queue: Path) -> None
         age(queue)
         assert take(queue, 1) == ["a"]
         locked = LockedQueue(str(queue), queue)
-        taken = await trio.to_thread.run_sync(locked.take, [lambda job: job.command])
+        taken = await trio.to_thread.run_sync(locked.take, [unfilled])
         assert taken.pending is not None
         assert file.signs() == taken.pending.signs
         before = file.states()
@@ -226,7 +227,7 @@ def test_a_queue_that_is_mounted_by_itself(tmp_path: Path) -> None:
         "from pegasus.queue_file import LockedQueue\n"
         "from pegasus.model import Entry\n"
         "locked = LockedQueue('queue.yaml', Path('queue.yaml').resolve())\n"
-        "for change in (lambda: locked.take([lambda job: job.command]),\n"
+        "for change in (lambda: locked.take([lambda job: (job.command,)]),\n"
         "               lambda: locked.add([Entry(('x',), ())])):\n"
         "    try:\n        change()\n    except Exception as error:\n        print(error)\n"
     )

@@ -12,16 +12,17 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegasus.queue_file import LockedQueue, Taken
+from pegasus.queue_file import LockedQueue, TakeResult
 from pegasus.yaml_text import events
 from tests.unit.queue_texts import QueueText, jobs_of, queue_texts
+from tests.unit.taking import unfilled
 
 QUICK = settings(max_examples=60, deadline=None)
 
 
-def take(path: Path, n: int = 1) -> Taken:
+def take(path: Path, n: int = 1) -> TakeResult:
     """Take some jobs, without filling them in."""
-    return LockedQueue(str(path), path).take([lambda job: job.command] * n)
+    return LockedQueue(str(path), path).take([unfilled] * n)
 
 
 def comments_of(data: bytes) -> list[bytes]:
@@ -39,7 +40,7 @@ def drain(file: QueueText, sizes: list[int]) -> None:
         for i in range(len(left) + 1):
             taken = take(queue, sizes[i % len(sizes)])
             assert taken.fault is None
-            now = [(job.command, job.params) for job, _ in taken.jobs]
+            now = [(each.job.command, each.job.params) for each in taken.jobs]
             assert now == left[: len(now)]
             left = left[len(now) :]
             assert_is_the_rest(file, queue.read_bytes(), left)

@@ -15,7 +15,6 @@ import pytest
 import trio
 
 from pegasus import durable, grid
-from pegasus.commands import retry as room
 from pegasus.commands.retry import Chosen, RetrySettings, put_back, read_run, retry
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.events import Ended, Started, Taken
@@ -33,8 +32,10 @@ from pegasus.model import (
     TimedOut,
 )
 from pegasus.queue_file import LockedQueue, QueueFile, content
+from pegasus.queue_file import ledger as ledger_module
 from pegasus.record.recording import Record, open_record
 from tests.unit.records import record_of
+from tests.unit.taking import unfilled
 
 NODES = (SubNode(0, "node-1"), SubNode(1, "node-2", (("gpu", "0"),)))
 BAD: list[Outcome] = [
@@ -294,7 +295,7 @@ def test_a_queue_with_a_fault(queue: Path) -> None:
 def test_the_record_of_somebody_else(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it cannot be noted that a job is back, it is not put back."""
     recorded(queue, Exited(1))
-    ledger = record_of(queue) / room.LEDGER
+    ledger = record_of(queue) / ledger_module.LEDGER
     ledger.mkdir()
     with pytest.raises(PegasusError, match="Nothing was put back"):
         retried(queue)
@@ -309,15 +310,15 @@ def test_an_editor_that_saves_in_between(queue: Path, monkeypatch: pytest.Monkey
     """A file that somebody saves at the same moment, without the lock, is respected."""
     recorded(queue, Exited(1))
     queue.write_text("- before\n")
-    append = room.Ledger._append
+    append = ledger_module.RetryLedger._append
     saved: list[int] = []
 
-    def append_and_save(ledger: room.Ledger, data: dict[str, object]) -> None:
+    def append_and_save(ledger: ledger_module.RetryLedger, data: dict[str, object]) -> None:
         append(ledger, data)
         if not saved:
             saved.append(queue.write_text("- before\n- saved\n"))
 
-    monkeypatch.setattr(room.Ledger, "_append", append_and_save)
+    monkeypatch.setattr(ledger_module.RetryLedger, "_append", append_and_save)
     retried(queue)
     retried(queue)
     assert commands(queue) == ["before", "saved", "job 1"]
@@ -401,7 +402,7 @@ def test_a_crash_at_any_moment_neither_loses_nor_doubles_a_job(
         queue.write_text("- first\n- mine\n")
         died = crashed(queue, moment, [1])
         if others:
-            assert LockedQueue(str(queue), queue).take([lambda job: job.command]).jobs
+            assert LockedQueue(str(queue), queue).take([unfilled]).jobs
         for _ in range(2):
             put_back(LockedQueue(str(queue), queue), read_run(queue, None), [])
         there = commands(queue)
@@ -414,14 +415,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pegasus.commands import retry as room
-from pegasus.queue_file import LockedQueue
+from pegasus.queue_file import LockedQueue, ledger as ledger_module
 queue = Path(sys.argv[1])
-append = room.Ledger._append
+append = ledger_module.RetryLedger._append
 def dying(ledger, data):
     append(ledger, data)
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "noted":
-    room.Ledger._append = dying
+    ledger_module.RetryLedger._append = dying
 room.put_back(LockedQueue(str(queue), queue), room.read_run(queue, None), [])
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -444,7 +445,7 @@ def test_a_torn_line_is_passed_over(queue: Path) -> None:
     """A line that a crash cut off says nothing, and the next one begins behind it."""
     recorded(queue, Exited(1), Exited(1))
     retried(queue, 1)
-    ledger = record_of(queue) / room.LEDGER
+    ledger = record_of(queue) / ledger_module.LEDGER
     with ledger.open("ab") as file:
         file.write(b'{"at": 1, "jobs": [2], "ne')
     retried(queue, 2)

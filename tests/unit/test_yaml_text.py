@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus.errors import FileFault
-from pegasus.yaml_text import Item, ListReader, Scalar, Source, Words, events, literal, one_line
+from pegasus.yaml_text import Item, ListReader, Scalar, SourceText, Words, events, literal, one_line
 from tests.unit.queue_texts import BROKEN_UP, LINES, WORDS, queue_texts
 
 QUICK = settings(max_examples=150, deadline=None)
@@ -29,12 +29,12 @@ TEXTS = st.one_of(
 
 def items(data: bytes) -> list[Item | FileFault]:
     """Read all items of a file."""
-    return list(ListReader(Source("f.yaml", data), A_WORD))
+    return list(ListReader(SourceText("f.yaml", data), A_WORD))
 
 
 def test_the_head_of_a_long_file_is_read_without_the_rest() -> None:
     """Reading the first items of a file costs the same, however long the file is."""
-    source = Source("f.yaml", b"- echo hi\n" * 1_000_000 + b"\xff")
+    source = SourceText("f.yaml", b"- echo hi\n" * 1_000_000 + b"\xff")
     found = iter(ListReader(source, A_WORD))
     for _ in range(10):
         assert isinstance(next(found), Item)
@@ -43,9 +43,9 @@ def test_the_head_of_a_long_file_is_read_without_the_rest() -> None:
 
 def test_places_count_characters_and_lines_as_editors_do() -> None:
     """Only a line feed ends a line, and a character is one column, whatever its bytes are."""
-    source = Source("f.yaml", "\ufeffä\r\n🐎\u2028ü\n".encode())
+    source = SourceText("f.yaml", "\ufeffä\r\n🐎\u2028ü\n".encode())
     source.decode_all()
-    places = [(i, source.place(i)) for i in (0, 1, 3, 5, 3)]
+    places = [(i, source.position(i)) for i in (0, 1, 3, 5, 3)]
     assert [(i, place.line, place.column) for i, place in places] == [
         (0, 1, 1), (1, 1, 2), (3, 2, 1), (5, 2, 3), (3, 2, 1),
     ]  # fmt: skip
@@ -54,7 +54,7 @@ def test_places_count_characters_and_lines_as_editors_do() -> None:
 
 def test_bad_bytes_are_kept_and_found() -> None:
     """What is not UTF-8 is remembered with its place, and is given back as it was."""
-    source = Source("f.yaml", b"ab\xff\xc3")
+    source = SourceText("f.yaml", b"ab\xff\xc3")
     source.decode_all()
     assert source.bad_character(0, 2) is None
     assert str(source.bad_character(0, 9)) == (

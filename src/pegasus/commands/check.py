@@ -17,7 +17,6 @@ from pathlib import Path
 import trio
 
 from pegasus import duration
-from pegasus.commands.findings import Findings, differing, find
 from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import (
     ExitStatus,
@@ -27,6 +26,7 @@ from pegasus.errors import (
     TemplateFault,
     sole_error,
 )
+from pegasus.findings import Findings, differing, find
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit
@@ -46,7 +46,7 @@ _LEGEND = {
 LEAST_COLUMNS = 20
 """Columns for a text beside its number; on a terminal that is narrower, the terminal wraps."""
 
-_ONE_WRITE = 500
+_LINES_PER_WRITE = 500
 """Lines that are written at a time."""
 
 
@@ -99,7 +99,7 @@ def _print(lines: Iterable[str]) -> None:
     batch: list[str] = []
     for line in lines:
         batch.append(line)
-        if len(batch) >= _ONE_WRITE:
+        if len(batch) >= _LINES_PER_WRITE:
             _write(batch)
             batch.clear()
     _write(batch)

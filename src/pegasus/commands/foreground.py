@@ -13,13 +13,14 @@ from pegasus.screen import Screen, open_screen
 
 
 async def in_foreground(
-    work: Callable[[Screen], Awaitable[ExitStatus]], color: ColorChoice
+    work: Callable[[Screen], Awaitable[ExitStatus]], color: ColorChoice, interrupted: str = ""
 ) -> ExitStatus:
     """Do some work that the first signal cancels; the second ends its last words as well.
 
     Args:
         work: is given a screen, and gives the exit status.
         color: what ``--color`` says.
+        interrupted: the message for work that was cancelled; empty for none.
 
     Returns:
         What the work gave; INTERRUPTED where it was cancelled.
@@ -35,6 +36,8 @@ async def in_foreground(
             async with open_screen(color=color) as screen:
                 with scope:
                     status = await work(screen)
+                if interrupted and scope.cancelled_caught:
+                    screen.say(interrupted)
             nursery.cancel_scope.cancel(reason="the work is done")
     return status
 

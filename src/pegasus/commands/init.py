@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pegasus.errors import ExitStatus, PegasusError
 
-HOSTS = """\
+STARTER_HOSTS = """\
 # The nodes: anything that `ssh NAME` reaches without a password. A list of lists stands for each
 # combination: the last example is four sub-nodes, that is four commands at a time.
 - localhost
@@ -17,7 +17,7 @@ HOSTS = """\
 #   gpu: [0, 1]
 """
 
-QUEUE = """\
+STARTER_QUEUE = """\
 # The jobs, from the top. Each leaves this file when it is started, and goes to consumed.yaml.
 # Edit it while Pegasus runs, best with `pegasus l`: what you add is run, what you delete is not.
 - echo "Hello from {{ hostname }}!"
@@ -36,7 +36,7 @@ def init(directory: Path) -> ExitStatus:
     Raises:
         PegasusError: one of the files is there already, or can't be written.
     """
-    files = {directory / "hosts.yaml": HOSTS, directory / "queue.yaml": QUEUE}
+    files = {directory / "hosts.yaml": STARTER_HOSTS, directory / "queue.yaml": STARTER_QUEUE}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path in files:

@@ -10,28 +10,27 @@ import math
 import os
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import trio
 
-from pegasus.commands.notes import notes_on
-from pegasus.commands.roster import follow_hosts, hosts_state
 from pegasus.commands.stages import Stages
 from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import Fanout, LiveState, OutputCounter
 from pegasus.events import Listener, Noted, RunEnded, RunMode, RunResult
-from pegasus.hosts_file import read_hosts
+from pegasus.findings import notes_on
+from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
 from pegasus.interrupt import open_interrupts
 from pegasus.model import Command, Job, Stream, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
-from pegasus.queue_file import Pending, QueueFile, Receipt, Taken
+from pegasus.queue_file import QueueFile
+from pegasus.queue_file.job_source import JobSource
 from pegasus.record import OutputName
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
@@ -63,68 +62,6 @@ class RunSettings:
     timeout: float = math.inf
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
-
-
-class LockedQueue:
-    """The queue file, as dispatch asks for it: a take is one step under the lock."""
-
-    def __init__(
-        self, file: QueueFile, listener: Listener, record: Record, *, may_be_missing: bool
-    ) -> None:
-        self._file = file
-        self._record = record
-        self._number = 1
-        self._listener = listener
-        self._may_be_missing = may_be_missing
-        self._seen = file.states()
-        self._pending: Pending | None = None
-        # Its own limiter: a slow disk must not keep processes from being started.
-        self._disk = trio.CapacityLimiter(1)
-
-    async def take(self, fills: Sequence[Callable[[Job], str]]) -> Taken:
-        """Take up to one job a fill.
-
-        It can be cancelled while it waits for the lock, reads and renders, and has taken none then;
-        from the moment in which it begins to write it goes on to its end.
-        """
-        async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
-            self._seen = self._file.states()
-            self._pending = None  # a take that fails leaves nothing that one could wait for
-            receipts: list[Receipt] = []
-            receipt = partial(self._receipt, receipts)
-            # Not abandoned when it is cancelled: it asks from time to time, and gives up or ends.
-            taken = await trio.to_thread.run_sync(
-                locked.take,
-                fills,
-                receipt,
-                trio.from_thread.check_cancelled,
-                limiter=self._disk,
-            )
-        if receipts and taken.jobs and not receipts[-1].given:
-            self._record.write_anyway(self._number)
-        self._number += len(taken.jobs)
-        self._pending = taken.pending
-        return Taken(empty=True) if taken.missing and self._may_be_missing else taken
-
-    def _receipt(self, receipts: list[Receipt], jobs: Sequence[Job]) -> Receipt | None:
-        """Let the journal be told in the very moment in which jobs are taken."""
-        wanted = self._record.receipt(self._number, jobs)
-        if wanted is None:
-            return None
-        receipts.append(Receipt(*wanted))
-        return receipts[-1]
-
-    def changed(self) -> bool:
-        """Tell whether there may be more than when the file was last looked into."""
-        pending = self._pending
-        if pending is not None and self._file.signs() != pending.signs:
-            return True
-        return self._file.states() != self._seen
-
-    @property
-    def pending(self) -> str:
-        """What is waited for that somebody has not written to its end."""
-        return self._pending.words if self._pending else ""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -192,7 +129,8 @@ async def _run_recorded(
     )
     async with record_opened as record:
         # The record first: what is on the screen is in the journal.
-        listener = OutputCounter(Fanout(record, screen, live))
+        others = Fanout(screen, live)
+        listener = OutputCounter(Fanout(record, others))
         live.tell(record.began)
         for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
             listener.tell(Noted(str(written)))
@@ -200,8 +138,9 @@ async def _run_recorded(
             listener.tell(Noted(words))
         with stages.aborting:
             try:
+                source = JobSource(queue, record, others, may_be_missing=settings.daemon)
                 await _dispatch(
-                    settings, sub_nodes, queue, record=record, listener=listener, stages=stages
+                    settings, sub_nodes, source, record=record, listener=listener, stages=stages
                 )
             except PegasusError as caught:
                 error = caught
@@ -279,7 +218,7 @@ async def _drain_when(reader_gone: trio.Event, drain: Drain) -> None:
 async def _dispatch(
     settings: RunSettings,
     sub_nodes: Sequence[SubNode],
-    queue: QueueFile,
+    source: JobSource,
     *,
     record: Record,
     listener: Listener,
@@ -302,7 +241,7 @@ async def _dispatch(
                 name=record.name,
                 sub_nodes=sub_nodes,
                 open_session=session_opener(ways, stages.hurry),
-                queue=LockedQueue(queue, listener, record, may_be_missing=settings.daemon),
+                queue=source,
                 fill=fill,
                 listener=listener,
                 drain=stages.drain,

@@ -6,16 +6,16 @@ a listener what happens.
 """
 
 from pegasus.dispatch.modes import run_broadcast, run_queue
-from pegasus.dispatch.run import Drain, Queue, Run, Running, Session, Shell, TakenJobs
+from pegasus.dispatch.run import Batch, Drain, Queue, Run, Running, Session, Shell
 
 __all__ = [
+    "Batch",
     "Drain",
     "Queue",
     "Run",
     "Running",
     "Session",
     "Shell",
-    "TakenJobs",
     "run_broadcast",
     "run_queue",
 ]

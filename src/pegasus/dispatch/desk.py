@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -17,11 +17,11 @@ from typing import ClassVar
 import trio
 
 from pegasus.dispatch.again import Again, Waiting
-from pegasus.dispatch.run import Run, TakenJobs
+from pegasus.dispatch.run import Batch, Fill, Run
 from pegasus.dispatch.worker import Slot, Worker
-from pegasus.errors import FileFault, PegasusError, TemplateFault
-from pegasus.events import Ended, Noted, Returned, Started, Taken
-from pegasus.model import Assignment, Job, NotStarted, Outcome, succeeded
+from pegasus.errors import FileFault, PegasusError
+from pegasus.events import Ended, Noted, Returned, Started
+from pegasus.model import Assignment, Job, NotStarted, Outcome, TakenJob, succeeded
 
 QUEUE_POLL = 0.2
 """Seconds between two looks at the queue file. A job that is added starts within half a second;
@@ -52,7 +52,7 @@ class _Nothing:
     """A take that the disk refused."""
 
     fault: PegasusError
-    jobs: Sequence[tuple[Job, str]] = ()
+    jobs: Sequence[TakenJob] = ()
 
 
 class Dispatcher(ABC):
@@ -65,7 +65,7 @@ class Dispatcher(ABC):
         self.run = run
         self.workers = [Worker(sub_node, run) for sub_node in run.sub_nodes]
         self.again = Again(run.retries, everywhere=self.everywhere)
-        self.number = 0
+        self.has_taken = False
         self.closed = False
         self._announced, self._free = trio.open_memory_channel[Slot](math.inf)
         self._slots: list[Slot] = []
@@ -121,12 +121,10 @@ class Dispatcher(ABC):
 
     async def _queue_is_empty(self) -> bool:
         """Look into the queue without taking anything."""
-
-        def refuse(_: Job) -> str:
-            raise TemplateFault(1, 1, "no sub-node is connected")
-
-        looked = await self.take([refuse])
-        return not (looked.jobs or looked.fault or self.run.queue.pending)
+        try:
+            return await self.run.queue.is_empty()
+        except PegasusError:
+            return False  # the next take reports it
 
     def slots(self) -> list[Slot]:
         """Give all slots that there are now."""
@@ -139,12 +137,6 @@ class Dispatcher(ABC):
             while True:
                 self._slots.append(self._free.receive_nowait())
         self._slots = [slot for slot in self._slots if slot.stands and not slot.worker.leaving]
-
-    def take_note(self, job: Job) -> int:
-        """Give a job that was taken its number in the run."""
-        self.number += 1
-        self.run.listener.tell(Taken(self.number, job))
-        return self.number
 
     def hand_over(self, slot: Slot, number: int, job: Job, command: str) -> None:
         """Give a taken job to a worker; one that goes or broke meanwhile leaves it to another."""
@@ -205,12 +197,14 @@ class Dispatcher(ABC):
     def end_hopeless(self) -> None:  # noqa: B027 -- a broadcast has none
         """End the waiting of jobs that no sub-node can ever run."""
 
-    async def take(self, fills: Sequence[Callable[[Job], str]]) -> TakenJobs:
+    async def take(self, fills: Sequence[Fill]) -> Batch:
         """Take up to one job a fill; a disk that refuses is a fault like one in the file."""
         try:
-            return await self.run.queue.take(fills)
+            batch = await self.run.queue.take(fills)
         except PegasusError as error:
             return _Nothing(error)
+        self.has_taken |= bool(batch.jobs)
+        return batch
 
     async def more_after(self, fault: PegasusError) -> None:
         """Say what is wrong, once, and wait for the file, or the disk, to get better.

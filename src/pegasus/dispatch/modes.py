@@ -15,7 +15,7 @@ from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Slot, Worker
 from pegasus.errors import PegasusError, TemplateFault
 from pegasus.events import SubNodeAdded
-from pegasus.model import Job, SubNode
+from pegasus.model import Command, Job, SubNode, TakenJob
 
 
 async def run_queue(run: Run) -> None:
@@ -92,15 +92,15 @@ class _QueueDispatcher(Dispatcher):
                 continue
             fills = [partial(self._fill, slot.worker.sub_node) for slot in slots]
             taken = await self.take(fills)
-            for slot, (job, command) in zip(slots, taken.jobs, strict=False):
-                self.hand_over(slot, self.take_note(job), job, command)
+            for slot, each in zip(slots, taken.jobs, strict=False):
+                self.hand_over(slot, each.number, each.job, each.commands[0])
             if taken.fault is not None:
                 await self.more_after(taken.fault)
             elif len(taken.jobs) < len(slots) and not await self.more():
                 return
 
-    def _fill(self, sub_node: SubNode, job: Job) -> str:
-        return self.run.fill(job, sub_node)
+    def _fill(self, sub_node: SubNode, job: Job) -> tuple[Command, ...]:
+        return (self.run.fill(job, sub_node),)
 
     def _hand_over_again(self) -> None:
         """Hand jobs that wait once more to the slots that are there for them."""
@@ -142,7 +142,7 @@ class _QueueDispatcher(Dispatcher):
         commands, number = waiting.tries.commands, worker.sub_node.number
         if number not in commands:
             try:
-                commands[number] = self._fill(worker.sub_node, waiting.job)
+                commands[number] = self.run.fill(waiting.job, worker.sub_node)
             except TemplateFault as fault:
                 commands[number], waiting.tries.fault = None, str(fault)
         return commands[number]
@@ -160,7 +160,7 @@ class _QueueDispatcher(Dispatcher):
                 self.give_up(waiting, waiting.tries.fault or waiting.words)
 
     def unreached(self, worker: Worker) -> None:
-        if self.closed or self.number or worker.leaving:
+        if self.closed or self.has_taken or worker.leaving:
             return  # it is over for all or for this one, or something was taken, so one was reached
         if all(other.failed and not other.reached for other in self.workers if not other.leaving):
             raise PegasusError(
@@ -182,20 +182,18 @@ class _BroadcastDispatcher(Dispatcher):
         while await self.wait_work(len(self.workers)):
             slots = self.slots()
             slots.sort(key=lambda slot: slot.worker.sub_node.number)
-            commands: list[str] = []
-            taken = await self.take([partial(self._fill_all, commands)])
-            for job, _ in taken.jobs:
-                await self._step(slots, job, commands)
+            taken = await self.take([self._fill_all])
+            for each in taken.jobs:
+                await self._step(slots, each)
             if taken.fault is not None:
                 await self.more_after(taken.fault)
             elif not taken.jobs and not await self.more():
                 return
 
-    async def _step(self, slots: list[Slot], job: Job, commands: list[str]) -> None:
+    async def _step(self, slots: list[Slot], taken: TakenJob) -> None:
         """Run one job everywhere, and wait for all, also for those that try once more."""
-        number = self.take_note(job)
-        for slot, command in zip(slots, commands, strict=True):
-            self.hand_over(slot, number, job, command)
+        for slot, command in zip(slots, taken.commands, strict=True):
+            self.hand_over(slot, taken.number, taken.job, command)
         self._hand_over_again()
         while self.running() or self.again:
             await self.wait_news()
@@ -215,16 +213,15 @@ class _BroadcastDispatcher(Dispatcher):
                 self.again.remove(waiting)
                 self.hand_over(slot, before.number, before.job, before.command)
 
-    def _fill_all(self, commands: list[str], job: Job) -> str:
-        commands[:] = [self.run.fill(job, worker.sub_node) for worker in self.workers]
-        return commands[0]
+    def _fill_all(self, job: Job) -> tuple[Command, ...]:
+        return tuple(self.run.fill(job, worker.sub_node) for worker in self.workers)
 
     def can_try_again(self) -> bool:
         self.hear_slots()
         return False
 
     def unreached(self, worker: Worker) -> None:
-        if self.number == 0 and not worker.reached and not self.closed:
+        if not self.has_taken and not worker.reached and not self.closed:
             raise PegasusError(
                 f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
                 "nothing was taken. Repair it, or take it out of the hosts file."

@@ -15,7 +15,7 @@ import trio
 
 from pegasus.errors import PegasusError
 from pegasus.events import Listener, Printed
-from pegasus.model import Assignment, Job, Outcome, SubNode
+from pegasus.model import Assignment, Command, Job, Outcome, SubNode, TakenJob
 
 
 class Shell(Protocol):
@@ -47,12 +47,16 @@ class Session(Protocol):
         """Start a shell that waits for a command; raises NodeUnreachable."""
 
 
-class TakenJobs(Protocol):
-    """What a take came to."""
+Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
+"""Renders a job for the sub-nodes that are to run it; raises TemplateFault if it cannot."""
+
+
+class Batch(Protocol):
+    """The result of a take."""
 
     @property
-    def jobs(self) -> Sequence[tuple[Job, str]]:
-        """Jobs that were taken, with the text that their ``fill`` gave, in order."""
+    def jobs(self) -> Sequence[TakenJob]:
+        """The jobs that were taken, with the commands that their ``fill`` gave, in order."""
 
     @property
     def fault(self) -> PegasusError | None:
@@ -62,11 +66,20 @@ class TakenJobs(Protocol):
 class Queue(Protocol):
     """Where jobs come from."""
 
-    async def take(self, fills: Sequence[Callable[[Job], str]]) -> TakenJobs:
-        """Take up to one job a fill; cancelled, it has taken nothing.
+    async def take(self, fills: Sequence[Fill]) -> Batch:
+        """Take up to one job for each fill, and number, record and report them.
+
+        A cancelled take has taken nothing.
 
         Raises:
             PegasusError: the queue can't be taken from, for now; nothing was taken.
+        """
+
+    async def is_empty(self) -> bool:
+        """Look whether nothing is in the queue; nothing is taken.
+
+        Raises:
+            PegasusError: the queue cannot be read.
         """
 
     def changed(self) -> bool:
@@ -191,7 +204,7 @@ class Run:
     sub_nodes: Sequence[SubNode]
     open_session: Callable[[SubNode], AbstractAsyncContextManager[Session]]
     queue: Queue
-    fill: Callable[[Job, SubNode], str]
+    fill: Callable[[Job, SubNode], Command]
     listener: Listener
     drain: Drain = field(default_factory=Drain)
     daemon: bool = False

@@ -6,21 +6,43 @@ Rule 2: this room knows files; what a sub-node or a run is, it never knows.
 
 from __future__ import annotations
 
-from pegasus.queue_file.entries import check_command
+from pegasus.queue_file.editing import Snapshot, TextCheck, check_text, restore, snapshot
+from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.queue_file.ledger import RetryLedger
 from pegasus.queue_file.note import Receipt
-from pegasus.queue_file.picking import Fill, Pending, Taken
+from pegasus.queue_file.picking import JobFill, TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.rendering import canonical
+from pegasus.queue_file.typed import (
+    STANDARD_INPUT,
+    ParamLists,
+    read_command,
+    read_commands,
+    read_params,
+    sole_command,
+)
 from pegasus.rendered import LONGEST_COMMAND
 
 __all__ = [
     "LONGEST_COMMAND",
-    "Fill",
+    "STANDARD_INPUT",
+    "JobFill",
     "LockedQueue",
-    "Pending",
+    "ParamLists",
     "QueueFile",
+    "QueueReader",
     "Receipt",
-    "Taken",
+    "RetryLedger",
+    "Snapshot",
+    "TakeResult",
+    "TextCheck",
+    "Written",
     "canonical",
-    "check_command",
+    "check_text",
+    "read_command",
+    "read_commands",
+    "read_params",
+    "restore",
+    "snapshot",
+    "sole_command",
 ]

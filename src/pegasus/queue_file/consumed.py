@@ -47,13 +47,18 @@ from pegasus.queue_file.note import (
 )
 from pegasus.queue_file.settled import Sight
 
-NAME = "consumed.yaml"
+CONSUMED = "consumed.yaml"
 
-PATIENCE = 10.0
+CONSUMED_LOCK_LIMIT = 10.0
 """Seconds to wait for consumed.yaml; a take has it for milliseconds, a stopped one for ever."""
 
-_POLL = 0.01
-_NOTE, _NEW, _OLD, _MENDED = ".pegasus-take", ".pegasus-new", ".pegasus-old", ".pegasus-mended"
+_CONSUMED_POLL = 0.01
+_NOTE_FILE, _NEW_FILE, _OLD_FILE, _MENDED_FILE = (
+    ".pegasus-take",
+    ".pegasus-new",
+    ".pegasus-old",
+    ".pegasus-mended",
+)
 
 
 def take(
@@ -82,7 +87,7 @@ def take(
         OSError: nothing happened.
         PegasusError: someone holds consumed.yaml for too long; nothing happened.
     """
-    note, new, old = (_beside(queue, kind) for kind in (_NOTE, _NEW, _OLD))
+    note, new, old = (_beside(queue, kind) for kind in (_NOTE_FILE, _NEW_FILE, _OLD_FILE))
     with _locked(queue) as fd:
         size = os.fstat(fd).st_size
         appended = b"\n" * durable.is_torn(fd, size) + record.encode()
@@ -135,7 +140,7 @@ def _rename(new: Path, queue: Path, old: Path, sight: Sight | None) -> bool | No
 
 def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_on: bool) -> None:
     """Do what comes after a take; a disk that fails now cannot make it undone."""
-    old, is_done = _beside(queue, _OLD), False
+    old, is_done = _beside(queue, _OLD_FILE), False
     with contextlib.suppress(OSError):
         hand_over(receipt)
     with contextlib.suppress(OSError, PegasusError):
@@ -148,7 +153,7 @@ def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_o
         durable.sync_folder(queue.parent)
     if is_done:  # else whoever comes next does it
         with contextlib.suppress(OSError):
-            _beside(queue, _NOTE).unlink()
+            _beside(queue, _NOTE_FILE).unlink()
 
 
 def _refuse_company(new: Path, ours: int, fd: int, planned: Planned) -> None:
@@ -196,7 +201,7 @@ def _write_both(
 
 def is_interrupted(queue: Path) -> bool:
     """Tell whether a take of this queue file goes on, or was interrupted by a crash."""
-    return _beside(queue, _NOTE).exists()
+    return _beside(queue, _NOTE_FILE).exists()
 
 
 def recover_if_interrupted(queue: Path) -> None:
@@ -221,7 +226,7 @@ def recover(queue: Path) -> None:
         with _locked(queue):
             pass
     # Alone, a new file is from before its take began or came after its end.
-    _beside(queue, _NEW).unlink(missing_ok=True)
+    _beside(queue, _NEW_FILE).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -280,17 +285,17 @@ def _refuse_planted(path: Path) -> None:
 
 
 def _lock(fd: int, path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + CONSUMED_LOCK_LIMIT
     while True:
         try:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise PegasusError(
-                    f"{path}: another process has held it for {PATIENCE:g} seconds. "
+                    f"{path}: another process has held it for {CONSUMED_LOCK_LIMIT:g} seconds. "
                     "Look for a stopped Pegasus process in this folder and let it go on"
                 ) from None
-            time.sleep(_POLL)
+            time.sleep(_CONSUMED_POLL)
 
 
 def _is_at(fd: int, path: Path) -> bool:
@@ -304,10 +309,10 @@ def _is_at(fd: int, path: Path) -> bool:
 def _undo_all(folder: Path, fd: int) -> bool:
     """Undo what was interrupted; tell whether consumed.yaml is another file now."""
     with os.scandir(folder) as found:
-        names = sorted(file.name for file in found if file.name.endswith(_NOTE))
+        names = sorted(file.name for file in found if file.name.endswith(_NOTE_FILE))
     notes = [folder / name for name in names if not _is_planted(folder / name)]
     if notes:  # a mended file is made while there is a note
-        _mended((folder / NAME).resolve()).unlink(missing_ok=True)
+        _mended((folder / CONSUMED).resolve()).unlink(missing_ok=True)
     return sum(_undo(note, fd) for note in notes) > 0  # all of them, not up to the first
 
 
@@ -318,7 +323,7 @@ def _undo(note: Path, fd: int) -> bool:
     happened either.
     """
     queue = _queue_of(note)
-    new, old = _beside(queue, _NEW), _beside(queue, _OLD)
+    new, old = _beside(queue, _NEW_FILE), _beside(queue, _OLD_FILE)
     if _is_planted(note):
         new.unlink(missing_ok=True)
         return False
@@ -336,12 +341,12 @@ def _undo(note: Path, fd: int) -> bool:
 def _take_back(note: Path, fd: int, planned: Planned | None) -> bool:
     """Undo a take that did not happen; tell whether consumed.yaml is another file now."""
     queue = _queue_of(note)
-    _beside(queue, _OLD).unlink(missing_ok=True)
+    _beside(queue, _OLD_FILE).unlink(missing_ok=True)
     replaced = False
     if planned is not None and _is_at(fd, record_of(queue)):  # else somebody else has undone it
         replaced = _cut_out(fd, note.parent, planned)
     note.unlink(missing_ok=True)  # first the note: alone it would say that the take happened
-    _beside(queue, _NEW).unlink(missing_ok=True)
+    _beside(queue, _NEW_FILE).unlink(missing_ok=True)
     return replaced
 
 
@@ -361,7 +366,7 @@ def _cut_out(fd: int, folder: Path, planned: Planned) -> bool:
         return False
     if not tail.startswith(appended):
         return False
-    path = (folder / NAME).resolve()
+    path = (folder / CONSUMED).resolve()
     mended = _mended(path)
     rest = os.pread(fd, start, 0) + tail[len(appended) :]
     durable.write_new(mended, rest, like=durable.model_of(path))
@@ -373,16 +378,16 @@ def _cut_out(fd: int, folder: Path, planned: Planned) -> bool:
 @functools.lru_cache(maxsize=64)
 def record_of(queue: Path) -> Path:
     """Give the path of consumed.yaml beside a queue file."""
-    return queue.parent / NAME
+    return queue.parent / CONSUMED
 
 
 def _queue_of(note: Path) -> Path:
     """Give the queue file that a note is about."""
-    return note.with_name(note.name.removeprefix(".").removesuffix(_NOTE))
+    return note.with_name(note.name.removeprefix(".").removesuffix(_NOTE_FILE))
 
 
 def _mended(consumed: Path) -> Path:
-    return consumed.with_name(f".{consumed.name}{_MENDED}")
+    return consumed.with_name(f".{consumed.name}{_MENDED_FILE}")
 
 
 @functools.lru_cache(maxsize=64)  # each take asks for the same few

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from pegasus.errors import FileFault, PegasusError
-from pegasus.model import Place
+from pegasus.model import Position
 
 State: TypeAlias = tuple[int, int, int, int]
 """When it was changed in nanoseconds, its size, which file it is, and who may do what with it."""
@@ -69,7 +69,7 @@ def refuse_read_only(path: str, real: Path) -> None:
         FileFault: it is.
     """
     if not os.access(real, os.W_OK) and real.exists():
-        raise FileFault(Place(path, 1, 1), "this file is read-only", "Make it writable for you")
+        raise FileFault(Position(path, 1, 1), "this file is read-only", "Make it writable for you")
 
 
 def refuse_record(path: str, real: Path, record: Path) -> None:
@@ -85,7 +85,7 @@ def refuse_record(path: str, real: Path, record: Path) -> None:
     """
     if _is_at(record, real.stat()):
         raise FileFault(
-            Place(path, 1, 1),
+            Position(path, 1, 1),
             "this file is where Pegasus records what it takes",
             "Copy it, and give the copy as the queue file",
         )
@@ -144,4 +144,4 @@ def _refuse(path: str, error: OSError) -> NoReturn:
         what, instead = "this file cannot be read", "Make it readable for you"
     elif isinstance(error, IsADirectoryError):
         what, instead = "this is not a regular file", "Give the path of a file"
-    raise FileFault(Place(path, 1, 1), what, instead) from error
+    raise FileFault(Position(path, 1, 1), what, instead) from error

@@ -14,7 +14,7 @@ from functools import partial
 
 from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
-from pegasus.model import Entry, Place
+from pegasus.model import Entry, Position
 from pegasus.rendered import wrong_with
 from pegasus.shell_text import changed_command, changed_value, ends_in_quotes
 from pegasus.yaml_text import (
@@ -23,7 +23,7 @@ from pegasus.yaml_text import (
     ListReader,
     Mapping,
     Scalar,
-    Source,
+    SourceText,
     Words,
     refuse_changed,
     scalars,
@@ -34,14 +34,14 @@ MOST_JOBS = 1_000_000_000
 """Jobs of one entry; at a thousand a second they take twelve days. What is left of an entry after a
 take is one entry more for each list that has two values: this keeps that below thirty."""
 
-_COMMENT = re.compile(r"[ \t]+#")
+_COMMENT_START = re.compile(r"[ \t]+#")
 
-QUOTE = "Quote the command, or use `|` and write it on the next line"
+QUOTE_THE_COMMAND = "Quote the command, or use `|` and write it on the next line"
 
-WORDS = Words(
+QUEUE_WORDS = Words(
     key="command",
     file="a queue",
-    quote=QUOTE,
+    quote=QUOTE_THE_COMMAND,
     plain='Write "- command: [...]" or a plain string',
     elsewhere=(
         "hostname",
@@ -70,8 +70,8 @@ class QueueReader:
     """
 
     def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
-        self.source = Source(path, data, pulse)
-        self.list = ListReader(self.source, WORDS)
+        self.source = SourceText(path, data, pulse)
+        self.list = ListReader(self.source, QUEUE_WORDS)
 
     def __iter__(self) -> Iterator[Written | FileFault]:
         """Give the entries in order, and in the place of a bad one its fault."""
@@ -85,11 +85,11 @@ class QueueReader:
                 yield fault
 
     def _written(self, item: Item) -> Written:
-        place = self.source.place(item.start)
+        position = self.source.position(item.start)
         if isinstance(item.node, Scalar):
             commands: tuple[Scalar, ...] = (item.node,)
             refuse_changed(self.source, item.node, "command", changed_command)
-            entry = Entry((item.node.text,), (), place)
+            entry = Entry((item.node.text,), (), position)
         else:
             values = {name.text: value for name, value in item.node.pairs}
             command = values.pop("command")
@@ -98,10 +98,10 @@ class QueueReader:
             for value in values.values():
                 refuse_changed(self.source, value, "value", changed_value)
             params = tuple((name, texts_of(value)) for name, value in values.items())
-            entry = Entry(tuple(command.text for command in commands), params, place)
-        refuse_too_many(entry, place)
+            entry = Entry(tuple(command.text for command in commands), params, position)
+        refuse_too_many(entry, position)
         for command in commands:
-            check_command(command.text, partial(self.source.place, command.start))
+            check_command(command.text, partial(self.source.position, command.start))
             self._refuse_cut(command)
         return Written(entry, item, commands)
 
@@ -109,19 +109,19 @@ class QueueReader:
         """Refuse a command whose quotes YAML ends with a comment: ``echo "a # b"``."""
         if command.style:
             return
-        comment = _COMMENT.match(self.source.text, command.end)
+        comment = _COMMENT_START.match(self.source.text, command.end)
         if comment and ends_in_quotes(command.text):
             raise FileFault(
-                self.source.place(comment.end() - 1),
+                self.source.position(comment.end() - 1),
                 'YAML reads all from this "#" on as a comment, and it stands in quotes of the '
                 "command",
-                QUOTE,
+                QUOTE_THE_COMMAND,
             )
 
-    def place_in(self, scalar: Scalar, fault: TemplateFault) -> FileFault:
+    def fault_at(self, scalar: Scalar, fault: TemplateFault) -> FileFault:
         """Say where in the file a template is wrong, as exactly as its writing allows."""
         index = _index_in(self.source, scalar, fault.line, fault.column)
-        return FileFault(self.source.place(index), fault.what, fault.instead)
+        return FileFault(self.source.position(index), fault.what, fault.instead)
 
 
 def levels(mapping: Mapping) -> list[int]:
@@ -131,7 +131,7 @@ def levels(mapping: Mapping) -> list[int]:
     return [command, *(i for i in range(len(names)) if i != command)]
 
 
-def refuse_too_many(entry: Entry, place: Place) -> None:
+def refuse_too_many(entry: Entry, position: Position) -> None:
     """Refuse an entry that stands for more jobs than anyone can run.
 
     Raises:
@@ -139,29 +139,29 @@ def refuse_too_many(entry: Entry, place: Place) -> None:
     """
     if entry.params and grid.count(entry) > MOST_JOBS:
         raise FileFault(
-            place,
+            position,
             f"this entry stands for more than {MOST_JOBS:,} jobs, one for each combination of its "
             "values",
             "Shorten its lists, or write several entries",
         )
 
 
-def check_command(command: str, place: Callable[[], Place]) -> None:
+def check_command(command: str, position: Callable[[], Position]) -> None:
     """Refuse a command that no node could be given, as it stands in the file.
 
     Args:
         command: the command.
-        place: says where it stands, if there is something to say.
+        position: says where it stands, if there is something to say.
 
     Raises:
         FileFault: it is empty, too long, or has a NUL in it.
     """
     wrong = wrong_with(command)
     if wrong is not None:
-        raise FileFault(place(), *wrong)
+        raise FileFault(position(), *wrong)
 
 
-def _index_in(source: Source, scalar: Scalar, line: int, column: int) -> int:
+def _index_in(source: SourceText, scalar: Scalar, line: int, column: int) -> int:
     """Find a character of a scalar's text in the file; its beginning, where that is not certain."""
     lines = scalar.text.split("\n")
     if not 0 < line <= len(lines):
@@ -195,11 +195,11 @@ def check_added(entry: Entry, path: str) -> None:
         )
     if not entry.commands or not all(values):
         raise PegasusError("A command or a value is missing. Give at least one for each name.")
-    place = Place(path, 1, 1)
+    position = Position(path, 1, 1)
     try:
-        refuse_too_many(entry, place)
+        refuse_too_many(entry, position)
         for command in entry.commands:
-            check_command(command, lambda: place)
+            check_command(command, lambda: position)
     except FileFault as fault:
         words = f"{fault.what}. {fault.instead}."
         raise PegasusError(words[:1].upper() + words[1:]) from fault

@@ -38,8 +38,8 @@ from pegasus.ownership import give, may_be_planted
 from pegasus.queue_file import content, lock, settled, writers
 from pegasus.queue_file.settled import Sight, Sign
 
-_FOLDER = ".pegasus-open"
-_NEW = "new"
+_OLD_FILES_FOLDER = ".pegasus-open"
+_MOVED_FILE = "new"
 
 UNTOLD = 10.0
 """Seconds without a change after which a file is let go where nobody can tell who writes it."""
@@ -218,7 +218,7 @@ def are_there(real: Path) -> bool:
 @functools.lru_cache(maxsize=64)  # each take asks for the same few
 def folder_of(real: Path) -> Path:
     """Give the folder in which the old files of a queue file are."""
-    return real.with_name(f".{real.name}{_FOLDER}")
+    return real.with_name(f".{real.name}{_OLD_FILES_FOLDER}")
 
 
 def _make_folder(real: Path) -> None:
@@ -272,7 +272,7 @@ def _found(real: Path) -> list[_Left]:
 
 def _recovered(real: Path) -> list[_Left]:
     """Find the old files, after a crash as well: each once, and none that still is the queue."""
-    new = folder_of(real) / _NEW
+    new = folder_of(real) / _MOVED_FILE
     was_moved = not new.exists()
     state = content.state(real)
     best: dict[int, _Left] = {}
@@ -377,7 +377,7 @@ def _move(path: str, real: Path, left: _Left, sight: Sight) -> _Left | None:
     if queue is not None and (queue.overwritten or queue.stays):
         return None  # ending the line of somebody who is in the middle of it would complete it
     before = b"" if queue is None else ended(queue.complete)
-    new = folder_of(real) / _NEW
+    new = folder_of(real) / _MOVED_FILE
     like = durable.model_of(left.path if queue is None else real)
     durable.write_new(new, before + sight.data[left.base : sight.ready], like=like)
     after = left.path.with_name(_words(left.inode, sight.ready, sight.data))

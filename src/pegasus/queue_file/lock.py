@@ -27,20 +27,20 @@ import filelock
 
 from pegasus import durable, ownership
 from pegasus.errors import FileFault, PegasusError
-from pegasus.model import Place
+from pegasus.model import Position
 
 FIRST_POLL, LAST_POLL = 0.005, 0.05
 """Seconds between two tries: nobody is told when a lock is free, so one has to look."""
 
-SAY_AFTER = 1.0
+LOCK_MESSAGE_DELAY = 1.0
 """Seconds after which whoever waits says so."""
 
-_WRITERS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 _LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _WITH_LOCKS = "Keep the queue on a file system that has locks"
 
-LONGEST_WORDS = 200
+LONGEST_HOLDER = 200
 """Characters of a command line that are worth telling to who waits for it."""
 
 
@@ -77,7 +77,7 @@ def refuse_lockless(queue: Path, shown: str) -> None:
     except OSError as error:
         if error.errno in _LOCKLESS:
             what = f"the queue cannot be locked: {error.strerror}"
-            raise FileFault(Place(shown, 1, 1), what, _WITH_LOCKS) from error
+            raise FileFault(Position(shown, 1, 1), what, _WITH_LOCKS) from error
     finally:
         os.close(fd)
 
@@ -149,7 +149,7 @@ async def _acquire(lock: _Lock, shown: str, on_wait: Callable[[str], None]) -> N
 
     # No turn for others where nobody has it: a job that waits for this one would wait for them.
     await trio.lowlevel.checkpoint_if_cancelled()
-    say_at = trio.current_time() + SAY_AFTER
+    say_at = trio.current_time() + LOCK_MESSAGE_DELAY
     poll, said = FIRST_POLL, False
     while not _acquire_nowait(lock, shown):
         if not said and trio.current_time() >= say_at:
@@ -198,7 +198,7 @@ def _words(pid: int, second: int) -> bytes:
 @functools.cache
 def _process(pid: int) -> dict[str, object]:
     """Say what stays the same of this process."""
-    command = _command()[:LONGEST_WORDS]
+    command = _command()[:LONGEST_HOLDER]
     return {"pid": pid, "host": socket.gethostname(), "command": command, "started": _started(pid)}
 
 
@@ -232,7 +232,7 @@ def _create(path: Path, queue: Path) -> None:
         with contextlib.closing(os.fdopen(fd, "wb")), contextlib.suppress(OSError):
             ownership.give(fd, ownership.owner_of(queue))
             model = queue.stat() if queue.exists() else os.fstat(fd)
-            writers = model.st_mode & _WRITERS
+            writers = model.st_mode & _WRITE_BITS
             os.fchmod(fd, stat.S_IRUSR | stat.S_IWUSR | writers | writers << 1)
 
 

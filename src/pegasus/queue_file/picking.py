@@ -13,42 +13,29 @@ from typing import TypeAlias
 
 from pegasus import grid
 from pegasus.errors import FileFault, PegasusError, TemplateFault
-from pegasus.model import Entry, Job
+from pegasus.model import Command, Entry, Job, TakenJob
 from pegasus.queue_file import rendering, splice
 from pegasus.queue_file.entries import QueueReader, Written
-from pegasus.queue_file.settled import Sign
+from pegasus.queue_file.settled import Pending
 from pegasus.yaml_text import Scalar
 
-Fill: TypeAlias = Callable[[Job], str]
-"""Renders a job for the sub-node that is to run it; raises TemplateFault where it cannot be run."""
+JobFill: TypeAlias = Callable[[Job], tuple[Command, ...]]
+"""Renders a job; raises TemplateFault if that is impossible."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """What somebody has not written to its end.
+class TakeResult:
+    """The result of a take.
 
     Attributes:
-        words: what is waited for, a sentence.
-        signs: what looks different once there may be more.
-    """
-
-    words: str
-    signs: tuple[Sign, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a take gave.
-
-    Attributes:
-        jobs: the jobs that are taken, each with its command filled in, in the file's order.
-        fault: what keeps the next job from being taken, where something is wrong with it.
+        jobs: the jobs that were taken, in the order of the file.
+        fault: why the next job cannot be taken, if its entry has a fault.
         empty: whether no job is left in the file.
         missing: whether there is no file; then ``fault`` says so, and ``empty`` is true.
-        pending: what is not complete yet, so that there may be more without any change.
+        pending: what is still incomplete, so that more jobs may come without a new change.
     """
 
-    jobs: tuple[tuple[Job, str], ...] = ()
+    jobs: tuple[TakenJob, ...] = ()
     fault: FileFault | None = None
     empty: bool = False
     missing: bool = False
@@ -61,13 +48,17 @@ class Picked:
     Args:
         reader: the file, as far as it is complete.
         fills: one for each job that is wanted, in order.
-        stays: what follows it.
+        first: the number of the first job.
+        stays: the incomplete text that follows.
     """
 
-    def __init__(self, reader: QueueReader, fills: Sequence[Fill], stays: bytes = b"") -> None:
+    def __init__(
+        self, reader: QueueReader, fills: Sequence[JobFill], first: int = 1, stays: bytes = b""
+    ) -> None:
         self.reader = reader
+        self._first = first
         self._stays = stays
-        self.jobs: list[tuple[Job, str]] = []
+        self.jobs: list[TakenJob] = []
         self.fault: FileFault | None = None
         self._gone: list[Written] = []
         self._entries = iter(reader)
@@ -76,10 +67,10 @@ class Picked:
         self._next: Written | FileFault | None = None
         self._pick(fills)
 
-    def taken(self, pending: Pending | None = None) -> Taken:
-        """Give what the take comes to once the file has been replaced by ``rest``."""
+    def result(self, pending: Pending | None = None) -> TakeResult:
+        """Give the result of the take, for when ``rest`` has replaced the file."""
         empty = not (self.fault or self._left or self._next or pending)
-        return Taken(tuple(self.jobs), self.fault, empty, pending=pending)
+        return TakeResult(tuple(self.jobs), self.fault, empty, pending=pending)
 
     def rest(self) -> bytes:
         """Give the file without the jobs, read back and found to say what it should."""
@@ -95,12 +86,12 @@ class Picked:
             if not self._stays and self._reads_as_it_should(data):
                 return data
         raise PegasusError(
-            f"{self._gone[0].entry.place}: Pegasus cannot take a job from this entry without "
+            f"{self._gone[0].entry.position}: Pegasus cannot take a job from this entry without "
             "changing others. Nothing was taken. Write the entry in another way, and please "
             "report this as a bug."
         )
 
-    def _pick(self, fills: Sequence[Fill]) -> None:
+    def _pick(self, fills: Sequence[JobFill]) -> None:
         for found in self._entries:
             self._next = found
             if self._left or len(self.jobs) == len(fills):
@@ -115,28 +106,28 @@ class Picked:
                 return
         self._next = None
 
-    def _pick_from(self, written: Written, fills: Sequence[Fill]) -> None:
+    def _pick_from(self, written: Written, fills: Sequence[JobFill]) -> None:
         sizes = [len(values) for _, values in written.entry.params]
         n = 0
         wanted = fills[len(self.jobs) :]
         for job, fill in zip(grid.jobs(written.entry), wanted, strict=False):
             try:
-                command = self._filled(job, fill, written.commands[n // math.prod(sizes)])
+                commands = self._filled(job, fill, written.commands[n // math.prod(sizes)])
             except FileFault as fault:
                 self.fault = fault
                 break
-            self.jobs.append((job, command))
+            self.jobs.append(TakenJob(self._first + len(self.jobs), job, commands))
             n += 1
         if n:
             self._gone.append(written)
             self._parts = grid.remains([len(written.commands), *sizes], n)
             self._left = grid.entries(written.entry, self._parts)
 
-    def _filled(self, job: Job, fill: Fill, template: Scalar) -> str:
+    def _filled(self, job: Job, fill: JobFill, template: Scalar) -> tuple[Command, ...]:
         try:
             return fill(job)
         except TemplateFault as fault:
-            raise self.reader.place_in(template, fault) from fault
+            raise self.reader.fault_at(template, fault) from fault
 
     def _reads_as_it_should(self, data: bytes) -> bool:
         source = self.reader.source
@@ -152,4 +143,4 @@ class Picked:
 
 def is_same(found: Written | FileFault | None, entry: Entry) -> bool:
     """Tell whether what was read is this entry, wherever it stands."""
-    return isinstance(found, Written) and replace(found.entry, place=entry.place) == entry
+    return isinstance(found, Written) and replace(found.entry, position=entry.position) == entry

@@ -13,35 +13,30 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from pegasus import durable, grid
 from pegasus.errors import FileFault, PegasusError
-from pegasus.model import Entry, Job
+from pegasus.model import Entry, Job, TakenJob
 from pegasus.queue_file import consumed, content, disk_errors, left, lock, rendering, settled
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.content import State
 from pegasus.queue_file.entries import QueueReader, check_added
 from pegasus.queue_file.note import Receipt
-from pegasus.queue_file.picking import Fill, Pending, Picked, Taken
-from pegasus.queue_file.settled import Sight, Sign
+from pegasus.queue_file.picking import JobFill, Picked, TakeResult
+from pegasus.queue_file.settled import Sight, Sign, pending_in
 
+ReceiptFor: TypeAlias = Callable[[Sequence[TakenJob]], Receipt | None]
+"""Gives the receipt for jobs that are about to be taken; None where nobody wants one."""
 
-def _none(_: Sequence[Job]) -> None:
-    """Give no receipt."""
-
-
-PATIENCE = 10.0
+WRITER_WAIT_LIMIT = 10.0
 """Seconds to wait for somebody who writes into the file before giving up: a copy takes less."""
 
-_POLL = 0.02
+_WRITER_POLL = 0.02
 
 
 def _say_nothing(words: str) -> None:
     """Be told what is waited for and leave it at that."""
-
-
-def _go_on() -> None:
-    """Go on, whatever it takes."""
 
 
 MOST_TRIES = 20
@@ -133,12 +128,29 @@ class QueueFile:
         A file that is missing or cannot be read is one fault.
         """
         try:
-            data, _ = content.read(self.path, self.real)
+            reader = self.reader()
         except FileFault as fault:
             yield fault
             return
-        for written in QueueReader(self.path, left.with_tails(self.real, data)):
+        for written in reader:
             yield written if isinstance(written, FileFault) else written.entry
+
+    def reader(self) -> QueueReader:
+        """Read the file, with what other programs append to files that it replaced.
+
+        Raises:
+            FileFault: it is missing or cannot be read.
+        """
+        data, _ = content.read(self.path, self.real)
+        return QueueReader(self.path, left.with_tails(self.real, data))
+
+    def refuse_lockless(self) -> None:
+        """Check that the file system has locks.
+
+        Raises:
+            FileFault: it has none.
+        """
+        lock.refuse_lockless(self.real, self.path)
 
     def count(self) -> int:
         """Tell how many jobs wait, without those that cannot be taken because of a fault."""
@@ -175,10 +187,12 @@ class LockedQueue:
 
     def take(
         self,
-        fills: Sequence[Fill],
-        receipt: Callable[[Sequence[Job]], Receipt | None] = _none,
-        pulse: Callable[[], None] = _go_on,
-    ) -> Taken:
+        fills: Sequence[JobFill],
+        receipt: ReceiptFor | None = None,
+        pulse: Callable[[], None] | None = None,
+        *,
+        first: int = 1,
+    ) -> TakeResult:
         """Take jobs from the head of the file, as many as there are sub-nodes for them.
 
         The jobs before the first fault are taken, in one rewrite of the file. Where there is
@@ -190,6 +204,7 @@ class LockedQueue:
                 asked several times before a take succeeds.
             pulse: is called often while the file is read and before a job is rendered, and never
                 once anything is written; it may raise, and then nothing is taken.
+            first: the number of the first job that is taken.
 
         Raises:
             PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
@@ -203,36 +218,42 @@ class LockedQueue:
                 except FileFault as fault:
                     consumed.recover(self.real)
                     missing = content.state(self.real) is None
-                    return Taken(fault=fault, empty=missing, missing=missing)
-                pending = _pending([*waits, sight])
+                    return TakeResult(fault=fault, empty=missing, missing=missing)
+                pending = pending_in([*waits, sight])
                 reader = QueueReader(self.path, sight.complete, pulse)
-                picked = Picked(reader, fills, sight.stays)
+                picked = Picked(reader, fills, first, sight.stays)
                 if not picked.jobs:
                     consumed.recover(self.real)
-                    return picked.taken(pending)
+                    return picked.result(pending)
                 if self._replace(picked, sight, receipt):
-                    return picked.taken(pending)
+                    return picked.result(pending)
         raise PegasusError(
             f"{self.path}: other programs keep rewriting this file, so nothing was taken. "
             "Edit it with `pegasus lock`."
         )
 
-    def _replace(
-        self,
-        picked: Picked,
-        sight: Sight,
-        receipt: Callable[[Sequence[Job]], Receipt | None],
-    ) -> bool:
+    def look(self, pulse: Callable[[], None] | None = None) -> TakeResult:
+        """Look at the file as a take would, and take nothing.
+
+        Args:
+            pulse: see ``take``.
+
+        Raises:
+            PegasusError: the files could not be read, or not be brought up to date.
+        """
+        return self.take((), pulse=pulse)
+
+    def _replace(self, picked: Picked, sight: Sight, receipt: ReceiptFor | None) -> bool:
         """Do the take; tell False where the file has changed since it was read."""
         consumed.recover_if_interrupted(self.real)  # whatever comes of this take
         content.refuse_read_only(self.path, self.real)
         content.refuse_record(self.path, self.real, consumed.record_of(self.real))
-        record = "".join(rendering.canonical(job) for job, _ in picked.jobs)
+        record = "".join(rendering.canonical(taken.job) for taken in picked.jobs)
         return consumed.take(
             self.real,
             picked.rest(),
             record,
-            receipt=receipt([job for job, _ in picked.jobs]),
+            receipt=receipt(picked.jobs) if receipt else None,
             sight=sight,
         )
 
@@ -255,6 +276,7 @@ class LockedQueue:
             FileFault: the file has a fault, or an entry could not be run; nothing was written.
             PegasusError: the file could not be rewritten; nothing was written.
         """
+        content.refuse_read_only(self.path, self.real)
         if not entries:
             return
         for entry in entries:
@@ -287,16 +309,16 @@ class LockedQueue:
             if not (sight.overwritten or sight.stays):
                 return sight
             waited = time.monotonic() - began
-            if waited > PATIENCE:
+            if waited > WRITER_WAIT_LIMIT:
                 raise PegasusError(
                     f"{sight.words} Nothing was added. Close the file and try again."
                 )
             with contextlib.suppress(RuntimeError):  # no worker thread of Trio's
                 trio.from_thread.check_cancelled()
-                if waited > lock.SAY_AFTER and not said:
+                if waited > lock.LOCK_MESSAGE_DELAY and not said:
                     said = True
                     trio.from_thread.run_sync(self.on_wait, sight.words)
-            time.sleep(_POLL)
+            time.sleep(_WRITER_POLL)
         return None
 
     def overwrite(self, data: bytes) -> bool:
@@ -326,19 +348,9 @@ class LockedQueue:
         durable.sync_folder(self.real.parent)
         return True
 
-    def put_back(self, jobs: Sequence[Job], *, top: bool = False) -> None:
-        """Put jobs into the file as they were taken, one entry for each; see ``add``."""
-        self.add(entries_of(jobs), top=top)
-
 
 def entries_of(jobs: Sequence[Job]) -> list[Entry]:
     """Give for each job the entry that stands for nothing else."""
     return [
         Entry((job.command,), tuple((name, (value,)) for name, value in job.params)) for job in jobs
     ]
-
-
-def _pending(sights: Sequence[Sight]) -> Pending | None:
-    """Tell what has to be waited for in files that were looked at in this order."""
-    words = [sight.words for sight in sights if sight.words]
-    return Pending(words[0], tuple(sight.sign for sight in sights)) if words else None

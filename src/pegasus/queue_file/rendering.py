@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pegasus import yaml_text
 from pegasus.model import Entry, Job
 from pegasus.queue_file.entries import Written, levels
-from pegasus.yaml_text import BREAKS, Listing, Mapping, Scalar, Value
+from pegasus.yaml_text import BREAKS, Listing, Mapping, NodeValue, Scalar
 
 LONGEST_KEY = 1000
 """Characters; YAML takes a name only if its colon comes within 1024, else it needs a `?`."""
 
-_NEW = "new"
+_UNWRITTEN = "new"
 """The style of a scalar that stands in no file yet."""
 
 
@@ -85,21 +85,21 @@ def added(entry: Entry, style: Style) -> list[str]:
 
 
 def _new(text: str) -> Scalar:
-    return Scalar(text, 0, 0, _NEW)
+    return Scalar(text, 0, 0, _UNWRITTEN)
 
 
 def _listing(values: Sequence[str], *, flow: bool = False) -> Listing:
     return Listing(tuple(_new(value) for value in values), 0, 0, flow)
 
 
-def _new_value(values: Sequence[str]) -> Value:
+def _new_value(values: Sequence[str]) -> NodeValue:
     """One value is written as a text; several in brackets, unless a literal block may help."""
     if len(values) == 1:
         return _new(values[0])
     return _listing(values, flow=not any("\n" in value for value in values))
 
 
-def _only(value: Value, indexes: range) -> Value:
+def _only(value: NodeValue, indexes: range) -> NodeValue:
     if isinstance(value, Scalar):
         return value
     values = tuple(value.values[i] for i in indexes)
@@ -121,7 +121,7 @@ def _block_entry(mapping: Mapping, style: Style, *, one_line: bool = False) -> l
     return [f"- {lines[0]}", *(f"  {line}" if line else "" for line in lines[1:])]
 
 
-def _pair(name: Scalar, value: Value, style: Style, *, one_line: bool) -> list[str]:
+def _pair(name: Scalar, value: NodeValue, style: Style, *, one_line: bool) -> list[str]:
     """Write a name and its value, as lines that begin at the name's column."""
     key = _one_line(name, style)
     head, colon = ([], f"{key}:") if len(key) <= LONGEST_KEY else ([f"? {key}"], ":")
@@ -162,7 +162,7 @@ def _braces(mapping: Mapping, style: Style) -> str:
     return "{" + ", ".join(_flow_pair(name, value, inside) for name, value in mapping.pairs) + "}"
 
 
-def _flow_pair(name: Scalar, value: Value, style: Style) -> str:
+def _flow_pair(name: Scalar, value: NodeValue, style: Style) -> str:
     key = _one_line(name, style)
     colon = f"{key}:" if len(key) <= LONGEST_KEY else f"? {key} :"
     written = _one_line(value, style) if isinstance(value, Scalar) else _brackets(value, style)
@@ -182,7 +182,7 @@ def _one_line(scalar: Scalar, style: Style) -> str:
 
 def _as_it_stood(scalar: Scalar, style: Style) -> str:
     """Give the text as the user wrote it, quotes and all, if it stood on one line; else nothing."""
-    if scalar.style == _NEW or scalar.block:
+    if scalar.style == _UNWRITTEN or scalar.block:
         return ""
     written = style.text[scalar.start : scalar.end]
     return "" if any(character in written for character in BREAKS) else written

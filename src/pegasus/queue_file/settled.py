@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -34,6 +35,19 @@ SKEW = 60.0
 
 Sign: TypeAlias = tuple[State | None, bool | None, bool]
 """What can change while one waits: the file, whether somebody writes it, whether it is quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Entries that another process has not written completely.
+
+    Attributes:
+        words: what the queue waits for, as one sentence.
+        signs: the signs of the files; one of them changes before there can be more.
+    """
+
+    words: str
+    signs: tuple[Sign, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,9 @@ def sign_of(real: Path) -> Sign:
         os.close(fd)
 
 
-def _written(path: str, data: bytes, base: int, sign: Sign, found: list[writers.Writer]) -> Sight:
+def _written(
+    path: str, data: bytes, base: int, sign: Sign, found: list[writers.WritingProcess]
+) -> Sight:
     """Tell what is complete of a file that somebody is known to write."""
     state, _, quiet = sign
     assert state is not None  # noqa: S101 - it was read
@@ -165,3 +181,9 @@ def _is_one_line(path: str, data: bytes) -> bool:
 def _is_quiet(state: State) -> bool:
     """Tell whether a file has not changed for a while; see SKEW for one from the future."""
     return not -SKEW < time.time() - state[0] / 1e9 < QUIET
+
+
+def pending_in(sights: Sequence[Sight]) -> Pending | None:
+    """Give what is incomplete in files that were read in this order; None if all is complete."""
+    words = [sight.words for sight in sights if sight.words]
+    return Pending(words[0], tuple(sight.sign for sight in sights)) if words else None

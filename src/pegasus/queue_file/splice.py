@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pegasus.queue_file.entries import QueueReader, Written
-from pegasus.yaml_text import BREAKS, Source, encoded, leaves
+from pegasus.yaml_text import BREAKS, SourceText, encoded, leaves
 
-_COMMENT = re.compile(f"#[^{BREAKS}]*")
+_COMMENT_TEXT = re.compile(f"#[^{BREAKS}]*")
 _SPACES = re.compile("[ \t]*")
 
-Lines: TypeAlias = Sequence[str]
+EntryLines: TypeAlias = Sequence[str]
 """An entry as it is to be written, without indentation and line breaks."""
 
 
@@ -31,7 +31,7 @@ class Edit:
     text: str
 
 
-def edited(source: Source, edits: Sequence[Edit]) -> bytes:
+def edited(source: SourceText, edits: Sequence[Edit]) -> bytes:
     """Give the file's bytes after some edits, in the order in which they stand in the file."""
     pieces, at = [], 0
     for edit in edits:
@@ -41,7 +41,9 @@ def edited(source: Source, edits: Sequence[Edit]) -> bytes:
     return source.data[:head] + encoded("".join(pieces)) + source.data[tail:]
 
 
-def cut(reader: QueueReader, gone: Sequence[Written], remainder: Sequence[Lines]) -> list[Edit]:
+def cut(
+    reader: QueueReader, gone: Sequence[Written], remainder: Sequence[EntryLines]
+) -> list[Edit]:
     """Take entries out of a file.
 
     Args:
@@ -57,7 +59,7 @@ def cut(reader: QueueReader, gone: Sequence[Written], remainder: Sequence[Lines]
     ]
 
 
-def insert(reader: QueueReader, entries: Sequence[Lines], *, top: bool) -> Edit:
+def insert(reader: QueueReader, entries: Sequence[EntryLines], *, top: bool) -> Edit:
     """Put entries into a file.
 
     Args:
@@ -78,7 +80,9 @@ def insert(reader: QueueReader, entries: Sequence[Lines], *, top: bool) -> Edit:
     return Edit(end, end, before + _block(source, entries, indent))
 
 
-def _cut_block(reader: QueueReader, written: Written, remainder: Sequence[Lines]) -> list[Edit]:
+def _cut_block(
+    reader: QueueReader, written: Written, remainder: Sequence[EntryLines]
+) -> list[Edit]:
     source, dash = reader.source, written.item.start
     start, end = source.line_start(dash), reader.list.line_done(written.item.end)
     indent = source.text[start:dash]
@@ -89,7 +93,7 @@ def _cut_block(reader: QueueReader, written: Written, remainder: Sequence[Lines]
     return [Edit(start, end, "".join(comments) + _block(source, remainder, indent))]
 
 
-def _cut_flow(reader: QueueReader, written: Written, remainder: Sequence[Lines]) -> list[Edit]:
+def _cut_flow(reader: QueueReader, written: Written, remainder: Sequence[EntryLines]) -> list[Edit]:
     source, start, end = reader.source, written.item.start, written.item.end
     newline = _newline_of(source)
     comments = "".join(
@@ -115,17 +119,17 @@ def _insert_flow(reader: QueueReader, text: str, *, top: bool) -> Edit:
     return Edit(reader.list.last_end, reader.list.last_end, f", {text}")
 
 
-def _comments(source: Source, written: Written, end: int) -> Iterator[re.Match[str]]:
+def _comments(source: SourceText, written: Written, end: int) -> Iterator[re.Match[str]]:
     """Find an entry's comments up to ``end``: what looks like one between its texts."""
     at = written.item.start
     for leaf in leaves(written.item.node):
         begins = source.line_end(leaf.start) if leaf.block else leaf.start
-        yield from _COMMENT.finditer(source.text, at, begins)
+        yield from _COMMENT_TEXT.finditer(source.text, at, begins)
         at = leaf.end
-    yield from _COMMENT.finditer(source.text, at, end)
+    yield from _COMMENT_TEXT.finditer(source.text, at, end)
 
 
-def _own_line(source: Source, comment: re.Match[str]) -> str:
+def _own_line(source: SourceText, comment: re.Match[str]) -> str:
     """Give the whole line of a comment that has one for itself, else nothing."""
     start, end = source.line_start(comment.start()), source.line_end(comment.end())
     if source.text[start : comment.start()].strip(" \t"):
@@ -134,30 +138,30 @@ def _own_line(source: Source, comment: re.Match[str]) -> str:
     return line if line[-1] in BREAKS else line + _newline_of(source)
 
 
-def _is_alone(source: Source, start: int, following: int) -> bool:
+def _is_alone(source: SourceText, start: int, following: int) -> bool:
     """Tell whether an item of a list in brackets has its lines for itself."""
     before = source.text[source.line_start(start) : start]
     return not before.strip(" \t") and source.text[following : following + 1] in {"\r", "\n"}
 
 
-def _block(source: Source, entries: Sequence[Lines], indent: str) -> str:
+def _block(source: SourceText, entries: Sequence[EntryLines], indent: str) -> str:
     newline = _newline_of(source) if entries else ""
     return "".join(
         f"{indent}{line}{newline}" if line else newline for lines in entries for line in lines
     )
 
 
-def _newline_of(source: Source) -> str:
+def _newline_of(source: SourceText) -> str:
     """Give the line break that the file uses."""
     first = source.line_end(0)
     return "\r\n" if source.text[:first].endswith("\r\n") else "\n"
 
 
-def _indent_of(source: Source, start: int | None) -> str:
+def _indent_of(source: SourceText, start: int | None) -> str:
     return "" if start is None else source.text[source.line_start(start) : start]
 
 
-def _spaces_end(source: Source, index: int) -> int:
+def _spaces_end(source: SourceText, index: int) -> int:
     source.line_end(index)  # so that the rest of the line is decoded
     found = _SPACES.match(source.text, index)
     return found.end() if found else index

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LONGEST_NAME = 60
+LONGEST_PROCESS_NAME = 60
 """Characters of a command line by which a person knows a process again."""
 
 _PROC = "/proc"
@@ -67,7 +67,7 @@ def is_written(fd: int) -> bool | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class WritingProcess:
     """A process that has a file open for writing.
 
     Attributes:
@@ -84,9 +84,9 @@ class Writer:
         return f"`{self.command}` (process {self.pid})"
 
 
-def find(fd: int) -> list[Writer]:
+def find(fd: int) -> list[WritingProcess]:
     """Find the processes that have a file open for writing, as far as this user may see them."""
-    file = _File(os.fstat(fd), _info(f"{_PROC}/self", str(fd)).get("ino"))
+    file = _OpenFile(os.fstat(fd), _info(f"{_PROC}/self", str(fd)).get("ino"))
     return [
         writer
         for pid in _processes()
@@ -96,7 +96,7 @@ def find(fd: int) -> list[Writer]:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _OpenFile:
     """A file, and the number that the system shows for it; not always that of ``stat``."""
 
     status: os.stat_result
@@ -110,13 +110,13 @@ def _processes() -> list[int]:
         return []
 
 
-def _writer(pid: int, file: _File) -> Writer | None:
+def _writer(pid: int, file: _OpenFile) -> WritingProcess | None:
     """Tell how a process writes to a file, if it does; with several ways in, the worst counts."""
     ways = list(_ways_in(f"{_PROC}/{pid}", file))
-    return Writer(pid, _command(pid), all(ways)) if ways else None
+    return WritingProcess(pid, _command(pid), all(ways)) if ways else None
 
 
-def _ways_in(process: str, file: _File) -> Iterator[bool]:
+def _ways_in(process: str, file: _OpenFile) -> Iterator[bool]:
     try:
         names = os.listdir(f"{process}/fd")  # noqa: PTH208 -- for all processes, so it is to be fast
     except OSError:
@@ -162,4 +162,4 @@ def _command(pid: int) -> str:
     except OSError:
         return "?"
     text = visible(b" ".join(words).decode(errors="replace").replace("\n", " "))
-    return text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "…"
+    return text if len(text) <= LONGEST_PROCESS_NAME else text[:LONGEST_PROCESS_NAME] + "…"

@@ -32,7 +32,7 @@ from pegasus.events import (
     Started,
     Taken,
 )
-from pegasus.model import Assignment, Job, SubNode
+from pegasus.model import Assignment, SubNode
 from pegasus.record import folder as folders
 from pegasus.record.disk import Disk, Removed
 from pegasus.record.encoding import FORMAT, line_of
@@ -62,7 +62,7 @@ class Record:
         self.began = began
         self.folder = opened.folder if opened else None
         self._opened = opened
-        self._receipted = 0
+        self._has_receipts = False
         self._end = RunEnded(None, "failed")
 
     @property
@@ -70,31 +70,19 @@ class Record:
         """The run's name, which is its folder's."""
         return self.began.name
 
-    def receipt(self, number: int, jobs: Sequence[Job]) -> tuple[Path, bytes] | None:
-        """Give the journal, and the lines that say that jobs were taken, for whoever takes them.
+    def receipt(self, events: Sequence[Taken]) -> tuple[Path, bytes] | None:
+        """Give the journal's path, and the lines for jobs that are about to be taken.
 
-        Whoever takes jobs appends these in the very moment; being told of it later adds nothing.
+        The take appends the lines itself. Only if it could not, ``tell`` gets these events.
 
-        Args:
-            number: the first job's, in the run.
-            jobs: all that are about to be taken.
+        Returns:
+            None where there is no journal.
         """
         if self._opened is None:
             return None
-        numbered = enumerate(jobs, start=number)
-        lines = [line_of(Taken(n, job), time.time()) for n, job in numbered]
-        self._receipted = number + len(jobs) - 1
+        self._has_receipts = True
+        lines = [line_of(event, time.time()) for event in events]
         return self._opened.folder.journal, b"".join(lines)
-
-    def write_anyway(self, number: int) -> None:
-        """Write down of these jobs what their receipt could not, when it is told.
-
-        Args:
-            number: the first one's that was to be in it.
-        """
-        self._receipted = number - 1
-        if self._opened is not None:
-            self._opened.writer.expect_torn_line()
 
     def tell(self, event: Event) -> None:
         """Write an event down.
@@ -104,13 +92,12 @@ class Record:
         """
         if isinstance(event, RunEnded):
             self._end = event
-        elif self._opened is not None and not self._is_receipted(event):
+        elif self._opened is not None:
             self._write(event, self._opened.writer)
 
-    def _is_receipted(self, event: Event) -> bool:
-        return isinstance(event, Taken) and event.number <= self._receipted
-
     def _write(self, event: Event, writer: RecordWriter) -> None:
+        if isinstance(event, Taken) and self._has_receipts:
+            writer.expect_torn_line()  # its receipt may have been appended in part
         if isinstance(event, Ended | Returned):
             writer.close_outputs(*_key(event.assignment))
         writer.put_line(line_of(event, time.time()))

@@ -17,12 +17,12 @@ from typing import Any, cast
 import chevron
 
 from pegasus.template.expression import evaluate
-from pegasus.template.limits import SCRIPT, Spending
-from pegasus.template.source import Branch, Gap, Part, Source
+from pegasus.template.limits import USE_A_SCRIPT, Spending
+from pegasus.template.source import Branch, Gap, Part, TemplateSource
 from pegasus.template.tags import fail
 from pegasus.template.value import Refusal, as_text, truthy
 
-__all__ = ["SCRIPT", "Template", "parse"]
+__all__ = ["USE_A_SCRIPT", "Template", "parse"]
 
 CACHED_TEMPLATES = 256  # a queue of a million jobs is made of few commands; one may be 100 kB
 
@@ -39,7 +39,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        source = Source(text)
+        source = TemplateSource(text)
         self._parts = source.parts
         self._tokens = source.tokens()
 
@@ -72,9 +72,10 @@ def parse(text: str) -> Template:
 
 
 class _Scope:
-    """What chevron looks its keys up in: works each out when it is asked for, and not before.
+    """The mapping in which chevron looks up its keys; a value is computed when it is looked up.
 
-    Keys are those of ``Source``; so a branch not taken is never worked out, and may name anything.
+    Keys are those of ``TemplateSource``. So a branch that is not taken is never computed, and may
+    name anything.
     """
 
     def __init__(self, template: str, parts: Mapping[str, Part], values: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from pegasus.template.helpers import HELPERS, call
 from pegasus.template.limits import Spending
-from pegasus.template.value import Refusal, Value
+from pegasus.template.value import Refusal, TagValue
 
 MAX_DEPTH = (
     50  # brackets within brackets: far more than a person writes, far less than Python's stack
@@ -85,7 +85,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {
     "\\": "\\",
     '"': '"',
@@ -97,8 +97,8 @@ _ESCAPES = {
     "b": "\b",
     "f": "\f",
 }
-_NUMBER = re.compile(r"[-+]?\.?[0-9][0-9._]*(?:[eE][-+]?[0-9]+)?")
-_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+_NUMBER_LITERAL = re.compile(r"[-+]?\.?[0-9][0-9._]*(?:[eE][-+]?[0-9]+)?")
+_WORD_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
 def read_tokens(
@@ -128,7 +128,7 @@ def _token(match: re.Match[str]) -> Token:
     text = match[kind]
     match kind:
         case "quoted":
-            return Quoted(_ESCAPE.sub(_unescaped, text[1:-1]))
+            return Quoted(_QUOTED_ESCAPE.sub(_unescaped, text[1:-1]))
         case "bracket":
             return Bracket(text)
         case _:
@@ -232,9 +232,9 @@ def _single(token: Token) -> Expression:
     match token:
         case Quoted(text):
             return Literal(text)
-        case Word(text, bracketed=False) if text in _WORDS:
-            return Literal(_WORDS[text])
-        case Word(text, bracketed=False) if _NUMBER.fullmatch(text):
+        case Word(text, bracketed=False) if text in _WORD_LITERALS:
+            return Literal(_WORD_LITERALS[text])
+        case Word(text, bracketed=False) if _NUMBER_LITERAL.fullmatch(text):
             return Literal(_number(text))
         case _:
             return Name(token.text)
@@ -285,7 +285,7 @@ def _refuse_hopeless(helper: str, arguments: tuple[Expression, ...]) -> None:
 
 def evaluate(
     expression: Expression, values: Mapping[str, str], spending: Spending, *, lenient: bool
-) -> Value:
+) -> TagValue:
     """Work an expression out.
 
     Args:

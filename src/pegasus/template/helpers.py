@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from pegasus.template.limits import refuse_growth, refuse_long
-from pegasus.template.value import Refusal, Value, as_text, named, sound, truthy
+from pegasus.template.value import Refusal, TagValue, as_text, named, sound, truthy
 
 if TYPE_CHECKING:
     from pluralizer import Pluralizer
@@ -46,7 +46,7 @@ class Helper:
         repeats: whether the last place may be filled any number of times more.
     """
 
-    run: Callable[..., Value]
+    run: Callable[..., TagValue]
     takes: tuple[Kind, ...]
     repeats: bool = False
 
@@ -62,7 +62,7 @@ class Helper:
         return f"{'at least ' if self.repeats else ''}{least} argument{plural}"
 
 
-def call(name: str, arguments: Sequence[Value], *, lenient: bool) -> Value:
+def call(name: str, arguments: Sequence[TagValue], *, lenient: bool) -> TagValue:
     """Call the helper of that name.
 
     Args:
@@ -90,7 +90,7 @@ def call(name: str, arguments: Sequence[Value], *, lenient: bool) -> Value:
     return made
 
 
-def _fits(value: Value, kind: Kind) -> bool:
+def _fits(value: TagValue, kind: Kind) -> bool:
     match kind:
         case Kind.TEXT:
             return isinstance(value, str)
@@ -100,7 +100,7 @@ def _fits(value: Value, kind: Kind) -> bool:
             return True
 
 
-def _refuse_kind(name: str, place: int, value: Value, kind: Kind) -> NoReturn:
+def _refuse_kind(name: str, place: int, value: TagValue, kind: Kind) -> NoReturn:
     instead = ""
     if isinstance(value, bool | int | float):
         instead = "A number, true or false is a text only in quotes"
@@ -124,16 +124,16 @@ def _unquote(text: str) -> str:
     return text[1:-1] if paired else text
 
 
-def _quote(value: Value) -> str:
+def _quote(value: TagValue) -> str:
     return shlex.quote(as_text(value))
 
 
-def _first_non_empty(*values: Value) -> Value:
+def _first_non_empty(*values: TagValue) -> TagValue:
     """Give the first that says something; a number or false does, null and ``""`` do not."""
     return next((value for value in values if value not in (None, "", [], {})), "")
 
 
-def _length(value: Value) -> int:
+def _length(value: TagValue) -> int:
     if value is None:
         return 0
     if isinstance(value, str | list | dict):
@@ -234,28 +234,28 @@ def _extension(path: str) -> str:
 # Conditions.
 
 
-def _equal(left: Value, right: Value) -> bool:
+def _equal(left: TagValue, right: TagValue) -> bool:
     """Compare as JSON does, where 1, 1.0, true and "1" are four things; Python confuses three."""
     return _sorted(left) == _sorted(right)
 
 
-def _sorted(value: Value) -> str:
+def _sorted(value: TagValue) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _unequal(left: Value, right: Value) -> bool:
+def _unequal(left: TagValue, right: TagValue) -> bool:
     return not _equal(left, right)
 
 
-def _and(*values: Value) -> bool:
+def _and(*values: TagValue) -> bool:
     return all(truthy(value) for value in values)
 
 
-def _or(*values: Value) -> bool:
+def _or(*values: TagValue) -> bool:
     return any(truthy(value) for value in values)
 
 
-def _not(value: Value) -> bool:
+def _not(value: TagValue) -> bool:
     return not truthy(value)
 
 
@@ -270,12 +270,12 @@ def _env_var(name: str) -> str | None:
         return None
 
 
-def _str_to_json(text: str) -> Value:
+def _str_to_json(text: str) -> TagValue:
     """Read JSON; an empty text stays an empty text, as it always has."""
     if not text:
         return ""
     try:
-        value: Value = json.loads(text, parse_constant=_refuse_constant)
+        value: TagValue = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise Refusal(f"this text is no JSON: {error}") from None
     return value
@@ -285,7 +285,7 @@ def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"it has no word {word}")
 
 
-def _json_query(expression: str, data: Value) -> Value:
+def _json_query(expression: str, data: TagValue) -> TagValue:
     if isinstance(data, str) and data:
         raise Refusal(
             '"json_query" takes JSON as argument 2, and got text',
@@ -294,11 +294,11 @@ def _json_query(expression: str, data: Value) -> Value:
     return _search(expression, data)
 
 
-def _json_str_query(expression: str, text: str) -> Value:
+def _json_str_query(expression: str, text: str) -> TagValue:
     return _search(expression, _str_to_json(text))
 
 
-def _search(expression: str, data: Value) -> Value:
+def _search(expression: str, data: TagValue) -> TagValue:
     from pegasus.template import query  # noqa: PLC0415
 
     return query.search(expression, data)

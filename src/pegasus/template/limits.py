@@ -14,13 +14,13 @@ LONGEST_TEXT = 128 * 1024 - 1
 """Characters of a command, as many as Linux accepts bytes in one argument (MAX_ARG_STRLEN, with its
 NUL). A helper may read a longer text, such as a JSON document, but not make one."""
 
-LONGEST_WORDS = 10_000
+LONGEST_ARGUMENT = 10_000
 """Characters that are put into another case or number: the time for it grows with their square."""
 
 MOST_SECONDS = 5.0
 """Seconds of processor time for one command; most take some twenty microseconds."""
 
-SCRIPT = "Put it into a script on the node, and run that"
+USE_A_SCRIPT = "Put it into a script on the node, and run that"
 
 
 def refuse_growth(helper: str, length: int, longest_given: int) -> None:
@@ -39,7 +39,7 @@ def refuse_growth(helper: str, length: int, longest_given: int) -> None:
         raise Refusal(
             f'"{helper}" would make a text of {length:,} characters here, and a command can have '
             f"{LONGEST_TEXT:,}",
-            SCRIPT,
+            USE_A_SCRIPT,
         )
 
 
@@ -49,9 +49,9 @@ def refuse_long(helper: str, text: str) -> None:
     Raises:
         Refusal: it is.
     """
-    if len(text) > LONGEST_WORDS:
+    if len(text) > LONGEST_ARGUMENT:
         raise Refusal(
-            f'"{helper}" takes at most {LONGEST_WORDS:,} characters, and got {len(text):,}',
+            f'"{helper}" takes at most {LONGEST_ARGUMENT:,} characters, and got {len(text):,}',
             "Write the result into the file instead",
         )
 
@@ -74,7 +74,7 @@ class Spending:
             raise Refusal(
                 f"with this tag the command, filled in, is longer than the {LONGEST_TEXT:,} bytes "
                 "that a node can be given",
-                SCRIPT,
+                USE_A_SCRIPT,
             )
         return text
 

@@ -13,7 +13,7 @@ import jmespath
 from jmespath import functions, parser, visitor
 
 from pegasus.template.limits import refuse_growth
-from pegasus.template.value import Refusal, Value
+from pegasus.template.value import Refusal, TagValue
 
 MOST_WORK = 2_000_000
 """Values and characters that a query may look at or make; a large document allows it more."""
@@ -22,7 +22,7 @@ WORK_FOR_EACH = 20
 """Times that a query may look at each value and character of the document."""
 
 
-def search(expression: str, data: Value) -> Value:
+def search(expression: str, data: TagValue) -> TagValue:
     """Find what an expression stands for.
 
     Raises:
@@ -30,7 +30,7 @@ def search(expression: str, data: Value) -> Value:
     """
     try:
         parsed = parser.Parser().parse(expression)
-        found: Value = _Interpreter(MOST_WORK + WORK_FOR_EACH * _weight(data)).visit(
+        found: TagValue = _Interpreter(MOST_WORK + WORK_FOR_EACH * _weight(data)).visit(
             parsed.parsed, data
         )
     # jmespath's own errors are ValueErrors; the rest comes out of its functions and slices.
@@ -57,8 +57,8 @@ class _Interpreter(visitor.TreeInterpreter):
         super().__init__(jmespath.Options(custom_functions=_Functions()))
         self._left = work
 
-    def visit(self, node: Any, *args: object, **kwargs: object) -> Value:  # noqa: ANN401
-        found: Value = super().visit(node, *args, **kwargs)
+    def visit(self, node: Any, *args: object, **kwargs: object) -> TagValue:  # noqa: ANN401
+        found: TagValue = super().visit(node, *args, **kwargs)
         self._left -= _weight(found, self._left)
         if self._left < 0:
             raise Refusal(

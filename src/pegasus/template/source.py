@@ -44,8 +44,8 @@ class Branch:
 
 Part: TypeAlias = Gap | Branch
 
-_GUARD = "guard"
-_GUARD_TAG = f"{{{{&{_GUARD}}}}}"
+_GUARD_NAME = "guard"
+_GUARD_TAG = f"{{{{&{_GUARD_NAME}}}}}"
 """Stands behind every block's tag, and prints nothing.
 
 chevron drops the line of a tag that stands alone, but counts no tab as white space and knows no
@@ -53,13 +53,13 @@ chevron drops the line of a tag that stands alone, but counts no tab as white sp
 """
 
 
-class Source:
+class TemplateSource:
     """The text that chevron tokenizes, and what each key in it stands for."""
 
     def __init__(self, text: str) -> None:
         self.parts: dict[str, Part] = {}
         self._template = text
-        self._literals: dict[str, str] = {_GUARD: ""}
+        self._literals: dict[str, str] = {_GUARD_NAME: ""}
         self._pieces: list[str] = []
         self._open: list[tuple[str, Branch]] = []
         texts, tags = scan(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TypeAlias
 
-Value: TypeAlias = str | float | bool | list[object] | dict[str, object] | None
+TagValue: TypeAlias = str | float | bool | list[object] | dict[str, object] | None
 """A text, a number, true or false, a list, an object, or null."""
 
 
@@ -27,7 +27,7 @@ class Refusal(Exception):
         self.instead = instead
 
 
-def truthy(value: Value) -> bool:
+def truthy(value: TagValue) -> bool:
     """Tell whether a condition holds: everything but false, null, 0, ``""``, ``[]`` and ``{}``.
 
     The texts ``"0"`` and ``"false"`` are texts that are not empty, so they hold.
@@ -35,7 +35,7 @@ def truthy(value: Value) -> bool:
     return bool(value)
 
 
-def as_text(value: Value) -> str:
+def as_text(value: TagValue) -> str:
     """Give what goes into a command.
 
     Raises:
@@ -51,7 +51,7 @@ def as_text(value: Value) -> str:
     return compact(value)
 
 
-def compact(value: Value) -> str:
+def compact(value: TagValue) -> str:
     """Write a value as JSON without spaces.
 
     Raises:
@@ -65,7 +65,7 @@ def compact(value: Value) -> str:
         raise Refusal("this gives JSON that is nested too deep to be written") from None
 
 
-def sound(value: Value) -> Value:
+def sound(value: TagValue) -> TagValue:
     r"""Pass a value on, if UTF-8 can say it.
 
     Raises:
@@ -79,7 +79,7 @@ def sound(value: Value) -> Value:
     return value
 
 
-def named(value: Value) -> str:
+def named(value: TagValue) -> str:
     """Name a value in a message, without showing what may be long or secret."""
     match value:
         case None:

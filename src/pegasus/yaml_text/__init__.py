@@ -7,9 +7,18 @@ Rule 2: no text is converted, dropped or merged: what could be is refused, with 
 from __future__ import annotations
 
 from pegasus.yaml_text.folding import folded, refuse_changed
-from pegasus.yaml_text.nodes import Item, Listing, Mapping, Scalar, Value, leaves, scalars, texts
+from pegasus.yaml_text.nodes import (
+    Item,
+    Listing,
+    Mapping,
+    NodeValue,
+    Scalar,
+    leaves,
+    scalars,
+    texts,
+)
 from pegasus.yaml_text.reading import ListReader, Words
-from pegasus.yaml_text.source import BREAKS, Source, encoded
+from pegasus.yaml_text.source import BREAKS, SourceText, encoded
 from pegasus.yaml_text.writing import literal, one_line, quoted
 
 __all__ = [
@@ -18,9 +27,9 @@ __all__ = [
     "ListReader",
     "Listing",
     "Mapping",
+    "NodeValue",
     "Scalar",
-    "Source",
-    "Value",
+    "SourceText",
     "Words",
     "encoded",
     "folded",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from pegasus.yaml_text.source import Source
+from pegasus.yaml_text.source import SourceText
 
 LOADER: type[yaml.BaseLoader | yaml.CBaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """libyaml's parser where PyYAML was built with it: ten times as fast, and the same events."""
@@ -19,7 +19,7 @@ MOST_NESTED = 1_000
 that grows with the square of it."""
 
 
-def parse(source: Source) -> Iterator[yaml.Event]:
+def parse(source: SourceText) -> Iterator[yaml.Event]:
     """Give a file's events one by one; raise YAMLError where it is no YAML."""
     found = yaml.parse(source, Loader=LOADER)
     depth = 0

@@ -5,7 +5,6 @@ Rule 1: nothing here reads YAML anew: the lines as written are found again in th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,12 +14,10 @@ import yaml
 from pegasus.errors import FileFault
 from pegasus.shell_text import Found
 from pegasus.yaml_text.events import LOADER
-from pegasus.yaml_text.nodes import Scalar, Value, scalars
-from pegasus.yaml_text.source import BREAKS, Source
+from pegasus.yaml_text.nodes import NodeValue, Scalar, scalars
+from pegasus.yaml_text.source import BREAKS, LINE_BREAK, SourceText
 
 Changed: TypeAlias = Callable[[str, Sequence[int]], Found | None]
-
-_BREAK = re.compile(f"\r\n|[{BREAKS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class Folded:
         return line.index + (at - line.start if line.exact and at >= line.start else 0)
 
 
-def folded(source: Source, scalar: Scalar) -> Folded | None:
+def folded(source: SourceText, scalar: Scalar) -> Folded | None:
     """Find where lines of a text were joined by a blank; None where none were.
 
     A line break that is escaped, in double quotes, joins without a blank, as in a shell: it was
@@ -85,7 +82,7 @@ def folded(source: Source, scalar: Scalar) -> Folded | None:
     return Folded(tuple(lines), tuple(joins)) if joins else None
 
 
-def refuse_changed(source: Source, value: Value, name: str, changed: Changed) -> None:
+def refuse_changed(source: SourceText, value: NodeValue, name: str, changed: Changed) -> None:
     """Refuse a text, or a list with one, that says something else because its lines were joined.
 
     Args:
@@ -104,13 +101,13 @@ def refuse_changed(source: Source, value: Value, name: str, changed: Changed) ->
         change = changed(scalar.text, found.joins) if found else None
         if found and change:
             raise FileFault(
-                source.place(found.index(change.index)),
+                source.position(found.index(change.index)),
                 f"YAML joins the lines of this {name} with blanks, and {change.what}",
                 "Write it behind `|`, which keeps its lines, or on one line",
             )
 
 
-def _written(source: Source, scalar: Scalar) -> Iterator[tuple[int, str, bool]]:
+def _written(source: SourceText, scalar: Scalar) -> Iterator[tuple[int, str, bool]]:
     """Give the lines of a scalar that are not blank.
 
     Each is where it begins, its characters without the blanks around them, and whether its break
@@ -122,7 +119,7 @@ def _written(source: Source, scalar: Scalar) -> Iterator[tuple[int, str, bool]]:
     elif scalar.style:
         start, end = start + 1, end - 1
     while start < end:
-        found = _BREAK.search(source.text, start, end)
+        found = LINE_BREAK.search(source.text, start, end)
         line = source.text[start : found.start() if found else end]
         content = line.strip(" \t")
         index = start + line.index(content) if content else start

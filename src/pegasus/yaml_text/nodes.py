@@ -1,7 +1,7 @@
 """What can stand in a list of entries: texts, lists of texts, mappings of both, with places.
 
 Rule 1: a text is what the user typed, never what YAML makes of it.
-Rule 2: ``start`` and ``end`` are indexes into the text of the Source that the nodes came from.
+Rule 2: ``start`` and ``end`` are indexes into the text of the SourceText that the nodes came from.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class Listing:
     flow: bool
 
 
-Value: TypeAlias = Scalar | Listing
+NodeValue: TypeAlias = Scalar | Listing
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
     """Names with their values, in the order written; ``flow`` where it is written in braces."""
 
-    pairs: tuple[tuple[Scalar, Value], ...]
+    pairs: tuple[tuple[Scalar, NodeValue], ...]
     start: int
     end: int
     flow: bool
@@ -71,12 +71,12 @@ class Item:
     end: int
 
 
-def texts(value: Value) -> tuple[str, ...]:
+def texts(value: NodeValue) -> tuple[str, ...]:
     """Give the values that a value stands for: a text is a list of one."""
     return tuple(scalar.text for scalar in scalars(value))
 
 
-def scalars(value: Value) -> tuple[Scalar, ...]:
+def scalars(value: NodeValue) -> tuple[Scalar, ...]:
     """Give the scalars of a value: a text is a list of one."""
     return (value,) if isinstance(value, Scalar) else value.values
 

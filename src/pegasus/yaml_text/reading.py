@@ -15,12 +15,12 @@ import yaml
 
 from pegasus.errors import FileFault
 from pegasus.yaml_text import events
-from pegasus.yaml_text.nodes import Item, Listing, Mapping, Scalar, Value
-from pegasus.yaml_text.source import BREAKS, Source
+from pegasus.yaml_text.nodes import Item, Listing, Mapping, NodeValue, Scalar
+from pegasus.yaml_text.source import BREAKS, SourceText
 
 _BLANK_OR_COMMENT = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*)*")
 _NOTHING_BUT_DOTS = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*|^\\.\\.\\.$)*\\Z", re.MULTILINE)
-_BREAK = re.compile(f"[{BREAKS}]")
+_BREAK_CHARACTER = re.compile(f"[{BREAKS}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ListReader:
         last_end: where the last item that was given ends; before the first, where the list begins.
     """
 
-    def __init__(self, source: Source, words: Words) -> None:
+    def __init__(self, source: SourceText, words: Words) -> None:
         self.source = source
         self.words = words
         self.flow = False
@@ -105,7 +105,7 @@ class ListReader:
             raise bad
         kind = "a mapping" if isinstance(event, yaml.MappingStartEvent) else "one text"
         raise FileFault(
-            self.source.place(events.start(event)),
+            self.source.position(events.start(event)),
             f"this file is {kind}, and {self.words.file} is a list",
             'Begin each entry with "- "',
         )
@@ -117,7 +117,7 @@ class ListReader:
         self.source.decode_all()
         if isinstance(following, yaml.DocumentStartEvent):
             yield FileFault(
-                self.source.place(events.start(following)),
+                self.source.position(events.start(following)),
                 "a second YAML document begins here, and only one is read",
                 'Remove the "---", so that all entries are in one list',
             )
@@ -186,7 +186,7 @@ class ListReader:
         if self.flow:
             return text[following] not in ",]"
         # From one character earlier: a block scalar ends behind its last line break.
-        breaks = list(_BREAK.finditer(text, end - 1, following))
+        breaks = list(_BREAK_CHARACTER.finditer(text, end - 1, following))
         if not breaks:
             return True
         assert self.start is not None  # noqa: S101 - set before the first item
@@ -195,10 +195,10 @@ class ListReader:
     def _torn_fault(self, following: int) -> FileFault:
         if following == len(self.source.text):
             return FileFault(
-                self.source.place(following), "the list is not closed", 'Add the missing "]"'
+                self.source.position(following), "the list is not closed", 'Add the missing "]"'
             )
         return FileFault(
-            self.source.place(following),
+            self.source.position(following),
             f"YAML cannot tell what {self._snippet(following)} belongs to",
             self.words.quote,
         )
@@ -225,7 +225,9 @@ class ListReader:
         stray = self._stray_line(start)
         if stray is None:
             return None
-        before = ListReader(Source(self.source.path, self.source.data_before(stray)), self.words)
+        before = ListReader(
+            SourceText(self.source.path, self.source.data_before(stray)), self.words
+        )
         last = list(before)[-1:]
         found = last[0] if last and before.end is not None else None
         return found if isinstance(found, Item) and found.start == start else None
@@ -253,13 +255,13 @@ class ListReader:
             return bad
         if self.source.text[index : index + 1] == "\t":
             return FileFault(
-                self.source.place(index),
+                self.source.position(index),
                 "YAML allows no tab here",
                 "Use spaces for indentation and after the dash",
             )
         problem = getattr(error, "problem", None) or str(error)
         return FileFault(
-            self.source.place(index),
+            self.source.position(index),
             f"YAML cannot read {self._snippet(index)}: {problem}",
             self.words.quote,
         )
@@ -278,7 +280,7 @@ class ListReader:
         return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
 
     def _fault(self, event: yaml.Event, what: str, instead: str) -> FileFault:
-        return FileFault(self.source.place(events.start(event)), what, instead)
+        return FileFault(self.source.position(events.start(event)), what, instead)
 
     def _refuse_extras(self, event: yaml.Event) -> None:
         """Refuse tags, anchors and aliases: they would change a text without a word."""
@@ -306,7 +308,7 @@ class ListReader:
         return mapping
 
     def _mapping(self, parts: Sequence[yaml.Event]) -> Mapping:
-        pairs: list[tuple[Scalar, Value]] = []
+        pairs: list[tuple[Scalar, NodeValue]] = []
         names: set[str] = set()
         inside = iter(parts[1:-1])
         for event in inside:
@@ -329,7 +331,7 @@ class ListReader:
             )
         return name
 
-    def _value(self, event: yaml.Event, inside: Iterator[yaml.Event]) -> Value:
+    def _value(self, event: yaml.Event, inside: Iterator[yaml.Event]) -> NodeValue:
         if isinstance(event, yaml.SequenceStartEvent):
             self._refuse_extras(event)
             return self._listing(event, inside)
@@ -373,7 +375,7 @@ class ListReader:
         elif words.spaces and names and _was_a_text(mapping):
             what = f"YAML read this {words.key} as a mapping, because of the colon in it"
             instead = words.quote
-        raise FileFault(self.source.place(mapping.start), what, instead)
+        raise FileFault(self.source.position(mapping.start), what, instead)
 
 
 def _was_a_text(mapping: Mapping) -> bool:

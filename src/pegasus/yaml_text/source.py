@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 
 from pegasus.errors import FileFault
-from pegasus.model import Place
+from pegasus.model import Position
 
 FIRST_PIECE = 2 * 1024
 """Bytes decoded first: a few entries, which is all that a take looks at."""
@@ -25,20 +25,20 @@ FED_PIECE = 64 * 1024
 _UNREADABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """What is not c-printable of YAML; the long ranges of what is take ten times as long to compile."""
 
-_PLAIN = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
+_PRINTABLE_ASCII = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
 """The bytes of which nothing need be known but that they can be read; most files have no others."""
 
 BREAKS = "\n\r\x85\u2028\u2029"
 """What ends a line for YAML 1.1; as the inside of a regular expression's class."""
 
-_BREAK = re.compile(f"\r\n|[{BREAKS}]")
+LINE_BREAK = re.compile(f"\r\n|[{BREAKS}]")
 _STAND_IN = "\ufffd"
 """What the parser sees in place of a character that it would refuse, so that it goes on."""
 
 _FIRST_ESCAPED_BYTE, _LAST_ESCAPED_BYTE = 0xDC80, 0xDCFF
 
 
-class Source:
+class SourceText:
     """The text of one file.
 
     Indexes are those of YAML's marks: characters after the byte-order mark.
@@ -87,7 +87,7 @@ class Source:
             self._decoded += len(piece)
             self._piece *= 2
             text = self._decoder.decode(piece, final=self._decoded >= len(self.data))
-            if len(text) != len(piece) or piece.translate(None, _PLAIN):  # else all is well
+            if len(text) != len(piece) or piece.translate(None, _PRINTABLE_ASCII):
                 found = _UNREADABLE.finditer(text)
                 self._bad += [len(self.text) + bad.start() for bad in found]
                 self._breaks += "".join(b for b in BREAKS if b in text and b not in self._breaks)
@@ -105,7 +105,7 @@ class Source:
         Lines are YAML's.
         """
         while True:
-            found = _BREAK.search(self.text, index)
+            found = LINE_BREAK.search(self.text, index)
             if found and (found.end() < len(self.text) or found[0] != "\r"):
                 return found.end()
             if not self.decode_more():
@@ -121,15 +121,15 @@ class Source:
         # Behind that only: a break that is rare is not searched through the whole file.
         return max([start, *(self.text.rfind(b, start, index) + 1 for b in self._breaks)])
 
-    def place(self, index: int) -> Place:
-        """Give the place of a character, as editors count: only a line feed ends a line."""
+    def position(self, index: int) -> Position:
+        """Give the position of a character, as editors count: only a line feed ends a line."""
         if index < self._counted[0]:
             self._counted = (0, 1, 0)
         at, line, start = self._counted
         line += self.text.count("\n", at, index)
         start = max(start, self.text.rfind("\n", at, index) + 1)
         self._counted = (index, line, start)
-        return Place(self.path, line, index - start + 1)
+        return Position(self.path, line, index - start + 1)
 
     def offset(self, index: int) -> int:
         """Give the position in the file's bytes of a character."""
@@ -149,12 +149,12 @@ class Source:
         code = ord(self.text[index])
         if _FIRST_ESCAPED_BYTE <= code <= _LAST_ESCAPED_BYTE:
             return FileFault(
-                self.place(index),
+                self.position(index),
                 f"the byte 0x{code - 0xDC00:02x} is not UTF-8",
                 "Save the file as UTF-8",
             )
         return FileFault(
-            self.place(index),
+            self.position(index),
             f"the control character U+{code:04X} cannot stand in a YAML file",
             f'Remove it, or write it as "\\x{code:02x}" in double quotes'
             if 0 < code < 0x100

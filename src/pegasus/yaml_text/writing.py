@@ -16,10 +16,10 @@ _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufff
 Spelled as what it is, not as what it is not: the long ranges take ten times as long to compile.
 """
 
-_PLAIN = re.compile(r"(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~.]|-(?=[^\s\-])|--(?=\w)|\.(?!\.\.)|[=<~])")
+_BARE = re.compile(r"(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~.]|-(?=[^\s\-])|--(?=\w)|\.(?!\.\.)|[=<~])")
 """How a text may begin that needs no quotes; a few that YAML allows are left out."""
 
-_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
+_YAML_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _HARMLESS = {f"tag:yaml.org,2002:{name}" for name in ("str", "bool", "null")}
 """What other programs that read our files may make of a text without quotes.
 
@@ -72,14 +72,14 @@ def literal(text: str, indent: str) -> list[str] | None:
 
 
 def _is_plain(text: str, *, flow: bool) -> bool:
-    if not _PLAIN.match(text) or text[-1] in " :":
+    if not _BARE.match(text) or text[-1] in " :":
         return False
     if ": " in text or " #" in text:
         return False
     if flow and re.search(r"[,\[\]{}:?]", text):
         return False
     tag = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    return tag in _HARMLESS or _NUMBER.fullmatch(text) is not None
+    return tag in _HARMLESS or _YAML_NUMBER.fullmatch(text) is not None
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""hosts.yaml while a run goes on: read again when it changes."""
+"""hosts.yaml during a run: it is read again when it changes."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 import trio
 
 from pegasus.errors import PegasusError
-from pegasus.hosts_file import read_hosts
+from pegasus.hosts_file.reading import read_hosts
 from pegasus.model import SubNode
 
 HOSTS_POLL = 1.0
-"""Seconds between two looks at the hosts file: a node joins after a connection anyway."""
+"""Seconds between two looks at the hosts file. A new node needs longer for its connection."""
 
 
 async def follow_hosts(
     path: Path,
     seen: tuple[int, ...],
     send: trio.MemorySendChannel[Sequence[SubNode]],
-    say: Callable[[str], None],
+    on_note: Callable[[str], None],
 ) -> None:
-    """Send the sub-nodes anew whenever the hosts file has changed; never ends.
+    """Send the sub-nodes whenever the hosts file has changed; runs until it is cancelled.
 
     Args:
         path: the hosts file.
         seen: its state when it was last read.
         send: gets the sub-nodes.
-        say: is told what is wrong with the file; the nodes stay as they were then.
+        on_note: is called with a fault of the file; the sub-nodes stay as they were.
     """
     while True:
         await trio.sleep(HOSTS_POLL)
@@ -36,13 +36,13 @@ async def follow_hosts(
             try:
                 sub_nodes = read_hosts(path)
             except PegasusError as error:
-                say(f"{error} The nodes stay as they were.")
+                on_note(f"{error} The nodes stay as they were.")
             else:
                 await send.send(sub_nodes)
 
 
 def hosts_state(path: Path) -> tuple[int, ...]:
-    """Tell one state of the file from another; empty where there is no file."""
+    """Give what changes when the file changes; empty where there is no file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,9 +1,10 @@
-"""What the hosts file and the queue file stand for together, and everything that is wrong.
+"""The sub-nodes and jobs of the two files together, and every fault in them.
 
 Rule 1: nothing is taken, locked or written: the files are read as they are.
-Rule 2: every fault is found in one go, where a run would stop at the first.
-Rule 3: counting is arithmetic. Filling in is not, so there is a limit to it: up to there every
-filling that may differ is tried, and beyond it every value and every sub-node at least once.
+Rule 2: every fault is found in one pass; a run stops at the first.
+Rule 3: jobs are counted by arithmetic. Rendering them takes time, so it has a limit: within the
+limit all renderings that may differ are tried, beyond it each value and each sub-node at least
+once.
 """
 
 from __future__ import annotations
@@ -17,47 +18,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pegasus import grid
-from pegasus.commands.notes import notes_on
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.hosts_file import find_hosts
-from pegasus.model import Entry, Job, Place, SubNode
-from pegasus.queue_file import QueueFile, content, left, lock
-from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.hosts_file import find_hosts, find_notes, looks_like_option, mentions
+from pegasus.model import Entry, Job, Position, SubNode
+from pegasus.queue_file import QueueFile, QueueReader, Written
 from pegasus.rendered import Values, render
 from pegasus.template import parse
 from pegasus.terminal_text import visible
 from pegasus.yaml_text import Scalar
 
 MOST_FILLINGS = 20_000
-"""Fillings of commands that are tried: half a second's worth, at some twenty microseconds each."""
+"""Renderings that are tried: about half a second, at 20 microseconds each."""
 
 LEAST_FILLINGS = 100
-"""Fillings that are tried of each command, also where the others have used up the limit."""
+"""Renderings that are tried of each command, even if the others have used up the limit."""
 
-MOST_SECONDS = 20.0
-"""Seconds of processor time that are spent on fillings; a command may be slow to fill in."""
+MOST_RENDER_SECONDS = 20.0
+"""Seconds of processor time for renderings; a template may be slow to render."""
 
 MOST_REFUSED = 50
-"""Fillings of one command that may fail before no more of it are tried."""
+"""Renderings of one command that may fail before the rest of them is skipped."""
 
 _DIGITS = re.compile("[0-9]+")
 
 _VALUE_LIMIT = 40
-"""Characters of a value in a fault: enough to find it by."""
+"""Characters of a value in a fault: enough to find the value in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What two files stand for.
+    """The content of the two files.
 
     Attributes:
-        sub_nodes: those of the hosts file that are without fault.
-        entries: those of the queue file that are without fault.
-        hosts_faults: what is wrong with the hosts file.
-        queue_faults: what is wrong with the queue file, in its order.
-        tried: how many fillings of a command for a sub-node were tried.
-        fillings: how many there are that may differ.
-        notes: what is allowed, and probably not meant as it is written.
+        sub_nodes: the sub-nodes of the hosts file that have no fault.
+        entries: the entries of the queue file that have no fault.
+        hosts_faults: the faults of the hosts file.
+        queue_faults: the faults of the queue file, in its order.
+        tried: how many renderings of a command for a sub-node were tried.
+        fillings: how many renderings may differ.
+        notes: what is allowed, and probably a mistake.
     """
 
     sub_nodes: tuple[SubNode, ...]
@@ -70,12 +69,12 @@ class Findings:
 
     @property
     def faults(self) -> tuple[FileFault, ...]:
-        """Everything that is wrong."""
+        """All faults of both files."""
         return self.hosts_faults + self.queue_faults
 
     @property
     def count(self) -> int:
-        """How many jobs wait."""
+        """The number of jobs."""
         return sum(grid.count(written.entry) for written in self.entries)
 
     def jobs(self) -> Iterator[Job]:
@@ -84,16 +83,15 @@ class Findings:
 
 
 def find(hosts_file: Path, queue_file: Path) -> Findings:
-    """Read both files, and find everything that is wrong with either and with both together."""
+    """Read both files, and find the faults of each and of both together."""
     sub_nodes, hosts_faults = find_hosts(hosts_file)
     queue = QueueFile(queue_file)
     notes = notes_on(hosts_file, sub_nodes, queue_file)
     trial = _Trial(sub_nodes)
     try:
-        data, _ = content.read(queue.path, queue.real)
+        reader = queue.reader()
     except FileFault as fault:
         return Findings(sub_nodes, (), hosts_faults, (fault,), notes=notes)
-    reader = QueueReader(queue.path, left.with_tails(queue.real, data))
     entries = []
     for written in reader:
         if isinstance(written, FileFault):
@@ -102,7 +100,7 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
             entries.append(written)
             trial.try_entry(reader, written)
     try:
-        lock.refuse_lockless(queue.real, queue.path)
+        queue.refuse_lockless()
     except FileFault as fault:
         trial.faults.append(fault)
     faults = tuple(trial.faults)
@@ -110,53 +108,71 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
     return Findings(sub_nodes, tuple(entries), hosts_faults, faults, *counts, notes)
 
 
+def notes_on(
+    hosts_file: Path, sub_nodes: Sequence[SubNode], queue_file: Path
+) -> tuple[FileFault, ...]:
+    """Give notes on parameters of sub-nodes that look like options of ssh, each name once.
+
+    A parameter that a command uses is meant as a parameter. The queue file is only read where
+    there is such a name.
+    """
+    names = {name for sub_node in sub_nodes for name, _ in sub_node.params}
+    if not any(map(looks_like_option, names)):
+        return ()
+    try:
+        queue = queue_file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        queue = ""
+    return find_notes(hosts_file, lambda name: mentions(queue, name))
+
+
 def differing(sub_nodes: Sequence[SubNode]) -> frozenset[str]:
-    """Give the names that do not mean the same on all sub-nodes."""
+    """Give the names whose values differ among the sub-nodes."""
     every = [Values(Job(""), sub_node) for sub_node in sub_nodes]
     names = {name for values in every for name in values}
     return frozenset(name for name in names if len({values.get(name) for values in every}) > 1)
 
 
 @dataclass(slots=True)
-class _Found:
-    """A fault of a command, the filling in which it was met first, and in how many it was met."""
+class _RenderFault:
+    """A fault of a command, the first rendering that had it, and how many had it."""
 
     fault: FileFault
     circumstances: str
     count: int = 0
 
     def narrowed(self) -> FileFault:
-        """Give the fault with the filling: others are without it."""
+        """Give the fault with the rendering that has it: others do not."""
         what = f"{self.circumstances}: {self.fault.what}"
-        return FileFault(self.fault.place, what, self.fault.instead)
+        return FileFault(self.fault.position, what, self.fault.instead)
 
 
 class _Trial:
-    """Fills commands in, as far as there is time for it, to see what cannot be."""
+    """Renders commands, as far as time allows, to find those that cannot be rendered."""
 
     def __init__(self, sub_nodes: Sequence[SubNode]) -> None:
         self.faults: list[FileFault] = []
         self.tried = self.fillings = 0
-        self._until = time.thread_time() + MOST_SECONDS
+        self._until = time.thread_time() + MOST_RENDER_SECONDS
         self._sub_nodes = sub_nodes
         self._differing = differing(sub_nodes)
 
     def try_entry(self, reader: QueueReader, written: Written) -> None:
-        """Fill an entry's commands in."""
+        """Render the commands of an entry."""
         names = [name for name, _ in written.entry.params]
         for scalar in written.commands:
             try:
                 parse(scalar.text)
             except TemplateFault as fault:
-                self.faults.append(reader.place_in(scalar, fault))
+                self.faults.append(reader.fault_at(scalar, fault))
                 continue
             axes = self._axes(scalar.text, written.entry)
             self.faults += self._refused(reader, scalar, names, axes)
 
     def _axes(self, template: str, entry: Entry) -> list[Sequence[str | SubNode]]:
-        """Give what a command is filled in with: each parameter's values, and the sub-nodes.
+        """Give what a command is rendered with: the values of each parameter, and the sub-nodes.
 
-        Of what the template does not name, one stands for all: a name is always written out.
+        A parameter that the template does not name cannot matter: one value represents all.
         """
         named = any(name in template for name in self._differing)
         return [
@@ -171,8 +187,8 @@ class _Trial:
         names: Sequence[str],
         axes: Sequence[Sequence[str | SubNode]],
     ) -> Iterable[FileFault]:
-        """Fill one command in; give each thing that is wrong once."""
-        found: dict[tuple[Place, str], _Found] = {}
+        """Render one command; give each of its faults once."""
+        found: dict[tuple[Position, str], _RenderFault] = {}
         refused = tried = 0
         total = math.prod(map(len, axes))
         every = total <= MOST_FILLINGS - self.tried
@@ -186,11 +202,11 @@ class _Trial:
             fault = _fault_of(reader, scalar, params, sub_node)
             if fault is not None:
                 refused += 1
-                first = _Found(fault, _circumstances(axes, params, sub_node))
-                found.setdefault((fault.place, _DIGITS.sub("", fault.what)), first).count += 1
+                first = _RenderFault(fault, _circumstances(axes, params, sub_node))
+                found.setdefault((fault.position, _DIGITS.sub("", fault.what)), first).count += 1
             if refused == MOST_REFUSED:
                 break
-        # What is refused so often is mended before anyone asks about the rest.
+        # After so many failures the rest is not tried: the user has to repair the command first.
         self.tried += total if every or refused == MOST_REFUSED else tried
         self.fillings += total
         return [each.fault if each.count == tried else each.narrowed() for each in found.values()]
@@ -198,7 +214,7 @@ class _Trial:
     def _choose(
         self, axes: Sequence[Sequence[str | SubNode]], *, every: bool
     ) -> Iterator[tuple[str | SubNode, ...]]:
-        """Give combinations: first some that have every value in them, then if asked to all."""
+        """Give combinations: first some that together have every value, then, if wanted, all."""
         longest = max(map(len, axes))
         if every and math.prod(map(len, axes)) == longest:
             return itertools.product(*axes)
@@ -213,14 +229,14 @@ def _fault_of(
     try:
         render(Job(scalar.text, params), sub_node)
     except TemplateFault as fault:
-        return reader.place_in(scalar, fault)
+        return reader.fault_at(scalar, fault)
     return None
 
 
 def _circumstances(
     axes: Sequence[Sequence[object]], params: Sequence[tuple[str, str]], sub_node: SubNode
 ) -> str:
-    """Say what is special about a filling: the sub-node, and the values that have alternatives."""
+    """Describe a rendering: the sub-node, and the values that have alternatives."""
     parts = [f"on {visible(str(sub_node))}"] if len(axes[-1]) > 1 else []
     given = [
         f"{name}={_short(value)}"

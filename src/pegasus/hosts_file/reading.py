@@ -1,0 +1,172 @@
+"""hosts.yaml -> sub-nodes.
+
+Rule 1: every fault is found before a connection is opened or a job is taken.
+Rule 2: ssh decides what a destination means; here a hostname is only checked to be a destination
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pegasus.destination import NoDestination, spell
+from pegasus.errors import FileFault, TemplateFault
+from pegasus.model import Params, Position, SubNode
+from pegasus.shell_text import changed_value
+from pegasus.template import parse
+from pegasus.yaml_text import (
+    Item,
+    ListReader,
+    Mapping,
+    Scalar,
+    SourceText,
+    Words,
+    refuse_changed,
+    scalars,
+)
+
+MOST_SUB_NODES = 10_000
+"""Each one is a connection. No cluster has more, and a mistyped list quickly exceeds it."""
+
+LONGEST_HOSTNAME = 4_096
+"""Characters, with tags; no resolver accepts a name of more than 253."""
+
+HOSTS_WORDS = Words(
+    key="hostname",
+    file="a list of hosts",
+    quote="Quote the text",
+    plain='Write "- hostname: [...]" or a plain string',
+    elsewhere=("command", 'Commands belong in the queue file; here write "- hostname: [...]"'),
+    spaces=False,
+)
+
+
+def read_hosts(path: str | Path) -> tuple[SubNode, ...]:
+    """Read the sub-nodes that a hosts file stands for, in their order, numbered from 0.
+
+    Args:
+        path: as the user gave it; faults name it.
+
+    Raises:
+        FileFault: the file is missing, cannot be read, or has a fault; the first of them.
+    """
+    sub_nodes, faults = find_hosts(path)
+    if faults:
+        raise faults[0]
+    return sub_nodes
+
+
+def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, ...]]:
+    """Read a whole hosts file: the sub-nodes that have no fault, and every fault."""
+    shown = str(path)
+    try:
+        source = SourceText(shown, read_bytes(shown))
+    except FileFault as fault:
+        return (), (fault,)
+    sub_nodes: list[SubNode] = []
+    faults: list[FileFault] = []
+    for item in ListReader(source, HOSTS_WORDS):
+        try:
+            sub_nodes += _of(source, item, len(sub_nodes))
+        except FileFault as fault:
+            faults.append(fault)
+    if not sub_nodes and not faults:
+        instead = 'Write "- localhost"'
+        faults.append(FileFault(Position(shown, 1, 1), "no host stands in this file", instead))
+    return tuple(sub_nodes), tuple(faults)
+
+
+def _of(source: SourceText, item: Item | FileFault, first: int) -> list[SubNode]:
+    """Expand an item to sub-nodes, numbered from ``first``."""
+    if isinstance(item, FileFault):
+        raise item
+    _refuse_too_many(source, item, first)
+    if isinstance(item.node, Mapping):
+        for _, value in item.node.pairs:
+            refuse_changed(source, value, "value", changed_value)
+    return [SubNode(first + i, *each) for i, each in enumerate(_expanded(source, item))]
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a hosts file.
+
+    Raises:
+        FileFault: it is missing or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise FileFault(
+            Position(path, 1, 1),
+            "there is no such file",
+            "`pegasus init` makes a starter; list one host on each line, as in `- localhost`",
+        ) from error
+    except OSError as error:
+        raise FileFault(
+            Position(path, 1, 1),
+            f"this file cannot be read: {error.strerror or error}",
+            "Give the path of a file that you may read",
+        ) from error
+
+
+def _expanded(source: SourceText, item: Item) -> Iterator[tuple[str, Params]]:
+    """Combine the values of an item: hostnames outermost, the last parameter varies fastest."""
+    for hostname, *values in itertools.product(*lists_of(item)):
+        names = [name.text for name, _ in params_of(item)]
+        params = tuple(zip(names, (value.text for value in values), strict=True))
+        yield _destination(source, hostname, params), params
+
+
+def _destination(source: SourceText, hostname: Scalar, params: Params) -> str:
+    position = source.position(hostname.start)
+    if len(hostname.text) > LONGEST_HOSTNAME:
+        what = f"this hostname has {len(hostname.text):,} characters"
+        raise FileFault(position, what, f"Write at most {LONGEST_HOSTNAME:,}")
+    try:
+        name = parse(hostname.text).fill(dict(params))
+    except TemplateFault as fault:
+        raise FileFault(
+            position, f'in the hostname "{hostname.text}": {fault.what}', fault.instead
+        ) from fault
+    if not name:
+        raise FileFault(position, "this hostname is empty", "Write a host, or remove the entry")
+    if any(character.isspace() or not character.isprintable() for character in name):
+        raise FileFault(
+            position,
+            f"a hostname has no blanks or control characters, and this is {name!r}",
+            "List every host as an entry of its own",
+        )
+    try:
+        spell(name)
+    except NoDestination as fault:
+        raise FileFault(position, fault.what, fault.instead) from fault
+    return name
+
+
+def params_of(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:
+    """Give the parameters of an item with their values, without ``hostname``."""
+    pairs = item.node.pairs if isinstance(item.node, Mapping) else ()
+    return [(name, scalars(value)) for name, value in pairs if name.text != "hostname"]
+
+
+def lists_of(item: Item) -> list[tuple[Scalar, ...]]:
+    """Give the lists of values of an item, the hostnames first."""
+    if isinstance(item.node, Scalar):
+        return [(item.node,)]
+    hostnames = next(scalars(value) for name, value in item.node.pairs if name.text == "hostname")
+    return [hostnames, *(values for _, values in params_of(item))]
+
+
+def _refuse_too_many(source: SourceText, item: Item, so_far: int) -> None:
+    count = so_far + math.prod(len(values) for values in lists_of(item))
+    if count > MOST_SUB_NODES:
+        # Python does not write numbers of thousands of digits.
+        many = f"{count:,}" if count < MOST_SUB_NODES**3 else f"over {MOST_SUB_NODES**3:,}"
+        raise FileFault(
+            source.position(item.start),
+            f"up to here the file stands for {many} sub-nodes, more than {MOST_SUB_NODES:,}",
+            "Every combination of its values is one: look for a list that is too long",
+        )

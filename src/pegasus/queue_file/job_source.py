@@ -1,0 +1,130 @@
+"""The jobs of one run: takes them from the queue file, numbers them, records and reports them.
+
+Rule 1: this is the only place that counts the job numbers of a run.
+Rule 2: one take is one step under the lock, in a worker thread. It can be cancelled until it begins
+to write; then it runs to its end, so a cancellation never loses a job.
+Rule 3: the journal gets its lines through the receipt, which the take appends together with the
+change of the queue file. It gets an event only if the receipt could not be appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import trio
+
+from pegasus.events import Event, Listener, Noted, Taken
+from pegasus.model import TakenJob
+from pegasus.queue_file.note import Receipt
+from pegasus.queue_file.picking import JobFill, TakeResult
+from pegasus.queue_file.queue import LockedQueue, QueueFile
+from pegasus.queue_file.settled import Pending
+
+
+class TakeJournal(Protocol):
+    """The journal of a run, as far as it records takes."""
+
+    def receipt(self, events: Sequence[Taken]) -> tuple[Path, bytes] | None:
+        """Give the file and the lines that record events which are about to happen.
+
+        Returns:
+            None where there is no journal.
+        """
+
+    def tell(self, event: Event) -> None:
+        """Record an event whose lines were not appended."""
+
+
+class JobSource:
+    """Takes jobs from one queue file for one run.
+
+    Args:
+        file: the queue file.
+        journal: records the takes.
+        listener: everybody else who listens to the events of the run.
+        may_be_missing: whether a missing file counts as an empty one.
+    """
+
+    def __init__(
+        self, file: QueueFile, journal: TakeJournal, listener: Listener, *, may_be_missing: bool
+    ) -> None:
+        self._file = file
+        self._journal = journal
+        self._listener = listener
+        self._may_be_missing = may_be_missing
+        self._next_number = 1
+        self._seen = file.states()
+        self._pending: Pending | None = None
+        # Its own limiter: a slow disk must not keep other threads from being started.
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def take(self, fills: Sequence[JobFill]) -> TakeResult:
+        """Take up to one job for each fill, and report them.
+
+        Raises:
+            PegasusError: the queue file cannot be rewritten; nothing was taken.
+        """
+        receipts: list[Receipt] = []
+
+        def receipt_for(jobs: Sequence[TakenJob]) -> Receipt | None:
+            lines = self._journal.receipt(_events(jobs))
+            if lines is not None:
+                receipts.append(Receipt(*lines))
+            return receipts[-1] if receipts else None
+
+        def work(locked: LockedQueue) -> TakeResult:
+            check = trio.from_thread.check_cancelled
+            return locked.take(fills, receipt_for, check, first=self._next_number)
+
+        result = await self._look(work)
+        self._next_number += len(result.jobs)
+        is_journalled = bool(receipts) and receipts[-1].given
+        for event in _events(result.jobs):
+            if not is_journalled:
+                self._journal.tell(event)
+            self._listener.tell(event)
+        return TakeResult(empty=True) if result.missing and self._may_be_missing else result
+
+    async def is_empty(self) -> bool:
+        """Look whether the file has no job, neither a complete one nor a faulty or pending one.
+
+        Nothing is taken. A missing file is empty only where it may be missing.
+
+        Raises:
+            PegasusError: the queue cannot be read.
+        """
+        result = await self._look(lambda locked: locked.look(trio.from_thread.check_cancelled))
+        return result.empty and (self._may_be_missing or not result.missing)
+
+    def changed(self) -> bool:
+        """Tell whether there may be more jobs than at the last look into the file."""
+        pending = self._pending
+        if pending is not None and self._file.signs() != pending.signs:
+            return True
+        return self._file.states() != self._seen
+
+    @property
+    def pending(self) -> str:
+        """What the queue waits for, if an entry is incomplete; else nothing."""
+        return self._pending.words if self._pending else ""
+
+    async def _look(self, work: Callable[[LockedQueue], TakeResult]) -> TakeResult:
+        """Work on the file under its lock, in a thread, and remember what state it was in."""
+        async with self._file.locked(self._note) as locked:
+            self._seen = self._file.states()
+            self._pending = None  # after a failure there is no known sign to wait for
+            # Not abandoned when it is cancelled: the work checks for that itself.
+            result = await trio.to_thread.run_sync(work, locked, limiter=self._limiter)
+        self._pending = result.pending
+        return result
+
+    def _note(self, words: str) -> None:
+        noted = Noted(words)
+        self._journal.tell(noted)
+        self._listener.tell(noted)
+
+
+def _events(jobs: Sequence[TakenJob]) -> list[Taken]:
+    return [Taken(taken.number, taken.job) for taken in jobs]
