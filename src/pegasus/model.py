@@ -98,13 +98,13 @@ class Assignment:
         number: the job's number in the run, from 1; in a broadcast all sub-nodes share it.
         job: the job as it was taken.
         sub_node: where it runs.
-        command: the job's text filled in for this sub-node.
+        command: the job, rendered for this sub-node.
     """
 
     number: int
     job: Job
     sub_node: SubNode
-    command: str
+    command: Command
 
 
 class Stream(enum.Enum):

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-import trio
 
 from pegasus.dispatch import Session
 from pegasus.model import Killed, SubNode
@@ -46,7 +45,7 @@ async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
     """Open a session into one of the nodes."""
     async with (
         open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        session_opener(ways)(SubNode(0, name)) as session,
     ):
         yield session
 

@@ -32,7 +32,7 @@ def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
 async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> AsyncIterator[Session]:
     """Open a session into a node, with the nodes' own ssh configuration."""
     async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ways:
-        opener = session_opener(ways, trio.Event())
+        opener = session_opener(ways)
         async with opener(SubNode(0, name)) as session:
             yield session
 
@@ -129,7 +129,9 @@ async def test_a_connection_that_breaks(make_nodes: Any) -> None:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_kill_sessions_when, shell, nodes["node-1"])
-            outcome = await shell.run(contract.assignment("sleep 60"), "run-1", output.show)
+            outcome = await shell.run(
+                contract.assignment("sleep 60"), "run-1", output.show, trio.Event()
+            )
     assert isinstance(outcome, Lost)
 
 
@@ -152,7 +154,7 @@ async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session
     """Open a session into a node with an ssh configuration of the test's own."""
     async with (
         open_ssh(config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        session_opener(ways)(SubNode(0, name)) as session,
     ):
         yield session
 

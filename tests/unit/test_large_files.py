@@ -13,7 +13,7 @@ from pegasus.commands.run import LockedQueue as OfARun
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Event, Printed
 from pegasus.hosts_file import find_hosts
-from pegasus.model import Entry, Job
+from pegasus.model import Command, Entry, Job
 from pegasus.queue_file import LockedQueue, QueueFile
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.record.recording import open_record
@@ -150,19 +150,18 @@ async def test_ctrl_c_while_a_take_reads(tmp_path: Path) -> None:
         of_a_run = OfARun(QueueFile(queue), _Quiet(), record, may_be_missing=False)
         with trio.CancelScope() as scope:
 
-            def fill(job: Job) -> str:
+            def fill(job: Job) -> tuple[Command, ...]:
                 trio.from_thread.run_sync(scope.cancel)
                 trio.from_thread.check_cancelled()
-                return job.command
+                return (Command(job.command),)
 
             await of_a_run.take([fill, fill])
         assert scope.cancelled_caught
         assert queue.read_text() == "- echo 1\n- echo 2\n"
-        assert [
-            job.command for job, _ in (await of_a_run.take([lambda j: j.command] * 2)).jobs
-        ] == [
-            "echo 1",
-            "echo 2",
+        taken = await of_a_run.take([lambda job: (Command(job.command),)] * 2)
+        assert [(each.number, each.job.command) for each in taken.jobs] == [
+            (1, "echo 1"),
+            (2, "echo 2"),
         ]
 
 

@@ -25,7 +25,7 @@ async def lost(_: int) -> Outcome:
 
 async def test_a_command_that_is_over_before_anybody_looks(autojump_clock: MockClock) -> None:
     """Who waited for its beginning hears of it, although the next command is awaited by then."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())  # no words go to the node here
+    shell = Shell(cast("Pipes", None), MARK, lost)  # no words go to the node here
     for side in (shell._stdout, shell._stderr):
         await shell._take_in(side, MARK + b"r")
     with trio.fail_after(LIMIT):
@@ -47,7 +47,7 @@ async def wait_ready(shell: Shell, said: list[tuple[float, str]]) -> None:
 
 async def test_start_up_files_that_never_end(autojump_clock: MockClock) -> None:
     """After five seconds a person is told what is waited for and what was printed, on one line."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())
+    shell = Shell(cast("Pipes", None), MARK, lost)
     await shell._take_in(shell._stdout, b"\x1b[1mChoose:\x1b[0m\r\n 1) one\n\n2) two\x07\xff\n")
     await shell._take_in(shell._stderr, b"\x1b]0;title\x07bash: " + MARK + b": command not found\n")
     said: list[tuple[float, str]] = []
@@ -69,7 +69,7 @@ async def test_start_up_files_that_never_end(autojump_clock: MockClock) -> None:
 
 async def test_start_up_files_that_print_much(autojump_clock: MockClock) -> None:
     """Of much output the end is shown, where a question stands."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())
+    shell = Shell(cast("Pipes", None), MARK, lost)
     await shell._take_in(shell._stdout, b"news of the day\n" * 9000 + b"Continue? [y/n] ")
     said: list[tuple[float, str]] = []
     with pytest.raises(NodeUnreachable):
@@ -80,7 +80,7 @@ async def test_start_up_files_that_print_much(autojump_clock: MockClock) -> None
 
 async def test_a_shell_that_is_ready_in_time(autojump_clock: MockClock) -> None:
     """Nothing is said of start-up files that end."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())
+    shell = Shell(cast("Pipes", None), MARK, lost)
     said: list[tuple[float, str]] = []
     with trio.fail_after(LIMIT):
         async with trio.open_nursery() as nursery:

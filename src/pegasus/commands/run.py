@@ -15,19 +15,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import trio
 
 from pegasus.commands.notes import notes_on
 from pegasus.commands.roster import follow_hosts, hosts_state
 from pegasus.commands.stages import Stages
-from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
-from pegasus.errors import ExitStatus, PegasusError, sole_error
+from pegasus.dispatch import BroadcastDispatcher, Ending, Fill, QueueDispatcher, Run, Stage
+from pegasus.errors import ExitStatus, PegasusError, TemplateFault, sole_error
 from pegasus.events import Ended, Event, Listener, Noted, Printed
+from pegasus.events import Taken as TakenEvent
 from pegasus.hosts_file import read_hosts
 from pegasus.interrupt import open_interrupts
-from pegasus.model import Command, Job, Stream, SubNode
+from pegasus.model import Command, Job, Stream, SubNode, TakenJob
 from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import Pending, QueueFile, Receipt, Taken
@@ -80,6 +81,14 @@ class Listeners:
             await listener.show(printed)
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBatch:
+    """The result of a take."""
+
+    jobs: Sequence[TakenJob]
+    fault: PegasusError | None
+
+
 class LockedQueue:
     """The queue file, as dispatch asks for it: a take is one step under the lock."""
 
@@ -96,12 +105,30 @@ class LockedQueue:
         # Its own limiter: a slow disk must not keep processes from being started.
         self._disk = trio.CapacityLimiter(1)
 
-    async def take(self, fills: Sequence[Callable[[Job], str]]) -> Taken:
+    async def take(self, fills: Sequence[Fill]) -> TakenBatch:
         """Take up to one job a fill.
 
         It can be cancelled while it waits for the lock, reads and renders, and has taken none then;
         from the moment in which it begins to write it goes on to its end.
         """
+        first = self._number
+        taken = await self._take(fills)
+        numbered = enumerate(cast("Sequence[tuple[Job, tuple[Command, ...]]]", taken.jobs), first)
+        jobs = [TakenJob(number, job, commands) for number, (job, commands) in numbered]
+        for each in jobs:
+            self._listener.tell(TakenEvent(each.number, each.job))
+        return TakenBatch(jobs, taken.fault)
+
+    async def is_empty(self) -> bool:
+        """Return whether there is no job and no fault; takes nothing."""
+
+        def refuse(_: Job) -> tuple[Command, ...]:
+            raise TemplateFault(1, 1, "no sub-node is connected")
+
+        looked = await self._take([refuse])
+        return not (looked.jobs or looked.fault)
+
+    async def _take(self, fills: Sequence[Fill]) -> Taken:
         async with self._file.locked(lambda words: self._listener.tell(Noted(words))) as locked:
             self._seen = self._file.states()
             self._pending = None  # a take that fails leaves nothing that one could wait for
@@ -110,7 +137,7 @@ class LockedQueue:
             # Not abandoned when it is cancelled: it asks from time to time, and gives up or ends.
             taken = await trio.to_thread.run_sync(
                 locked.take,
-                fills,
+                cast("Sequence[Callable[[Job], str]]", fills),
                 receipt,
                 trio.from_thread.check_cancelled,
                 limiter=self._disk,
@@ -181,9 +208,9 @@ async def _run_on_screen(
         async with screen_opened as screen:
             stages = Stages(screen)
             nursery.start_soon(stages.obey, signals)
-            nursery.start_soon(_drain_when, reader_gone, stages.drain)
+            nursery.start_soon(_drain_when, reader_gone, stages.ending)
             status = await _run_recorded(settings, sub_nodes, queue, screen, stages)
-            nursery.start_soon(_close_when, stages.hurry, closing)
+            nursery.start_soon(_close_when, stages.ending.kill_now, closing)
     return status
 
 
@@ -212,14 +239,13 @@ async def _run_recorded(
             listener.tell(Noted(str(written)))
         if words := queue.blind_spot():
             listener.tell(Noted(words))
-        with stages.aborting:
-            try:
-                await _dispatch(
-                    settings, sub_nodes, queue, record=record, listener=listener, stages=stages
-                )
-            except PegasusError as caught:
-                error = caught
-                screen.say(str(caught))
+        try:
+            await _dispatch(
+                settings, sub_nodes, queue, record=record, listener=listener, stages=stages
+            )
+        except PegasusError as caught:
+            error = caught
+            screen.say(str(caught))
         status = _status(error, summary, interrupted=stages.interrupted)
         record.conclude(status, _how(error, stages))
     if not summary.empty:
@@ -246,9 +272,9 @@ def _mode(settings: RunSettings) -> Mode:
 def _how(error: PegasusError | None, stages: Stages) -> How:
     if error is not None:
         return "failed"
-    if stages.aborting.cancel_called:
+    if stages.ending.stage >= Stage.ABORTING:
         return "aborted"
-    return "drained" if stages.drain.begun else "done"
+    return "drained" if stages.ending.stage is Stage.DRAINING else "done"
 
 
 async def _has_outputs(record: Record) -> bool:
@@ -279,15 +305,15 @@ def _last_words(
     return words
 
 
-async def _close_when(hurry: trio.Event, closing: trio.CancelScope) -> None:
+async def _close_when(kill_now: trio.Event, closing: trio.CancelScope) -> None:
     """Leave a screen that stands still behind, but only where everything has to end at once."""
-    await hurry.wait()
+    await kill_now.wait()
     closing.deadline = trio.current_time() + LAST_WORDS
 
 
-async def _drain_when(reader_gone: trio.Event, drain: Drain) -> None:
+async def _drain_when(reader_gone: trio.Event, ending: Ending) -> None:
     await reader_gone.wait()
-    drain.begin()
+    ending.drain()
 
 
 async def _dispatch(
@@ -299,40 +325,41 @@ async def _dispatch(
     listener: Listener,
     stages: Stages,
 ) -> None:
-    """Open the ways into the nodes, and deal, with an ear for whoever asks for something."""
-    send_roster, roster = trio.open_memory_channel[Sequence[SubNode]](0)
+    """Open the connections, and run the jobs; orders and new sub-nodes may come meanwhile."""
+    send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
+    by_clients = BY_CLIENTS in os.environ
 
     def note(words: str) -> None:
         listener.tell(Noted(words))
 
-    with sole_error():
+    with stages.ending.working, sole_error():
         async with (
-            open_ssh(
-                settings.ssh_config, by_clients=BY_CLIENTS in os.environ, on_note=note
-            ) as ways,
+            open_ssh(settings.ssh_config, by_clients=by_clients, on_note=note) as ssh,
             trio.open_nursery() as nursery,
         ):
             one_run = Run(
                 name=record.name,
                 sub_nodes=sub_nodes,
-                open_session=session_opener(ways, stages.hurry),
+                open_session=session_opener(ssh),
                 queue=LockedQueue(queue, listener, record, may_be_missing=settings.daemon),
                 fill=fill,
                 listener=listener,
-                drain=stages.drain,
+                ending=stages.ending,
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
                 timeout=settings.timeout,
-                roster=roster,
+                sub_node_updates=updates,
             )
+            mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
+            dispatcher = mode(one_run)
             if record.folder is not None:
                 requests = read_orders(orders_of(record.folder.path))
-                nursery.start_soon(stages.obey_orders, requests, one_run.running)
+                nursery.start_soon(stages.obey_orders, requests, dispatcher)
             if not settings.broadcast:
                 seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_roster, note)
-            await (run_broadcast if settings.broadcast else run_queue)(one_run)
+                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+            await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import trio
-
 from pegasus.model import SubNode
 from pegasus.transport import local, ssh
 from pegasus.transport.shell import Shell
@@ -22,20 +20,19 @@ Session = local.LocalSession | ssh.SshSession
 OpenSession = Callable[[SubNode], AbstractAsyncContextManager[Session]]
 
 
-def session_opener(ways: Ssh, hurry: trio.Event) -> OpenSession:
+def session_opener(ways: Ssh) -> OpenSession:
     """Give the function that opens a session into a sub-node, over SSH or on localhost.
 
     Args:
         ways: how ssh is called in this run.
-        hurry: set when commands shall not be given time to end.
     """
 
     @asynccontextmanager
     async def open_session(sub_node: SubNode) -> AsyncIterator[Session]:
         if sub_node.hostname.lower() in local.NAMES:
-            yield local.LocalSession(hurry)
+            yield local.LocalSession()
         else:
-            async with ssh.open_session(ways, sub_node, hurry) as session:
+            async with ssh.open_session(ways, sub_node) as session:
                 yield session
 
     return open_session

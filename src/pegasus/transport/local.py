@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-import trio
-
 from pegasus.model import Killed, Lost, Outcome
 from pegasus.process import given_open_files, open_child
 from pegasus.transport.script import SCRIPT
@@ -21,16 +19,13 @@ PATIENCE = 2.0
 class LocalSession:
     """An open way into this machine, which is always open."""
 
-    def __init__(self, hurry: trio.Event) -> None:
-        self._hurry = hurry
-
     def open_shell(self) -> AbstractAsyncContextManager[Shell]:
         """Start a shell that waits for a command.
 
         Raises:
             NodeUnreachable: it could not be started.
         """
-        return open_shell(open_child(_argv(), PATIENCE), _judge, self._hurry)
+        return open_shell(open_child(_argv(), PATIENCE), _judge)
 
 
 def _argv() -> list[str]:

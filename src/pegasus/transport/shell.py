@@ -68,13 +68,11 @@ class Shell:
         mark: what its own words stand behind.
         judge: tells what became of a command whose shell went without a word, from the exit
             status of the child.
-        hurry: set when commands shall not be given time to end.
     """
 
-    def __init__(self, child: Pipes, mark: bytes, judge: Judge, hurry: trio.Event) -> None:
+    def __init__(self, child: Pipes, mark: bytes, judge: Judge) -> None:
         self._child = child
         self._judge = judge
-        self._hurry = hurry
         self._stdout = _Side(Stream.STDOUT, Marks(mark))
         self._stderr = _Side(Stream.STDERR, Marks(mark))
         self._reached = Phase.STARTING
@@ -177,14 +175,19 @@ class Shell:
         """Wait until the shell is gone."""
         await self._over.wait()
 
-    async def run(self, assignment: Assignment, run_name: str, show: Show) -> Outcome:
+    async def run(
+        self, assignment: Assignment, run_name: str, show: Show, kill_now: trio.Event
+    ) -> Outcome:
         """Run the command to its end; cancelled, end it first: SIGTERM, then SIGKILL.
 
         Args:
             assignment: what to run.
             run_name: the run's name, for the command's environment.
             show: is given what the command prints; while it waits, so does a command that prints.
+            kill_now: once set, a command that is being ended gets SIGKILL at once.
         """
+        if self._over.is_set():
+            return NotStarted("the shell on the node was gone")
         self._assignment, self._show = assignment, show
         words = f"{run_name} {assignment.number} {assignment.sub_node.number}"
         try:
@@ -199,7 +202,7 @@ class Shell:
             await self._wait_reached(Phase.ENDED)
         except trio.Cancelled:
             with trio.CancelScope(shield=True):
-                await self._stop()
+                await self._stop(kill_now)
             raise
         return await self._outcome()
 
@@ -215,7 +218,7 @@ class Shell:
             return NotStarted("the shell on the node went first")
         return await self._judge(await self._child.wait())
 
-    async def _stop(self) -> None:
+    async def _stop(self, kill_now: trio.Event) -> None:
         """End the command: SIGTERM to its process group, SIGKILL after KILL_GRACE."""
         self._stopped = True
         if not self._handed_over:
@@ -224,9 +227,9 @@ class Shell:
             return
         with trio.move_on_after(ECHO_LIMIT):
             await self.wait_begun()
-        if not self._hurry.is_set() and self._say("TERM"):
+        if not kill_now.is_set() and self._say("TERM"):
             with trio.move_on_after(KILL_GRACE):
-                await _wait_first(partial(self._wait_reached, Phase.AGAIN), self._hurry.wait)
+                await _wait_first(partial(self._wait_reached, Phase.AGAIN), kill_now.wait)
         if self._reached < Phase.AGAIN and self._say("KILL"):
             with trio.move_on_after(ECHO_LIMIT):
                 await self._over.wait()
@@ -305,7 +308,6 @@ def _say_nothing(words: str) -> None:
 async def open_shell(
     pipes: AbstractAsyncContextManager[Pipes],
     judge: Judge,
-    hurry: trio.Event,
     on_slow: Callable[[str], None] = _say_nothing,
 ) -> AsyncIterator[Shell]:
     """Start a shell; it is ready when the block begins.
@@ -313,7 +315,6 @@ async def open_shell(
     Args:
         pipes: starts what is, or leads to, the shell, and ends it.
         judge: see Shell.
-        hurry: see Shell.
         on_slow: is told once what is waited for, where it takes long.
 
     Raises:
@@ -325,7 +326,7 @@ async def open_shell(
             opened = await stack.enter_async_context(pipes)
         except CannotStart as error:
             raise NodeUnreachable(str(error)) from error
-        shell = Shell(opened, mark, judge, hurry)
+        shell = Shell(opened, mark, judge)
         await stack.enter_async_context(_reading(shell, opened))
         with suppress(OSError):
             opened.write_now(mark + b"\n")

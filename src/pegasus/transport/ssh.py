@@ -77,11 +77,10 @@ kill -s TERM 0; rm -f "$pegasus_s"
 class SshSession:
     """An open connection to a sub-node."""
 
-    def __init__(self, ssh: Ssh, to: str, socket: Path, hurry: trio.Event) -> None:
+    def __init__(self, ssh: Ssh, to: str, socket: Path) -> None:
         self._ssh = ssh
         self._to = to
         self._socket = socket
-        self._hurry = hurry
         self._words = b""
         self._arrived = trio.Event()
         self._gone = False
@@ -92,7 +91,7 @@ class SshSession:
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        return open_shell(self._open_pipes(), self._judge, self._hurry, self._say_slow)
+        return open_shell(self._open_pipes(), self._judge, self._say_slow)
 
     def _say_slow(self, words: str) -> None:
         """Say what a shell is waited for, and how to see it: once for all sub-nodes of a node."""
@@ -172,7 +171,7 @@ def _drop_unread(source: trio.abc.ReceiveStream) -> None:
 
 
 @asynccontextmanager
-async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIterator[SshSession]:
+async def open_session(ssh: Ssh, sub_node: SubNode) -> AsyncIterator[SshSession]:
     """Connect to a sub-node: one control master of its own.
 
     Raises:
@@ -181,7 +180,7 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
     async with AsyncExitStack() as stack:
 
         async def attempt() -> SshSession:
-            return await stack.enter_async_context(_open_once(ssh, sub_node, hurry))
+            return await stack.enter_async_context(_open_once(ssh, sub_node))
 
         await _settle(ssh)
         gate = await ssh.handshakes.gate(sub_node.hostname)
@@ -189,7 +188,7 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
 
 
 @asynccontextmanager
-async def _open_once(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIterator[SshSession]:
+async def _open_once(ssh: Ssh, sub_node: SubNode) -> AsyncIterator[SshSession]:
     """Try once to connect.
 
     Raises:
@@ -198,7 +197,7 @@ async def _open_once(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIte
     """
     await _settle(ssh)
     socket = ssh.folder.path / str(next(ssh.numbers))
-    session = SshSession(ssh, sub_node.hostname, socket, hurry)
+    session = SshSession(ssh, sub_node.hostname, socket)
     master = ssh.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
     argv = ["sh", "-c", GUARD, "pegasus", str(socket), str(ssh.folder.path), *master]
     with sole_error():
