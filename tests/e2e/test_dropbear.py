@@ -44,8 +44,8 @@ def open_session(dropbears: Nodes) -> contract.OpenSession:
 async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
     """Open a session into one of the nodes."""
     async with (
-        open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways)(SubNode(0, name)) as session,
+        open_ssh(nodes.ssh_config) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         yield session
 

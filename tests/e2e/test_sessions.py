@@ -31,8 +31,8 @@ def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
 @asynccontextmanager
 async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> AsyncIterator[Session]:
     """Open a session into a node, with the nodes' own ssh configuration."""
-    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ways:
-        opener = session_opener(ways)
+    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ssh:
+        opener = session_opener(ssh)
         async with opener(SubNode(0, name)) as session:
             yield session
 
@@ -153,8 +153,8 @@ async def test_a_node_that_is_not_there(make_nodes: Any) -> None:
 async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session]:
     """Open a session into a node with an ssh configuration of the test's own."""
     async with (
-        open_ssh(config) as ways,
-        session_opener(ways)(SubNode(0, name)) as session,
+        open_ssh(config) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         yield session
 

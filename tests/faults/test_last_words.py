@@ -34,8 +34,8 @@ MORE_PATIENT = 0.15
 async def test_the_end_waits_for_both_outputs(nodes: Nodes, host: str) -> None:
     """An end that one output tells of does not overtake what the other still has to show."""
     async with (
-        open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways)(SubNode(0, host)) as session,
+        open_ssh(nodes.ssh_config) as ssh,
+        session_opener(ssh)(SubNode(0, host)) as session,
     ):
         await say_things(session, Slow({Stream.STDOUT: PATIENT, Stream.STDERR: MORE_PATIENT}))
         await say_things(session, Slow({Stream.STDOUT: MORE_PATIENT, Stream.STDERR: PATIENT}))

@@ -13,8 +13,8 @@ import trio
 
 from pegasus.model import Exited, Killed, Lost, Outcome
 from pegasus.process import open_child
-from pegasus.transport.script import SCRIPT, encode, hand_over, remote_command
-from pegasus.transport.shell import Shell, open_shell
+from pegasus.transport.script import NODE_SCRIPT, encode, hand_over, remote_command
+from pegasus.transport.shell import NodeShell, open_shell
 from tests.contract import LIMIT, Output, assignment, run_command, run_in, run_in_one
 
 SHELLS = (
@@ -41,9 +41,9 @@ class Session:
         self.sh = sh
         changes = [f"{name}={value}" for name, value in environment.items()]
         # Nothing that the tests' own surroundings ignore, as `nohup` does, stays ignored.
-        self.argv = ["env", "--default-signal", *changes, *sh, "-c", SCRIPT]
+        self.argv = ["env", "--default-signal", *changes, *sh, "-c", NODE_SCRIPT]
 
-    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+    def open_shell(self) -> AbstractAsyncContextManager[NodeShell]:
         return open_shell(open_child(self.argv, 2.0), lost)
 
 

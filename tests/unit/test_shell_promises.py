@@ -18,7 +18,7 @@ from trio.testing import (
 from pegasus.errors import CannotStart, NodeUnreachable
 from pegasus.model import Exited, Lost, NotStarted, Outcome
 from pegasus.process import Pipes
-from pegasus.transport.shell import KILL_GRACE, READY_LIMIT, Shell, open_shell
+from pegasus.transport.shell import KILL_GRACE, READY_LIMIT, NodeShell, open_shell
 from tests.contract import Output, assignment
 
 
@@ -83,7 +83,7 @@ async def started(child: FakeChild) -> AsyncIterator[Pipes]:
 
 
 @asynccontextmanager
-async def ready(child: FakeChild) -> AsyncIterator[Shell]:
+async def ready(child: FakeChild) -> AsyncIterator[NodeShell]:
     """Open a shell whose child is ready at once."""
     async with trio.open_nursery() as nursery:
 

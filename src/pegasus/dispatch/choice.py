@@ -20,15 +20,15 @@ class Candidate(Protocol):
         """The numbers of the sub-nodes that have tried it."""
 
 
-C = TypeVar("C", bound=Candidate)
+CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
 def choose(
-    jobs: Iterable[C],
+    jobs: Iterable[CandidateT],
     ready: Sequence[SubNode],
     connected: Sequence[SubNode],
-    can_run: Callable[[C, SubNode], bool],
-) -> list[tuple[C, SubNode]]:
+    can_run: Callable[[CandidateT, SubNode], bool],
+) -> list[tuple[CandidateT, SubNode]]:
     """Pair waiting jobs with ready sub-nodes.
 
     Args:
@@ -42,7 +42,7 @@ def choose(
         where it waits for a busy one that has not tried it.
     """
     free = list(ready)
-    pairs: list[tuple[C, SubNode]] = []
+    pairs: list[tuple[CandidateT, SubNode]] = []
     for job in jobs:
         if not free:
             break
@@ -54,10 +54,10 @@ def choose(
 
 
 def _choose_one(
-    job: C,
+    job: CandidateT,
     free: Sequence[SubNode],
     connected: Sequence[SubNode],
-    can_run: Callable[[C, SubNode], bool],
+    can_run: Callable[[CandidateT, SubNode], bool],
 ) -> SubNode | None:
     tried = job.tried_on
 

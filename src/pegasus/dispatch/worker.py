@@ -68,7 +68,7 @@ class Finished:
     """The worker's task has ended."""
 
 
-State: TypeAlias = Connecting | Preparing | Ready | Busy | Away | Finished
+WorkerState: TypeAlias = Connecting | Preparing | Ready | Busy | Away | Finished
 
 
 class WorkerReports(Protocol):
@@ -115,7 +115,7 @@ class Worker:
 
     def __init__(self, sub_node: SubNode, run: Run, reports: WorkerReports) -> None:
         self.sub_node = sub_node
-        self.state: State = Connecting()
+        self.state: WorkerState = Connecting()
         self.leaving = False
         self.history = ConnectionHistory()
         self._run = run
