@@ -30,7 +30,7 @@ import trio
 
 from pegasus.commands import run as command
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
-from pegasus.model import Assignment, Exited, Job, Stream, SubNode
+from pegasus.model import Assignment, Command, Exited, Job, Stream, SubNode
 from pegasus.record.recording import Record, open_record
 from pegasus.screen import open_screen
 
@@ -106,7 +106,7 @@ def assignment(number: int) -> Assignment:
     """Make one of many similar jobs."""
     job = Job("python train.py --lr {{ lr }} --bs {{ bs }}", (("lr", "1e-4"), ("bs", "16")))
     node = NODES[number % len(NODES)]
-    return Assignment(number, job, node, "python train.py --lr 1e-4 --bs 16")
+    return Assignment(number, job, node, Command("python train.py --lr 1e-4 --bs 16"))
 
 
 async def events(*, recorded: bool) -> float:

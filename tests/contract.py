@@ -17,7 +17,7 @@ import trio
 
 from pegasus.dispatch import Session, Shell
 from pegasus.events import Printed
-from pegasus.model import Assignment, Exited, Job, Killed, Outcome, Stream, SubNode
+from pegasus.model import Assignment, Command, Exited, Job, Killed, Outcome, Stream, SubNode
 
 OpenSession = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -46,7 +46,7 @@ class Output:
 
 def assignment(command: str, number: int = 1) -> Assignment:
     """Assign a command to some sub-node."""
-    return Assignment(number, Job(command), SubNode(0, "node"), command)
+    return Assignment(number, Job(command), SubNode(0, "node"), Command(command))
 
 
 async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
@@ -54,14 +54,14 @@ async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
     output = Output()
     with trio.fail_after(LIMIT):
         async with session.open_shell() as shell:
-            return await shell.run(assignment(command), "run-1", output.show), output
+            return await shell.run(assignment(command), "run-1", output.show, trio.Event()), output
 
 
 async def run_in(shell: Shell, command: str) -> tuple[Outcome, Output, bool]:
     """Run a command in a shell that waits; tell as well whether it takes another one."""
     output = Output()
     with trio.fail_after(LIMIT):
-        outcome = await shell.run(assignment(command), "run-1", output.show)
+        outcome = await shell.run(assignment(command), "run-1", output.show, trio.Event())
         return outcome, output, await shell.wait_next()
 
 
@@ -148,7 +148,9 @@ async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
     async with open_session() as session:
         with trio.fail_after(LIMIT), trio.CancelScope() as scope:
             async with session.open_shell() as shell, trio.open_nursery() as nursery:
-                nursery.start_soon(shell.run, assignment("sleep 1000"), "run-1", Output().show)
+                nursery.start_soon(
+                    shell.run, assignment("sleep 1000"), "run-1", Output().show, trio.Event()
+                )
                 await shell.wait_begun()
                 scope.cancel()
         assert scope.cancelled_caught
@@ -292,7 +294,9 @@ class EndsTrees:
         async with open_session() as session:
             with trio.fail_after(LIMIT), trio.CancelScope() as scope:
                 async with session.open_shell() as shell, trio.open_nursery() as nursery:
-                    nursery.start_soon(shell.run, assignment(tree), "run-1", output.show)
+                    nursery.start_soon(
+                        shell.run, assignment(tree), "run-1", output.show, trio.Event()
+                    )
                     while b"started" not in output.stdout:
                         await trio.sleep(0.01)
                     scope.cancel()

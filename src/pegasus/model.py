@@ -112,7 +112,7 @@ class Assignment:
     number: int
     job: Job
     sub_node: SubNode
-    command: str
+    command: Command
 
 
 class Stream(enum.Enum):

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-import trio
 
 from pegasus.dispatch import Session
 from pegasus.model import Killed, SubNode
@@ -45,8 +44,8 @@ def open_session(dropbears: Nodes) -> contract.OpenSession:
 async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
     """Open a session into one of the nodes."""
     async with (
-        open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        open_ssh(nodes.ssh_config) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         yield session
 

@@ -31,8 +31,8 @@ def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
 @asynccontextmanager
 async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> AsyncIterator[Session]:
     """Open a session into a node, with the nodes' own ssh configuration."""
-    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ways:
-        opener = session_opener(ways, trio.Event())
+    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ssh:
+        opener = session_opener(ssh)
         async with opener(SubNode(0, name)) as session:
             yield session
 
@@ -129,7 +129,9 @@ async def test_a_connection_that_breaks(make_nodes: Any) -> None:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_kill_sessions_when, shell, nodes["node-1"])
-            outcome = await shell.run(contract.assignment("sleep 60"), "run-1", output.show)
+            outcome = await shell.run(
+                contract.assignment("sleep 60"), "run-1", output.show, trio.Event()
+            )
     assert isinstance(outcome, Lost)
 
 
@@ -151,8 +153,8 @@ async def test_a_node_that_is_not_there(make_nodes: Any) -> None:
 async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session]:
     """Open a session into a node with an ssh configuration of the test."""
     async with (
-        open_ssh(config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        open_ssh(config) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         yield session
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pegasus.transport.folder import KEEPER
+from pegasus.transport.folder import FOLDER_SCRIPT
 from pegasus.transport.shell import KILL_GRACE
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
@@ -140,7 +140,7 @@ def test_sigkill_of_pegasus_at_any_moment(pegasus: Pegasus, nothing_left: Traces
 def test_sigkill_of_pegasus_before_it_hears_of_its_folder(tmp_path: Path) -> None:
     """The keeper of the control sockets removes their folder also when its output is closed."""
     keeper = subprocess.Popen(
-        ["sh", "-c", KEEPER, "pegasus", str(tmp_path / "sockets-XXXXXX")],
+        ["sh", "-c", FOLDER_SCRIPT, "pegasus", str(tmp_path / "sockets-XXXXXX")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -34,8 +34,8 @@ MORE_PATIENT = 0.15
 async def test_the_end_waits_for_both_outputs(nodes: Nodes, host: str) -> None:
     """An end that one output reports does not precede the rest of the other output."""
     async with (
-        open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, host)) as session,
+        open_ssh(nodes.ssh_config) as ssh,
+        session_opener(ssh)(SubNode(0, host)) as session,
     ):
         await say_things(session, Slow({Stream.STDOUT: PATIENT, Stream.STDERR: MORE_PATIENT}))
         await say_things(session, Slow({Stream.STDOUT: MORE_PATIENT, Stream.STDERR: PATIENT}))
@@ -47,5 +47,5 @@ async def say_things(session: Session, output: Slow) -> None:
     with trio.fail_after(contract.LIMIT):
         async with session.open_shell() as shell:
             command = contract.assignment(f"{words}; sleep 0.02; {words}")
-            outcome = await shell.run(command, "run-1", output.show)
+            outcome = await shell.run(command, "run-1", output.show, trio.Event())
             assert (outcome, output.stdout, output.stderr) == (Exited(0), b"aa", b"bb")

@@ -12,7 +12,7 @@ import trio
 
 from pegasus.event_bus import OutputCounter
 from pegasus.events import Connected, Ended, Event, Printed, RunEnded, Started, Taken
-from pegasus.model import Assignment, Exited, Job, Outcome, Stream, SubNode
+from pegasus.model import Assignment, Command, Exited, Job, Outcome, Stream, SubNode
 from pegasus.record import RunRecord, read_runs, writer
 from pegasus.record.recording import Record, open_record
 
@@ -114,7 +114,7 @@ def start(record: Record, number: int, *, node: SubNode = NODES[0]) -> Assignmen
 
 def start_on(record: Record, number: int, job: Job, node: SubNode) -> Assignment:
     """Tell that a job was started."""
-    assignment = Assignment(number, job, node, f"train {number}")
+    assignment = Assignment(number, job, node, Command(f"train {number}"))
     record.tell(Started(assignment))
     return assignment
 

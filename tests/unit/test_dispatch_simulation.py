@@ -15,16 +15,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import run_broadcast, run_queue
+from pegasus.dispatch import Stage
 from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
 from pegasus.events import Ended, Printed, Returned, RunBegan, RunEnded, Started, Taken
-from pegasus.model import Assignment, Job, NotStarted, Outcome, SubNode
+from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, SubNode
 from pegasus.record import RunRecord
 from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import RunFolder
 from pegasus.report.summary import summary_of
 from pegasus.run_state import RunState, word_for
-from tests.unit.dispatching import Bench
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "40"))
 CHAOS = 300.0
@@ -63,10 +63,10 @@ class Simulation:
         )
         return f"{text} #{number}{'!' * (self.rng.random() < 0.2)}"
 
-    def fill(self, job: Job, sub_node: SubNode) -> str:
+    def fill(self, job: Job, sub_node: SubNode) -> Command:
         if job.command.endswith("!") and sub_node.hostname in self.strange:
             raise TemplateFault(1, 1, "unknown name")
-        return job.command
+        return Command(job.command)
 
     async def go(self) -> None:
         """Run it to its end."""
@@ -75,7 +75,7 @@ class Simulation:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.chaos)
                 with self.aborting, trio.fail_after(CHAOS + END_LIMIT):
-                    await mode(self.bench.run)
+                    await mode(self.bench)
                 nursery.cancel_scope.cancel()
 
     async def chaos(self) -> None:
@@ -84,7 +84,7 @@ class Simulation:
             await trio.sleep(self.rng.expovariate(1 / 6))
             await self.hurt()
         if ends < 0.15:
-            self.bench.run.drain.begin()
+            self.bench.run.ending.drain()
         if ends < 0.07:
             await trio.sleep(self.rng.random() * 10)
             self.aborting.cancel()
@@ -106,8 +106,8 @@ class Simulation:
                 node.stands_for = self.rng.choice([0.0, 1.0, 5.0, float("inf")])
             case 6:
                 number = self.rng.randint(1, 25)
-                self.bench.run.running.stop(number)
-                self.bench.run.running.stop_waiting(number)
+                assert self.bench.dispatcher is not None
+                self.bench.dispatcher.stop_job(number)
             case 7:
                 self.bench.queue.add(self.command(self.rng.randint(100, 10**6)))
             case 8 if self.roster is not None:
@@ -206,7 +206,9 @@ def check_account(simulation: Simulation) -> None:
     assert ran == bench.commands_run
     if not any(isinstance(event.outcome, NotStarted) for event in finals.values()):
         left = [job.command for job in bench.queue.jobs]
-        assert not left or bench.run.drain.begun or simulation.strange or not numbers
+        assert (
+            not left or bench.run.ending.stage > Stage.TAKING or simulation.strange or not numbers
+        )
 
 
 def check_record(simulation: Simulation, folder: Path) -> None:

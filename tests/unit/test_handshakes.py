@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from pegasus.errors import NodeUnreachable
 from pegasus.transport import open_ssh
-from pegasus.transport.handshakes import CLOSED_LIMIT, HANDSHAKES, Gate, NotConnected
+from pegasus.transport.handshakes import CLOSED_LIMIT, HANDSHAKES, CircuitBreaker, NotConnected
 
 CLOSED = "kex_exchange_identification: read: Connection reset by peer"
 DENIED = "me@node: Permission denied (publickey)."
@@ -30,8 +30,10 @@ class Sshd:
     most: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def gate(self, *limits: trio.CapacityLimiter) -> Gate:
-        return Gate("node", limits or [trio.CapacityLimiter(HANDSHAKES)], self.notes.append)
+    def breaker(self, *limits: trio.CapacityLimiter) -> CircuitBreaker:
+        return CircuitBreaker(
+            "node", limits or [trio.CapacityLimiter(HANDSHAKES)], self.notes.append
+        )
 
     async def attempt(self) -> str:
         self.tries.append(trio.current_time())
@@ -53,14 +55,14 @@ class Visitors:
 
     def __init__(self, sshd: Sshd, count: int) -> None:
         self.sshd = sshd
-        self.gate = sshd.gate()
+        self.breaker = sshd.breaker()
         self.count = count
         self.connected = 0
         self.told: list[tuple[int, str]] = []
 
     async def connect_once(self, who: int) -> None:
         try:
-            await self.gate.connect(who, self.sshd.attempt)
+            await self.breaker.connect(who, self.sshd.attempt)
         except NodeUnreachable as error:
             self.told.append((who, error.words))
         else:
@@ -173,7 +175,7 @@ async def test_a_failure_here_is_nobody_elses(autojump_clock: MockClock) -> None
         raise NodeUnreachable("sh can't be started: Too many open files.")
 
     with pytest.raises(NodeUnreachable, match="Too many"):
-        await visitors.gate.connect("one", no_file)
+        await visitors.breaker.connect("one", no_file)
     await visitors.all_connect()
     assert visitors.connected == 4
 
@@ -245,8 +247,8 @@ async def test_where_ssh_connects_to_counts(
     """
     config = tmp_path / "config"
     config.write_text(CONFIG)
-    async with open_ssh(config) as ways:
-        gates = [await ways.handshakes.gate(name) for name in (one, other)]
-    first, second = (gate._limits for gate in gates)
+    async with open_ssh(config) as ssh:
+        breakers = [await ssh.handshakes.breaker(name) for name in (one, other)]
+    first, second = (breaker._limits for breaker in breakers)
     assert len({id(limit) for limit in first} & {id(limit) for limit in second}) == common
-    assert (gates[0] is gates[1]) is alike
+    assert (breakers[0] is breakers[1]) is alike

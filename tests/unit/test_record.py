@@ -31,6 +31,7 @@ from pegasus.events import (
 from pegasus.model import (
     Assignment,
     Cancelled,
+    Command,
     Exited,
     Job,
     Killed,
@@ -296,7 +297,7 @@ async def test_returned_and_tried_again(tmp_path: Path) -> None:
         job = start(record, 1)
         record.tell(Returned(job, "its connection broke"))
         record.tell(Unreachable(NODES[0], "Connection refused", 1.0))
-        record.tell(Started(Assignment(1, job.job, NODES[1], "train 1")))
+        record.tell(Started(Assignment(1, job.job, NODES[1], Command("train 1"))))
         failed = start(record, 2)
         await show(record, failed, b"first\n")
         record.tell(Ended(failed, Exited(1), 1.0, again=True))
@@ -305,7 +306,7 @@ async def test_returned_and_tried_again(tmp_path: Path) -> None:
         assert run.state.outcomes(run.state.jobs[2]) == [None]
         assert run.state.counts() == {"running": 1, "taken": 1}
         assert run.state.sub_nodes[0].words == "Connection refused"
-        second = Assignment(2, failed.job, NODES[2], "train 2")
+        second = Assignment(2, failed.job, NODES[2], Command("train 2"))
         record.tell(Started(second))
         await show(record, second, b"second\n")
         end(record, second)
@@ -543,14 +544,16 @@ async def test_lines_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "event", [Noted("x"), Returned(Assignment(1, Job("x"), NODES[0], "x"), "")]
+    "event", [Noted("x"), Returned(Assignment(1, Job("x"), NODES[0], Command("x")), "")]
 )
 async def test_events_out_of_the_blue(tmp_path: Path, event: Event) -> None:
     """Nothing that is told can make the record fail."""
     queue = queue_in(tmp_path)
     async with recording(queue) as record:
         record.tell(event)
-        await record.show(Printed(Assignment(5, Job("x"), NODES[0], "x"), Stream.STDOUT, b""))
+        await record.show(
+            Printed(Assignment(5, Job("x"), NODES[0], Command("x")), Stream.STDOUT, b"")
+        )
     assert only_run(queue).liveness == "ended"
 
 
@@ -565,7 +568,7 @@ async def test_many_jobs(tmp_path: Path) -> None:
     job = Job("train {{ x }}", (("x", "1"),))
     with path.open("ab") as file:
         for number in range(2, 20_001):
-            given_ = Assignment(number, job, NODES[0], "train 1")
+            given_ = Assignment(number, job, NODES[0], Command("train 1"))
             for event in Taken(number, job), Started(given_), Ended(given_, Exited(0), 1.0):
                 file.write(line_of(event, 1.0))
     run = only_run(queue)

@@ -21,6 +21,7 @@ from pegasus.events import Ended, Started, Taken
 from pegasus.model import (
     Assignment,
     Cancelled,
+    Command,
     Entry,
     Exited,
     Job,
@@ -72,7 +73,7 @@ def tell(record: Record, number: int, job: Job, outcomes: Sequence[Outcome | Non
     """Record what became of a job, on one sub-node after the other; None where it still runs."""
     record.tell(Taken(number, job))
     for sub_node, outcome in zip(NODES, outcomes, strict=False):
-        assignment = Assignment(number, job, sub_node, f"filled in {job.command}")
+        assignment = Assignment(number, job, sub_node, Command(f"filled in {job.command}"))
         record.tell(Started(assignment))
         if outcome is not None:
             record.tell(Ended(assignment, outcome, 1.0))

@@ -28,7 +28,7 @@ async def open_fake() -> AsyncIterator[Session]:
 async def open_local() -> AsyncIterator[Session]:
     """Open a session on localhost."""
     await trio.lowlevel.checkpoint()
-    yield LocalSession(trio.Event())
+    yield LocalSession()
 
 
 @pytest.fixture(params=["fake", "local"])
@@ -42,8 +42,8 @@ def open_session(request: pytest.FixtureRequest) -> contract.OpenSession:
 async def test_names_of_this_machine(name: str) -> None:
     """This machine needs no SSH, however its name is written."""
     async with (
-        open_ssh(None) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        open_ssh(None) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         assert isinstance(session, LocalSession)
 

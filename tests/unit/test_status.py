@@ -23,6 +23,7 @@ from pegasus.events import Ended, Returned, RunEnded, Started, Taken, Unreachabl
 from pegasus.model import (
     Assignment,
     Cancelled,
+    Command,
     Exited,
     Job,
     Killed,
@@ -227,7 +228,9 @@ async def test_harmless_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     async with recording(queue) as record:
         job = Job("x")
         record.tell(Taken(1, job))
-        record.tell(Started(Assignment(1, job, NODES[2], "[b]:smile:[/x]\x1b]0;\x07\n\udc80 é")))
+        record.tell(
+            Started(Assignment(1, job, NODES[2], Command("[b]:smile:[/x]\x1b]0;\x07\n\udc80 é")))
+        )
         said = text_of(capfd, queue)
     assert "[b]:smile:[/x]\\x1b]0;\\x07\\n\\udc80 é" in said
 

@@ -207,8 +207,8 @@ async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> E
     with open_interrupts() as signals, sole_error():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at_once, signals, nursery.cancel_scope)
-            async with open_ssh(settings.ssh_config, on_note=_note) as ways:
-                open_session = session_opener(ways, trio.Event())
+            async with open_ssh(settings.ssh_config, on_note=_note) as ssh:
+                open_session = session_opener(ssh)
                 async with trio.open_nursery() as tries:
                     for sub_node in sub_nodes:
                         tries.start_soon(_try, open_session, sub_node, len(sub_nodes), answered)

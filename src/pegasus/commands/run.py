@@ -19,7 +19,7 @@ from typing import Literal
 import trio
 
 from pegasus.commands.stages import Stages
-from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
+from pegasus.dispatch import BroadcastDispatcher, Ending, QueueDispatcher, Run, Stage
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import Fanout, LiveState, OutputCounter
 from pegasus.events import Listener, Noted, RunEnded, RunMode, RunResult
@@ -103,9 +103,9 @@ async def _run_on_screen(
         async with screen_opened as screen:
             stages = Stages(screen)
             nursery.start_soon(stages.obey, signals)
-            nursery.start_soon(_drain_when, reader_gone, stages.drain)
+            nursery.start_soon(_drain_when, reader_gone, stages.ending)
             status = await _run_recorded(settings, sub_nodes, queue, screen, stages)
-            nursery.start_soon(_close_when, stages.hurry, closing)
+            nursery.start_soon(_close_when, stages.ending.kill_now, closing)
     return status
 
 
@@ -136,15 +136,14 @@ async def _run_recorded(
             listener.tell(Noted(str(written)))
         if words := queue.blind_spot():
             listener.tell(Noted(words))
-        with stages.aborting:
-            try:
-                source = JobSource(queue, record, others, may_be_missing=settings.daemon)
-                await _dispatch(
-                    settings, sub_nodes, source, record=record, listener=listener, stages=stages
-                )
-            except PegasusError as caught:
-                error = caught
-                screen.say(str(caught))
+        try:
+            source = JobSource(queue, record, others, may_be_missing=settings.daemon)
+            await _dispatch(
+                settings, sub_nodes, source, record=record, listener=listener, stages=stages
+            )
+        except PegasusError as caught:
+            error = caught
+            screen.say(str(caught))
         status = _status(error, live.state, interrupted=stages.interrupted)
         listener.tell(RunEnded(status, _result(error, stages)))
     if live.state.counts():
@@ -171,9 +170,9 @@ def _mode(settings: RunSettings) -> RunMode:
 def _result(error: PegasusError | None, stages: Stages) -> RunResult:
     if error is not None:
         return "failed"
-    if stages.aborting.cancel_called:
+    if stages.ending.stage >= Stage.ABORTING:
         return "aborted"
-    return "drained" if stages.drain.begun else "done"
+    return "drained" if stages.ending.stage is Stage.DRAINING else "done"
 
 
 async def _has_outputs(record: Record) -> bool:
@@ -204,15 +203,15 @@ def _last_words(
     return words
 
 
-async def _close_when(hurry: trio.Event, closing: trio.CancelScope) -> None:
+async def _close_when(kill_now: trio.Event, closing: trio.CancelScope) -> None:
     """Leave a screen that stands still behind, but only where everything has to end at once."""
-    await hurry.wait()
+    await kill_now.wait()
     closing.deadline = trio.current_time() + LAST_WORDS
 
 
-async def _drain_when(reader_gone: trio.Event, drain: Drain) -> None:
+async def _drain_when(reader_gone: trio.Event, ending: Ending) -> None:
     await reader_gone.wait()
-    drain.begin()
+    ending.drain()
 
 
 async def _dispatch(
@@ -224,40 +223,41 @@ async def _dispatch(
     listener: Listener,
     stages: Stages,
 ) -> None:
-    """Open the ways into the nodes, and deal, with an ear for whoever asks for something."""
-    send_roster, roster = trio.open_memory_channel[Sequence[SubNode]](0)
+    """Open the connections, and run the jobs; orders and new sub-nodes may come meanwhile."""
+    send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
+    by_clients = BY_CLIENTS in os.environ
 
     def note(words: str) -> None:
         listener.tell(Noted(words))
 
-    with sole_error():
+    with stages.ending.working, sole_error():
         async with (
-            open_ssh(
-                settings.ssh_config, by_clients=BY_CLIENTS in os.environ, on_note=note
-            ) as ways,
+            open_ssh(settings.ssh_config, by_clients=by_clients, on_note=note) as ssh,
             trio.open_nursery() as nursery,
         ):
             one_run = Run(
                 name=record.name,
                 sub_nodes=sub_nodes,
-                open_session=session_opener(ways, stages.hurry),
+                open_session=session_opener(ssh),
                 queue=source,
                 fill=fill,
                 listener=listener,
-                drain=stages.drain,
+                ending=stages.ending,
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
                 timeout=settings.timeout,
-                roster=roster,
+                sub_node_updates=updates,
             )
+            mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
+            dispatcher = mode(one_run)
             if record.folder is not None:
                 requests = read_orders(orders_of(record.folder.path))
-                nursery.start_soon(stages.obey_orders, requests, one_run.running)
+                nursery.start_soon(stages.obey_orders, requests, dispatcher)
             if not settings.broadcast:
                 seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_roster, note)
-            await (run_broadcast if settings.broadcast else run_queue)(one_run)
+                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+            await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 
 

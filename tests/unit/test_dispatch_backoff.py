@@ -10,23 +10,22 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import Run, run_broadcast, run_queue
-from pegasus.dispatch.patience import (
-    FIRST_PATIENCE,
-    LAST_LOSS_PATIENCE,
-    LAST_PATIENCE,
+from pegasus.dispatch.backoff import (
+    FIRST_BACKOFF,
+    LAST_BACKOFF,
+    LAST_LOSS_BACKOFF,
     SEVERAL_LOSSES,
     STEADY,
-    Patience,
+    Backoff,
 )
 from pegasus.events import Connected, Ended, Started, Unreachable
 from pegasus.model import Lost, SubNode
-from tests.unit.dispatching import Bench
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 N0 = SubNode(0, "n0")
 JITTER = 1.25
 
-Mode = Callable[[Run], Awaitable[None]]
+Mode = Callable[[Bench], Awaitable[None]]
 MODES = pytest.mark.parametrize("mode", [run_queue, run_broadcast])
 
 
@@ -37,34 +36,34 @@ def test_waits_differ() -> None:
     """Waits are jittered by a quarter, so that the sub-nodes of one host get out of step."""
     waits = []
     for _ in range(200):
-        patience = Patience()
-        waits.append(patience.fail(stood=False))
-    assert max(waits) - min(waits) > FIRST_PATIENCE / 4
+        backoff = Backoff()
+        waits.append(backoff.fail(was_connected=False))
+    assert max(waits) - min(waits) > FIRST_BACKOFF / 4
 
 
 @pytest.mark.parametrize("failures", range(8))
 def test_each_wait(failures: int) -> None:
     """Each failure in a row doubles the wait, from a second to a minute, a quarter more or less."""
-    expected = min(2**failures * FIRST_PATIENCE, LAST_PATIENCE)
+    expected = min(2**failures * FIRST_BACKOFF, LAST_BACKOFF)
     for _ in range(50):
-        patience = Patience()
+        backoff = Backoff()
         for _ in range(failures):
-            patience.fail(stood=True)
-        assert 0.75 * expected <= patience.fail(stood=True) <= JITTER * expected
+            backoff.fail(was_connected=True)
+        assert 0.75 * expected <= backoff.fail(was_connected=True) <= JITTER * expected
 
 
 def test_only_what_is_steady_starts_anew() -> None:
     """A connection that stood does not shorten the next wait; one that is steady does."""
-    patience = Patience()
+    backoff = Backoff()
     for _ in range(10):
-        patience.fail(stood=True)
-    assert patience.drops == 10
-    assert patience.fail(stood=False) >= 45
-    assert patience.drops == 10
-    patience.steady()
-    assert patience.drops == 0
-    assert patience.fail(stood=True) <= JITTER
-    assert patience.drops == 1
+        backoff.fail(was_connected=True)
+    assert backoff.drops == 10
+    assert backoff.fail(was_connected=False) >= 45
+    assert backoff.drops == 10
+    backoff.reset()
+    assert backoff.drops == 0
+    assert backoff.fail(was_connected=True) <= JITTER
+    assert backoff.drops == 1
 
 
 @pytest.mark.parametrize(
@@ -81,20 +80,20 @@ def test_only_what_is_steady_starts_anew() -> None:
 )
 def test_losses_cost_longer_waits(losses: int, least: float, most: float) -> None:
     """From the third job lost in a row on the wait is a minute, then two, up to ten."""
-    patience = Patience()
+    backoff = Backoff()
     for _ in range(losses):
-        patience.lose()
-    patience.steady()
-    assert least <= patience.fail(stood=True) <= most
+        backoff.lose()
+    backoff.reset()
+    assert least <= backoff.fail(was_connected=True) <= most
 
 
 def test_the_wait_for_a_loss_comes_once() -> None:
     """After the wait for a loss, a try that fails is followed by one at the usual time."""
-    patience = Patience()
+    backoff = Backoff()
     for _ in range(SEVERAL_LOSSES + 9):
-        patience.lose()
-    assert patience.fail(stood=True) >= 0.75 * LAST_LOSS_PATIENCE
-    assert patience.fail(stood=False) <= JITTER * 2
+        backoff.lose()
+    assert backoff.fail(was_connected=True) >= 0.75 * LAST_LOSS_BACKOFF
+    assert backoff.fail(was_connected=False) <= JITTER * 2
 
 
 # What a sub-node that drops us gets.
@@ -111,7 +110,7 @@ async def test_a_node_that_drops_each_connection_leaves_the_queue_to_others(
     """A node that drops each connection a second after login gets few jobs, and Pegasus says so."""
     bench = Bench(*[f"sleep 3 #{number}" for number in range(60)], nodes=2)
     bench.nodes["n0"].stands_for = 1
-    await run_queue(bench.run)
+    await run_queue(bench)
     lost = [outcome for *_, outcome in bench.listening.outcomes if isinstance(outcome, Lost)]
     # In three minutes: three soon, one after a minute, perhaps one after two more.
     assert len(lost) in {SEVERAL_LOSSES + 1, SEVERAL_LOSSES + 2}
@@ -130,12 +129,12 @@ async def test_an_idle_node_that_drops_each_connection(
     bench = Bench(nodes=2, daemon=True)
     bench.nodes["n0"].stands_for = 5
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mode, bench.run)
+        nursery.start_soon(mode, bench)
         await trio.sleep(600)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     pauses = [wait - 5 for wait in tries(bench)]
     assert all(1.15 * a < b or b > 44 for a, b in itertools.pairwise(pauses))
-    assert max(pauses) <= JITTER * LAST_PATIENCE
+    assert max(pauses) <= JITTER * LAST_BACKOFF
     told = [type(event) for _, event in bench.listening.told if about_n0(event)]
     assert told[:3] == [Connected, Unreachable, Connected]  # once may be an accident
     assert Connected not in told[3:]
@@ -153,7 +152,7 @@ async def test_a_node_on_which_nothing_begins(mode: Mode, autojump_clock: MockCl
     bench = Bench(*["sleep 1"] * 400, nodes=2)
     bench.nodes["n0"].starts_commands = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mode, bench.run)
+        nursery.start_soon(mode, bench)
         await trio.sleep(30)
         begun = [each for each in bench.events(Started) if each.assignment.sub_node == N0]
         assert 3 <= len(begun) <= 6
@@ -165,14 +164,14 @@ async def test_a_node_on_which_nothing_begins(mode: Mode, autojump_clock: MockCl
         told = [type(event) for _, event in bench.listening.told if about_n0(event)]
         assert told.count(Connected) == 3
         assert told[-1] is Connected
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_a_broadcast_waits_for_a_node_that_loses_jobs(autojump_clock: MockClock) -> None:
     """In a broadcast a step waits for the node, ever longer, and all the others wait with it."""
     bench = Bench(*["sleep 3"] * 8, nodes=2)
     bench.nodes["n0"].stands_for = 1
-    await run_broadcast(bench.run)
+    await run_broadcast(bench)
     starts = [when for when, event in bench.listening.told if isinstance(event, Started)][::2]
     waits = [b - a for a, b in itertools.pairwise(starts)]
     bounds = [(3, 9), (3, 9), (45, 77), (90, 152), (180, 302), (360, 602), (450, 752)]
@@ -186,7 +185,7 @@ async def test_a_job_that_ends_makes_up_for_losses(autojump_clock: MockClock) ->
     """After a job that ended on it, a node's losses are counted from the beginning."""
     jobs = ["hang up", "hang up", "exit 5"] * 4
     bench = Bench(*jobs, nodes=1)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.notes == []
     assert max(tries(bench)) <= JITTER * 2
     told = [type(event) for _, event in bench.listening.told if about_n0(event)]
@@ -203,7 +202,7 @@ async def test_a_connection_that_stood_for_long(
     bench = Bench(nodes=1, daemon=True)
     node = bench.nodes["n0"]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         node.stands_for = 5
         await trio.sleep(300)
         tried = len(node.tries)
@@ -211,7 +210,7 @@ async def test_a_connection_that_stood_for_long(
         while len(node.tries) < tried + 3:
             await trio.sleep(1)
         assert least <= node.tries[-1] - node.tries[-2] - stood <= most
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: MockClock) -> None:
@@ -219,7 +218,7 @@ async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: Moc
     bench = Bench(nodes=1, daemon=True)
     node = bench.nodes["n0"]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         node.stands_for = 5
         await trio.sleep(200)
         bench.queue.add("sleep 300")
@@ -242,10 +241,10 @@ async def test_a_drain_waits_for_no_node_that_lost_a_job(autojump_clock: MockClo
     bench = Bench(*["sleep 9"] * 20, nodes=1)
     bench.nodes["n0"].stands_for = 3
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         while len(bench.events(Ended)) < SEVERAL_LOSSES + 1 or not bench.nodes["n0"].runs_now:
             await trio.sleep(0.5)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
         before = trio.current_time()
     assert trio.current_time() - before <= 3
     assert bench.events(Unreachable)[-1].again_in is None
@@ -256,7 +255,7 @@ async def test_a_sub_node_that_leaves_is_not_tried_again(autojump_clock: MockClo
     bench = Bench("sleep 9", nodes=2, daemon=True)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(1)
         (started,) = bench.events(Started)
         name = str(started.assignment.sub_node)
@@ -266,4 +265,4 @@ async def test_a_sub_node_that_leaves_is_not_tried_again(autojump_clock: MockClo
         await trio.sleep(100)
         assert len(bench.nodes[name].tries) == 1
         assert bench.events(Unreachable)[-1].again_in is None
-        bench.run.drain.begin()
+        bench.run.ending.drain()
