@@ -21,7 +21,7 @@ from rich.text import Text
 from pegasus import duration, terminal_text
 from pegasus.record import RunRecord
 from pegasus.report.overview import Overview
-from pegasus.run_state import ALL_WORDS, Execution, JobState, RunState
+from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState
 
 LATEST = 5
 """How many of the commands that succeeded are listed: the last ones, which show the progress."""
@@ -44,7 +44,7 @@ class Rows:
     lines: Sequence[str]
 
 
-Part: TypeAlias = Text | Rows
+ReportPart: TypeAlias = Text | Rows
 """A paragraph, which is wrapped where it is shown, or lines of a table."""
 
 
@@ -72,7 +72,7 @@ def folded(text: str, width: int) -> list[str]:
 # Parts -> the terminal.
 
 
-def written(parts: Iterable[Part], width: int, *, terminal: bool) -> bytes:
+def written(parts: Iterable[ReportPart], width: int, *, terminal: bool) -> bytes:
     """Write paragraphs, wrapped, and the lines of tables, as they are."""
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
@@ -84,14 +84,14 @@ def written(parts: Iterable[Part], width: int, *, terminal: bool) -> bytes:
     return file.getvalue().encode("utf-8", "backslashreplace")
 
 
-def as_text(part: Part) -> Text:
+def as_text(part: ReportPart) -> Text:
     """Give a part as rich shows it, one line of a table on one row."""
     if isinstance(part, Rows):
         return Text("\n".join(part.lines), no_wrap=True, overflow="crop")
     return part
 
 
-def about(overview: Overview, most: int | None, width: int) -> Iterator[Part]:
+def about(overview: Overview, most: int | None, width: int) -> Iterator[ReportPart]:
     """Lay out an overview.
 
     Args:
@@ -124,7 +124,7 @@ def _about_queue(overview: Overview) -> str:
 # A run.
 
 
-def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[Part]:
+def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPart]:
     """Lay out one run.
 
     Args:
@@ -171,7 +171,7 @@ def counts_line(run: RunRecord) -> str:
     counts = run.state.counts()
     if not counts:
         return "Nothing was taken yet." if run.liveness == "running" else "Nothing was taken."
-    return ", ".join(f"{counts[word]:,} {word}" for word in ALL_WORDS if counts[word]) + "."
+    return ", ".join(f"{counts[word]:,} {word}" for word in STATUS_WORDS if counts[word]) + "."
 
 
 def _about_nodes(state: RunState, most: int | None) -> Iterator[Text]:
@@ -222,7 +222,7 @@ def _left_out(count: int, most: int | None) -> Iterator[Text]:
         yield Text(f"and {count - most:,} before; without --watch all are listed")
 
 
-def _table(title: str, took: str, rows: Sequence[_Row], width: int) -> Iterator[Part]:
+def _table(title: str, took: str, rows: Sequence[_Row], width: int) -> Iterator[ReportPart]:
     """Lay out rows; a command is cut where it has no room, all else continues in the next row."""
     if not rows:
         return
@@ -277,7 +277,7 @@ def _line_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int])
 # All runs.
 
 
-def table_of_runs(runs: Sequence[RunRecord], width: int) -> Iterator[Part]:
+def table_of_runs(runs: Sequence[RunRecord], width: int) -> Iterator[ReportPart]:
     """Lay out runs, one in a row."""
     if not runs:
         return

@@ -12,27 +12,27 @@ Rule 3: an event that does not fit (a start of an unknown job) changes nothing b
 from __future__ import annotations
 
 from pegasus.run_state.jobs import (
-    ALL_WORDS,
     OUTCOME_WORDS,
+    STATUS_WORDS,
     End,
     Execution,
     JobState,
     Result,
+    StatusWord,
     SubNodeState,
-    Word,
     word_for,
 )
 from pegasus.run_state.state import RunState
 
 __all__ = [
-    "ALL_WORDS",
     "OUTCOME_WORDS",
+    "STATUS_WORDS",
     "End",
     "Execution",
     "JobState",
     "Result",
     "RunState",
+    "StatusWord",
     "SubNodeState",
-    "Word",
     "word_for",
 ]

@@ -30,7 +30,7 @@ INTERRUPTED = Lost("Pegasus was killed")
 INTERRUPTED_BEFORE_START = Lost("Pegasus was killed before the command was seen to start")
 """The outcome of a job that Pegasus had taken, and not started, when it was killed."""
 
-Word: TypeAlias = Literal[
+StatusWord: TypeAlias = Literal[
     "running",
     "taken",
     "succeeded",
@@ -44,7 +44,7 @@ Word: TypeAlias = Literal[
 """How a command is counted: ``running``; ``taken`` where its job waits for a sub-node, for the
 first time or for another try; otherwise by its outcome."""
 
-OUTCOME_WORDS: tuple[Word, ...] = (
+OUTCOME_WORDS: tuple[StatusWord, ...] = (
     "succeeded",
     "failed",
     "killed",
@@ -55,10 +55,10 @@ OUTCOME_WORDS: tuple[Word, ...] = (
 )
 """The words for outcomes, in the order in which they are shown."""
 
-ALL_WORDS: tuple[Word, ...] = ("running", "taken", *OUTCOME_WORDS)
+STATUS_WORDS: tuple[StatusWord, ...] = ("running", "taken", *OUTCOME_WORDS)
 """All words, in the order in which they are shown."""
 
-_WORDS: dict[type, Word] = {
+_WORDS: dict[type, StatusWord] = {
     Exited: "failed",
     Killed: "killed",
     TimedOut: "timed out",
@@ -68,7 +68,7 @@ _WORDS: dict[type, Word] = {
 }
 
 
-def word_for(outcome: Outcome) -> Word:
+def word_for(outcome: Outcome) -> StatusWord:
     """Give the word by which an outcome is counted."""
     return "succeeded" if succeeded(outcome) else _WORDS[type(outcome)]
 
@@ -194,7 +194,7 @@ class End:
     result: RunResult
 
 
-def word_of(execution: Execution | None, outcome: Outcome | None) -> Word:
+def word_of(execution: Execution | None, outcome: Outcome | None) -> StatusWord:
     """Give the word for a try; a job without a try waits for its first one."""
     if outcome is not None:
         return word_for(outcome)

@@ -32,8 +32,8 @@ from pegasus.run_state.jobs import (
     Execution,
     JobState,
     Result,
+    StatusWord,
     SubNodeState,
-    Word,
     result_of,
     word_for,
     word_of,
@@ -72,7 +72,7 @@ class RunState:
         self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
-        self._closed: Counter[Word] = Counter()  # the final tries of jobs that are not open
+        self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
         self._keep_successes = keep_successes
@@ -96,13 +96,13 @@ class RunState:
             None if each.again and not self.is_over else self.outcome_of(each) for each in job.final
         ]
 
-    def words_of(self, job: JobState) -> list[Word]:
+    def words_of(self, job: JobState) -> list[StatusWord]:
         """Give the word by which each try that counts is counted."""
         executions: list[Execution | None] = [*job.final] or [None]
         outcomes = self.outcomes(job)
         return [word_of(*each) for each in zip(executions, outcomes, strict=True)]
 
-    def counts(self) -> Counter[Word]:
+    def counts(self) -> Counter[StatusWord]:
         """Count commands by their words; in a broadcast a job has one for each sub-node."""
         counts = self._closed.copy()
         for job in self.open_jobs.values():
