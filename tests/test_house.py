@@ -34,6 +34,7 @@ FLOORS = {
     "interrupt": 2,
     "orders": 3,
     "process": 2,
+    "standard_streams": 2,
     "writer_thread": 2,
     "rendered": 2,
     "record": 3,

@@ -20,7 +20,6 @@ from rich.live import Live
 from rich.text import Text
 
 from pegasus import grid
-from pegasus.commands.streams import STDOUT, write
 from pegasus.commands.tables import about_run, table_of_runs, visible
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.queue_file import QueueFile
@@ -32,6 +31,7 @@ from pegasus.record import (
     find_runs,
     report_of,
 )
+from pegasus.standard_streams import STDOUT, write
 
 REDRAW = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
