@@ -45,6 +45,7 @@ FLOORS = {
     "editor": 2,
     "interrupt": 2,
     "process": 2,
+    "standard_streams": 2,
     "rendered": 2,
     "run_state": 2,
     "writer_thread": 2,

@@ -336,17 +336,20 @@ def _status_of(error: BaseException) -> int:
 
 def _say(text: str) -> None:
     """Print a message on one line; control characters in text from other sources become visible."""
+    from pegasus.standard_streams import write_error
     from pegasus.terminal_text import visible
 
-    sys.stderr.write(f"[Pegasus] {visible(text)}\n")
+    write_error(f"[Pegasus] {visible(text)}\n")
 
 
 def _report_bug(error: BaseException) -> None:
     import platform
     import traceback
 
+    from pegasus.standard_streams import write_error
+
     report = "".join(traceback.format_exception(error))
-    sys.stderr.write(
+    write_error(
         "[Pegasus] This is a bug in Pegasus. Please paste this report into an issue:\n"
         f"pegasus {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
         f"command line: {sys.argv[1:]!r}\n{report}"

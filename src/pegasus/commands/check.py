@@ -17,7 +17,6 @@ from pathlib import Path
 import trio
 
 from pegasus import duration
-from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import (
     ExitStatus,
     FileFault,
@@ -31,6 +30,7 @@ from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit
 from pegasus.rendered import Values, render_with
+from pegasus.standard_streams import STDOUT, write
 from pegasus.terminal_text import fit, on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 

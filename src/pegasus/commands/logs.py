@@ -14,13 +14,13 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
-from pegasus.commands.streams import write
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.queue_file import QueueFile
 from pegasus.record import RunRecord, choose_run, current_runs, find_runs
 from pegasus.record.folder import open_to_read
 from pegasus.run_state import Execution, JobState
+from pegasus.standard_streams import write
 from pegasus.terminal_text import on_one_line, visible
 
 LOOK_AGAIN = 0.1

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
 from pegasus.report.overview import Overview, OverviewReader
+from pegasus.standard_streams import STDOUT, write
 
 REDRAW_PERIOD = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import PegasusError
+from pegasus.standard_streams import STDOUT, write
 from tests.unit.records import queue_in, run_some
 
 LIMIT = 30
@@ -57,6 +57,19 @@ def test_a_full_disk(tmp_path: Path, words: list[str]) -> None:
         "[Pegasus] Standard output cannot be written: No space left on device. Look after the "
         "disk, or send it somewhere else.\n"
     )
+
+
+def test_an_error_that_cannot_be_written(tmp_path: Path) -> None:
+    """The exit status says what happened, also where the message has no room."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "--no-command"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 def test_a_pipe_that_does_not_block() -> None:
