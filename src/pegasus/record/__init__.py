@@ -24,11 +24,13 @@ from pegasus.record.finding import (
     read_runs,
 )
 from pegasus.record.folder import OutputName, RunFolder, output_stem
+from pegasus.record.output_file import OutputFile
 from pegasus.record.reading import Liveness, RunRecord
 from pegasus.record.values import outcome_data, sub_node_data
 
 __all__ = [
     "Liveness",
+    "OutputFile",
     "OutputName",
     "RunFolder",
     "RunRecord",

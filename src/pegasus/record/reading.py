@@ -121,8 +121,12 @@ class RunRecord:
 
     # Reading.
 
+    def is_alive(self) -> bool:
+        """Look whether the run's Pegasus lives; it is cheap, and reads no journal."""
+        return folders.is_held(self.folder, self.began)
+
     def _look_alive(self) -> None:
-        self.alive = folders.is_held(self.folder, self.began)
+        self.alive = self.is_alive()
         self.state.interrupted = not self.alive
 
     def _new_lines(self) -> Iterator[bytes]:
