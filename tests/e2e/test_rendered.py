@@ -30,7 +30,7 @@ def test_a_retry_never_runs_an_empty_command(pegasus: Pegasus) -> None:
 
 @pytest.mark.parametrize("bad", ["", "ü" * 70_000])
 def test_a_broadcast_checks_every_command(pegasus: Pegasus, bad: str) -> None:
-    """A job that one sub-node cannot run is not taken, even if another one could run it."""
+    """A broadcast takes no job whose command one of its sub-nodes cannot run."""
     long = "x" * 100_000
     hosts = f'- {{hostname: node-1, pre: ": {long}"}}\n- {{hostname: node-2, pre: "{bad}"}}\n'
     queue = '- "{{ pre }}"\n'

@@ -45,7 +45,7 @@ def line_of(job: Job) -> bytes:
 
 
 def take(folder: Path, n: int) -> None:
-    """Take some jobs, with a receipt; none needs a recovery, nor are there more."""
+    """Take some jobs, with a receipt; for no jobs, only recover."""
     queue = folder / "queue.yaml"
 
     def receipt(jobs: Sequence[TakenJob]) -> Receipt:

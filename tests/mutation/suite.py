@@ -26,7 +26,7 @@ NEEDED_TOO = ("pyproject.toml", "noxfile.py", "CONTRIBUTING.md", "CHANGELOG.md")
 """The files that the tests read."""
 
 COMMAND = "from pegasus.__main__ import main\n\nmain()\n"
-"""The parts of an installed ``pegasus``."""
+"""The content of the script of an installed ``pegasus``."""
 
 NOT_UNIT = ("tests/e2e", "tests/faults")
 
@@ -34,14 +34,20 @@ END_TO_END = {
     "dispatch": (
         "tests/e2e/test_broadcast.py",
         "tests/e2e/test_daemon.py",
+        "tests/e2e/test_logs.py",
         "tests/e2e/test_node_failures.py",
+        "tests/e2e/test_node_limits.py",
         "tests/e2e/test_queue_mode.py",
+        "tests/e2e/test_retry.py",
+        "tests/e2e/test_ssh_config.py",
+        "tests/e2e/test_status.py",
         "tests/e2e/test_steering.py",
     ),
     "queue_file": (
         "tests/e2e/test_add.py",
         "tests/e2e/test_daemon.py",
         "tests/e2e/test_lock.py",
+        "tests/e2e/test_lock_editor.py",
         "tests/e2e/test_queue_mode.py",
         "tests/faults/test_bad_files.py",
         "tests/faults/test_queue_file_crash.py",
@@ -51,8 +57,10 @@ END_TO_END = {
         "tests/e2e/test_leftovers.py",
         "tests/e2e/test_no_shell_here.py",
         "tests/e2e/test_node_failures.py",
+        "tests/e2e/test_node_limits.py",
         "tests/e2e/test_queue_mode.py",
         "tests/e2e/test_sessions.py",
+        "tests/e2e/test_ssh_config.py",
         "tests/faults/test_killed_shells.py",
     ),
 }
