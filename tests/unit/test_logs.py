@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import trio
 
-from pegasus.commands import logs as command
 from pegasus.commands.logs import LogsSettings, logs
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.events import Ended
 from pegasus.model import Exited, Stream
+from pegasus.report import outputs
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -38,6 +38,7 @@ FOLLOW = """
 import sys
 from pathlib import Path
 from pegasus.commands.logs import LogsSettings, logs
+from pegasus.report import outputs
 sys.exit(logs(LogsSettings(queue_file=Path(sys.argv[1]), job=1, follow="follow" in sys.argv)))
 """
 
