@@ -192,12 +192,7 @@ def internals() -> set[tuple[str, str]]:
 
 def test_rooms_use_public_interfaces() -> None:
     """A room imports what a package exports in its ``__init__``, and no module inside it."""
-    assert sorted(internals() - KNOWN_INTERNALS) == [], "export what is needed from the package"
-
-
-def test_known_internals_are_still_used() -> None:
-    """KNOWN_INTERNALS contains no import that was replaced."""
-    assert sorted(KNOWN_INTERNALS - internals()) == [], "remove it from KNOWN_INTERNALS"
+    assert sorted(internals()) == [], "export what is needed from the package"
 
 
 def test_every_sub_interface_is_used() -> None:

@@ -24,8 +24,8 @@ from pegasus.options import (
     QUEUE,
     Color,
     Common,
-    HostsFile,
-    QueueFile,
+    HostsPath,
+    QueuePath,
     RunName,
     SshConfig,
 )
@@ -53,7 +53,7 @@ def broadcast(*, common: Common | None = None) -> int:
 
 
 @app.command(name="lock", alias="l")
-def lock(*, queue_file: QueueFile = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
+def lock(*, queue_file: QueuePath = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
     """Edit the queue file under its lock: nothing is taken until the editor is closed.
 
     Args:
@@ -71,7 +71,7 @@ def add(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     param: list[str] | None = None,
     top: bool = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
     r"""Add a command to the queue, under its lock.
@@ -96,8 +96,8 @@ def check(
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
     sub_node: int = 0,
-    hosts_file: HostsFile = HOSTS,
-    queue_file: QueueFile = QUEUE,
+    hosts_file: HostsPath = HOSTS,
+    queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
 ) -> int:
     """List the sub-nodes and jobs that the files expand to, and every error; run nothing.
@@ -127,7 +127,7 @@ def status(
     runs: bool = False,
     json: bool = False,
     watch: bool = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
 ) -> int:
     """Show what runs where, what waits, and the outcomes.
 
@@ -154,7 +154,7 @@ def logs(
     stderr: bool = False,
     sub_node: int | None = None,
     run: RunName = None,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
 ) -> int:
     """Show what a job printed, byte for byte; without a number, list the jobs.
 
@@ -184,7 +184,7 @@ def retry(
     *jobs: int,
     run: RunName = None,
     top: bool = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
     """Put jobs that did not succeed back into the queue, each once.
@@ -210,7 +210,7 @@ def stop(
     sub_node: int | None = None,
     run: Annotated[str | None, Parameter(help="The run, if several are in progress.")] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
     """Drain the run of the queue: take nothing more. With a number, end that job only.

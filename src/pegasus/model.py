@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import signal
 from dataclasses import dataclass, field
-from typing import NewType, TypeAlias
+from typing import Literal, NewType, TypeAlias
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
 """Names and values of parameters, in the order written."""
@@ -27,6 +27,10 @@ class Position:
         return f"{self.path}:{self.line}:{self.column}"
 
 
+TransportKind: TypeAlias = Literal["ssh", "local"]
+"""How a sub-node is reached: over SSH, or as a process of this machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubNode:
     """One place on a node where one command runs at a time.
@@ -35,11 +39,13 @@ class SubNode:
         number: its number in ``hosts.yaml``, from 0; it distinguishes identical sub-nodes.
         hostname: the SSH destination, in the form that ssh accepts.
         params: its parameters, without ``hostname``.
+        transport: how it is reached. Its entry in ``hosts.yaml`` decides that.
     """
 
     number: int
     hostname: str
     params: Params = ()
+    transport: TransportKind = "ssh"
 
     def __str__(self) -> str:
         """Return the name for messages: ``node-1 (container=gpu0)``."""

@@ -23,10 +23,10 @@ def _seconds(_type: object, tokens: Sequence[Token]) -> float:
     return seconds(tokens[0].value)
 
 
-HostsFile = Annotated[
+HostsPath = Annotated[
     Path, Parameter(name="--hosts-file", group=FILES, help="The file that lists the nodes.")
 ]
-QueueFile = Annotated[
+QueuePath = Annotated[
     Path, Parameter(name="--queue-file", group=FILES, help="The file that lists the jobs.")
 ]
 SshConfig = Annotated[
@@ -60,8 +60,8 @@ HOSTS, QUEUE = Path("hosts.yaml"), Path("queue.yaml")
 class Common:
     """The options of the commands that run jobs."""
 
-    hosts_file: HostsFile = HOSTS
-    queue_file: QueueFile = QUEUE
+    hosts_file: HostsPath = HOSTS
+    queue_file: QueuePath = QUEUE
     ssh_config: SshConfig = None
     print_period: Annotated[
         int,

@@ -42,7 +42,7 @@ from pegasus.transport import open_ssh, session_opener
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
 """An environment variable; where it is set each command takes a client process of ssh's."""
 
-LAST_WORDS = 3.0
+FINAL_SCREEN_WAIT = 3.0
 """Seconds that the screen has for its last words when everything was to end at once."""
 
 
@@ -177,7 +177,7 @@ def _result(error: PegasusError | None, stages: Stages) -> RunResult:
 
 async def _has_outputs(record: Record) -> bool:
     """Tell whether there are outputs to look at; no where the disk does not say in time."""
-    with trio.move_on_after(LAST_WORDS):
+    with trio.move_on_after(FINAL_SCREEN_WAIT):
         return await trio.to_thread.run_sync(record.has_outputs, abandon_on_cancel=True)
     return False
 
@@ -206,7 +206,7 @@ def _last_words(
 async def _close_when(kill_now: trio.Event, closing: trio.CancelScope) -> None:
     """Leave a screen that stands still behind, but only where everything has to end at once."""
     await kill_now.wait()
-    closing.deadline = trio.current_time() + LAST_WORDS
+    closing.deadline = trio.current_time() + FINAL_SCREEN_WAIT
 
 
 async def _drain_when(reader_gone: trio.Event, ending: Ending) -> None:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 LARGEST = 2**53
 """The largest integer that every reader of JSON represents exactly."""
 
-LATEST = 250_000_000_000.0
+LATEST_TIME = 250_000_000_000.0
 """Seconds since the epoch; up to then the year has four digits in each time zone."""
 
 LONGEST = 1e11
@@ -60,7 +60,7 @@ def seconds(data: Data, key: str, most: float = LONGEST) -> float:
 
 def moment(data: Data, key: str) -> float:
     """Return a time in seconds since the epoch; see ``text``."""
-    return seconds(data, key, LATEST)
+    return seconds(data, key, LATEST_TIME)
 
 
 def texts(data: Data, key: str) -> tuple[tuple[str, str], ...]:

@@ -75,13 +75,20 @@ def sub_node_data(sub_node: SubNode) -> Data:
         "number": sub_node.number,
         "hostname": sub_node.hostname,
         "params": dict(sub_node.params),
+        "transport": sub_node.transport,
     }
 
 
 def sub_node_of(data: Data) -> SubNode:
-    """Read a sub-node.
+    """Read a sub-node; earlier versions wrote no transport.
 
     Raises:
         ValueError: it is none.
     """
-    return SubNode(fields.whole(data, "number"), fields.text(data, "hostname"), params_of(data))
+    local = data.get("transport") == "local"
+    return SubNode(
+        fields.whole(data, "number"),
+        fields.text(data, "hostname"),
+        params_of(data),
+        "local" if local else "ssh",
+    )

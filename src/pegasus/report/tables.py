@@ -23,7 +23,7 @@ from pegasus.record import RunRecord
 from pegasus.report.overview import Overview
 from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState
 
-LATEST = 5
+LATEST_SUCCESSES = 5
 """How many of the commands that succeeded are listed: the last ones, which show the progress."""
 
 WORDS_WIDTH = 24
@@ -33,7 +33,7 @@ leaves room for some of the command in 80 columns."""
 _GAP = 2
 """Columns between two columns of a table."""
 
-_LONGEST_COMMAND = 500
+_LAID_OUT_COMMAND = 500
 """Characters of a command that are laid out; more fit no terminal."""
 
 
@@ -141,13 +141,13 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
         yield from _about_nodes(state, most)
     running = [_Row(job, each, None) for job, each in state.running()]
     failed = [_Row(each.job, each.execution, str(each.outcome)) for each in state.failures(most)]
-    latest = [_Row(each.job, each.execution, None) for each in state.successes(LATEST)]
-    more = state.counts()["succeeded"] > LATEST
+    latest = [_Row(each.job, each.execution, None) for each in state.successes(LATEST_SUCCESSES)]
+    more = state.counts()["succeeded"] > LATEST_SUCCESSES
     yield from _table("Running", "for", running[-most:] if most else running, width)
     yield from _left_out(len(running), most)
     yield from _table("Failed", "after", failed, width)
     yield from _left_out(state.failure_count, most)
-    title = f"Succeeded, the last {LATEST}" if more else "Succeeded"
+    title = f"Succeeded, the last {LATEST_SUCCESSES}" if more else "Succeeded"
     yield from _table(title, "after", latest, width)
     yield Text()
 
@@ -201,7 +201,7 @@ class _Row:
 
     def command(self) -> str:
         command = self.execution.command if self.execution else None
-        return visible((self.job.job.command if command is None else command)[:_LONGEST_COMMAND])
+        return visible((self.job.job.command if command is None else command)[:_LAID_OUT_COMMAND])
 
     def _where(self) -> str:
         return visible(str(self.execution.sub_node)) if self.execution else ""

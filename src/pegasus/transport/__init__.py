@@ -21,7 +21,7 @@ OpenSession = Callable[[SubNode], AbstractAsyncContextManager[NodeSession]]
 
 
 def session_opener(context: SshContext) -> OpenSession:
-    """Return the function that opens a session on a sub-node, over SSH or on localhost.
+    """Return the function that opens a session on a sub-node, with the transport of its entry.
 
     Args:
         context: how ssh is called in this run.
@@ -29,10 +29,11 @@ def session_opener(context: SshContext) -> OpenSession:
 
     @asynccontextmanager
     async def open_session(sub_node: SubNode) -> AsyncIterator[NodeSession]:
-        if sub_node.hostname.lower() in local.LOCAL_NAMES:
-            yield local.LocalSession()
-        else:
-            async with ssh.open_session(context, sub_node) as session:
-                yield session
+        match sub_node.transport:
+            case "local":
+                yield local.LocalSession()
+            case "ssh":
+                async with ssh.open_session(context, sub_node) as session:
+                    yield session
 
     return open_session

@@ -9,9 +9,6 @@ from pegasus.process import given_open_files, open_child
 from pegasus.transport.script import NODE_SCRIPT
 from pegasus.transport.shell import NodeShell, open_shell
 
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hostnames that need no SSH, in lower case."""
-
 SHELL_EXIT_LIMIT = 2.0
 """Seconds for a shell to exit: it has nothing left to do, but the machine may be busy."""
 
