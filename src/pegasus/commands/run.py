@@ -1,7 +1,7 @@
-"""``pegasus queue`` and ``pegasus broadcast``: open things in order, and hand them down.
+"""``pegasus queue`` and ``pegasus broadcast``: open resources in order, and pass them on.
 
-A run reads from the outside in: signals, the screen, the ways into the nodes, the dispatcher. The
-first signal ends the taking, the second ends the commands, the third ends them at once.
+From the outside in: signals, the screen, the record, the SSH connections, the dispatcher. The first
+signal drains the run, the second aborts it, the third kills what runs.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from pegasus.screen import Screen, open_screen
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
-"""An environment variable; where it is set each command takes a client process of ssh's."""
+"""An environment variable; where it is set, each shell is opened by an ``ssh`` client process."""
 
 FINAL_SCREEN_WAIT = 3.0
-"""Seconds that the screen has for its last words when everything was to end at once."""
+"""Seconds that the screen has to write what waits after the run was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ async def run(settings: RunSettings) -> ExitStatus:
     """Run the queue, or broadcast it.
 
     Raises:
-        PegasusError: a file or the machine is not as it has to be; nothing was taken.
+        PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
     settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
     sub_nodes = read_hosts(settings.hosts_file)
@@ -116,7 +116,7 @@ async def _run_recorded(
     screen: Screen,
     stages: Stages,
 ) -> ExitStatus:
-    """Run with a record, and say what it came to."""
+    """Run with a record, and print the summary."""
     live, began = LiveState(), trio.current_time()
     error: PegasusError | None = None
     record_opened = open_record(
@@ -128,7 +128,7 @@ async def _run_recorded(
         on_trouble=screen.say,
     )
     async with record_opened as record:
-        # The record first: what is on the screen is in the journal.
+        # The record comes first: what is on the screen is in the journal.
         others = Fanout(screen, live)
         listener = OutputCounter(Fanout(record, others))
         live.tell(record.began)
@@ -176,7 +176,7 @@ def _result(error: PegasusError | None, stages: Stages) -> RunResult:
 
 
 async def _has_outputs(record: Record) -> bool:
-    """Tell whether there are outputs to look at; no where the disk does not say in time."""
+    """Return whether there are recorded outputs; False where the disk does not answer in time."""
     with trio.move_on_after(FINAL_SCREEN_WAIT):
         return await trio.to_thread.run_sync(record.has_outputs, abandon_on_cancel=True)
     return False
@@ -185,7 +185,7 @@ async def _has_outputs(record: Record) -> bool:
 def _last_words(
     settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
 ) -> list[str]:
-    """Give the summary, with where the outputs are and how to try again what failed."""
+    """Return the summary, with the paths of the outputs and the command for a retry."""
 
     def log_of(result: Result) -> str | None:
         if record.folder is None or not logs or result.execution is None:
@@ -204,7 +204,7 @@ def _last_words(
 
 
 async def _close_when(kill_now: trio.Event, closing: trio.CancelScope) -> None:
-    """Leave a screen that stands still behind, but only where everything has to end at once."""
+    """Do not wait for a screen that stalls, once the run is killed."""
     await kill_now.wait()
     closing.deadline = trio.current_time() + FINAL_SCREEN_WAIT
 
@@ -223,7 +223,7 @@ async def _dispatch(
     listener: Listener,
     stages: Stages,
 ) -> None:
-    """Open the connections, and run the jobs; orders and new sub-nodes may come meanwhile."""
+    """Open the connections and run the jobs; follow orders and changes of the hosts file."""
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
     by_clients = BY_CLIENTS in os.environ
 
@@ -262,11 +262,11 @@ async def _dispatch(
 
 
 def fill(job: Job, sub_node: SubNode) -> Command:
-    """Render a job for a sub-node; a take that is no longer wanted ends here.
+    """Render a job for a sub-node; a take that was cancelled ends here.
 
     Raises:
-        TemplateFault: it can't be.
+        TemplateFault: it cannot be rendered.
     """
-    with suppress(RuntimeError):  # a retry is rendered without a take, in Trio's own thread
+    with suppress(RuntimeError):  # a retry is rendered in Trio's own thread
         trio.from_thread.check_cancelled()
     return render(job, sub_node)

@@ -91,13 +91,16 @@ def _text(settings: StatusSettings, overview: Overview) -> bytes:
 
 
 def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
+    overview, _ = reader.read()
+    gc.freeze()  # what the journal contains so far stays: later collections need not visit it
     gc.enable()
     if settings.json or not os.isatty(STDOUT):
+        write(STDOUT, _text(settings, overview))
         while True:
+            time.sleep(REDRAW_PERIOD)
             overview, changed = reader.read()
             if changed:
                 write(STDOUT, _text(settings, overview))
-            time.sleep(REDRAW_PERIOD)
     from rich.console import Console, Group  # noqa: PLC0415 -- as above
     from rich.live import Live  # noqa: PLC0415
 
