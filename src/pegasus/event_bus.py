@@ -44,44 +44,49 @@ class _Counts:
     sizes: dict[Stream, int] = field(default_factory=dict)
 
 
-class OutputCounter:
-    """A listener in front of another: it counts output and reports it.
+class EventBus(Fanout):
+    """The listeners of a run; it also counts the output of each command and reports it.
 
     An ``Ended`` event gets the number of bytes that the command printed, and while a command
     prints there is a ``Progressed`` event each ``PROGRESS_PERIOD``.
 
     Args:
-        listener: receives everything.
+        listeners: each receives everything, in this order.
         clock: gives a time in seconds that never goes back.
     """
 
-    def __init__(self, listener: Listener, clock: Callable[[], float] = time.monotonic) -> None:
-        self._listener = listener
+    def __init__(self, *listeners: Listener, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(*listeners)
         self._clock = clock
         self._running: dict[tuple[int, int], _Counts] = {}
 
     def tell(self, event: Event) -> None:
         """Pass an event on."""
         if isinstance(event, Started):
-            self._running[_key(event.assignment)] = _Counts(self._clock())
+            self._running[_command_of(event.assignment)] = _Counts(self._clock())
         elif isinstance(event, Returned):
-            self._running.pop(_key(event.assignment), None)
+            self._running.pop(_command_of(event.assignment), None)
         elif isinstance(event, Ended):
-            counts = self._running.pop(_key(event.assignment), None)
+            counts = self._running.pop(_command_of(event.assignment), None)
             if counts is not None and counts.sizes:
                 event = replace(event, printed=counts.sizes)
-        self._listener.tell(event)
+        super().tell(event)
 
     async def show(self, printed: Printed) -> None:
         """Pass output on."""
-        counts = self._running.get(_key(printed.assignment))
+        counts = self._running.get(_command_of(printed.assignment))
         if counts is not None:
             stream = printed.stream
             counts.sizes[stream] = counts.sizes.get(stream, 0) + len(printed.data)
-        await self._listener.show(printed)
+        for listener in self._listeners:
+            await listener.show(printed)
         if counts is not None and self._clock() - counts.reported_at >= PROGRESS_PERIOD:
             counts.reported_at = self._clock()
-            self._listener.tell(Progressed(printed.assignment, dict(counts.sizes)))
+            super().tell(Progressed(printed.assignment, dict(counts.sizes)))
+
+    def without(self, listener: Listener) -> Fanout:
+        """Return the listeners but one, for events that this one has received already."""
+        return Fanout(*(each for each in self._listeners if each is not listener))
 
 
 class LiveState:
@@ -103,5 +108,5 @@ class LiveState:
         """Ignore output; ``Progressed`` and ``Ended`` say how much there was."""
 
 
-def _key(assignment: Assignment) -> tuple[int, int]:
+def _command_of(assignment: Assignment) -> tuple[int, int]:
     return assignment.number, assignment.sub_node.number

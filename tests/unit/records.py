@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.event_bus import OutputCounter
+from pegasus.event_bus import EventBus
 from pegasus.events import Connected, Ended, Event, Printed, RunEnded, Started, Taken
 from pegasus.model import Assignment, Command, Exited, Job, Outcome, Stream, SubNode
 from pegasus.record import RunRecord, read_runs, writer
@@ -72,8 +72,8 @@ async def recording(
 
 
 def count_output(record: Record) -> None:
-    """Let an OutputCounter stand in front of a record, as in a run."""
-    counter = OutputCounter(_Methods(record.tell, record.show))
+    """Let an event bus stand in front of a record, as in a run."""
+    counter = EventBus(_Methods(record.tell, record.show))
     record.tell = counter.tell  # type: ignore[method-assign]
     record.show = counter.show  # type: ignore[method-assign]
 

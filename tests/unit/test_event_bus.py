@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pegasus.event_bus import PROGRESS_PERIOD, Fanout, LiveState, OutputCounter
+from pegasus.event_bus import PROGRESS_PERIOD, EventBus, Fanout, LiveState
 from pegasus.events import Ended, Event, Printed, Progressed, Returned, Started, Taken
 from pegasus.model import Exited, Stream
-from tests.unit.test_run_state import began, given_to
+from tests.unit.states import began, given_to
 
 
 @dataclass
@@ -42,19 +42,19 @@ async def test_the_first_listener_hears_it_first() -> None:
 async def test_output_is_counted() -> None:
     """The end of a command says how much it printed; what another printed does not count."""
     ear = Ear()
-    counter = OutputCounter(ear)
+    bus = EventBus(ear)
     one, two = given_to(1), given_to(2, 1)
     for assignment in one, two:
-        counter.tell(Started(assignment))
-    await counter.show(Printed(one, Stream.STDOUT, b"abc"))
-    await counter.show(Printed(two, Stream.STDOUT, b"x"))
-    await counter.show(Printed(one, Stream.STDERR, b"de"))
-    counter.tell(Ended(one, Exited(0), 1.0))
-    counter.tell(Returned(two, "no shell"))
+        bus.tell(Started(assignment))
+    await bus.show(Printed(one, Stream.STDOUT, b"abc"))
+    await bus.show(Printed(two, Stream.STDOUT, b"x"))
+    await bus.show(Printed(one, Stream.STDERR, b"de"))
+    bus.tell(Ended(one, Exited(0), 1.0))
+    bus.tell(Returned(two, "no shell"))
     ended = next(each for each in ear.heard if isinstance(each, Ended))
     assert ended.printed == {Stream.STDOUT: 3, Stream.STDERR: 2}
-    counter.tell(Started(two))
-    counter.tell(Ended(two, Exited(0), 1.0))
+    bus.tell(Started(two))
+    bus.tell(Ended(two, Exited(0), 1.0))
     assert isinstance(ear.heard[-1], Ended)
     assert not ear.heard[-1].printed
 
@@ -63,17 +63,17 @@ async def test_progress_is_reported_now_and_then() -> None:
     """A command that prints for long is reported each period, and never one that is silent."""
     now = 0.0
     ear = Ear()
-    counter = OutputCounter(ear, lambda: now)
+    bus = EventBus(ear, clock=lambda: now)
     job = given_to(1)
-    counter.tell(Started(job))
+    bus.tell(Started(job))
     for _ in range(100):
         now += PROGRESS_PERIOD / 10
-        await counter.show(Printed(job, Stream.STDOUT, b"line\n"))
+        await bus.show(Printed(job, Stream.STDOUT, b"line\n"))
     reports = [each.printed for each in ear.heard if isinstance(each, Progressed)]
     assert len(reports) in {9, 10}  # a period may lack the last bit of a float
     assert reports == sorted(reports, key=lambda sizes: sizes[Stream.STDOUT])
     now += 10 * PROGRESS_PERIOD
-    counter.tell(Ended(job, Exited(0), now))
+    bus.tell(Ended(job, Exited(0), now))
     assert isinstance(ear.heard[-1], Ended)
 
 
@@ -85,3 +85,12 @@ def test_the_live_state() -> None:
         live.tell(event)
     assert live.state.counts() == {"running": 1}
     assert live.state.jobs[1].final[0].started_at == 7.0
+
+
+async def test_one_listener_can_be_left_out() -> None:
+    """A listener that has an event already does not receive it again."""
+    heard: list[object] = []
+    record, screen = Ear(heard, "record"), Ear(heard, "screen")
+    event = Taken(1, given_to(1).job)
+    EventBus(record, screen).without(record).tell(event)
+    assert heard == [("screen", event)]

@@ -18,7 +18,6 @@ from pegasus.events import (
     OutputMissing,
     Progressed,
     Returned,
-    RunBegan,
     RunEnded,
     RunMode,
     Started,
@@ -42,31 +41,9 @@ from pegasus.record.encoding import line_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import Execution, RunState
 from pegasus.run_state.jobs import INTERRUPTED, INTERRUPTED_BEFORE_START
+from tests.unit.states import NODES, began, given_to
 
-NODES = tuple(SubNode(number, f"node-{number}") for number in range(3))
 OUTCOMES: list[Outcome] = [Exited(0), Exited(3), Lost("gone"), Cancelled(), NotStarted("no shell")]
-
-
-def began(mode: RunMode = "queue") -> RunBegan:
-    """Give the beginning of a run on three sub-nodes."""
-    return RunBegan(
-        name="0001-run",
-        number=1,
-        mode=mode,
-        queue_file="/q/queue.yaml",
-        hosts_file="hosts.yaml",
-        sub_nodes=NODES,
-        pid=1,
-        host="here",
-        locked=True,
-        format=1,
-        pegasus="0",
-    )
-
-
-def given_to(number: int, node: int = 0) -> Assignment:
-    """Give a job that a sub-node runs."""
-    return Assignment(number, Job(f"job {number}"), NODES[node], as_recorded(f"job {number}"))
 
 
 def state_after(*events: Event, mode: RunMode = "queue", keep: bool = True) -> RunState:

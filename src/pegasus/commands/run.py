@@ -21,7 +21,7 @@ import trio
 from pegasus.commands.stages import Stages
 from pegasus.dispatch import BroadcastDispatcher, Ending, QueueDispatcher, Run, Stage
 from pegasus.errors import ExitStatus, PegasusError, sole_error
-from pegasus.event_bus import Fanout, LiveState, OutputCounter
+from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import Listener, Noted, RunEnded, RunMode, RunResult
 from pegasus.findings import notes_on
 from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
@@ -129,23 +129,20 @@ async def _run_recorded(
     )
     async with record_opened as record:
         # The record comes first: what is on the screen is in the journal.
-        others = Fanout(screen, live)
-        listener = OutputCounter(Fanout(record, others))
+        bus = EventBus(record, screen, live)
         live.tell(record.began)
         for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
-            listener.tell(Noted(str(written)))
+            bus.tell(Noted(str(written)))
         if words := queue.blind_spot():
-            listener.tell(Noted(words))
+            bus.tell(Noted(words))
         try:
-            source = JobSource(queue, record, others, may_be_missing=settings.daemon)
-            await _dispatch(
-                settings, sub_nodes, source, record=record, listener=listener, stages=stages
-            )
+            source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
+            await _dispatch(settings, sub_nodes, source, record=record, listener=bus, stages=stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
         status = _status(error, live.state, interrupted=stages.interrupted)
-        listener.tell(RunEnded(status, _result(error, stages)))
+        bus.tell(RunEnded(status, _result(error, stages)))
     if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)
