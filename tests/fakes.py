@@ -84,6 +84,10 @@ class FakeShell:
         self._node.runs_now += 1
         try:
             return await self._run(assignment, show)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self._node.ends_in)
+            raise
         finally:
             self._node.runs_now -= 1
 
@@ -127,6 +131,7 @@ class FakeNode:
         has_shells: whether a shell can be started on it.
         starts_commands: whether a shell on it starts what it is given.
         begins_in: seconds between the hand-over of a command and its beginning.
+        ends_in: seconds that a command needs to end once it is cancelled.
         stands_for: seconds after which it drops each connection.
         tries: when a connection was tried.
         ran: the commands that ran on it.
@@ -140,6 +145,7 @@ class FakeNode:
     has_shells: bool = True
     starts_commands: bool = True
     begins_in: float = 0.0
+    ends_in: float = 0.0
     stands_for: float = math.inf
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)

@@ -17,6 +17,7 @@ from pegasus.dispatch.backoff import (
     SEVERAL_LOSSES,
     STEADY,
     Backoff,
+    ConnectionHistory,
 )
 from pegasus.events import Connected, Ended, Started, Unreachable
 from pegasus.model import Lost, SubNode
@@ -94,6 +95,34 @@ def test_the_wait_for_a_loss_comes_once() -> None:
         backoff.lose()
     assert backoff.fail(was_connected=True) >= 0.75 * LAST_LOSS_BACKOFF
     assert backoff.fail(was_connected=False) <= JITTER * 2
+
+
+def test_what_is_reported_of_a_connection() -> None:
+    """A return is reported, but not after each of several drops; then only once it is steady."""
+    history = ConnectionHistory()
+    assert history.connect()
+    assert not history.connect()
+    history.fail(was_connected=True)
+    assert history.connect()
+    for _ in range(3):
+        history.fail(was_connected=True)
+        assert not history.connect()
+    assert history.become_steady()
+    assert not history.become_steady()
+    history.fail(was_connected=True)
+    assert history.connect()
+
+
+def test_a_failure_that_makes_waits_longer_is_reported_once() -> None:
+    """The third job lost in a row is the one that is reported; a job that ends starts anew."""
+    history = ConnectionHistory()
+    for _ in range(2):
+        reported = []
+        for _ in range(SEVERAL_LOSSES + 2):
+            history.lose_job()
+            reported.append(history.fail(was_connected=True).losses)
+        assert reported == [None, None, SEVERAL_LOSSES, None, None]
+        history.complete_job()
 
 
 # What a sub-node that drops us gets.

@@ -154,6 +154,17 @@ async def test_a_job_for_a_shell_that_is_gone(autojump_clock: MockClock) -> None
     assert outcome == NotStarted("the shell on the node was gone (Broken pipe)")
 
 
+async def test_a_job_for_a_shell_whose_outputs_have_ended(autojump_clock: MockClock) -> None:
+    """A command for a shell that has ended has not started, also if its input can be written to."""
+    child = FakeChild()
+    async with ready(child) as shell:
+        await child.end()
+        await shell.wait_broken()
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
+    assert outcome == NotStarted("the shell on the node was gone")
+    assert child.heard == []
+
+
 async def test_a_shell_that_goes_without_a_word(autojump_clock: MockClock) -> None:
     """What became of its command is for the connection to judge, by the status of its end."""
     child = FakeChild()
