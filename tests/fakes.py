@@ -1,6 +1,6 @@
-"""Fakes for where timing must be exact: nodes that are reached or not as a test says, shells that
-understand five commands, a queue in memory. The sessions pass the same contract tests as the real
-ones, ``tests/contract.py``.
+"""Fakes for tests with exact timing: nodes that a test makes reachable or not, shells that know
+five commands, a queue in memory. The sessions pass the same contract tests as the real ones; see
+``tests/contract.py``.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class FakeShell:
 
 @dataclass(eq=False)
 class FakeNode:
-    """A node of a test's own.
+    """A node that a test controls.
 
     Attributes:
         words: what "ssh" says while it can't be reached.
@@ -187,7 +187,7 @@ class FakeNode:
 
 
 class FakeNodes:
-    """A bag of nodes by name, made as they are asked for."""
+    """Nodes by name, each made at its first use."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, FakeNode] = {}
@@ -282,7 +282,7 @@ class FakeQueue:
 
 
 class Listening:
-    """A listener that remembers what it was told, and when."""
+    """A listener that records what it gets, and when."""
 
     def __init__(self) -> None:
         self.told: list[tuple[float, Event | Printed]] = []

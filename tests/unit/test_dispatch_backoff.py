@@ -1,4 +1,4 @@
-"""Sub-nodes that let us in and drop us: how often they are tried, what they get, what is told."""
+"""Sub-nodes that drop connections: how often they are tried, what they get, what is reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MODES = pytest.mark.parametrize("mode", [run_queue, run_broadcast])
 
 
 def test_waits_differ() -> None:
-    """Waits are jittered by a quarter, so that the sub-nodes of one host get out of step."""
+    """Waits have a jitter of a quarter, so that sub-nodes of one host do not connect in step."""
     waits = []
     for _ in range(200):
         backoff = Backoff()
@@ -125,7 +125,7 @@ def test_a_failure_that_makes_waits_longer_is_reported_once() -> None:
         history.complete_job()
 
 
-# What a sub-node that drops us gets.
+# What a sub-node that drops connections gets.
 
 
 def tries(bench: Bench, name: str = "n0") -> list[float]:
@@ -177,7 +177,7 @@ def about_n0(event: object) -> bool:
 
 @MODES
 async def test_a_node_on_which_nothing_begins(mode: Mode, autojump_clock: MockClock) -> None:
-    """A node whose shell starts no command is not handed one a second, and not told of each."""
+    """A node whose shell starts no command gets few of them, and is not reported each time."""
     bench = Bench(*["sleep 1"] * 400, nodes=2)
     bench.nodes["n0"].starts_commands = False
     async with trio.open_nursery() as nursery:
@@ -243,7 +243,7 @@ async def test_a_connection_that_stood_for_long(
 
 
 async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: MockClock) -> None:
-    """A node that kept dropping is told to be back once its connection stood for a minute."""
+    """A node that dropped connections is reported once its connection lasted for a minute."""
     bench = Bench(nodes=1, daemon=True)
     node = bench.nodes["n0"]
     async with trio.open_nursery() as nursery:
@@ -266,7 +266,7 @@ async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: Moc
 
 
 async def test_a_drain_waits_for_no_node_that_lost_a_job(autojump_clock: MockClock) -> None:
-    """When the last job is lost after a drain, the run ends at once: nobody is tried again."""
+    """When the last job is lost after a drain, the run ends at once: no sub-node is tried again."""
     bench = Bench(*["sleep 9"] * 20, nodes=1)
     bench.nodes["n0"].stands_for = 3
     async with trio.open_nursery() as nursery:
