@@ -1,6 +1,6 @@
-"""Fakes for where timing must be exact: nodes that are reached or not as a test says, shells that
-understand five commands, a queue in memory. The sessions pass the same contract tests as the real
-ones, ``tests/contract.py``.
+"""Fakes for tests with exact timing: nodes that a test makes reachable or not, shells that know
+five commands, a queue in memory. The sessions pass the same contract tests as the real ones; see
+``tests/contract.py``.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class FakeShell:
         self._node.runs_now += 1
         try:
             return await self._run(assignment, show)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self._node.ends_in)
+            raise
         finally:
             self._node.runs_now -= 1
 
@@ -118,7 +122,7 @@ class FakeShell:
 
 @dataclass(eq=False)
 class FakeNode:
-    """A node of a test's own.
+    """A node that a test controls.
 
     Attributes:
         words: what "ssh" says while it can't be reached.
@@ -127,6 +131,7 @@ class FakeNode:
         has_shells: whether a shell can be started on it.
         starts_commands: whether a shell on it starts what it is given.
         begins_in: seconds between the hand-over of a command and its beginning.
+        ends_in: seconds that a command needs to end once it is cancelled.
         stands_for: seconds after which it drops each connection.
         tries: when a connection was tried.
         ran: the commands that ran on it.
@@ -140,6 +145,7 @@ class FakeNode:
     has_shells: bool = True
     starts_commands: bool = True
     begins_in: float = 0.0
+    ends_in: float = 0.0
     stands_for: float = math.inf
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
@@ -181,7 +187,7 @@ class FakeNode:
 
 
 class FakeNodes:
-    """A bag of nodes by name, made as they are asked for."""
+    """Nodes by name, each made at its first use."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, FakeNode] = {}
@@ -276,7 +282,7 @@ class FakeQueue:
 
 
 class Listening:
-    """A listener that remembers what it was told, and when."""
+    """A listener that records what it gets, and when."""
 
     def __init__(self) -> None:
         self.told: list[tuple[float, Event | Printed]] = []

@@ -71,7 +71,7 @@ async def test_a_job_deleted_never_runs(autojump_clock: MockClock) -> None:
 
 
 async def test_the_daemon_waits(autojump_clock: MockClock) -> None:
-    """A daemon waits for jobs for ever, and starts one within half a second."""
+    """A daemon waits for jobs without a limit, and starts one within half a second."""
     bench = Bench(daemon=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_queue, bench)
@@ -145,7 +145,7 @@ LACKS = pytest.mark.parametrize("lacks", ["reachable", "has_shells"])
 async def test_a_node_that_is_unreachable(lacks: str, autojump_clock: MockClock) -> None:
     """The others do the work; the one is named with ssh's words and tried again, ever later.
 
-    So is one that lets us in and starts nothing; it is never told to be connected.
+    So is one that accepts connections and starts nothing; it is never reported as connected.
     """
     bench = Bench("sleep 1000", "sleep 1000", "sleep 1000", nodes=2)
     setattr(bench.nodes["n0"], lacks, False)
@@ -275,7 +275,7 @@ async def test_a_full_disk_with_nothing_to_wait_for(autojump_clock: MockClock) -
 
 
 async def test_an_entry_that_is_not_written_to_its_end(autojump_clock: MockClock) -> None:
-    """A run does not end while somebody is at an entry; what it waits for is said once."""
+    """A run does not end while an entry is being written; what it waits for is reported once."""
     bench = Bench("exit 0")
     bench.queue.half_written = "queue.yaml: somebody writes."
     async with trio.open_nursery() as nursery:
@@ -290,11 +290,11 @@ async def test_an_entry_that_is_not_written_to_its_end(autojump_clock: MockClock
     assert bench.notes == ["queue.yaml: somebody writes."]
 
 
-async def test_somebody_who_writes_without_a_pause(autojump_clock: MockClock) -> None:
-    """A file that is another at each look is looked at from time to time, and the wait is told."""
+async def test_a_writer_without_pauses(autojump_clock: MockClock) -> None:
+    """A file that changes before each check is checked at intervals, and the wait is reported."""
     bench = Bench("exit 0")
     bench.queue.half_written = "queue.yaml: somebody writes."
-    bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each look
+    bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each check
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_queue, bench)
         await trio.sleep(10)

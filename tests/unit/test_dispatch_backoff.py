@@ -1,4 +1,4 @@
-"""Sub-nodes that let us in and drop us: how often they are tried, what they get, what is told."""
+"""Sub-nodes that drop connections: how often they are tried, what they get, what is reported."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pegasus.dispatch.backoff import (
     SEVERAL_LOSSES,
     STEADY,
     Backoff,
+    ConnectionHistory,
 )
 from pegasus.events import Connected, Ended, Started, Unreachable
 from pegasus.model import Lost, SubNode
@@ -33,7 +34,7 @@ MODES = pytest.mark.parametrize("mode", [run_queue, run_broadcast])
 
 
 def test_waits_differ() -> None:
-    """Waits are jittered by a quarter, so that the sub-nodes of one host get out of step."""
+    """Waits have a jitter of a quarter, so that sub-nodes of one host do not connect in step."""
     waits = []
     for _ in range(200):
         backoff = Backoff()
@@ -96,7 +97,35 @@ def test_the_wait_for_a_loss_comes_once() -> None:
     assert backoff.fail(was_connected=False) <= JITTER * 2
 
 
-# What a sub-node that drops us gets.
+def test_what_is_reported_of_a_connection() -> None:
+    """A return is reported, but not after each of several drops; then only once it is steady."""
+    history = ConnectionHistory()
+    assert history.connect()
+    assert not history.connect()
+    history.fail(was_connected=True)
+    assert history.connect()
+    for _ in range(3):
+        history.fail(was_connected=True)
+        assert not history.connect()
+    assert history.become_steady()
+    assert not history.become_steady()
+    history.fail(was_connected=True)
+    assert history.connect()
+
+
+def test_a_failure_that_makes_waits_longer_is_reported_once() -> None:
+    """The third job lost in a row is the one that is reported; a job that ends starts anew."""
+    history = ConnectionHistory()
+    for _ in range(2):
+        reported = []
+        for _ in range(SEVERAL_LOSSES + 2):
+            history.lose_job()
+            reported.append(history.fail(was_connected=True).losses)
+        assert reported == [None, None, SEVERAL_LOSSES, None, None]
+        history.complete_job()
+
+
+# What a sub-node that drops connections gets.
 
 
 def tries(bench: Bench, name: str = "n0") -> list[float]:
@@ -148,7 +177,7 @@ def about_n0(event: object) -> bool:
 
 @MODES
 async def test_a_node_on_which_nothing_begins(mode: Mode, autojump_clock: MockClock) -> None:
-    """A node whose shell starts no command is not handed one a second, and not told of each."""
+    """A node whose shell starts no command gets few of them, and is not reported each time."""
     bench = Bench(*["sleep 1"] * 400, nodes=2)
     bench.nodes["n0"].starts_commands = False
     async with trio.open_nursery() as nursery:
@@ -214,7 +243,7 @@ async def test_a_connection_that_stood_for_long(
 
 
 async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: MockClock) -> None:
-    """A node that kept dropping is told to be back once its connection stood for a minute."""
+    """A node that dropped connections is reported once its connection lasted for a minute."""
     bench = Bench(nodes=1, daemon=True)
     node = bench.nodes["n0"]
     async with trio.open_nursery() as nursery:
@@ -237,7 +266,7 @@ async def test_a_node_that_is_steady_is_told_to_be_connected(autojump_clock: Moc
 
 
 async def test_a_drain_waits_for_no_node_that_lost_a_job(autojump_clock: MockClock) -> None:
-    """When the last job is lost after a drain, the run ends at once: nobody is tried again."""
+    """When the last job is lost after a drain, the run ends at once: no sub-node is tried again."""
     bench = Bench(*["sleep 9"] * 20, nodes=1)
     bench.nodes["n0"].stands_for = 3
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""The moment between a take and a start: whatever a sub-node does in it, the job is run."""
+"""Between a take and a start: whatever a sub-node does then, the job is run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_nothing_is_taken_for_a_shell_that_is_gone(autojump_clock: MockClo
 
 
 async def test_a_job_that_waits_for_another_try_ends_as_it_did(autojump_clock: MockClock) -> None:
-    """At a drain, a job that failed and was to be tried elsewhere has failed, and is told once."""
+    """At a drain, a job that failed and was to be tried elsewhere has failed, and ends once."""
     bench = Bench("exit 3", "sleep 20", nodes=2, retries=2)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(QueueDispatcher(bench.run).run_all)

@@ -1,4 +1,4 @@
-"""What became of jobs: of the last try that began, whatever came after it."""
+"""The outcome of a job is that of its last try that began."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODES = pytest.mark.parametrize("mode", [run_queue, run_broadcast])
 
 
 def also_tell(bench: Bench, hear: Callable[[object], None]) -> None:
-    """Let a test hear what is told, as it is told."""
+    """Call a test's function with each event, after the listener."""
     tell = bench.listening.tell
 
     def tell_both(event: object) -> None:
@@ -66,7 +66,7 @@ async def test_a_returned_retry_then_a_drain(mode: Mode, autojump_clock: MockClo
 
 @MODES
 async def test_a_returned_retry_is_owed_its_try(mode: Mode, autojump_clock: MockClock) -> None:
-    """A retry that never started is no try: it comes when its sub-node is well again."""
+    """A retry that never started does not count: it comes when its sub-node works again."""
     bench = Bench("exit 7", nodes=1, retries=1)
     begin_once(bench)
 
@@ -222,7 +222,7 @@ async def test_stopping_a_job_that_runs(autojump_clock: MockClock) -> None:
 
 
 async def test_a_try_counts_once_as_time(autojump_clock: MockClock) -> None:
-    """The time of a try is counted once, also where its end is told again as the final one."""
+    """The time of a try is counted once, also where its end is reported again as the final one."""
     bench = Bench("sleep 50", nodes=1, retries=5, timeout=10)
     live = LiveState()
     live.state.sub_nodes[0] = SubNodeState(bench.run.sub_nodes[0])

@@ -1,4 +1,4 @@
-"""Random runs: nodes come, go, refuse and drop, jobs are stopped, and every job keeps its account.
+"""Random runs: nodes come, go, refuse and drop, jobs are stopped, and every job has one outcome.
 
 A seed makes one run. ``PEGASUS_SIMULATIONS`` sets how many there are.
 """
@@ -122,8 +122,8 @@ class Simulation:
                 self.roster.send_nowait(sub_nodes)
 
     async def mend(self) -> None:
-        """Let one node be well from now on, or all that a broadcast needs; the others stay ill."""
-        names = self.nodes if self.broadcast else ["well"]
+        """Let one node work from now on, or all that a broadcast needs; the others stay broken."""
+        names = self.nodes if self.broadcast else ["works"]
         for name in names:
             node = self.bench.nodes[name]
             node.reachable = node.has_shells = node.starts_commands = True
@@ -136,13 +136,13 @@ class Simulation:
 
 @pytest.mark.parametrize("mode", ["queue", "broadcast"])
 @pytest.mark.parametrize("seed", range(SIMULATIONS))
-async def test_every_job_keeps_its_account(
+async def test_every_job_has_one_outcome(
     seed: int, mode: str, autojump_clock: MockClock, tmp_path: Path
 ) -> None:
-    """Whatever happens, each job that was taken has one end, and that is what became of it.
+    """Whatever happens, each job that was taken has one final outcome, and it is the right one.
 
-    None runs again without a retry, one that began is never told as not started, the run ends when
-    there is no more to do, and the journal and the summary say what became of each.
+    None runs again without a retry, one that began is never reported as not started, the run ends
+    when there is no more to do, and the journal and the summary have the outcome of each.
     """
     simulation = Simulation(seed, broadcast=mode == "broadcast")
     fault: PegasusError | None = None
@@ -160,7 +160,7 @@ async def test_every_job_keeps_its_account(
 
 
 def begun(simulation: Simulation) -> dict[tuple[int, str], list[tuple[Assignment, Outcome]]]:
-    """Give what became of all tries that began, by job and, in a broadcast, by sub-node."""
+    """Return the outcomes of all tries that began, by job and, in a broadcast, by sub-node."""
     tries: dict[tuple[int, str], list[tuple[Assignment, Outcome]]] = defaultdict(list)
     running: set[Assignment] = set()
     for _, event in simulation.bench.listening.told:
@@ -184,7 +184,7 @@ def key_of(simulation: Simulation, assignment: Assignment) -> tuple[int, str]:
 
 
 def check_account(simulation: Simulation) -> None:
-    """Look whether each job that was taken has one end, and the right one."""
+    """Check that each job that was taken has one end, and the right one."""
     bench = simulation.bench
     finals: dict[tuple[int, str], Ended] = {}
     for event in bench.events(Ended):

@@ -17,7 +17,7 @@ from tests.fakes import FakeBatch
 from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 
-async def test_an_empty_queue_and_a_node_that_drops_us(autojump_clock: MockClock) -> None:
+async def test_an_empty_queue_and_a_node_that_drops_connections(autojump_clock: MockClock) -> None:
     """A run with nothing to do ends also where its only node drops each connection at once."""
     bench = Bench(nodes=1)
     bench.nodes["n0"].stands_for = 0
@@ -42,7 +42,7 @@ async def test_a_disk_that_refuses_while_the_file_changes(autojump_clock: MockCl
         nursery.start_soon(run_queue, bench)
         await trio.sleep(1)
         bench.queue.full_until = math.inf
-        bench.queue.changed = lambda: True  # type: ignore[method-assign]  # somebody keeps writing
+        bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each check
         tried = len(bench.queue.takes)
         await trio.sleep(40)
         assert 7 <= len(bench.queue.takes) - tried <= 9

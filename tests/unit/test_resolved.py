@@ -58,7 +58,7 @@ def test_what_ssh_leaves_out(said: str, resolved: Resolved) -> None:
 
 @pytest.mark.parametrize("argv", [["no-such-ssh"], ["sh", "-c", "echo hostname b; exit 1"]])
 async def test_an_ssh_that_does_not_answer(argv: list[str]) -> None:
-    """The name is taken as it is written: whoever connects is told what is wrong."""
+    """The name is used as it is written: the connection reports what is wrong."""
     assert await Resolver(lambda to: argv).resolve("Name") == Resolved("Name")
 
 

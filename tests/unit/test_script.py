@@ -48,7 +48,7 @@ class Session:
 
 
 async def lost(status: int) -> Outcome:
-    """Say what can be said of a shell that went without a word."""
+    """Diagnose a shell that ended without a report."""
     await trio.lowlevel.checkpoint()
     return Lost(f"status {status}")
 

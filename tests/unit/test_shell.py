@@ -1,4 +1,4 @@
-"""What a shell on a node makes of its words, fed to it in one piece as a busy machine does."""
+"""A shell whose messages arrive in one piece, as on a busy machine."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MARK = b"\x1e" + b"5" * 32
 
 
 async def lost(_: int) -> Outcome:
-    """Judge a shell that goes without a word: none here does."""
+    """Diagnose a shell that ends without a report: none here does."""
     await trio.lowlevel.checkpoint()
     return Lost("")
 
 
 async def test_a_command_that_is_over_before_anybody_looks(autojump_clock: MockClock) -> None:
-    """Who waited for its beginning hears of it, although the next command is awaited by then."""
+    """A task that waits for its beginning is woken, although the shell is ready again by then."""
     shell = NodeShell(cast("Pipes", None), MARK, lost)  # no words go to the node here
     for side in (shell._stdout, shell._stderr):
         await shell._receive(side, MARK + b"r")
@@ -40,13 +40,13 @@ async def test_a_command_that_is_over_before_anybody_looks(autojump_clock: MockC
 
 
 async def wait_ready(shell: NodeShell, said: list[tuple[float, str]]) -> None:
-    """Wait for a shell, and note what is said meanwhile, and when."""
+    """Wait for a shell, and record what is reported meanwhile, and when."""
     began = trio.current_time()
     await shell.wait_ready(lambda words: said.append((trio.current_time() - began, words)))
 
 
 async def test_start_up_files_that_never_end(autojump_clock: MockClock) -> None:
-    """After five seconds a person is told what is waited for and what was printed, on one line."""
+    """After five seconds the wait is reported, with what was printed, on one line."""
     shell = NodeShell(cast("Pipes", None), MARK, lost)
     await shell._receive(shell._stdout, b"\x1b[1mChoose:\x1b[0m\r\n 1) one\n\n2) two\x07\xff\n")
     await shell._receive(shell._stderr, b"\x1b]0;title\x07bash: " + MARK + b": command not found\n")
@@ -79,7 +79,7 @@ async def test_start_up_files_that_print_much(autojump_clock: MockClock) -> None
 
 
 async def test_a_shell_that_is_ready_in_time(autojump_clock: MockClock) -> None:
-    """Nothing is said of start-up files that end."""
+    """Nothing is reported about start-up files that end."""
     shell = NodeShell(cast("Pipes", None), MARK, lost)
     said: list[tuple[float, str]] = []
     with trio.fail_after(LIMIT):

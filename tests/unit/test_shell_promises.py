@@ -1,4 +1,4 @@
-"""What a shell that waits for a command promises, whatever is at its other end."""
+"""The contract of a shell that waits for a command, whatever is at its other end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FakeChild:
 
     Attributes:
         heard: the lines that came on standard input.
-        deaf: whether nobody reads standard input.
+        deaf: whether its standard input is not read any more.
         mark: the shell's, once it has come.
     """
 
@@ -70,7 +70,7 @@ class FakeChild:
 
 
 async def lost(status: int) -> Outcome:
-    """Judge that the connection broke."""
+    """Diagnose a broken connection."""
     await trio.lowlevel.checkpoint()
     return Lost(f"ssh ended with {status}")
 
@@ -103,7 +103,7 @@ def unreachable(words: str) -> pytest.RaisesExc[NodeUnreachable]:
 
 
 async def test_a_shell_that_is_never_ready(autojump_clock: MockClock) -> None:
-    """Nobody waits for ever for a shell that says nothing: the message has the limit."""
+    """The wait for a shell that reports nothing has a limit, which is in the message."""
     began = trio.current_time()
     with pytest.raises(NodeUnreachable, match=f"was not ready in {READY_LIMIT:g} seconds"):
         async with open_shell(started(FakeChild()), lost):
@@ -116,7 +116,7 @@ async def test_a_shell_that_is_never_ready(autojump_clock: MockClock) -> None:
     [(b"", "the shell on the node ended before it was ready"), (b" no sh \n", "^no sh$")],
 )
 async def test_a_shell_that_ends_first(autojump_clock: MockClock, said: bytes, words: str) -> None:
-    """A node's own words explain why there is no shell; where it has none, that is said."""
+    """A node's own message explains why there is no shell; without one there is a default."""
     child = FakeChild()
     async with trio.open_nursery() as nursery:
 
@@ -154,8 +154,19 @@ async def test_a_job_for_a_shell_that_is_gone(autojump_clock: MockClock) -> None
     assert outcome == NotStarted("the shell on the node was gone (Broken pipe)")
 
 
-async def test_a_shell_that_goes_without_a_word(autojump_clock: MockClock) -> None:
-    """What became of its command is for the connection to judge, by the status of its end."""
+async def test_a_job_for_a_shell_whose_outputs_have_ended(autojump_clock: MockClock) -> None:
+    """A command for a shell that has ended has not started, also if its input can be written to."""
+    child = FakeChild()
+    async with ready(child) as shell:
+        await child.end()
+        await shell.wait_broken()
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
+    assert outcome == NotStarted("the shell on the node was gone")
+    assert child.heard == []
+
+
+async def test_a_shell_that_ends_without_a_report(autojump_clock: MockClock) -> None:
+    """The connection determines the outcome of its command, from the status of its end."""
     child = FakeChild()
     async with ready(child) as shell, trio.open_nursery() as nursery:
         nursery.start_soon(child.end)
@@ -165,7 +176,7 @@ async def test_a_shell_that_goes_without_a_word(autojump_clock: MockClock) -> No
 
 
 async def test_an_idle_shell_is_dismissed(autojump_clock: MockClock) -> None:
-    """A shell without a command is told to go, and one whose command has ended, too."""
+    """A shell without a command is ended, and one whose command has ended, too."""
     idle, used = FakeChild(), FakeChild()
     async with ready(idle):
         pass

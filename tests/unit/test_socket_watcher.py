@@ -1,4 +1,4 @@
-"""Whoever waits for a file in a directory is told when it is there."""
+"""An event is set when an expected file appears in a directory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pegasus.transport.socket_watcher import SocketWatcher
 LIMIT = 20.0
 
 
-async def test_each_is_told_of_its_own(nursery: trio.Nursery, tmp_path: Path) -> None:
-    """A file that appears sets the event of the one who waits for it, and no other."""
+async def test_each_file_sets_its_own_event(nursery: trio.Nursery, tmp_path: Path) -> None:
+    """A file that appears sets its own event, and no other."""
     watcher, first, second = SocketWatcher(tmp_path), trio.Event(), trio.Event()
     nursery.start_soon(watcher.run)
     with trio.fail_after(LIMIT), watcher.expect("1", first), watcher.expect("2", second):
@@ -24,8 +24,8 @@ async def test_each_is_told_of_its_own(nursery: trio.Nursery, tmp_path: Path) ->
         await first.wait()
 
 
-async def test_whoever_comes_later(nursery: trio.Nursery, tmp_path: Path) -> None:
-    """One who comes when nobody waited any more is told as well, also of what is there already."""
+async def test_a_file_that_is_expected_later(nursery: trio.Nursery, tmp_path: Path) -> None:
+    """A file may be expected after a time without any, and may exist already."""
     watcher = SocketWatcher(tmp_path)
     nursery.start_soon(watcher.run)
     for name in ("1", "2"):
@@ -37,12 +37,12 @@ async def test_whoever_comes_later(nursery: trio.Nursery, tmp_path: Path) -> Non
 
 
 async def test_a_directory_that_is_gone(nursery: trio.Nursery, tmp_path: Path) -> None:
-    """Nobody comes to harm when the directory vanishes: what waits has a limit of its own."""
+    """A directory that is missing is no failure: the tasks that wait have their own limit."""
     folder, appeared = tmp_path / "sockets", trio.Event()
     watcher = SocketWatcher(folder)
     nursery.start_soon(watcher.run)
     with trio.fail_after(LIMIT), watcher.expect("1", appeared):
-        await trio.testing.wait_all_tasks_blocked()  # it has looked in vain
+        await trio.testing.wait_all_tasks_blocked()  # it has checked once
         folder.mkdir()
         (folder / "1").touch()
         await appeared.wait()

@@ -1,7 +1,7 @@
 """A worker: the task that keeps one sub-node connected and runs commands on it.
 
 Rule 1: a worker is ready only while a shell on its sub-node waits for a command.
-Rule 2: a worker reports the fate of every command that it was assigned: ended, or returned.
+Rule 2: a worker reports what happened to every command that it was assigned: it ended, or returned.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Worker:
     Attributes:
         sub_node: where it runs commands.
         state: what it does at present.
-        leaving: whether it was told to end once it has no command; it never becomes ready again.
+        leaving: whether it is to end as soon as it has no command.
         history: what happened to its connections.
     """
 

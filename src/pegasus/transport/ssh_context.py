@@ -75,7 +75,7 @@ class SshContext:
     handshakes: Handshakes = field(init=False)
 
     def __post_init__(self) -> None:
-        # Without the options of a call: the question is what the configuration says.
+        # Without the options of a call: only the settings of the configuration are needed.
         resolver = Resolver(lambda to: ["ssh", "-G", "-F", str(self.folder.config), *spell(to)])
         object.__setattr__(self, "resolver", resolver)
         object.__setattr__(self, "handshakes", Handshakes(resolver, self.on_note))
@@ -127,8 +127,8 @@ async def open_ssh(
 ) -> AsyncIterator[SshContext]:
     """Make a private directory for the control sockets of a run, and remove it afterwards.
 
-    It is in ``XDG_RUNTIME_DIR`` if nobody else can write there, otherwise in ``/tmp``. TMPDIR is
-    not used, since the path of a socket is limited to about a hundred bytes. Nobody can guess the
+    It is in ``XDG_RUNTIME_DIR`` if no other user can write there, otherwise in ``/tmp``. TMPDIR is
+    not used, since the path of a socket is limited to about a hundred bytes. No user can guess the
     name of the directory, or see it before the directory exists.
 
     Args:
