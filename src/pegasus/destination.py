@@ -1,8 +1,8 @@
-"""An SSH destination, spelled so that ssh takes it for nothing else.
+"""An SSH destination as arguments that ssh cannot take for anything else.
 
-Rule 1: pure; whether there is such a host is ssh's business.
-Rule 2: what newer versions of ssh refuse is refused here too: the older ones give a name to a shell
-as it is, wherever the configuration has a ``ProxyCommand`` or ``Match exec`` with ``%h`` in it.
+Rule 1: pure; only ssh knows whether the host exists.
+Rule 2: names that newer versions of ssh refuse are refused here, too: older versions pass a name
+unquoted to a shell if the configuration has a ``ProxyCommand`` or ``Match exec`` with ``%h``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _WITH_PORT = re.compile(r"(?P<host>[^:\[\]]+|\[[^\[\]]*\]):(?P<port>[0-9]*)")
 
 _NOT_IN_USERS = frozenset("'`\";&<>|(){}")
 _NOT_IN_HOSTS = _NOT_IN_USERS | frozenset("$\\,")
-"""What a shell acts upon; a user may be ``DOMAIN\\name`` or a machine's ``name$``."""
+"""Characters with a meaning to a shell; a user may be ``DOMAIN\\name`` or ``name$`` (a machine)."""
 
 _ALONE = "Write the host alone; options belong in ~/.ssh/config"
 _ALIAS = "Give the host a plain alias in ~/.ssh/config, and write that"
 
 
 class NoDestination(PegasusError):
-    """A name that is no destination.
+    """A name that is not a destination.
 
     Args:
-        what: is wrong, as a sentence without its full stop.
+        what: the fault, as a sentence without its full stop.
         instead: what to write instead, as a sentence without its full stop.
     """
 
@@ -43,12 +43,12 @@ class NoDestination(PegasusError):
 
 
 def spell(hostname: str) -> list[str]:
-    """Give the last words of an ssh command line before the remote command.
+    """Give the last arguments of ssh before the remote command.
 
-    ``ssh://`` addresses are taken apart here: ssh itself refuses a user with an IPv6 address.
+    ``ssh://`` addresses are split here, because ssh refuses a user with an IPv6 address.
 
     Raises:
-        NoDestination: it is none.
+        NoDestination: it is not a destination.
     """
     user, host, port = _parts(hostname)
     if hostname.startswith("-") or host.startswith("-") or user.startswith("-"):
@@ -71,7 +71,7 @@ def spell(hostname: str) -> list[str]:
 
 
 def _refuse_port(hostname: str, user: str, host: str) -> None:
-    """Refuse ``host:port``, which ssh takes for a name, and would look up."""
+    """Refuse ``host:port``, which ssh would look up as a name."""
     match = _WITH_PORT.fullmatch(host)
     if match is not None:
         name = (f"{user}@" if user else "") + match["host"]
@@ -83,7 +83,7 @@ def _refuse_port(hostname: str, user: str, host: str) -> None:
 
 
 def _parts(hostname: str) -> tuple[str, str, str]:
-    """Split a destination into user, host and port; what is not given is empty."""
+    """Split a destination into user, host and port; a missing part is empty."""
     if not hostname.startswith("ssh://"):
         user, _, host = hostname.rpartition("@")
         return user, host, ""

@@ -1,6 +1,6 @@
-"""Lengths of time, as people write and read them.
+"""Durations, as people write and read them.
 
-Rule 1: inside Pegasus a length of time is a float of seconds; only its edges know other units.
+Rule 1: inside Pegasus a duration is a float of seconds; other units exist only in texts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def seconds(text: str) -> float:
     """Read ``90``, ``30s``, ``5m``, ``2h``, ``1h30m`` or ``1d``.
 
     Raises:
-        ValueError: it is none of these, or no time at all.
+        ValueError: it is none of these, or zero.
     """
     if not _WRITTEN.fullmatch(text):
         raise ValueError(f"{text!r} is no length of time: write 90, 30s, 5m, 2h, 1h30m or 1d")
@@ -27,7 +27,7 @@ def seconds(text: str) -> float:
 
 
 def words(length: float) -> str:
-    """Write a length of seconds as people read it: ``0.3 s``, ``3 min 5 s``, ``2 h 7 min``."""
+    """Write a number of seconds for people: ``0.3 s``, ``3 min 5 s``, ``2 h 7 min``."""
     if length < 9.95:
         return f"{length:.1f} s"
     minutes, rest = divmod(round(length), 60)

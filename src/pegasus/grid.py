@@ -1,6 +1,6 @@
-"""Lists of values -> combinations, and what remains of them when the first ones are gone.
+"""Lists of values -> combinations, and the combinations that remain after the first n.
 
-Rule 1: pure; a grid may stand for millions of jobs: nothing here makes more than is asked for.
+Rule 1: pure; a grid may have millions of jobs: nothing here creates more than the caller needs.
 Rule 2: one order everywhere: commands outermost, then the parameters as written, the last fastest.
 """
 
@@ -14,12 +14,12 @@ from pegasus.model import Entry, Job
 
 
 def count(entry: Entry) -> int:
-    """Tell how many jobs the entry stands for."""
+    """Count the jobs of an entry."""
     return math.prod(sizes(entry))
 
 
 def jobs(entry: Entry) -> Iterator[Job]:
-    """Give the entry's jobs one by one, in the order in which they are run."""
+    """Give the jobs of an entry one by one, in the order in which they run."""
     names = [name for name, _ in entry.params]
     for command, *values in itertools.product(
         entry.commands, *(values for _, values in entry.params)
@@ -28,7 +28,7 @@ def jobs(entry: Entry) -> Iterator[Job]:
 
 
 def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ...]:
-    """Give the entries that stand for parts of a grid: for the indexes of each of its lists."""
+    """Give an entry for each part of a grid; a part has the indexes of each list."""
     return tuple(
         Entry(
             tuple(entry.commands[i] for i in part[0]),
@@ -43,11 +43,11 @@ def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ..
 
 
 def remains(sizes: Sequence[int], n: int) -> list[tuple[range, ...]]:
-    """Cover what is left of a grid without its first combinations by as few grids as can be.
+    """Cover a grid without its first ``n`` combinations by as few grids as possible.
 
     The number ``n``, written in the mixed radix of the sizes, is the first combination that stays.
-    The grid that begins there varies from its last digit that is not zero onwards; every list
-    before that adds one grid, of the values after its digit.
+    The grid that begins there varies from its last non-zero digit onwards; each list before that
+    adds one grid, with the values after its digit.
 
     Args:
         sizes: the lengths of the lists, the one that varies fastest last; none is 0.
@@ -73,7 +73,7 @@ def remains(sizes: Sequence[int], n: int) -> list[tuple[range, ...]]:
 
 
 def sizes(entry: Entry) -> list[int]:
-    """Give the lengths of an entry's lists, its commands first."""
+    """Give the lengths of the lists of an entry, the commands first."""
     return [len(entry.commands), *(len(values) for _, values in entry.params)]
 
 

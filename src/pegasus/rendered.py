@@ -1,8 +1,7 @@
-"""A job -> the command that a sub-node is given: rendered and checked, here and nowhere else.
+"""A job and a sub-node -> the command: rendered and checked. No other module makes a Command.
 
-Rule 1: whoever hands a command to a sub-node has it from ``render``: a take, a retry, a broadcast,
-and ``pegasus check``, which tries them all.
-Rule 2: a command that no node can be given is refused as it is made, so it is never run.
+Rule 1: every command comes from ``render``: in a take, a retry, a broadcast and ``pegasus check``.
+Rule 2: a command that no node can run is refused when it is rendered, so it is never started.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from pegasus.model import Command, Job, SubNode
 from pegasus.template import USE_A_SCRIPT, parse
 
 LONGEST_COMMAND = 128 * 1024 - 1
-"""Bytes of UTF-8: Linux gives a program no argument over MAX_ARG_STRLEN, its NUL included."""
+"""Bytes of UTF-8: the limit of Linux for one argument (MAX_ARG_STRLEN) without the NUL."""
 
 
 class Values(dict[str, str]):
-    """The values that a job has on a sub-node; notes which of them were asked for.
+    """The values of a job on a sub-node; records which of them were looked up.
 
-    The job's parameters come first, then ``hostname``, then the sub-node's parameters; where
-    several have one name, the last of them counts.
+    The order is: parameters of the job, ``hostname``, parameters of the sub-node. If several have
+    one name, the last one counts.
     """
 
     def __init__(self, job: Job, sub_node: SubNode) -> None:
@@ -34,20 +33,19 @@ class Values(dict[str, str]):
 
 
 def render(job: Job, sub_node: SubNode) -> Command:
-    """Give a job's command for a sub-node.
+    """Render the command of a job for a sub-node.
 
     Raises:
-        TemplateFault: the template cannot be filled in, or gives no command that a node can be
-            given.
+        TemplateFault: the template cannot be rendered, or gives a command that no node can run.
     """
     return render_with(job.command, Values(job, sub_node))
 
 
 def render_with(template: str, values: Values) -> Command:
-    """Give a command for values that the caller keeps, to see which of them were asked for.
+    """Render a command with values that the caller keeps, to see which of them were looked up.
 
     Raises:
-        TemplateFault: as ``render`` has it.
+        TemplateFault: see ``render``.
     """
     command = parse(template).fill(values)
     wrong = wrong_with(command, "this command, filled in,")
@@ -57,20 +55,19 @@ def render_with(template: str, values: Values) -> Command:
 
 
 def as_recorded(text: str) -> Command:
-    """Give the command that a journal says was rendered and run."""
+    """Give a command that a journal recorded as rendered."""
     return Command(text)
 
 
 def wrong_with(command: str, name: str = "this command") -> tuple[str, str] | None:
-    """Tell why no node can be given a command, rendered or not.
+    """Find why no node can run a command, rendered or not.
 
     Args:
         command: the command.
-        name: what to call it.
+        name: its name in the message.
 
     Returns:
-        What is wrong and what to do instead, as two sentences without their full stops; None where
-        nothing is.
+        The fault and the next step, as two sentences without full stops; None if it is valid.
     """
     if not command.strip():
         return f"{name} is empty", "Write a command, or remove the entry"

@@ -1,8 +1,8 @@
-"""What a line break means to a shell: where a command is another one without it.
+"""What a line break means to a shell: where a command without it has another meaning.
 
-Rule 1: words may be joined: a long command on several lines is what folding is for. Only what a
-shell would do otherwise is found.
-Rule 2: this is no parser of sh: it knows quotes, comments, here-documents and a few words.
+Rule 1: words may be joined: folding is meant for a long command on several lines. Only a change of
+the meaning is found.
+Rule 2: this is not a parser of sh: it knows quotes, comments, here-documents and a few words.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Something that a joined text makes another thing of.
+class MeaningChange:
+    """A change of the meaning of a text because its lines were joined.
 
     Attributes:
         index: where it is in the text.
-        what: what becomes of it, as the end of a sentence.
+        what: what changes, as the end of a sentence.
     """
 
     index: int
@@ -39,7 +39,7 @@ _SPECIAL = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What is not plain words to a shell, or is a template's tag; in a quote there is nothing else."""
+"""Text that is not plain words to a shell, and tags of templates. Quotes contain nothing else."""
 
 _CLOSED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
@@ -60,23 +60,23 @@ _OPENED_BY = {
 }
 _OPENED_BY["done"] = _OPENED_BY["do"]
 _OPENED_BY |= dict.fromkeys(("elif", "else", "fi"), _OPENED_BY["then"])
-"""Words that a shell knows only where a command may begin, and what opens what they belong to."""
+"""Words that a shell knows only where a command may begin, and the start of their construct."""
 
 _MAY_BEGIN = re.compile(
     r"(?:[;&|(){}\n]|\b(?:do|done|then|elif|else|fi|esac|if|while|until)|!)\s*\Z"
 )
 _LONGEST_WORD = 10
-"""Characters before a word that are looked at, to see whether a command may begin there."""
+"""Characters before a word that decide whether a command may begin there."""
 
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[ ]?['\"\\]?[A-Za-z_]")
 
 
-def changed_command(text: str, joins: Sequence[int]) -> Found | None:
-    """Find what a shell does otherwise because lines of a command were joined.
+def changed_command(text: str, joins: Sequence[int]) -> MeaningChange | None:
+    """Find how the meaning of a command changed because its lines were joined.
 
     Args:
         text: the command, with its lines joined.
-        joins: the places of the blanks in it that stand for line breaks, in order; at least one.
+        joins: the indexes of the blanks that replace line breaks, in order; at least one.
     """
     words = _misplaced_words(text, joins)
     word = next(words, None)
@@ -84,40 +84,40 @@ def changed_command(text: str, joins: Sequence[int]) -> Found | None:
         while word is not None and word.index < special.start():
             return word
         while word is not None and word.index < special.end():
-            word = next(words, None)  # it stands in quotes
+            word = next(words, None)  # it is inside quotes
         kind = special.lastgroup or ""
         end = len(text) if kind == "document" else special.end()
         at = bisect_right(joins, special.start())
         if kind in _BECOMES and at < len(joins) and joins[at] < end:
-            return Found(special.start(), _BECOMES[kind])
+            return MeaningChange(special.start(), _BECOMES[kind])
     return word
 
 
-def changed_value(text: str, joins: Sequence[int]) -> Found | None:
-    """Find what a shell certainly does otherwise if a joined value becomes part of a command.
+def changed_value(text: str, joins: Sequence[int]) -> MeaningChange | None:
+    """Find how the meaning certainly changed if a joined value becomes part of a command.
 
-    A value may be prose, in which quotes and ``#`` mean nothing; so they are not looked for.
+    A value may be prose, in which quotes and ``#`` have no meaning; so they are ignored.
     """
     for join in joins:
         start = join
         while start and text[start - 1] == "\\":
             start -= 1
         if (join - start) % 2:
-            return Found(join - 1, _BECOMES["escape"])
+            return MeaningChange(join - 1, _BECOMES["escape"])
     document = _HERE_DOCUMENT.search(text, 0, joins[-1])
-    return Found(document.start(), _BECOMES["document"]) if document else None
+    return MeaningChange(document.start(), _BECOMES["document"]) if document else None
 
 
 def ends_in_quotes(text: str) -> bool:
-    """Tell whether a command ends before its quotes do."""
+    """Tell whether a command ends inside quotes."""
     return any(
         special.lastgroup in {"single", "double"} and not _CLOSED.fullmatch(special[0])
         for special in _SPECIAL.finditer(text)
     )
 
 
-def _misplaced_words(text: str, joins: Sequence[int]) -> Iterator[Found]:
-    """Find words like ``do`` that began a line, and now are arguments of what stands before."""
+def _misplaced_words(text: str, joins: Sequence[int]) -> Iterator[MeaningChange]:
+    """Find words like ``do`` that began a line and are now arguments of the command before."""
     opened: dict[str, int] = {}
     for join in joins:
         word = _WORD.match(text, join)
@@ -128,4 +128,6 @@ def _misplaced_words(text: str, joins: Sequence[int]) -> Iterator[Found]:
             opening = _OPENED_BY[name].search(text)
             opened[name] = opening.start() if opening else len(text)
         if opened[name] < join:
-            yield Found(word.start(1), f'"{name}" becomes an argument of the command before it')
+            yield MeaningChange(
+                word.start(1), f'"{name}" becomes an argument of the command before it'
+            )

@@ -1,4 +1,4 @@
-"""``pegasus check``: what the files stand for, and what is wrong, before anything is run.
+"""``pegasus check``: show the content of the files and their faults before a run.
 
 Rule 1: nothing is taken, locked or written, and without ``--connect`` no node is asked.
 Rule 2: what is said goes to standard output, at once and in order, so that it can be piped; on a
@@ -35,16 +35,16 @@ from pegasus.terminal_text import fit, on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
 FIRST_SHOWN = 20
-"""Jobs, and sub-nodes, that are listed without ``--all``: what a terminal shows at once."""
+"""Jobs and sub-nodes that are listed without ``--all``: as many as a terminal shows at once."""
 
 _LEGEND = {
     "*": "as on {}; sub-nodes differ in it",
     "!": "cannot be run on {}; the faults say why",
 }
-"""What stands behind the numbers of jobs, and means this."""
+"""The marks after the numbers of jobs, with their meaning."""
 
 LEAST_COLUMNS = 20
-"""Columns for a text beside its number; on a terminal that is narrower, the terminal wraps."""
+"""The least columns for a text beside its number; a narrower terminal wraps it."""
 
 _LINES_PER_WRITE = 500
 """Lines that are written at a time."""
@@ -52,7 +52,7 @@ _LINES_PER_WRITE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
-    """What the command line says about a check; see ``pegasus check --help``.
+    """The command line of ``pegasus check``.
 
     Attributes:
         every: whether all jobs and sub-nodes are listed, however many.
@@ -69,7 +69,7 @@ class CheckSettings:
 
 
 async def check(settings: CheckSettings) -> ExitStatus:
-    """Say what the files stand for and what is wrong with them; try the sub-nodes if asked to.
+    """Report the content and the faults of the files; with ``connect`` try the sub-nodes.
 
     Returns:
         SUCCESS; JOB_FAILED, where some sub-node does not answer; USAGE, where a file has a fault,
@@ -95,7 +95,7 @@ async def check(settings: CheckSettings) -> ExitStatus:
 
 
 def _print(lines: Iterable[str]) -> None:
-    """Write lines to standard output, many at a time, and none of them in part."""
+    """Write lines to standard output, many at a time, each one completely."""
     batch: list[str] = []
     for line in lines:
         batch.append(line)
@@ -110,7 +110,7 @@ def _write(lines: Iterable[str]) -> None:
     write(STDOUT, text.encode("utf-8", "surrogateescape"))
 
 
-# What the files stand for.
+# The content of the files.
 
 
 def _report(settings: CheckSettings, found: Findings) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _jobs(settings: CheckSettings, found: Findings) -> Iterator[str]:
 
 
 def _filled(job: Job, sub_node: SubNode | None, names: frozenset[str]) -> tuple[str, str]:
-    """Fill a job in, and mark it: ``*`` where sub-nodes differ, ``!`` where it cannot be."""
+    """Render a job, and mark it: ``*`` if sub-nodes differ, ``!`` if it cannot be rendered."""
     if sub_node is None:
         return job.command, " "
     values = Values(job, sub_node)
@@ -186,7 +186,7 @@ def _many(count: int, thing: str) -> str:
 
 
 def _item(head: str, text: str) -> list[str]:
-    """Put a text of one or more lines behind its head; on a terminal folded, and harmless."""
+    """Lay out a text after its head; for a terminal wrapped and without control characters."""
     text = text.rstrip("\n")
     lines = text.split("\n")
     if os.isatty(STDOUT):
@@ -201,7 +201,7 @@ def _item(head: str, text: str) -> list[str]:
 
 
 async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> ExitStatus:
-    """Connect to all sub-nodes at once, and say of each whether it answers."""
+    """Connect to all sub-nodes at once, and report for each whether it answers."""
     raise_open_files_limit()
     answered: dict[int, bool] = {}
     with open_interrupts() as signals, sole_error():
@@ -224,7 +224,7 @@ async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> E
 
 
 def _note(words: str) -> None:
-    with suppress(BrokenPipeError):  # nobody reads on; the exit status tells all the same
+    with suppress(BrokenPipeError):  # the reader is gone; the exit status still tells
         _write(_item("  ", words))
 
 
@@ -244,7 +244,7 @@ async def _try(
             took = trio.current_time() - began
     except NodeUnreachable as error:
         took, words = trio.current_time() - began, error.words
-    with suppress(BrokenPipeError):  # nobody reads on; the exit status tells all the same
+    with suppress(BrokenPipeError):  # the reader is gone; the exit status still tells
         if not answered:
             _write([""])
         _write(_item(f"  {sub_node.number:>{len(str(count))}}  ", _answer(sub_node, took, words)))

@@ -24,7 +24,7 @@ from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
 
 MOST_JOBS_SHOWN = 20
-"""Jobs that are told one by one; of more their number is told."""
+"""Jobs that are listed one by one; the others are only counted."""
 
 _SHOWN_COMMAND = 100
 _SHOWN_NODES = 3
@@ -32,10 +32,10 @@ _SHOWN_NODES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
-    """What the command line says about what is put back; see ``pegasus retry --help``.
+    """The command line of ``pegasus retry``.
 
     Attributes:
-        jobs: their numbers in the run; none stands for all that can be put back.
+        jobs: their numbers in the run; none means all that can be put back.
         run: the run's name or a part of it; None for the newest.
     """
 
@@ -48,7 +48,7 @@ class RetrySettings:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What is put back, and what is not: why, by number."""
+    """The jobs to put back, and the reasons for the others, by number."""
 
     jobs: tuple[JobState, ...]
     refused: dict[int, str]
@@ -107,11 +107,11 @@ def read_run(queue: Path, name: str | None, warnings: list[str] | None = None) -
 
 
 def choose(run: RunRecord, numbers: Sequence[int], back: Collection[int]) -> Chosen:
-    """Tell what can be put back from what cannot.
+    """Separate the jobs that can be put back from those that cannot.
 
     Args:
         run: the run, read.
-        numbers: of the jobs that are asked for; none stands for all.
+        numbers: of the wanted jobs; none means all.
         back: the numbers of those that were put back before.
     """
     wanted = sorted(set(numbers)) or list(run.state.jobs)
@@ -123,7 +123,7 @@ def choose(run: RunRecord, numbers: Sequence[int], back: Collection[int]) -> Cho
 
 
 def _refusal(run: RunRecord, number: int, back: Collection[int]) -> str:
-    """Say why a job cannot be put back; nothing where it can."""
+    """Give the reason why a job cannot be put back; empty if it can."""
     job = run.state.jobs.get(number)
     if job is None:
         return "there is no such job in this run"
@@ -177,7 +177,7 @@ def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]
 
 
 def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
-    """Say why nothing is put back: what stands in the way, and of how many jobs."""
+    """Explain why nothing is put back: the reasons, and the number of jobs for each."""
     if settings.jobs:
         return f"Nothing of run {run.name} is put back:"
     if not chosen.refused:
@@ -204,7 +204,7 @@ def _is_bad(outcome: Outcome | None) -> bool:
 
 
 def _short(job: JobState) -> str:
-    """Give the command in one line, as it will stand in the queue, and its parameters."""
+    """Give the command in one line, as it will be in the queue, and its parameters."""
     text = job.job.command
     text = text if len(text) <= _SHOWN_COMMAND else text[:_SHOWN_COMMAND] + " …"
     params = ", ".join(f"{name}={value}" for name, value in job.job.params)

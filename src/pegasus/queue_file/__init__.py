@@ -1,7 +1,9 @@
 """queue.yaml, consumed.yaml and their lock.
 
-Rule 1: no job is lost and none is taken twice, whatever ends Pegasus at whatever moment.
-Rule 2: this room knows files; what a sub-node or a run is, it never knows.
+Rule 1: no job is lost and no job is taken twice, even if Pegasus is killed at any moment.
+Rule 2: this package knows files and jobs; it does not know sub-nodes, sessions or records.
+Rule 3: other packages use what is exported here. ``job_source`` is imported by its name, because
+it loads Trio, and commands that only read must start fast.
 """
 
 from __future__ import annotations

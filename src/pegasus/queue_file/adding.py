@@ -1,6 +1,6 @@
-"""Puts entries into a queue file's text.
+"""Adds entries to the text of a queue file.
 
-Rule 1: pure; what is written is read back first, with the neighbours of what is new.
+Rule 1: pure; the new entries and their neighbours are parsed before the text is given.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ from pegasus.queue_file.picking import is_same
 
 
 def with_entries(path: str, data: bytes, entries: Sequence[Entry], *, top: bool) -> bytes:
-    """Give the file with more entries in it, read back and found to say what it should."""
+    """Give the file with more entries, after it was parsed and compared.
+
+    Raises:
+        FileFault: the file has a syntax fault where the entries belong.
+        PegasusError: the result would have another meaning.
+    """
     reader = QueueReader(path, data)
     before = list(itertools.islice(reader, 1)) if top else list(reader)
     if not (top or reader.list.flow or data.endswith((b"\n", b"\r"))):
-        # Ending its last line may add a line break to a text: what is read back, has it as well.
+        # A line break at the end may become part of a text: compare with the text that has it.
         reader = QueueReader(path, data + b"\n" * bool(reader.source.text))
         before = list(reader)
     _refuse_closed(reader, before, top=top)
@@ -37,7 +42,7 @@ def with_entries(path: str, data: bytes, entries: Sequence[Entry], *, top: bool)
 def _last_of(
     reader: QueueReader, found: Sequence[Written | FileFault]
 ) -> tuple[int, Sequence[Written | FileFault]]:
-    """Find what has to be read back when something is put behind it: where it begins, and what."""
+    """Give what has to be parsed again after an addition at the end: where it begins, and what."""
     if not found or reader.list.flow or isinstance(found[-1], FileFault):
         return 0, found
     start = reader.source.line_start(found[-1].item.start)
@@ -52,7 +57,7 @@ def _has_more(
     *,
     top: bool,
 ) -> bool:
-    """Read a file back: are the entries in it, and are their neighbours what they were?"""
+    """Parse a file: tell whether it has the entries and their neighbours are unchanged."""
     again = iter(QueueReader(path, data))
     if not top and not all(_alike(next(again, None), then) for then in before):
         return False
@@ -62,7 +67,7 @@ def _has_more(
 
 
 def _refuse_closed(reader: QueueReader, found: Sequence[Written | FileFault], *, top: bool) -> None:
-    """Raise the fault of a file into which nothing can be put at that end."""
+    """Raise the fault of a file to which nothing can be added at that end."""
     last = found[-1] if found else None
     if not isinstance(last, FileFault):
         return

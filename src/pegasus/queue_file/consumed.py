@@ -1,24 +1,25 @@
-"""consumed.yaml: what was taken, and the one step that takes: record, then replace the queue.
+"""consumed.yaml: the record of taken jobs, and the take itself: record, then replace the queue.
 
-Rule 1: the order is the promise. Both new files are on the disk before the record is; the record is
-before the queue file changes; the change of the queue file is one rename.
-Rule 2: a take that did not come to its rename did not happen, and is undone by whoever comes next:
-its jobs never started, so its record is cut out of consumed.yaml again.
+Rule 1: the order guarantees that no job is lost. Both new files are on disk before the record is
+written; the record is on disk before the queue file changes; the queue file changes by one rename.
+Rule 2: a take that was interrupted before its rename did not happen. The next process undoes it:
+its jobs never started, so its record is removed from consumed.yaml.
 
 The steps, and what a crash after each of them leaves::
 
     new    .queue.yaml.pegasus-new    the queue without the jobs         nothing happened
     note   .queue.yaml.pegasus-take   the record and where it goes       nothing happened
     append consumed.yaml              the record, whole or torn          undone: cut out again
-    link   .queue.yaml.pegasus-old    the old file keeps a name          undone; see ``left``
+    link   .queue.yaml.pegasus-old    a second name of the old file      undone; see ``left``
     rename new -> queue.yaml          the jobs are taken                 taken
-    append the receipt                lines for whoever keeps a record   taken
+    append the receipt                lines for the record of the run    taken
     unlink note                                                          taken
 
-So the two files together mean "undo", a new one alone means nothing, and a note alone is of a take
-that has happened: its receipt is handed over if it was not. All queue files of a folder share
-consumed.yaml, under different locks: it is locked itself, from reading its size until the end. So
-whoever has that lock knows that such files, of any queue, are a dead one's.
+So both files together mean "undo". A new file alone means nothing. A note alone belongs to a take
+that has happened: its receipt is appended if it is missing. All queue files of a folder share
+consumed.yaml but have different locks. So consumed.yaml is locked itself, from the moment its size
+is read until the end of the take. The holder of that lock knows that such files, of any queue in
+the folder, belong to a process that has ended.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ from pegasus.queue_file.settled import Sight
 CONSUMED = "consumed.yaml"
 
 CONSUMED_LOCK_LIMIT = 10.0
-"""Seconds to wait for consumed.yaml; a take has it for milliseconds, a stopped one for ever."""
+"""Seconds to wait for the lock of consumed.yaml. A take holds it for milliseconds; only a stopped
+process holds it longer."""
 
 _CONSUMED_POLL = 0.01
 _NOTE_FILE, _NEW_FILE, _OLD_FILE, _MENDED_FILE = (
@@ -76,23 +78,24 @@ def take(
         queue: the real path of the queue file, whose lock is held.
         content: the queue file without the jobs.
         record: the jobs in canonical form.
-        unchanged: says, at the last moment, whether the queue file still is what was read.
-        receipt: who is told that it has happened, before anything else can.
-        sight: the queue file as it was read; who has it open for writing is cared for then.
+        unchanged: whether the queue file is still what was read; called right before the rename.
+        receipt: the lines to append right after the rename.
+        sight: the queue file as it was read. With it, processes that have the file open for
+            writing lose nothing.
 
     Returns:
-        Whether the jobs are taken; if not, the queue file had changed, and nothing happened.
+        Whether the jobs are taken; if not, the queue file has changed and nothing happened.
 
     Raises:
         OSError: nothing happened.
-        PegasusError: someone holds consumed.yaml for too long; nothing happened.
+        PegasusError: another process holds consumed.yaml for too long; nothing happened.
     """
     note, new, old = (_beside(queue, kind) for kind in (_NOTE_FILE, _NEW_FILE, _OLD_FILE))
     with _locked(queue) as fd:
         size = os.fstat(fd).st_size
         appended = b"\n" * durable.is_torn(fd, size) + record.encode()
         planned = Planned(os.geteuid(), size, appended, receipt, sight.base if sight else 0)
-        new.unlink(missing_ok=True)  # alone it means nothing
+        new.unlink(missing_ok=True)  # without a note it means nothing
         try:
             ours = _write_both(new, content, note, planned, durable.model_of(queue))
             durable.write_all(fd, appended)
@@ -101,7 +104,7 @@ def take(
             goes_on = _rename(new, queue, old, sight) if unchanged() else None
             if goes_on is None:
                 _refuse_company(new, ours, fd, planned)
-        except FileExistsError as error:  # the one that is there is somebody else's
+        except FileExistsError as error:  # another process has created it
             if error.filename == str(note):
                 new.unlink(missing_ok=True)
             _refuse_planted(note)
@@ -110,7 +113,7 @@ def take(
             _cut_out_late(queue, fd, planned)
             raise
         except BaseException:
-            with contextlib.suppress(OSError):  # whoever comes next undoes it
+            with contextlib.suppress(OSError):  # otherwise the next process undoes it
                 began = os.lseek(fd, 0, os.SEEK_CUR) > 0
                 _take_back(note, fd, planned if began else None)
             raise
@@ -122,7 +125,7 @@ def take(
 
 
 def _rename(new: Path, queue: Path, old: Path, sight: Sight | None) -> bool | None:
-    """Let the take happen; tell whether the old file goes on, and None if it did not happen."""
+    """Rename the new file. Return whether the old file is still written to; None if not renamed."""
     if sight is None:
         new.replace(queue)
         return False
@@ -139,7 +142,7 @@ def _rename(new: Path, queue: Path, old: Path, sight: Sight | None) -> bool | No
 
 
 def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_on: bool) -> None:
-    """Do what comes after a take; a disk that fails now cannot make it undone."""
+    """Do what follows the rename. An error of the disk cannot undo the take any more."""
     old, is_done = _beside(queue, _OLD_FILE), False
     with contextlib.suppress(OSError):
         hand_over(receipt)
@@ -151,13 +154,13 @@ def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_o
         is_done = True
     with contextlib.suppress(OSError):
         durable.sync_folder(queue.parent)
-    if is_done:  # else whoever comes next does it
+    if is_done:  # otherwise the next process does it
         with contextlib.suppress(OSError):
             _beside(queue, _NOTE_FILE).unlink()
 
 
 def _refuse_company(new: Path, ours: int, fd: int, planned: Planned) -> None:
-    """Raise where somebody else has undone a take that goes on: only a dead one's is undone."""
+    """Raise if another process has undone this take: it must have believed that we are dead."""
     length = len(planned.appended)
     is_there = os.pread(fd, length, planned.start) == planned.appended
     is_at_end = os.lseek(fd, 0, os.SEEK_CUR) == planned.start + length
@@ -170,9 +173,9 @@ def _refuse_company(new: Path, ours: int, fd: int, planned: Planned) -> None:
 
 
 def _cut_out_late(queue: Path, fd: int, planned: Planned) -> None:
-    """Remove a record that came behind somebody else's, who had undone the take before it came.
+    """Remove a record that was appended after another process had undone the take.
 
-    One that stands where it was to be has been removed by them, or is theirs.
+    A record at its planned position was removed by that process, or belongs to it.
     """
     start = os.lseek(fd, 0, os.SEEK_CUR) - len(planned.appended)
     if start > planned.start and _is_at(fd, record_of(queue)):
@@ -183,12 +186,12 @@ def _cut_out_late(queue: Path, fd: int, planned: Planned) -> None:
 def _write_both(
     new: Path, content: bytes, note: Path, planned: Planned, model: durable.FileModel
 ) -> int:
-    """Write the new queue file, and then the note, which alone would say that it has happened.
+    """Write the new queue file, and then the note: a note alone would mean that it has happened.
+
+    Both files get the mode, owner and attributes of the queue file.
 
     Returns:
-        The number by which the new file is known again.
-
-    What is written beside the queue file is like it, as it is now.
+        The inode of the new file.
     """
     words = note_of(planned.start, planned.appended, planned.receipt, planned.base or 0)
     with (
@@ -200,12 +203,12 @@ def _write_both(
 
 
 def is_interrupted(queue: Path) -> bool:
-    """Tell whether a take of this queue file goes on, or was interrupted by a crash."""
+    """Tell whether a take of this queue file is in progress or was interrupted by a crash."""
     return _beside(queue, _NOTE_FILE).exists()
 
 
 def recover_if_interrupted(queue: Path) -> None:
-    """Do what ``recover`` does, where there is any need; a new file alone can wait.
+    """Call ``recover`` if there is a note; a new file alone can stay.
 
     Raises:
         OSError: it could not be undone.
@@ -225,13 +228,13 @@ def recover(queue: Path) -> None:
     if is_interrupted(queue):
         with _locked(queue):
             pass
-    # Alone, a new file is from before its take began or came after its end.
+    # Without a note, a new file is from before the take or from after its end.
     _beside(queue, _NEW_FILE).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _locked(queue: Path) -> Iterator[int]:
-    """Open consumed.yaml beside a queue file and lock it, with every interrupted take undone."""
+    """Open and lock consumed.yaml beside a queue file, and undo every interrupted take."""
     path = record_of(queue)
     while True:
         fd = _opened(path, queue)
@@ -241,7 +244,7 @@ def _locked(queue: Path) -> Iterator[int]:
                 yield fd
                 return
         finally:
-            # Unlocked by name: a child that is just being forked has the file open as well.
+            # Unlocked explicitly: a child that is being forked right now has the file open as well.
             fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
 
@@ -260,7 +263,7 @@ def _opened(path: Path, queue: Path) -> int:
 
 
 def _made(path: Path, queue: Path, flags: int) -> int:
-    """Make consumed.yaml, like the queue file; the target of a symbolic link is as any new file."""
+    """Create consumed.yaml like the queue file; the target of a symbolic link as any new file."""
     try:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -299,7 +302,7 @@ def _lock(fd: int, path: Path) -> None:
 
 
 def _is_at(fd: int, path: Path) -> bool:
-    """Tell whether the file that was locked still is the one that has the name."""
+    """Tell whether the locked file still has the name."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
@@ -307,20 +310,20 @@ def _is_at(fd: int, path: Path) -> bool:
 
 
 def _undo_all(folder: Path, fd: int) -> bool:
-    """Undo what was interrupted; tell whether consumed.yaml is another file now."""
+    """Undo all interrupted takes. Return whether consumed.yaml is a different file now."""
     with os.scandir(folder) as found:
         names = sorted(file.name for file in found if file.name.endswith(_NOTE_FILE))
     notes = [folder / name for name in names if not _is_planted(folder / name)]
-    if notes:  # a mended file is made while there is a note
+    if notes:  # a mended file is only created while there is a note
         _mended((folder / CONSUMED).resolve()).unlink(missing_ok=True)
-    return sum(_undo(note, fd) for note in notes) > 0  # all of them, not up to the first
+    return sum(_undo(note, fd) for note in notes) > 0  # not any(): that stops at the first
 
 
 def _undo(note: Path, fd: int) -> bool:
-    """Undo the take of one queue file; tell whether consumed.yaml is another file now.
+    """Undo the take of one queue file. Return whether consumed.yaml is a different file now.
 
-    A note that somebody else may have put there is not obeyed, and does not say that the take has
-    happened either.
+    A note that another user may have planted is ignored, and does not mean that the take has
+    happened.
     """
     queue = _queue_of(note)
     new, old = _beside(queue, _NEW_FILE), _beside(queue, _OLD_FILE)
@@ -339,27 +342,27 @@ def _undo(note: Path, fd: int) -> bool:
 
 
 def _take_back(note: Path, fd: int, planned: Planned | None) -> bool:
-    """Undo a take that did not happen; tell whether consumed.yaml is another file now."""
+    """Undo a take that did not happen. Return whether consumed.yaml is a different file now."""
     queue = _queue_of(note)
     _beside(queue, _OLD_FILE).unlink(missing_ok=True)
     replaced = False
-    if planned is not None and _is_at(fd, record_of(queue)):  # else somebody else has undone it
+    if planned is not None and _is_at(fd, record_of(queue)):  # else it was undone already
         replaced = _cut_out(fd, note.parent, planned)
-    note.unlink(missing_ok=True)  # first the note: alone it would say that the take happened
+    note.unlink(missing_ok=True)  # the note first: a note alone would mean that it happened
     _beside(queue, _NEW_FILE).unlink(missing_ok=True)
     return replaced
 
 
 def _cut_out(fd: int, folder: Path, planned: Planned) -> bool:
-    """Remove a record, whole or torn; leave anything else as it is.
+    """Remove a record, complete or torn; leave everything else as it is.
 
-    Cutting out what someone else wrote would lose it; leaving a record costs no job.
+    Removing the record of another process would lose it; leaving a record loses no job.
     """
     start, appended = planned.start, planned.appended
     size = os.fstat(fd).st_size
     tail = os.pread(fd, max(size - start, 0), start)
     if len(tail) <= len(appended) and appended.startswith(tail.rstrip(b"\0")):
-        # A power cut may leave zeros where data was to come.
+        # A power cut may leave zeros in place of data.
         if size > start:
             os.ftruncate(fd, start)
             os.fsync(fd)
@@ -382,7 +385,7 @@ def record_of(queue: Path) -> Path:
 
 
 def _queue_of(note: Path) -> Path:
-    """Give the queue file that a note is about."""
+    """Give the queue file of a note."""
     return note.with_name(note.name.removeprefix(".").removesuffix(_NOTE_FILE))
 
 
@@ -390,6 +393,6 @@ def _mended(consumed: Path) -> Path:
     return consumed.with_name(f".{consumed.name}{_MENDED_FILE}")
 
 
-@functools.lru_cache(maxsize=64)  # each take asks for the same few
+@functools.lru_cache(maxsize=64)  # each take needs the same few
 def _beside(queue: Path, kind: str) -> Path:
     return queue.with_name(f".{queue.name}{kind}")

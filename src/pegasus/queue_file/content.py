@@ -1,6 +1,6 @@
-"""The queue file as bytes: read whole, and told apart from what it was before.
+"""The queue file as bytes: read completely, and compared with earlier states.
 
-Rule 1: what cannot be read is a fault with the path that the user gave, never a traceback.
+Rule 1: a file that cannot be read is a fault with the path that the user gave, never a traceback.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Position
 
 State: TypeAlias = tuple[int, int, int, int]
-"""When it was changed in nanoseconds, its size, which file it is, and who may do what with it."""
+"""The time of the last change in nanoseconds, the size, the inode and the mode of a file."""
 
 MOST_READS = 5
-"""How often a file that changes while it is read is read again; then it is read to its end."""
+"""How often a file that changes during the read is read again; then it is read to its end."""
 
 
 def state(real: Path) -> State | None:
-    """Tell one state of a file from another; None where there is no file."""
+    """Give the state of a file; None if there is no file."""
     try:
         return state_of(real.stat())
     except OSError:
@@ -32,11 +32,11 @@ def state(real: Path) -> State | None:
 
 
 def read(path: str, real: Path) -> tuple[bytes, State]:
-    """Read a file, and the state it was in.
+    """Read a file, and its state at that time.
 
     Raises:
         FileFault: it is missing or cannot be read.
-        PegasusError: not for now, and that is not the file's fault.
+        PegasusError: the process has too many open files.
     """
     with opened(path, real) as fd:
         return read_unchanged(fd)
@@ -44,13 +44,13 @@ def read(path: str, real: Path) -> tuple[bytes, State]:
 
 @contextlib.contextmanager
 def opened(path: str, real: Path) -> Iterator[int]:
-    """Open a file for reading; what the system refuses then and in the block is put into words.
+    """Open a file for reading; errors of the system in the block get a message, too.
 
     Raises:
         FileFault, PegasusError: as ``read`` does.
     """
     try:
-        # Non-blocking, so that a named pipe in the file's place does not hold us for ever.
+        # Non-blocking: a named pipe at this path must not block us.
         fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         _refuse(path, error)
@@ -63,22 +63,22 @@ def opened(path: str, real: Path) -> Iterator[int]:
 
 
 def refuse_read_only(path: str, real: Path) -> None:
-    """Respect a file that its owner made read-only, although it could be replaced.
+    """Respect a read-only file, although a rename could replace it.
 
     Raises:
-        FileFault: it is.
+        FileFault: it is read-only.
     """
     if not os.access(real, os.W_OK) and real.exists():
         raise FileFault(Position(path, 1, 1), "this file is read-only", "Make it writable for you")
 
 
 def refuse_record(path: str, real: Path, record: Path) -> None:
-    """Refuse to take from the file that takes are recorded in.
+    """Refuse a queue file that is consumed.yaml itself.
 
     Args:
         path: of the queue file, as the user gave it.
-        real: that file itself.
-        record: the path of the other one.
+        real: the file.
+        record: the path of consumed.yaml.
 
     Raises:
         FileFault: it is that file.
@@ -95,16 +95,16 @@ def _is_at(path: Path, found: os.stat_result) -> bool:
     try:
         return os.path.samestat(path.stat(), found)
     except OSError:
-        return False  # there is nothing
+        return False  # there is no such file
 
 
 def state_of(found: os.stat_result) -> State:
-    """Give the state of a file that was looked at."""
+    """Give the state of a file from its stat result."""
     return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
 
 
 def read_unchanged(fd: int) -> tuple[bytes, State]:
-    """Read an open file, and the state it was in.
+    """Read an open file, and its state at that time.
 
     Raises:
         OSError: it cannot be read.
@@ -124,7 +124,7 @@ def read_unchanged(fd: int) -> tuple[bytes, State]:
 
 
 def _read_all(fd: int, size: int) -> bytes:
-    """Read a file of this size: all of it, or one byte more where it has grown meanwhile."""
+    """Read a file of this size completely, and one byte more if it has grown meanwhile."""
     pieces = [os.read(fd, size + 1)]
     while pieces[-1] and (left := size - sum(map(len, pieces))) > 0:
         pieces.append(os.read(fd, left + 1))

@@ -1,8 +1,8 @@
 """The items of a queue file -> entries, and what a command must be.
 
-Rule 1: an entry keeps the item it was read from, so that what remains of it can be written in the
-user's own words.
-Rule 2: a command is refused here when no node could be given it.
+Rule 1: an entry keeps the item it was read from, so that its remainder can be written as the user
+wrote it.
+Rule 2: a command that no node could run is refused here.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from pegasus.yaml_text import (
 from pegasus.yaml_text import texts as texts_of
 
 MOST_JOBS = 1_000_000_000
-"""Jobs of one entry; at a thousand a second they take twelve days. What is left of an entry after a
-take is one entry more for each list that has two values: this keeps that below thirty."""
+"""Jobs of one entry; at a thousand per second they take twelve days. After a take, an entry may
+leave one entry for each list with two or more values: this limit keeps that below thirty."""
 
 _COMMENT_START = re.compile(r"[ \t]+#")
 
@@ -53,7 +53,7 @@ QUEUE_WORDS = Words(
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An entry, and how it is written in its file."""
+    """An entry with its text in the file."""
 
     entry: Entry
     item: Item
@@ -66,7 +66,7 @@ class QueueReader:
     Args:
         path: as the user gave it; faults name it.
         data: the file's bytes.
-        pulse: is called now and then while the file is read; it may raise.
+        pulse: is called often while the file is read; it may raise, to stop the reading.
     """
 
     def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
@@ -74,7 +74,7 @@ class QueueReader:
         self.list = ListReader(self.source, QUEUE_WORDS)
 
     def __iter__(self) -> Iterator[Written | FileFault]:
-        """Give the entries in order, and in the place of a bad one its fault."""
+        """Give the entries in order; a bad entry is given as its fault."""
         for item in self.list:
             if isinstance(item, FileFault):
                 yield item
@@ -119,23 +119,23 @@ class QueueReader:
             )
 
     def fault_at(self, scalar: Scalar, fault: TemplateFault) -> FileFault:
-        """Say where in the file a template is wrong, as exactly as its writing allows."""
+        """Give the fault of a template with its position in the file, as exactly as possible."""
         index = _index_in(self.source, scalar, fault.line, fault.column)
         return FileFault(self.source.position(index), fault.what, fault.instead)
 
 
 def levels(mapping: Mapping) -> list[int]:
-    """Give the indexes of a mapping's pairs in the order of a grid: the command first."""
+    """Give the indexes of the pairs of a mapping in the order of a grid: the command first."""
     names = [name.text for name, _ in mapping.pairs]
     command = names.index("command")
     return [command, *(i for i in range(len(names)) if i != command)]
 
 
 def refuse_too_many(entry: Entry, position: Position) -> None:
-    """Refuse an entry that stands for more jobs than anyone can run.
+    """Refuse an entry with more than MOST_JOBS jobs.
 
     Raises:
-        FileFault: it does.
+        FileFault: it has more.
     """
     if entry.params and grid.count(entry) > MOST_JOBS:
         raise FileFault(
@@ -147,11 +147,11 @@ def refuse_too_many(entry: Entry, position: Position) -> None:
 
 
 def check_command(command: str, position: Callable[[], Position]) -> None:
-    """Refuse a command that no node could be given, as it stands in the file.
+    """Refuse a command that no node could run, before it is rendered.
 
     Args:
         command: the command.
-        position: says where it stands, if there is something to say.
+        position: gives its position, for a fault.
 
     Raises:
         FileFault: it is empty, too long, or has a NUL in it.
@@ -162,7 +162,7 @@ def check_command(command: str, position: Callable[[], Position]) -> None:
 
 
 def _index_in(source: SourceText, scalar: Scalar, line: int, column: int) -> int:
-    """Find a character of a scalar's text in the file; its beginning, where that is not certain."""
+    """Find a character of the text of a scalar in the file; the start of the scalar if unsure."""
     lines = scalar.text.split("\n")
     if not 0 < line <= len(lines):
         return scalar.start
@@ -186,7 +186,11 @@ def _index_in(source: SourceText, scalar: Scalar, line: int, column: int) -> int
 
 
 def check_added(entry: Entry, path: str) -> None:
-    """Refuse an entry that would be a fault in the file."""
+    """Refuse an entry that would be a fault in the file.
+
+    Raises:
+        PegasusError: it would.
+    """
     names = [name for name, _ in entry.params]
     values = [values for _, values in entry.params]
     if "command" in names or len(set(names)) < len(names):

@@ -1,12 +1,12 @@
-"""Queue files that were replaced while somebody had them open: what is written to them goes on.
+"""Old queue files: replaced while another program had them open, and still written to.
 
-A program that has the queue file open for writing goes on with that file when another one gets
-its name. So the old file keeps a name as well, in a folder beside the queue file, until it is
-closed, and what comes to it is moved to the end of the queue.
+A program that has the queue file open for writing continues with that file after it was replaced.
+So the old file gets another name, in a folder beside the queue file, until it is closed. What is
+written to it is moved to the end of the queue.
 
-Rule 1: the name says how much of the file is accounted for: ``INODE-BYTES-CHECKSUM``, the checksum
-being that of these bytes. A file that is not what it says was overwritten: it becomes the queue.
-Rule 2: under the queue's lock only.
+Rule 1: the name says how much of the file was moved already: ``INODE-BYTES-CHECKSUM``, with the
+checksum of these bytes. If the checksum is wrong, the file was overwritten: it becomes the queue.
+Rule 2: everything here needs the lock of the queue.
 
 The steps of a move, and what a crash after each of them leaves::
 
@@ -42,12 +42,12 @@ _OLD_FILES_FOLDER = ".pegasus-open"
 _MOVED_FILE = "new"
 
 UNTOLD = 10.0
-"""Seconds without a change after which a file is let go where nobody can tell who writes it."""
+"""Seconds without a change after which an old file is given up, where its writers are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """A replaced file, and how much of it is accounted for."""
+    """An old file, and how much of it was moved."""
 
     path: Path
     inode: int
@@ -56,12 +56,12 @@ class _Left:
 
 
 def replace(real: Path, new: Path, sight: Sight | None) -> bool:
-    """Rename a file to the queue file; who has the old one open for writing loses nothing.
+    """Rename a file to the queue file; processes that have the old one open lose nothing.
 
     Args:
         real: the queue file.
-        new: a file that is on the disk.
-        sight: the queue file as it was read; None where there was none.
+        new: a file that is on disk.
+        sight: the queue file as it was read; None if there was none.
 
     Returns:
         Whether that was done; if not, the queue file has changed.
@@ -81,7 +81,7 @@ def replace(real: Path, new: Path, sight: Sight | None) -> bool:
             if not departure.replace(new, old):
                 return False
             if not departure.goes_on():
-                with contextlib.suppress(OSError):  # whoever comes next does it
+                with contextlib.suppress(OSError):  # otherwise the next process does it
                     old.unlink(missing_ok=True)
     finally:
         _remove_folder(real)
@@ -89,16 +89,16 @@ def replace(real: Path, new: Path, sight: Sight | None) -> bool:
 
 
 class Departure:
-    """The moment in which a queue file's name goes to another file.
+    """The replacement of a queue file.
 
-    While it is entered nobody can open the old file for writing, where the system can do that.
+    In its block no process can open the old file for writing, if the system supports leases.
 
     Args:
         real: the queue file.
         sight: the queue file as it was read.
 
     Raises:
-        OSError: the queue file cannot be opened; FileNotFoundError where it is gone.
+        OSError: the queue file cannot be opened; FileNotFoundError if it was removed.
     """
 
     def __init__(self, real: Path, sight: Sight) -> None:
@@ -112,19 +112,19 @@ class Departure:
 
     def __exit__(self, *_: object) -> None:
         self._lease.release()
-        with contextlib.suppress(OSError):  # it was read only, and nothing can become undone
+        with contextlib.suppress(OSError):  # it was open for reading only
             os.close(self._fd)
 
     def replace(self, new: Path, old: Path) -> bool:
-        """Give the old file another name, and its own to the new one.
+        """Give the old file another name, and its name to the new file.
 
         Returns:
-            Whether that was done; if not, the queue file is not what was read any more.
+            Whether that was done; if not, the queue file is no longer what was read.
         """
         try:
             self._link(old)
         except OSError as error:
-            # One that is mounted by itself (EXDEV) cannot be replaced either, in better words.
+            # EXDEV: the file is mounted by itself. The rename fails too, with a clearer error.
             if self._sight.appended and error.errno != errno.EXDEV:
                 raise PegasusError(
                     f"{self._real}: a process has this file open for writing, and what it writes "
@@ -141,7 +141,7 @@ class Departure:
         return True
 
     def _is_same(self) -> bool:
-        """Tell whether the queue file is what was read; it may grow if what comes is followed."""
+        """Tell whether the file is what was read; it may be longer if a process appends to it."""
         now, then = content.state(self._real), self._sight.state
         if now is None or not self._sight.appended:
             return now == then
@@ -150,50 +150,50 @@ class Departure:
     def _link(self, old: Path) -> None:
         try:
             old.hardlink_to(self._real)
-        except FileExistsError:  # from before, and of no use
+        except FileExistsError:  # left from an earlier take
             old.unlink()
             old.hardlink_to(self._real)
 
     def goes_on(self) -> bool:
-        """Tell whether anybody may still write to the old file, or has done so."""
+        """Tell whether a process may still write to the old file, or has written to it."""
         try:
             if self._sight.appended or os.fstat(self._fd).st_size != len(self._sight.data):
                 return True
             if self._lease.written is False:
                 return not self._lease.is_whole()
         except OSError:
-            return True  # to be certain
+            return True  # the safe answer
         return self._lease.written is True and gives_leases(self._real)
 
 
 def gives_leases(real: Path) -> bool:
-    """Tell whether a queue file that nobody knows yet gets a lease: else its lack means nothing."""
+    """Tell whether a new file gets a lease here. If not, a missing lease says nothing."""
     return settled.sign_of(real)[1] is False
 
 
 def keep(real: Path, old: Path, base: int, data: bytes) -> None:
-    """Follow an old queue file from now on.
+    """Move an old queue file into the folder, where later takes find it.
 
     Args:
         real: the queue file.
         old: the old one.
-        base: how much of it is accounted for.
+        base: how much of it is in the queue or taken.
         data: what was read of it.
 
     Raises:
-        OSError, PegasusError: it has no name to be found by yet.
+        OSError, PegasusError: it could not be moved.
     """
     _make_folder(real)
     old.rename(folder_of(real) / _words(old.stat().st_ino, base, data))
 
 
 def keep_after_crash(real: Path, old: Path, base: int | None) -> None:
-    """Follow an old queue file that a crash has left, unless nothing can come to it.
+    """Do the same with an old file that a crash has left, unless no process can write to it.
 
     Args:
         real: the queue file.
         old: the old one.
-        base: how much of it is accounted for; None for all that is in it.
+        base: how much of it is in the queue or taken; None for all of it.
 
     Raises:
         OSError, PegasusError: as ``keep`` does.
@@ -211,13 +211,13 @@ def _words(inode: int, base: int, data: bytes) -> str:
 
 
 def are_there(real: Path) -> bool:
-    """Tell whether there may be old files of a queue file; for nearly every one there are none."""
+    """Tell whether there may be old files of a queue file; usually there are none."""
     return folder_of(real).exists()
 
 
-@functools.lru_cache(maxsize=64)  # each take asks for the same few
+@functools.lru_cache(maxsize=64)  # each take needs the same few
 def folder_of(real: Path) -> Path:
-    """Give the folder in which the old files of a queue file are."""
+    """Give the folder for the old files of a queue file."""
     return real.with_name(f".{real.name}{_OLD_FILES_FOLDER}")
 
 
@@ -233,12 +233,12 @@ def _make_folder(real: Path) -> None:
 
 
 def _share(folder: Path) -> None:
-    """Let everyone who may change the queue's folder change this one, which was made just now."""
+    """Give everyone who may change the folder of the queue the same rights in this new folder."""
     parent = folder.parent.stat()
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         if os.fstat(fd).st_uid != os.geteuid():
-            return  # somebody has swapped it
+            return  # another user has replaced it
         if not parent.st_mode & stat.S_ISVTX:
             with contextlib.suppress(OSError):
                 os.fchown(fd, -1, parent.st_gid)
@@ -249,12 +249,12 @@ def _share(folder: Path) -> None:
 
 
 def _remove_folder(real: Path) -> None:
-    with contextlib.suppress(OSError):  # somebody goes on
+    with contextlib.suppress(OSError):  # not empty: a file is still written to
         folder_of(real).rmdir()
 
 
 def _found(real: Path) -> list[_Left]:
-    """Find the old files; in a folder that somebody else may have put there, there are none."""
+    """Find the old files; a folder that another user may have planted counts as empty."""
     folder = folder_of(real)
     try:
         names = sorted(path.name for path in folder.iterdir())
@@ -271,7 +271,7 @@ def _found(real: Path) -> list[_Left]:
 
 
 def _recovered(real: Path) -> list[_Left]:
-    """Find the old files, after a crash as well: each once, and none that still is the queue."""
+    """Find the old files, also after a crash: each once, and none that is still the queue."""
     new = folder_of(real) / _MOVED_FILE
     was_moved = not new.exists()
     state = content.state(real)
@@ -291,7 +291,7 @@ def _recovered(real: Path) -> list[_Left]:
 
 
 def signs(real: Path) -> tuple[Sign, ...]:
-    """Give what may change of the old files and of the queue file."""
+    """Give the signs of the old files and of the queue file."""
     paths = [left.path for left in _found(real)]
     return tuple(settled.sign_of(path) for path in (*paths, real))
 
@@ -304,7 +304,7 @@ def states(real: Path) -> tuple[content.State | None, ...]:
 
 
 def with_tails(real: Path, data: bytes) -> bytes:
-    """Give a queue with what will be moved to its end, for who only reads."""
+    """Give a queue with what will be moved to its end, for commands that only read."""
     for left in _found(real):
         with contextlib.suppress(OSError):
             if tail := left.path.read_bytes()[left.base :]:
@@ -313,22 +313,22 @@ def with_tails(real: Path, data: bytes) -> bytes:
 
 
 def ended(data: bytes) -> bytes:
-    """End the last line."""
+    """Give data whose last line is complete."""
     return data if not data or data.endswith(b"\n") else data + b"\n"
 
 
 def collect(path: str, real: Path) -> list[Sight]:
-    """Move to the queue what came to old files of it.
+    """Move what was written to old files to the end of the queue.
 
     Args:
         path: as the user gave it.
         real: the queue file, whose lock is held.
 
     Returns:
-        Those that may still be written to.
+        The old files that may still be written to.
 
     Raises:
-        OSError, PegasusError: nothing was lost; not everything may have been moved.
+        OSError, PegasusError: something could not be moved; nothing is lost.
     """
     if not are_there(real):
         return []
@@ -343,12 +343,12 @@ def collect(path: str, real: Path) -> list[Sight]:
 def _collect_one(path: str, real: Path, left: _Left) -> Iterator[Sight]:
     sign = settled.sign_of(left.path)
     if sign[0] is not None and sign[0][1] == left.base and sign[1] and gives_leases(real):
-        yield Sight(b"", sign[0], 0, sign)  # open, and nothing came; who has it does not matter
+        yield Sight(b"", sign[0], 0, sign)  # still open, but nothing was written
         return
     sight = settled.look(path, left.path, left.base)
     data, base = sight.data, left.base
     if zlib.crc32(data[:base]) != left.checksum or len(data) < base:
-        left.path.replace(real)  # somebody overwrote the queue, in the very moment of a take
+        left.path.replace(real)  # overwritten at the moment of a take
         return
     if sight.ready > base:
         content.refuse_read_only(path, real)
@@ -364,7 +364,7 @@ def _collect_one(path: str, real: Path, left: _Left) -> Iterator[Sight]:
 
 
 def _is_over(real: Path, sight: Sight) -> bool:
-    """Tell whether nobody will write to an old file any more; it was read to its end."""
+    """Tell whether no process will write to an old file any more; it was read to its end."""
     if sight.sign[1] is False:
         return True
     unknown = not sight.appended and not sight.overwritten
@@ -372,10 +372,10 @@ def _is_over(real: Path, sight: Sight) -> bool:
 
 
 def _move(path: str, real: Path, left: _Left, sight: Sight) -> _Left | None:
-    """Put what came to an old file behind the queue; None where that has to wait."""
+    """Append what was written to an old file to the queue; None if that has to wait."""
     queue = None if content.state(real) is None else settled.look(path, real)
     if queue is not None and (queue.overwritten or queue.stays):
-        return None  # ending the line of somebody who is in the middle of it would complete it
+        return None  # the queue has an incomplete line, which would be completed by accident
     before = b"" if queue is None else ended(queue.complete)
     new = folder_of(real) / _MOVED_FILE
     like = durable.model_of(left.path if queue is None else real)
@@ -387,7 +387,7 @@ def _move(path: str, real: Path, left: _Left, sight: Sight) -> _Left | None:
         durable.sync_folder(new.parent)
         moved = replace(real, new, queue)
     finally:
-        if not moved:  # first the name: without a new file it would say that it has happened
+        if not moved:  # the name first: without a new file it would mean that it has happened
             after.unlink(missing_ok=True)
             new.unlink(missing_ok=True)
     if not moved:

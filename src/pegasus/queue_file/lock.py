@@ -1,9 +1,9 @@
 """The lock of a queue file: who holds it, and how others wait for it.
 
-Rule 1: it stands beside the real file and is never removed: a lock file that is removed while
-someone waits for it is two locks.
-Rule 2: the operating system locks; the words in the file only say who. A killed holder's words stay
-behind, so they are believed only of a process that lives.
+Rule 1: the lock file is beside the real file and is never removed: if it were removed while a
+process waits for it, there would be two locks.
+Rule 2: the operating system locks; the text in the file only names the holder. The text of a killed
+holder stays, so it counts only if its process is alive.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Position
 
 FIRST_POLL, LAST_POLL = 0.005, 0.05
-"""Seconds between two tries: nobody is told when a lock is free, so one has to look."""
+"""Seconds between two tries: the system does not report that a lock is free."""
 
 LOCK_MESSAGE_DELAY = 1.0
-"""Seconds after which whoever waits says so."""
+"""Seconds after which a process that waits reports it."""
 
 _WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -41,15 +41,15 @@ _LOCKLESS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _WITH_LOCKS = "Keep the queue on a file system that has locks"
 
 LONGEST_HOLDER = 200
-"""Characters of a command line that are worth telling to who waits for it."""
+"""Characters of the command line of the holder that are written to the lock file."""
 
 
 class NotAlone(PegasusError):
-    """Somebody else changed what only the holder of the lock may change."""
+    """Another process changed what only the holder of the lock may change."""
 
 
 def company(queue: Path) -> NotAlone:
-    """Say that a lock is worth nothing: two have it at the same time."""
+    """Give the error for a lock that does not exclude others: two processes hold it."""
     return NotAlone(
         f"{queue.parent}: another process takes from this queue while its lock is held here: the "
         "lock does not exclude other machines or mounts. Let only one Pegasus process use the "
@@ -58,17 +58,17 @@ def company(queue: Path) -> NotAlone:
 
 
 def refuse_lockless(queue: Path, shown: str) -> None:
-    """Try whether there can be a lock, without taking that of the queue or leaving anything.
+    """Test whether the file system has locks, without the lock of the queue and without traces.
 
     Args:
         queue: the real path of the queue file.
         shown: the path as the user gave it.
 
     Raises:
-        FileFault: the file system has no locks. What this user may not do is no fault: another may.
+        FileFault: it has none. Missing permissions are not a fault: another user may have them.
     """
     try:
-        # It has no name, so nobody can see it.
+        # It has no name, so no other process sees it.
         fd = os.open(queue.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:
         return
@@ -91,10 +91,10 @@ async def held(queue: Path, shown: str, on_wait: Callable[[str], None]) -> Async
     Args:
         queue: the real path of the queue file, which need not exist.
         shown: the path as the user gave it.
-        on_wait: is told once, after a second of waiting, who holds the lock.
+        on_wait: is called once, after a second of waiting, with a message that names the holder.
 
     Raises:
-        PegasusError: there can be no lock there.
+        PegasusError: the lock file cannot be created or locked.
     """
     lock, shown = _lock_of(queue), f"{shown}.lock"
     try:
@@ -113,7 +113,7 @@ async def held(queue: Path, shown: str, on_wait: Callable[[str], None]) -> Async
 
 
 class _Lock:
-    """The lock of one file, made once: a take is short, and to make one is a tenth of it."""
+    """The lock of one file, created once: its creation would be a tenth of the time of a take."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -126,7 +126,7 @@ class _Lock:
         self.fd = fd
 
     def acquire_nowait(self) -> bool:
-        """Try to get it; another task of this process waits for it like anybody else."""
+        """Try to acquire it; it also excludes other tasks of this process."""
         if self._lock.is_locked:
             return False
         try:
@@ -139,15 +139,15 @@ class _Lock:
         self._lock.release()
 
 
-@functools.lru_cache(maxsize=16)  # a process has one queue, tests have some
+@functools.lru_cache(maxsize=16)  # a process has one queue; tests have several
 def _lock_of(queue: Path) -> _Lock:
     return _Lock(queue.with_name(queue.name + ".lock"))
 
 
 async def _acquire(lock: _Lock, shown: str, on_wait: Callable[[str], None]) -> None:
-    import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
+    import trio  # noqa: PLC0415 -- commands that only read do without it
 
-    # No turn for others where nobody has it: a job that waits for this one would wait for them.
+    # No checkpoint where the lock is free: other tasks would delay the job.
     await trio.lowlevel.checkpoint_if_cancelled()
     say_at = trio.current_time() + LOCK_MESSAGE_DELAY
     poll, said = FIRST_POLL, False
@@ -167,7 +167,7 @@ def _acquire_nowait(lock: _Lock, shown: str) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Say who holds a lock that is known to be held, from the words in the lock file."""
+    """Name the holder of a lock that is known to be held, from the text in the lock file."""
     from pegasus.terminal_text import visible  # noqa: PLC0415 -- takes long, and few have to wait
 
     try:
@@ -183,13 +183,13 @@ def holder(path: Path) -> str:
 
 
 def _write_words(fd: int) -> None:
-    """Say who we are; a full disk or the like must not keep anyone from the lock."""
+    """Write who holds the lock; an error of the disk must not prevent the lock."""
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, _words(os.getpid(), int(time.time())), 0)
 
 
-@functools.lru_cache(maxsize=1)  # a busy queue is locked a hundred times in that second
+@functools.lru_cache(maxsize=1)  # a busy queue is locked a hundred times in a second
 def _words(pid: int, second: int) -> bytes:
     since = datetime.fromtimestamp(second).astimezone().isoformat(sep=" ")
     return json.dumps({**_process(pid), "since": since}).encode() + b"\n"
@@ -197,7 +197,7 @@ def _words(pid: int, second: int) -> bytes:
 
 @functools.cache
 def _process(pid: int) -> dict[str, object]:
-    """Say what stays the same of this process."""
+    """Give the constant facts of this process."""
     command = _command()[:LONGEST_HOLDER]
     return {"pid": pid, "host": socket.gethostname(), "command": command, "started": _started(pid)}
 
@@ -208,9 +208,9 @@ def _command() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """Tell when a process of this host started, so that its number cannot be taken for another's.
+    """Give the start time of a process of this host, which distinguishes reused process numbers.
 
-    The number is field 22 of proc(5)'s stat; the name before it may have blanks in it.
+    It is field 22 of the stat file of proc(5); the name in field 2 may contain blanks.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -220,10 +220,10 @@ def _started(pid: int) -> int | None:
 
 
 def _create(path: Path, queue: Path) -> None:
-    """Let everyone who may write the queue file use its lock, whoever made it, and nobody else.
+    """Create the lock file for exactly those users who may write the queue file.
 
-    Whoever may only read a file can lock it, and so hold everybody up. Its owner is that of the
-    queue file, also where root makes it.
+    Read access is enough to lock a file, so a user with read access could block all others. The
+    owner is that of the queue file, also if root creates the lock file.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))

@@ -1,6 +1,6 @@
-"""What a take writes down about itself before it happens, for whoever comes after a crash.
+"""The note of a take: written before the take happens, and read by the next process after a crash.
 
-Rule 1: a note that is not complete, or not one, says nothing.
+Rule 1: a note that is incomplete or malformed is ignored.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pegasus import durable
 
 _MAGIC = b"pegasus take"
 _NUMBERS = {4, 5}
-"""How many there are; the last one, the base, has not always been there."""
+"""How many numbers a note has; older versions did not write the last one, the base."""
 
 
 @dataclass(slots=True)
 class Receipt:
-    """Who is told of a take in the very moment in which it has happened.
+    """Lines that a take appends to a file right after it has happened.
 
     Attributes:
-        path: a file that is there.
-        lines: whole lines, no two alike, that are appended to it, exactly once each, also if a
-            crash comes between.
-        given: whether that has been done; if not, whoever asked for it has to see to it.
+        path: a file that exists.
+        lines: whole lines, all different. Each is appended exactly once, even if there is a crash
+            in between.
+        given: whether they were appended; if not, the caller has to record the take itself.
     """
 
     path: Path
@@ -35,14 +35,14 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a take is to do.
+    """The plan of a take.
 
     Attributes:
-        writer: the user who wrote the note.
-        start: where in consumed.yaml the record goes.
+        writer: the number of the user who wrote the note.
+        start: the position of the record in consumed.yaml.
         appended: the record.
-        receipt: who is told.
-        base: how much of the old queue file is accounted for then.
+        receipt: the lines to append afterwards.
+        base: how many bytes of the old queue file are in the new one or taken.
     """
 
     writer: int
@@ -60,7 +60,7 @@ def note_of(start: int, appended: bytes, receipt: Receipt | None, base: int = 0)
 
 
 def planned_in(note: Path) -> Planned | None:
-    """Read what a take was to do; None where the note never was complete."""
+    """Read the plan of a take; None if the note is incomplete."""
     try:
         writer, data = durable.read_own(note)
     except FileNotFoundError:
@@ -92,9 +92,10 @@ def hand_over(receipt: Receipt | None) -> None:
 
 
 def hand_over_late(receipt: Receipt, writer: int) -> None:
-    """Append those lines of a receipt that its file lacks; nobody else is there to do it.
+    """Append the lines of a receipt that its file lacks; the process of the take has ended.
 
-    Only to a file of the user's who wrote the note: it must not make us write for its writer.
+    The file must belong to the user who wrote the note: a note must not make us write to files that
+    its writer could not change.
     """
     with contextlib.suppress(OSError):
         if receipt.path.lstat().st_uid != writer:

@@ -1,7 +1,7 @@
-"""Which jobs at the head of a queue file a take gives out, and what is left of the file then.
+"""Which jobs of a queue file a take gives, and the text of the file without them.
 
-Rule 1: pure; it reads text and gives text.
-Rule 2: what is left is read back first; what does not read as it should is never given.
+Rule 1: pure: text in, text out.
+Rule 2: the remaining text is parsed before it is given; it must contain exactly the other jobs.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class TakeResult:
 
 
 class Picked:
-    """The jobs at the head of a file that can be filled in, and what is left without them.
+    """The jobs that a take picks from a file, and the file without them.
 
     Args:
-        reader: the file, as far as it is complete.
+        reader: the complete part of the file.
         fills: one for each job that is wanted, in order.
         first: the number of the first job.
         stays: the incomplete text that follows.
@@ -73,7 +73,7 @@ class Picked:
         return TakeResult(tuple(self.jobs), self.fault, empty, pending=pending)
 
     def rest(self) -> bytes:
-        """Give the file without the jobs, read back and found to say what it should."""
+        """Give the file without the jobs, after it was parsed and compared."""
         flow, text = self.reader.list.flow, self.reader.source.text
         for style in rendering.Style(text, flow), rendering.Style(text, flow, strict=True):
             remainder = rendering.remaining(self._gone[-1], self._parts, style)
@@ -81,7 +81,7 @@ class Picked:
             data = splice.edited(self.reader.source, edits)
             if self._reads_as_it_should(data):
                 return data + self._stays
-            # What follows the last entry and is none must not become a list by its going.
+            # Text after the last entry must not become a list because the entry is gone.
             data = rendering.emptied(data)
             if not self._stays and self._reads_as_it_should(data):
                 return data
@@ -142,5 +142,5 @@ class Picked:
 
 
 def is_same(found: Written | FileFault | None, entry: Entry) -> bool:
-    """Tell whether what was read is this entry, wherever it stands."""
+    """Tell whether what was read is this entry, at whatever position."""
     return isinstance(found, Written) and replace(found.entry, position=entry.position) == entry

@@ -1,8 +1,9 @@
-"""queue.yaml: reading it, and under its lock taking jobs from its head and putting jobs in.
+"""queue.yaml: reads it, and under its lock takes jobs out and puts jobs in.
 
-Rule 1: a job is given out only once the file without it is on the disk.
-Rule 2: what is written is read back first; what does not read as it should is never written.
-Rule 3: the file is the user's: every byte that is not about the jobs in question stays.
+Rule 1: a job is returned only after the file without it is on disk.
+Rule 2: a new text is parsed before it is written; a text that does not mean what it should is never
+written.
+Rule 3: the file belongs to the user: every byte that does not belong to these jobs stays.
 """
 
 from __future__ import annotations
@@ -27,26 +28,22 @@ from pegasus.queue_file.picking import JobFill, Picked, TakeResult
 from pegasus.queue_file.settled import Sight, Sign, pending_in
 
 ReceiptFor: TypeAlias = Callable[[Sequence[TakenJob]], Receipt | None]
-"""Gives the receipt for jobs that are about to be taken; None where nobody wants one."""
+"""Gives the receipt for jobs that are about to be taken; None for no receipt."""
 
 WRITER_WAIT_LIMIT = 10.0
-"""Seconds to wait for somebody who writes into the file before giving up: a copy takes less."""
+"""Seconds to wait for a process that writes into the file; a copy takes less."""
 
 _WRITER_POLL = 0.02
 
 
-def _say_nothing(words: str) -> None:
-    """Be told what is waited for and leave it at that."""
-
-
 MOST_TRIES = 20
-"""How often a queue file that others rewrite without the lock is read anew before giving up."""
+"""How often a queue file that other programs rewrite without the lock is read again."""
 
 
 class QueueFile:
     """One queue file, which need not exist.
 
-    A symbolic link is followed; the lock and consumed.yaml stand beside the real file.
+    A symbolic link is followed; the lock and consumed.yaml are beside the real file.
 
     Args:
         path: as the user gave it; messages name it.
@@ -59,41 +56,42 @@ class QueueFile:
 
     @property
     def real(self) -> Path:
-        """The file behind all symbolic links, as they are now."""
+        """The file to which all symbolic links resolve now."""
         if str(self._real) != (real := os.path.realpath(self.path)):
             self._real = Path(real)
         return self._real
 
     @contextlib.asynccontextmanager
     async def locked(self, on_wait: Callable[[str], None]) -> AsyncIterator[LockedQueue]:
-        """Hold the queue's lock; only who holds it can change the file.
+        """Hold the lock of the queue; only its holder can change the file.
 
-        Waiting for it can be cancelled; getting and releasing it are no checkpoints.
+        Waiting for it can be cancelled; acquiring and releasing it are not checkpoints.
 
         Args:
-            on_wait: is told once, after a second of waiting, who holds the lock.
+            on_wait: is called once, after a second of waiting, with a message that names the
+                holder.
 
         Raises:
-            PegasusError: there can be no lock there.
+            PegasusError: the lock file cannot be created or locked.
         """
         real = self.real
         async with lock.held(real, self.path, on_wait):
             yield LockedQueue(self.path, real, on_wait)
 
     def state(self) -> State | None:
-        """Tell one state of the file from another, cheaply; None where there is no file."""
+        """Give the state of the file, with one ``stat``; None if there is no file."""
         return content.state(self._given)
 
     def states(self) -> tuple[State | None, ...]:
-        """Tell one state from another, with what somebody writes to a file that was replaced."""
+        """Give the states of the file and of its old files that are still written to."""
         return (self.state(), *left.states(self.real))
 
     def signs(self) -> tuple[Sign, ...]:
-        """Give what has to change before there is more of what was pending."""
+        """Give what changes before pending entries can be complete."""
         return left.signs(self.real)
 
     def blind_spot(self) -> str:
-        """Say what the system does not tell about writers of the file; nothing where it does."""
+        """Give a warning if the system does not show who writes the file; else an empty text."""
         state, written, _ = settled.sign_of(self.real)
         if state is None or written is not None:
             return ""
@@ -103,29 +101,29 @@ class QueueFile:
             "lost. Add jobs with `pegasus add`."
         )
 
-    async def recover(self, patience: float) -> None:
-        """Bring a take to its end that a crash interrupted, if nobody holds the lock for longer.
+    async def recover(self, limit: float) -> None:
+        """Finish or undo a take that a crash interrupted, if the lock is free in time.
 
-        Whoever holds it does so as well; and where it can't be done, nothing is lost by waiting.
+        The holder of the lock does the same. If it cannot be done, nothing is lost.
 
         Args:
-            patience: seconds to wait for the lock.
+            limit: seconds to wait for the lock.
         """
-        import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
+        import trio  # noqa: PLC0415 -- commands that only read do without it
 
-        with trio.move_on_after(patience), contextlib.suppress(PegasusError):
+        with trio.move_on_after(limit), contextlib.suppress(PegasusError):
             async with self.locked(lambda _: None) as locked:
                 locked.recover()
 
     def is_interrupted(self) -> bool:
-        """Tell whether a take goes on now, or was interrupted by a crash."""
+        """Tell whether a take is in progress or was interrupted by a crash."""
         return consumed.is_interrupted(self.real)
 
     def entries(self) -> Iterator[Entry | FileFault]:
-        """Read all entries, and in the place of a bad one its fault.
+        """Read all entries; a bad entry is given as its fault.
 
-        Needs no lock: the file is replaced, never half-written, by every Pegasus.
-        A file that is missing or cannot be read is one fault.
+        This needs no lock: Pegasus replaces the file and never writes it in part. A file that is
+        missing or cannot be read is one fault.
         """
         try:
             reader = self.reader()
@@ -153,29 +151,29 @@ class QueueFile:
         lock.refuse_lockless(self.real, self.path)
 
     def count(self) -> int:
-        """Tell how many jobs wait, without those that cannot be taken because of a fault."""
+        """Count the jobs in the file, without those in entries with a fault."""
         return sum(grid.count(entry) for entry in self.entries() if isinstance(entry, Entry))
 
 
 @dataclass(frozen=True, slots=True)
 class LockedQueue:
-    """A queue file whose lock is held: a way to change it, which ends with the lock.
+    """A queue file whose lock is held, so that it can be changed.
 
-    Its methods wait for the disk: call them in a worker thread, and not abandoned.
+    Its methods wait for the disk: call them in a worker thread that is not abandoned.
 
     Attributes:
         path: as the user gave it.
-        real: the file itself.
-        on_wait: is told once, after a second of waiting for a writer of the file, what is waited
-            for; in Trio's own thread.
+        real: the file.
+        on_wait: is called once, in Trio's thread, after a second of waiting for another program
+            that writes the file.
     """
 
     path: str
     real: Path
-    on_wait: Callable[[str], None] = _say_nothing
+    on_wait: Callable[[str], None] | None = None
 
     def recover(self) -> None:
-        """Bring a take to its end that a crash interrupted, whichever way it had gone.
+        """Finish or undo a take that a crash interrupted.
 
         Raises:
             PegasusError: the files could not be written.
@@ -193,22 +191,22 @@ class LockedQueue:
         *,
         first: int = 1,
     ) -> TakeResult:
-        """Take jobs from the head of the file, as many as there are sub-nodes for them.
+        """Take jobs from the file, up to one for each fill.
 
-        The jobs before the first fault are taken, in one rewrite of the file. Where there is
-        nothing to take, nothing is written.
+        The jobs before the first fault are taken, in one rewrite of the file. If there is nothing
+        to take, nothing is written.
 
         Args:
-            fills: one for each sub-node that is free; job number i is filled in by number i.
-            receipt: gives, for the jobs that are about to be taken, who is told of it; it may be
-                asked several times before a take succeeds.
-            pulse: is called often while the file is read and before a job is rendered, and never
-                once anything is written; it may raise, and then nothing is taken.
+            fills: job number i is rendered by fill number i.
+            receipt: gives the receipt for the jobs that are about to be taken. It may be called
+                several times before a take succeeds.
+            pulse: is called often while the file is read, and never after anything was written. If
+                it raises, nothing is taken.
             first: the number of the first job that is taken.
 
         Raises:
-            PegasusError: the file could not be rewritten (FileFault: it must not be); nothing was
-                taken and nothing is lost.
+            PegasusError: the file could not be rewritten (FileFault: it is read-only, or it is
+                consumed.yaml); nothing was taken and nothing is lost.
         """
         with disk_errors.translated(self.path, "Nothing was taken, and nothing is lost"):
             for _ in range(MOST_TRIES):
@@ -233,7 +231,7 @@ class LockedQueue:
         )
 
     def look(self, pulse: Callable[[], None] | None = None) -> TakeResult:
-        """Look at the file as a take would, and take nothing.
+        """Read the file as a take does, and take nothing.
 
         Args:
             pulse: see ``take``.
@@ -244,8 +242,8 @@ class LockedQueue:
         return self.take((), pulse=pulse)
 
     def _replace(self, picked: Picked, sight: Sight, receipt: ReceiptFor | None) -> bool:
-        """Do the take; tell False where the file has changed since it was read."""
-        consumed.recover_if_interrupted(self.real)  # whatever comes of this take
+        """Replace the file. Return False if it has changed since it was read."""
+        consumed.recover_if_interrupted(self.real)  # also if this take fails
         content.refuse_read_only(self.path, self.real)
         content.refuse_record(self.path, self.real, consumed.record_of(self.real))
         record = "".join(rendering.canonical(taken.job) for taken in picked.jobs)
@@ -258,18 +256,18 @@ class LockedQueue:
         )
 
     def _collected(self) -> list[Sight]:
-        """Move to the queue what came to files that it was before; give what is not complete."""
+        """Move what was written to old files to the queue; give the files that are incomplete."""
         self._new.unlink(missing_ok=True)
         if not left.are_there(self.real):
             return []
-        consumed.recover_if_interrupted(self.real)  # it may know of one more
+        consumed.recover_if_interrupted(self.real)  # it may leave one more old file
         return left.collect(self.path, self.real)
 
     def add(self, entries: Sequence[Entry], *, top: bool = False) -> None:
-        """Put entries into the file, which is made where it is missing.
+        """Add entries to the file, which is created if it is missing.
 
         Args:
-            entries: what to put in, in this order.
+            entries: the entries, in this order.
             top: before all others instead of after them.
 
         Raises:
@@ -292,16 +290,16 @@ class LockedQueue:
         raise PegasusError(f"{self.path}: other programs keep rewriting this file. Try again.")
 
     def to_be_changed(self) -> Sight | None:
-        """Read the file, to be replaced by one with more in it; None where there is none.
+        """Read the file before it is replaced by one with more entries; None if there is none.
 
-        What is written into it in place is waited for. What somebody still writes behind its end
-        is not complete, and comes behind what is added.
+        This waits for a program that writes into the middle of the file. What a program appends is
+        incomplete, and will follow the new entries.
 
         Raises:
             FileFault: it cannot be read.
-            PegasusError: somebody does not come to an end.
+            PegasusError: another program writes it for too long.
         """
-        import trio  # noqa: PLC0415 -- it is loaded where it runs; who only reads can do without
+        import trio  # noqa: PLC0415 -- commands that only read do without it
 
         began, said = time.monotonic(), False
         while content.state(self.real) is not None:
@@ -313,26 +311,27 @@ class LockedQueue:
                 raise PegasusError(
                     f"{sight.words} Nothing was added. Close the file and try again."
                 )
-            with contextlib.suppress(RuntimeError):  # no worker thread of Trio's
+            with contextlib.suppress(RuntimeError):  # not a worker thread of Trio
                 trio.from_thread.check_cancelled()
                 if waited > lock.LOCK_MESSAGE_DELAY and not said:
                     said = True
-                    trio.from_thread.run_sync(self.on_wait, sight.words)
+                    if self.on_wait is not None:
+                        trio.from_thread.run_sync(self.on_wait, sight.words)
             time.sleep(_WRITER_POLL)
         return None
 
     def overwrite(self, data: bytes) -> bool:
-        """Make the file what it is to be; tell False where somebody else is quicker.
+        """Replace the content of the file. Return False if another program changes it meanwhile.
 
         Raises:
-            OSError, PegasusError: it was not done.
+            OSError, PegasusError: nothing was changed.
         """
         exists = content.state(self.real) is not None
         return self._put(data, settled.look(self.path, self.real) if exists else None)
 
     @property
     def _new(self) -> Path:
-        """The file that becomes the queue; one that is there is left by a crash, of no use."""
+        """The file that becomes the queue; one that exists was left by a crash and is useless."""
         return self.real.with_name(f".{self.real.name}.pegasus-add")
 
     def _put(self, data: bytes, sight: Sight | None) -> bool:
@@ -350,7 +349,7 @@ class LockedQueue:
 
 
 def entries_of(jobs: Sequence[Job]) -> list[Entry]:
-    """Give for each job the entry that stands for nothing else."""
+    """Give an entry for each job."""
     return [
         Entry((job.command,), tuple((name, (value,)) for name, value in job.params)) for job in jobs
     ]

@@ -1,8 +1,7 @@
 """Entries and jobs -> the lines of YAML that stand for them.
 
-Rule 1: the user's own words: what stood in one line is written as it stood.
-Rule 2: nothing here is trusted: what is spliced into a file is read back, and written again in the
-strictest style if it reads differently.
+Rule 1: a text that was on one line is written exactly as the user wrote it.
+Rule 2: the caller parses the result, and asks for the strict style if it has another meaning.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ LONGEST_KEY = 1000
 """Characters; YAML takes a name only if its colon comes within 1024, else it needs a `?`."""
 
 _UNWRITTEN = "new"
-"""The style of a scalar that stands in no file yet."""
+"""The style of a scalar that is not in a file yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,9 @@ class Style:
     """How to write.
 
     Attributes:
-        text: the file's text, for what is written as it stood there.
-        flow: whether it is for a list in brackets.
-        strict: whether every text is put into double quotes, on one line.
+        text: the text of the file, for what is written as it was there.
+        flow: whether the list is in brackets.
+        strict: whether every text is in double quotes, on one line.
     """
 
     text: str = ""
@@ -39,9 +38,9 @@ class Style:
 
 
 def canonical(job: Job) -> str:
-    """Write a job in the one form that consumed.yaml has: two lines for a plain one-line command.
+    """Write a job in the form of consumed.yaml: two lines for a plain command on one line.
 
-    Reading it gives back the identical job, whatever its texts are.
+    Reading it gives the identical job, whatever its texts are.
     """
     pairs = (("command", job.command), *job.params)
     node = Mapping(
@@ -76,7 +75,7 @@ def remaining(
 
 
 def added(entry: Entry, style: Style) -> list[str]:
-    """Write an entry that is new: as a plain text where it is nothing but one command."""
+    """Write a new entry; a command without parameters is a plain text."""
     if not entry.params and len(entry.commands) == 1:
         return _entry(_new(entry.commands[0]), style)
     pairs = (("command", entry.commands), *entry.params)
@@ -93,7 +92,7 @@ def _listing(values: Sequence[str], *, flow: bool = False) -> Listing:
 
 
 def _new_value(values: Sequence[str]) -> NodeValue:
-    """One value is written as a text; several in brackets, unless a literal block may help."""
+    """Write one value as a text, several in brackets, unless one needs a literal block."""
     if len(values) == 1:
         return _new(values[0])
     return _listing(values, flow=not any("\n" in value for value in values))
@@ -149,7 +148,7 @@ def _dash(scalar: Scalar, style: Style, *, one_line: bool) -> list[str]:
 
 
 def _scalar(before: str, scalar: Scalar, style: Style) -> list[str]:
-    """Write a text behind what introduces it, several lines as a literal block where YAML can."""
+    """Write a text after its introduction; several lines as a literal block, if YAML allows it."""
     if "\n" in scalar.text and not style.strict and not _as_it_stood(scalar, style):
         lines = yaml_text.literal(scalar.text, "  ")
         if lines is not None:
@@ -181,7 +180,7 @@ def _one_line(scalar: Scalar, style: Style) -> str:
 
 
 def _as_it_stood(scalar: Scalar, style: Style) -> str:
-    """Give the text as the user wrote it, quotes and all, if it stood on one line; else nothing."""
+    """Give the text as the user wrote it, quotes included; empty if it was not on one line."""
     if scalar.style == _UNWRITTEN or scalar.block:
         return ""
     written = style.text[scalar.start : scalar.end]
@@ -189,6 +188,6 @@ def _as_it_stood(scalar: Scalar, style: Style) -> str:
 
 
 def emptied(content: bytes) -> bytes:
-    """Put an empty list before a content, as the list whose last entry is gone."""
+    """Put an empty list before a content from which the last entry was removed."""
     bom = content[: len(BOM_UTF8)] if content.startswith(BOM_UTF8) else b""
     return bom + b"[]\n" + content[len(bom) :]

@@ -1,11 +1,11 @@
-"""How much of a queue file is complete: a process may be in the middle of writing an entry.
+"""How much of a queue file is complete: another process may be writing an entry right now.
 
-Rule 1: what nobody has open for writing is complete.
-Rule 2: what somebody writes behind its end is complete up to its last entry. That one is complete
-when the next begins; or when it stands on one line, with its line break, and has not changed for a
-second. What somebody writes into its middle is not complete before they close it.
-Rule 3: where the system can't tell who writes, a second without a change has to do for a last
-line that has no line break.
+Rule 1: a file that no process has open for writing is complete.
+Rule 2: a file to which a process appends is complete up to its last entry. The last entry is
+complete when the next one begins, or when it is on one line, with its line break, and has not
+changed for a second. A file whose middle is written is incomplete until it is closed.
+Rule 3: where the system does not tell who writes, a last line without a line break is complete
+after a second without a change.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.yaml_text import Scalar
 
 QUIET = 1.0
-"""Seconds without a change after which an entry on one line counts as complete: nobody needs
-longer from one part of a line to the next, unless a buffer is in between, and that cuts lines."""
+"""Seconds without a change after which an entry on one line counts as complete. A program that
+writes a line in parts is faster, unless it has a buffer; a buffer may cut a line anywhere."""
 
 _DASH = re.compile(rb"^([ \t]*)-(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _NO_ENTRY = re.compile(rb"(?:[ \t]*(?:#[^\n]*)?\r?\n)*\Z")
 
 SKEW = 60.0
-"""Seconds by which the clock of a file server may be ahead; a file from later counts as old."""
+"""Seconds by which the clock of a file server may be ahead; a file from beyond counts as old."""
 
 Sign: TypeAlias = tuple[State | None, bool | None, bool]
-"""What can change while one waits: the file, whether somebody writes it, whether it is quiet."""
+"""What can change during a wait: the file, whether it is written, whether it is unchanged for a
+second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ class Sight:
     """A queue file as it was read.
 
     Attributes:
-        data: all of it.
-        state: its state then.
-        ready: up to where it is complete.
-        sign: what to look at for a change while the rest is waited for.
-        words: what is waited for, a sentence; empty where all is ready.
-        appended: whether a process is known that writes behind the end.
-        overwritten: whether somebody writes into the middle, so that nothing may be done with it.
+        data: its content.
+        state: its state at that time.
+        ready: how many bytes of it are complete.
+        sign: what changes before the rest can be complete.
+        words: what the queue waits for, as one sentence; empty if all is complete.
+        appended: whether a process is known to append to it.
+        overwritten: whether a process writes into its middle, so that it must not be changed.
     """
 
     data: bytes
@@ -74,44 +75,44 @@ class Sight:
 
     @property
     def complete(self) -> bytes:
-        """What is complete."""
+        """The complete part."""
         return self.data[: self.ready]
 
     @property
     def stays(self) -> bytes:
-        """What is incomplete, and has to stay where it is: nobody is known to go on with it."""
+        """The incomplete part, if it has to stay in the file: its writer is unknown."""
         return b"" if self.appended else self.data[self.ready :]
 
     @property
     def base(self) -> int:
-        """Up to where the file is accounted for once it was replaced."""
+        """How many bytes are in the new file or taken, once the file is replaced."""
         return self.ready if self.appended else len(self.data)
 
 
 def look(path: str, real: Path, base: int = 0) -> Sight:
-    """Read a queue file, and find out how much of it is complete.
+    """Read a queue file, and find how much of it is complete.
 
     Args:
-        path: as the user gave it; faults and sentences name it.
+        path: as the user gave it; messages name it.
         real: the file.
-        base: up to where it is complete anyway.
+        base: how many bytes are known to be complete.
 
     Raises:
         FileFault, PegasusError: as ``content.read`` does.
     """
     with content.opened(path, real) as fd:
         data, state = content.read_unchanged(fd)
-        # First read, then this: who ends in between has written all that there is.
+        # After the read: a writer that ended in between had written everything before.
         sign = (state, writers.is_written(fd), _is_quiet(state))
         if sign[1] is False:
             return Sight(data, state, len(data), sign)
         if found := writers.find(fd):
-            # Once more: who wrote over the middle just now may have come to the end meanwhile.
+            # Again: a process that wrote into the middle may have reached the end meanwhile.
             data, state = content.read_unchanged(fd)
             sign = (state, sign[1], _is_quiet(state))
     if found:
         return _written(path, data, base, sign, found)
-    is_ended = sign[1] is None and data.endswith(b"\n")  # other machines take from it, too
+    is_ended = sign[1] is None and data.endswith(b"\n")  # other machines may take from it, too
     if sign[2] or is_ended or not data:
         return Sight(data, state, len(data), sign)
     words = f"{path}: another program writes this file. Its last entry is taken in a second."
@@ -119,7 +120,7 @@ def look(path: str, real: Path, base: int = 0) -> Sight:
 
 
 def sign_of(real: Path) -> Sign:
-    """Give the sign that ``look`` would give now."""
+    """Give the sign that ``look`` would give at this moment."""
     try:
         fd = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -134,7 +135,7 @@ def sign_of(real: Path) -> Sign:
 def _written(
     path: str, data: bytes, base: int, sign: Sign, found: list[writers.WritingProcess]
 ) -> Sight:
-    """Tell what is complete of a file that somebody is known to write."""
+    """Find how much is complete of a file that a known process writes."""
     state, _, quiet = sign
     assert state is not None  # noqa: S101 - it was read
     inside = [writer for writer in found if not writer.appends]
@@ -152,9 +153,9 @@ def _written(
 
 
 def last_entry(data: bytes, base: int = 0) -> int:
-    """Find where the last entry behind ``base`` begins, from there; what is none stays before it.
+    """Find the start of the last entry after ``base``, counted from ``base``.
 
-    In a text without an entry it is the end where that is complete, and else the beginning.
+    In a text without an entry it is the end if the text is complete, else the beginning.
     """
     tail = data[base:]
     first = _DASH.search(data)
@@ -167,7 +168,7 @@ def last_entry(data: bytes, base: int = 0) -> int:
 
 
 def _is_one_line(path: str, data: bytes) -> bool:
-    """Tell whether there is one entry, on one line, to which nothing has to come but comments."""
+    """Tell whether there is exactly one entry, complete and on one line; comments may follow."""
     lines = [line.strip() for line in data.splitlines()]
     if not data.endswith(b"\n") or sum(line[:1] not in {b"", b"#"} for line in lines) != 1:
         return False
@@ -179,7 +180,7 @@ def _is_one_line(path: str, data: bytes) -> bool:
 
 
 def _is_quiet(state: State) -> bool:
-    """Tell whether a file has not changed for a while; see SKEW for one from the future."""
+    """Tell whether a file has not changed for QUIET seconds; for one from the future see SKEW."""
     return not -SKEW < time.time() - state[0] / 1e9 < QUIET
 
 

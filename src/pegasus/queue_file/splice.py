@@ -1,8 +1,7 @@
-"""Cuts entries out of a queue file's text and puts entries in; everything else stays as it is.
+"""Removes entries from the text of a queue file and inserts entries; all other text stays.
 
-Rule 1: comments are never removed: one that stood inside of a removed entry becomes a line of its
-own at that place.
-Rule 2: pure: it says what to change; that the result reads as it should, others check.
+Rule 1: comments are never removed: a comment inside a removed entry becomes a line of its own.
+Rule 2: pure: it gives the edits; the caller parses the result.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ _COMMENT_TEXT = re.compile(f"#[^{BREAKS}]*")
 _SPACES = re.compile("[ \t]*")
 
 EntryLines: TypeAlias = Sequence[str]
-"""An entry as it is to be written, without indentation and line breaks."""
+"""The lines of an entry, without indentation and line breaks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Put ``text`` in the place of what stands from ``start`` to ``end``."""
+    """Replace the characters from ``start`` to ``end`` by ``text``."""
 
     start: int
     end: int
@@ -32,7 +31,7 @@ class Edit:
 
 
 def edited(source: SourceText, edits: Sequence[Edit]) -> bytes:
-    """Give the file's bytes after some edits, in the order in which they stand in the file."""
+    """Apply edits, which are in the order of the file, and give its bytes."""
     pieces, at = [], 0
     for edit in edits:
         pieces += [source.text[at : edit.start], edit.text]
@@ -44,12 +43,13 @@ def edited(source: SourceText, edits: Sequence[Edit]) -> bytes:
 def cut(
     reader: QueueReader, gone: Sequence[Written], remainder: Sequence[EntryLines]
 ) -> list[Edit]:
-    """Take entries out of a file.
+    """Give the edits that remove entries from a file.
 
     Args:
         reader: the file.
-        gone: the entries that go, the first ones of the file; at least one.
-        remainder: the entries to stand in the place of the last of them.
+        gone: the entries to remove, in the order of the file; at least one. They need not be next
+            to each other, nor at the head of the file.
+        remainder: the entries that replace the last of them.
     """
     one = _cut_flow if reader.list.flow else _cut_block
     *whole, last = gone
@@ -60,12 +60,12 @@ def cut(
 
 
 def insert(reader: QueueReader, entries: Sequence[EntryLines], *, top: bool) -> Edit:
-    """Put entries into a file.
+    """Give the edit that inserts entries into a file.
 
     Args:
-        reader: the file, read to its end, and found to be without a syntax fault.
-        entries: what to put in; at least one.
-        top: whether they go before all others, instead of after them.
+        reader: the file, read to its end, without a syntax fault.
+        entries: the entries to insert; at least one.
+        top: before all others instead of after them.
     """
     source, start, end = reader.source, reader.list.start, reader.list.end
     if reader.list.flow:
@@ -120,7 +120,7 @@ def _insert_flow(reader: QueueReader, text: str, *, top: bool) -> Edit:
 
 
 def _comments(source: SourceText, written: Written, end: int) -> Iterator[re.Match[str]]:
-    """Find an entry's comments up to ``end``: what looks like one between its texts."""
+    """Find the comments of an entry up to ``end``: those between its texts."""
     at = written.item.start
     for leaf in leaves(written.item.node):
         begins = source.line_end(leaf.start) if leaf.block else leaf.start
@@ -130,7 +130,7 @@ def _comments(source: SourceText, written: Written, end: int) -> Iterator[re.Mat
 
 
 def _own_line(source: SourceText, comment: re.Match[str]) -> str:
-    """Give the whole line of a comment that has one for itself, else nothing."""
+    """Give the whole line of a comment, if it has a line of its own; else an empty text."""
     start, end = source.line_start(comment.start()), source.line_end(comment.end())
     if source.text[start : comment.start()].strip(" \t"):
         return ""
@@ -139,7 +139,7 @@ def _own_line(source: SourceText, comment: re.Match[str]) -> str:
 
 
 def _is_alone(source: SourceText, start: int, following: int) -> bool:
-    """Tell whether an item of a list in brackets has its lines for itself."""
+    """Tell whether an item of a list in brackets has lines of its own."""
     before = source.text[source.line_start(start) : start]
     return not before.strip(" \t") and source.text[following : following + 1] in {"\r", "\n"}
 

@@ -1,7 +1,7 @@
-"""Who has a file open for writing: what the kernel tells.
+"""Which processes have a file open for writing, from the kernel.
 
-Rule 1: a lease decides whether anybody has; /proc only says who, and how they write.
-Rule 2: nothing here waits, and nothing here is an error: what cannot be told is None or empty.
+Rule 1: a lease decides whether any process has it open; /proc only gives the names and the modes.
+Rule 2: nothing here waits or fails: what the system does not tell is None or empty.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGEST_PROCESS_NAME = 60
-"""Characters of a command line by which a person knows a process again."""
+"""Characters of a command line that a message shows: enough to recognise a process."""
 
 _PROC = "/proc"
 
 
 class Lease:
-    """A read lease on an open file: granted only while nobody has the file open for writing.
+    """A read lease on an open file: granted only while no process has the file open for writing.
 
-    Who opens the file for writing while the lease is held waits until it is released, at most for
-    ``/proc/sys/fs/lease-break-time``. The signal that tells of it is one that nobody notices.
+    A process that opens the file for writing during the lease waits until it is released, at most
+    for ``/proc/sys/fs/lease-break-time``. The signal that reports it (SIGURG) is ignored.
 
     Args:
         fd: the file, open for reading only.
 
     Attributes:
-        written: whether somebody has the file open for writing; None where the system can't tell:
-            network file systems, files of other users.
+        written: whether a process has the file open for writing; None where the system does not
+            tell: network file systems, files of other users.
     """
 
     def __init__(self, fd: int) -> None:
@@ -47,20 +47,20 @@ class Lease:
             pass  # not on every file system, and only on Linux
 
     def is_whole(self) -> bool:
-        """Tell whether the lease was granted, and nobody has waited for its end so far."""
+        """Tell whether the lease was granted, and no process waits for its end."""
         if self.written is not False:
             return False
         return fcntl.fcntl(self._fd, fcntl.F_GETLEASE) == fcntl.F_RDLCK
 
     def release(self) -> None:
-        """Let those in who wait."""
+        """Release the lease; processes that wait for the file continue."""
         if self.written is False:
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
 
 def is_written(fd: int) -> bool | None:
-    """Tell what ``Lease.written`` is just now."""
+    """Give ``Lease.written`` for this moment."""
     lease = Lease(fd)
     lease.release()
     return lease.written
@@ -73,7 +73,7 @@ class WritingProcess:
     Attributes:
         pid: its number.
         command: its command line, cut to a length for messages.
-        appends: whether what it writes next comes behind all that is in the file.
+        appends: whether its next write goes to the end of the file.
     """
 
     pid: int
@@ -85,7 +85,7 @@ class WritingProcess:
 
 
 def find(fd: int) -> list[WritingProcess]:
-    """Find the processes that have a file open for writing, as far as this user may see them."""
+    """Find the processes of this user, or of all for root, that have a file open for writing."""
     file = _OpenFile(os.fstat(fd), _info(f"{_PROC}/self", str(fd)).get("ino"))
     return [
         writer
@@ -97,7 +97,7 @@ def find(fd: int) -> list[WritingProcess]:
 
 @dataclass(frozen=True, slots=True)
 class _OpenFile:
-    """A file, and the number that the system shows for it; not always that of ``stat``."""
+    """A file, and the inode that /proc shows for it; it may differ from that of ``stat``."""
 
     status: os.stat_result
     shown: str | None
@@ -111,7 +111,7 @@ def _processes() -> list[int]:
 
 
 def _writer(pid: int, file: _OpenFile) -> WritingProcess | None:
-    """Tell how a process writes to a file, if it does; with several ways in, the worst counts."""
+    """Tell how a process writes to a file, if it does; it appends only if all its openings do."""
     ways = list(_ways_in(f"{_PROC}/{pid}", file))
     return WritingProcess(pid, _command(pid), all(ways)) if ways else None
 
@@ -120,13 +120,13 @@ def _ways_in(process: str, file: _OpenFile) -> Iterator[bool]:
     try:
         names = os.listdir(f"{process}/fd")  # noqa: PTH208 -- for all processes, so it is to be fast
     except OSError:
-        return  # it has ended, or is somebody else's
+        return  # it has ended, or belongs to another user
     for name in names:
         if not _is_file(f"{process}/fd/{name}"):
             continue
         info = _info(process, name)
         flags = int(info.get("flags", "0"), 8)
-        # Not by stat alone: that can hang on a file server which does not answer.
+        # Before stat, which can hang on a file server that does not answer.
         if flags & os.O_ACCMODE == os.O_RDONLY or info.get("ino") != file.shown:
             continue
         with contextlib.suppress(OSError):
@@ -136,7 +136,7 @@ def _ways_in(process: str, file: _OpenFile) -> Iterator[bool]:
 
 
 def _is_file(link: str) -> bool:
-    """Tell what may be a file from pipes, sockets and devices, which most open things are."""
+    """Tell whether an open descriptor may be a file; most are pipes, sockets and devices."""
     try:
         target = os.readlink(link)  # noqa: PTH115 -- there are thousands of them
     except OSError:
@@ -145,7 +145,7 @@ def _is_file(link: str) -> bool:
 
 
 def _info(process: str, name: str) -> dict[str, str]:
-    """Read what proc(5) says of an open file; nothing where it is not open any more."""
+    """Read the fdinfo of proc(5) for an open file; empty if it is closed meanwhile."""
     try:
         lines = Path(f"{process}/fdinfo/{name}").read_text(errors="replace").splitlines()
     except OSError:

@@ -1,11 +1,11 @@
-r"""Fills a command or a hostname in, and refuses what it cannot fill.
+r"""Renders the template of a command or of a hostname.
 
-Rule 1: a text without ``{{`` comes out as it is, and a value goes in as it is: nothing is
-escaped, and nothing that a value holds is read as a tag.
-Rule 2: filling in gives a text or raises a TemplateFault with a place; it never guesses, and
-never prints an unknown name as nothing.
-Rule 3: nothing is worked out before it is needed, so a branch not taken may name the unknown.
-Rule 4: chevron tokenizes and renders, and is handed only what it takes well (``source``).
+Rule 1: a text without ``{{`` is not changed, and a value is inserted as it is: nothing is escaped,
+and tags inside a value have no meaning.
+Rule 2: rendering gives a text or raises a TemplateFault with a position. It never guesses, and an
+unknown name never renders as an empty text.
+Rule 3: values are computed when they are needed, so a branch that is not taken may name anything.
+Rule 4: chevron tokenizes and renders; ``source`` gives it only text that it handles correctly.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from pegasus.template.value import Refusal, as_text, truthy
 
 __all__ = ["USE_A_SCRIPT", "Template", "parse"]
 
-CACHED_TEMPLATES = 256  # a queue of a million jobs is made of few commands; one may be 100 kB
+CACHED_TEMPLATES = 256  # a queue of a million jobs has few different commands; one may be 100 kB
 
 
 class Template:
-    """A text with tags, ready to be filled in.
+    """A text with tags, parsed and ready to be rendered.
 
     Args:
         text: the template, as the user wrote it.
@@ -47,23 +47,23 @@ class Template:
         return f"Template({self.text!r})"
 
     def fill(self, values: Mapping[str, str]) -> str:
-        """Put the values in.
+        """Render the template.
 
         Args:
             values: the text for each name.
 
         Raises:
-            TemplateFault: a name is unknown, a helper cannot take what it is given, or the text
-                gets longer than any command can be.
+            TemplateFault: a name is unknown, a helper cannot take its arguments, or the text gets
+                longer than any command can be.
         """
         scope = _Scope(self.text, self._parts, values)
-        # chevron's stubs ask for a dict; the renderer only ever subscripts it.
+        # chevron's stubs require a dict; the renderer only subscripts it.
         return chevron.render(self._tokens, cast("dict[str, Any]", scope), partials_path=None)
 
 
 @functools.lru_cache(maxsize=CACHED_TEMPLATES)
 def parse(text: str) -> Template:
-    """Give the template for a text, read only once for as long as it is in use.
+    """Parse a text; the last CACHED_TEMPLATES templates are kept.
 
     Raises:
         TemplateFault: it cannot be read.
@@ -86,14 +86,14 @@ class _Scope:
         self._taken: dict[int, Branch | None] = {}
 
     def __getitem__(self, key: str) -> str | bool | _Scope:
-        """Give a tag's text; for a branch False, or this scope to go on with."""
+        """Give the text of a tag; for a branch this scope if it is taken, else False."""
         try:
             part = self._parts[key]
             if isinstance(part, Branch):
                 return self if self._taken_in(part.block) is part else False
             return self._text(part)
         except (AttributeError, LookupError, TypeError, ValueError) as bug:
-            # chevron would take these for a missing name and print nothing.
+            # chevron would treat these as a missing name and render nothing.
             raise RuntimeError(f"the template {self._template!r} broke at {key}") from bug
 
     def _text(self, gap: Gap) -> str:
@@ -104,7 +104,7 @@ class _Scope:
             fail(self._template, gap.start, refusal)
 
     def _taken_in(self, block: list[Branch]) -> Branch | None:
-        """Give the branch that is taken, if any; worked out once a filling."""
+        """Give the branch of a block that is taken, if any; decided once per rendering."""
         start = block[0].start
         if start not in self._taken:
             self._taken[start] = next(filter(self._holds, block), None)

@@ -1,7 +1,7 @@
-"""What stands between the braces of a tag: ``replace model "/" (first_non_empty a "b")``.
+"""The expression inside a tag: ``replace model "/" (first_non_empty a "b")``.
 
-Rule 1: an expression is read once, into frozen words, and evaluated as often as it is filled in.
-Rule 2: a name is looked up in what the caller gives; nothing else can be reached through it.
+Rule 1: an expression is parsed once, into frozen types, and evaluated for each rendering.
+Rule 2: a name is looked up only in the values that the caller gives.
 Rule 3: an unknown name is refused, except in a condition (``lenient``), where it is null.
 """
 
@@ -19,9 +19,7 @@ from pegasus.template.helpers import HELPERS, call
 from pegasus.template.limits import Spending
 from pegasus.template.value import Refusal, TagValue
 
-MAX_DEPTH = (
-    50  # brackets within brackets: far more than a person writes, far less than Python's stack
-)
+MAX_DEPTH = 50  # nested brackets: more than a person writes, less than the stack of Python allows
 
 LITERAL_HINT = r"Write \{{ where {{ is plain text"
 
@@ -42,7 +40,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A helper and what it is given; the helper exists and takes that many arguments."""
+    """A helper and its arguments; the helper exists and takes that number of arguments."""
 
     helper: str
     arguments: tuple[Expression, ...]
@@ -104,7 +102,7 @@ _WORD_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": 
 def read_tokens(
     text: str, start: int, closing: re.Pattern[str]
 ) -> tuple[list[Token], re.Match[str]]:
-    """Read what a tag holds, up to its closing braces; braces inside quotes do not close it.
+    """Read the tokens of a tag, up to its closing braces; braces inside quotes do not close it.
 
     Returns:
         The tokens, and the closing braces as ``closing`` matched them.
@@ -158,7 +156,7 @@ def _unreadable(text: str, start: int) -> Refusal:
 
 
 def parse_value(tokens: list[Token]) -> Expression:
-    """Read the whole of a tag that prints: a name, a helper and its arguments, or a literal.
+    """Parse a tag that renders a value: a name, a helper with arguments, or a literal.
 
     Raises:
         Refusal: it is none of these.
@@ -166,7 +164,7 @@ def parse_value(tokens: list[Token]) -> Expression:
     match tokens:
         case []:
             raise Refusal("this tag is empty", LITERAL_HINT)
-        case [Word(text)]:  # alone even "5" and "true" are names: a parameter may be called so
+        case [Word(text)]:  # alone, even "5" and "true" are names: a parameter may have that name
             return Name(text)
         case [Word(text), *_]:
             return _call(text, _arguments(tokens[1:]))
@@ -175,11 +173,11 @@ def parse_value(tokens: list[Token]) -> Expression:
 
 
 def parse_condition(tokens: list[Token], where: str) -> Expression:
-    """Read the one argument that a block takes.
+    """Parse the one argument of a block.
 
     Args:
-        tokens: what stands behind the block's word.
-        where: how to call the block in an error.
+        tokens: what follows the word of the block.
+        where: the name of the block in a message.
 
     Raises:
         Refusal: it is no argument, or more than one.
@@ -196,7 +194,7 @@ def parse_condition(tokens: list[Token], where: str) -> Expression:
 
 
 def _arguments(tokens: Iterable[Token]) -> tuple[Expression, ...]:
-    """Read arguments; a stack of open brackets, not recursion, keeps track of calls."""
+    """Parse arguments with a stack of open brackets instead of recursion."""
     stack: list[list[Expression]] = [[]]
     helpers: list[str | None] = []
     for token in tokens:
@@ -241,7 +239,7 @@ def _single(token: Token) -> Expression:
 
 
 def _number(text: str) -> float:
-    """Read a number that prints as it was typed; 0.10 or 1e-4 would come out as another text."""
+    """Read a number that renders as it was typed; 0.10 or 1e-4 would render as another text."""
     try:
         value: float = json.loads(text)
         if json.dumps(value) == text:
@@ -268,7 +266,7 @@ def _call(helper: str, arguments: tuple[Expression, ...]) -> Call:
 
 
 def _refuse_hopeless(helper: str, arguments: tuple[Expression, ...]) -> None:
-    """Refuse ``eq gpu 0``: a parameter is text, so it would be false for every value there is."""
+    """Refuse ``eq gpu 0``: a parameter is a text, so the comparison would always be false."""
     match arguments:
         case (Name(name), Literal(float() | int() as value)) | (
             Literal(float() | int() as value),
@@ -286,11 +284,11 @@ def _refuse_hopeless(helper: str, arguments: tuple[Expression, ...]) -> None:
 def evaluate(
     expression: Expression, values: Mapping[str, str], spending: Spending, *, lenient: bool
 ) -> TagValue:
-    """Work an expression out.
+    """Evaluate an expression.
 
     Args:
-        expression: what was read.
-        values: each name's text.
+        expression: the parsed expression.
+        values: the text for each name.
         spending: what is left for helpers to spend.
         lenient: whether an unknown name is null, as in a condition.
 
@@ -325,22 +323,22 @@ def _unknown(name: str, values: Mapping[str, str]) -> Refusal:
 
 
 def close(name: str, known: Iterable[str]) -> str:
-    """Ask whether the likeliest of the known names was meant; nothing where none comes near."""
+    """Suggest the most similar known name; empty if none is similar."""
     near = [each for each in itertools.islice(known, MAX_COMPARED) if len(each) <= 2 * MAX_SHOWN]
     likely = difflib.get_close_matches(name[:MAX_SHOWN], near, 1)
     return f'Did you mean "{likely[0]}"?' if likely else ""
 
 
 def _listed(names: Iterable[str]) -> str:
-    """List names for a message, as many as somebody would read."""
+    """List names for a message, at most MAX_LISTED."""
     known = sorted(names)
     some = ", ".join(map(shown, known[:MAX_LISTED]))
     return some if len(known) <= MAX_LISTED else f"{some}, and {len(known) - MAX_LISTED:,} more"
 
 
-MAX_SHOWN = 60  # characters of the user's text in a message, which should fit a line
+MAX_SHOWN = 60  # characters of the user's text in a message, which should fit on a line
 MAX_LISTED = 30  # names in a message
-MAX_COMPARED = 1_000  # names that a wrong one is compared with
+MAX_COMPARED = 1_000  # names with which a wrong one is compared
 
 
 def shown(text: str) -> str:
@@ -349,7 +347,7 @@ def shown(text: str) -> str:
 
 
 def _hints(*sentences: str) -> str:
-    """Join hints into one text whose last full stop is still to come."""
+    """Join hints into one text without its last full stop."""
     return " ".join(
         sentence if sentence.endswith("?") else f"{sentence}." for sentence in sentences if sentence
     ).removesuffix(".")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """What a helper takes in one place."""
+    """The type of an argument of a helper."""
 
     TEXT = "text"
     SOMETHING = "anything but null"
@@ -41,8 +41,8 @@ class Helper:
     """One helper.
 
     Attributes:
-        run: what it does with its arguments.
-        takes: what it takes in each place.
+        run: the function.
+        takes: the type of each argument.
         repeats: whether the last place may be filled any number of times more.
     """
 
@@ -51,12 +51,12 @@ class Helper:
     repeats: bool = False
 
     def counts(self, given: int) -> bool:
-        """Tell whether it can take so many arguments."""
+        """Tell whether it takes that number of arguments."""
         return given >= len(self.takes) if self.repeats else given == len(self.takes)
 
     @property
     def wants(self) -> str:
-        """How many arguments it takes, in words."""
+        """The number of its arguments, for a message."""
         least = len(self.takes)
         plural = "" if least == 1 else "s"
         return f"{'at least ' if self.repeats else ''}{least} argument{plural}"
@@ -119,7 +119,7 @@ def _replace(text: str, old: str, new: str) -> str:
 
 
 def _unquote(text: str) -> str:
-    r"""Take off one pair of quotes; what is inside them, ``\n`` too, stays as it is."""
+    r"""Remove one pair of quotes; what is inside, ``\n`` too, stays as it is."""
     paired = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`"
     return text[1:-1] if paired else text
 
@@ -129,7 +129,7 @@ def _quote(value: TagValue) -> str:
 
 
 def _first_non_empty(*values: TagValue) -> TagValue:
-    """Give the first that says something; a number or false does, null and ``""`` do not."""
+    """Give the first value that is not null, ``""``, ``[]`` or ``{}``; a number or false counts."""
     return next((value for value in values if value not in (None, "", [], {})), "")
 
 
@@ -164,9 +164,9 @@ def _cases() -> dict[str, Case]:
 def _in_case(name: str, text: str) -> str:
     """Write the words of a text in a case.
 
-    textcase's own boundaries drop punctuation, which glues ``meta/llama`` together, and part
-    digits from letters on both sides (``8b`` would be ``8_b``). Pegasus's users have had words
-    that end at anything but a letter or digit, and digits that begin a word.
+    The boundaries of textcase drop punctuation, which joins ``meta/llama``, and separate digits
+    from letters on both sides (``8b`` would be ``8_b``). In Pegasus a word ends before anything
+    but a letter or digit, and digits begin a word.
     """
     refuse_long(f"to_{name}_case", text)
     import textcase  # noqa: PLC0415
@@ -188,14 +188,14 @@ def _case(name: str) -> Helper:
 
 _REGULAR = r"(epoch|cache|schema|[cgnt]pu)"
 _SIBILANT = r"(bias|lens)"
-"""Words of our users' trade that pluralizer would make ``epoches``, ``gpuses`` and ``bia`` of."""
+"""Words that pluralizer would turn into ``epoches``, ``gpuses`` and ``bia``."""
 
 
 @functools.cache
 def _pluralizer() -> Pluralizer:
     import pluralizer  # noqa: PLC0415
 
-    # Its constructor is the one thing in it without types.
+    # Its constructor has no types.
     words = pluralizer.Pluralizer()  # type: ignore[no-untyped-call]
     words.add_plural_rule(re.compile(_REGULAR + "s?$", re.IGNORECASE), "$1s")
     words.add_singular_rule(re.compile(_REGULAR + "s$", re.IGNORECASE), "$1")
@@ -216,7 +216,7 @@ def _singular(text: str) -> str:
     return _pluralizer().singular(text)
 
 
-# Paths: only their text is looked at, for the file is on the node, if anywhere.
+# Paths: only their text is used; the file, if there is one, is on the node.
 
 
 def _file_name(path: str) -> str:
@@ -235,7 +235,7 @@ def _extension(path: str) -> str:
 
 
 def _equal(left: TagValue, right: TagValue) -> bool:
-    """Compare as JSON does, where 1, 1.0, true and "1" are four things; Python confuses three."""
+    """Compare as JSON: 1, 1.0, true and "1" are four different values; Python equates three."""
     return _sorted(left) == _sorted(right)
 
 
@@ -259,19 +259,19 @@ def _not(value: TagValue) -> bool:
     return not truthy(value)
 
 
-# The outside and JSON.
+# Environment and JSON.
 
 
 def _env_var(name: str) -> str | None:
-    """Read a variable of Pegasus's own environment; null where it is not set."""
+    """Read an environment variable of Pegasus; null if it is not set."""
     try:
         return os.environ.get(name)
-    except ValueError:  # a name that the system's encoding cannot say is not set either
+    except ValueError:  # a name that the encoding of the system cannot represent is not set either
         return None
 
 
 def _str_to_json(text: str) -> TagValue:
-    """Read JSON; an empty text stays an empty text, as it always has."""
+    """Parse JSON; an empty text stays an empty text."""
     if not text:
         return ""
     try:
@@ -341,4 +341,4 @@ HELPERS: dict[str, Helper] = {
     "json_query": Helper(_json_query, (Kind.TEXT, Kind.ANYTHING)),
     "json_str_query": Helper(_json_str_query, (Kind.TEXT, Kind.TEXT)),
 }
-"""Every helper there is, by the name that a template calls it by."""
+"""All helpers by their names in templates."""

@@ -1,7 +1,7 @@
-"""What filling a template in may cost: a text that no node accepts is not built first.
+"""The limits of rendering: a text that no node accepts is not built first.
 
-Rule 1: what grows is measured before it grows, or while it does; never only afterwards.
-Rule 2: a limit is an error with a place, as every other fault of a template is.
+Rule 1: a text is measured before or while it grows, never only afterwards.
+Rule 2: a limit is a fault with a position, like every other fault of a template.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import time
 from pegasus.template.value import Refusal
 
 LONGEST_TEXT = 128 * 1024 - 1
-"""Characters of a command, as many as Linux accepts bytes in one argument (MAX_ARG_STRLEN, with its
-NUL). A helper may read a longer text, such as a JSON document, but not make one."""
+"""Characters of a command: as many as Linux accepts bytes in one argument (MAX_ARG_STRLEN includes
+the NUL). A helper may read a longer text, such as a JSON document, but not create one."""
 
 LONGEST_ARGUMENT = 10_000
-"""Characters that are put into another case or number: the time for it grows with their square."""
+"""Characters for helpers that convert case or number: their time grows with the square of it."""
 
 MOST_SECONDS = 5.0
-"""Seconds of processor time for one command; most take some twenty microseconds."""
+"""Seconds of processor time for one command; most need some twenty microseconds."""
 
 USE_A_SCRIPT = "Put it into a script on the node, and run that"
 
 
 def refuse_growth(helper: str, length: int, longest_given: int) -> None:
-    """Refuse a text that a helper makes, or would make.
+    """Refuse a text that a helper creates, or would create.
 
     Args:
         helper: its name.
-        length: characters of the text that it makes.
-        longest_given: characters of the longest text that it was given; a text that is no longer
-            costs no more than what is there already.
+        length: characters of the new text.
+        longest_given: characters of its longest argument; a text that is not longer costs no more
+            than what exists already.
 
     Raises:
         Refusal: the text is longer than a command can be.
@@ -44,10 +44,10 @@ def refuse_growth(helper: str, length: int, longest_given: int) -> None:
 
 
 def refuse_long(helper: str, text: str) -> None:
-    """Refuse a text that is too long to be looked at word by word.
+    """Refuse a text that is too long to be processed word by word.
 
     Raises:
-        Refusal: it is.
+        Refusal: it is too long.
     """
     if len(text) > LONGEST_ARGUMENT:
         raise Refusal(
@@ -57,17 +57,17 @@ def refuse_long(helper: str, text: str) -> None:
 
 
 class Spending:
-    """What is left, of characters and of time, while one command is filled in."""
+    """The remaining characters and time while one command is rendered."""
 
     def __init__(self) -> None:
         self._characters = LONGEST_TEXT
         self._until = time.thread_time() + MOST_SECONDS
 
     def print(self, text: str) -> str:
-        """Pass a tag's text on.
+        """Count the text of a tag, and give it.
 
         Raises:
-            Refusal: all tags so far have given more than a command can have.
+            Refusal: all tags so far give more characters than a command can have.
         """
         self._characters -= len(text)
         if self._characters < 0:
@@ -79,10 +79,10 @@ class Spending:
         return text
 
     def go_on(self) -> None:
-        """Let one more helper work.
+        """Check the time before a helper is called.
 
         Raises:
-            Refusal: those so far have taken too long.
+            Refusal: the rendering has taken too long.
         """
         if time.thread_time() > self._until:
             raise Refusal(

@@ -1,8 +1,8 @@
-"""JMESPath, as far as it costs no more than it may.
+"""JMESPath with a limit to its work.
 
-Rule 1: loaded by the first query, since most runs have none.
-Rule 2: every step is counted with the size of what it gives, so that no expression, however short,
-makes much of little.
+Rule 1: this module is loaded by the first query, because most runs have none.
+Rule 2: each step counts with the size of its result, so that a short expression cannot create a
+large result from little data.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from pegasus.template.limits import refuse_growth
 from pegasus.template.value import Refusal, TagValue
 
 MOST_WORK = 2_000_000
-"""Values and characters that a query may look at or make; a large document allows it more."""
+"""Values and characters that a query may read or create; a large document allows more."""
 
 WORK_FOR_EACH = 20
-"""Times that a query may look at each value and character of the document."""
+"""Times that a query may read each value and character of the document."""
 
 
 def search(expression: str, data: TagValue) -> TagValue:
-    """Find what an expression stands for.
+    """Evaluate an expression.
 
     Raises:
-        Refusal: the expression cannot be read, fails, or makes too much of the data.
+        Refusal: the expression cannot be parsed, fails, or creates too much data.
     """
     try:
         parsed = parser.Parser().parse(expression)
         found: TagValue = _Interpreter(MOST_WORK + WORK_FOR_EACH * _weight(data)).visit(
             parsed.parsed, data
         )
-    # jmespath's own errors are ValueErrors; the rest comes out of its functions and slices.
+    # jmespath's own errors are ValueErrors; its functions and slices raise the others.
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         words = " ".join(str(error).split())
         raise Refusal(f"the JMESPath expression fails: {words}") from None
@@ -41,7 +41,7 @@ def search(expression: str, data: TagValue) -> TagValue:
 
 
 class _Functions(functions.Functions):
-    """JMESPath's functions; of all of them only ``join`` makes more than it is given."""
+    """The functions of JMESPath; only ``join`` creates more than its arguments have."""
 
     @functions.signature({"types": ["string"]}, {"types": ["array-string"]})
     def _func_join(self, separator: str, texts: list[str]) -> str:
@@ -51,7 +51,7 @@ class _Functions(functions.Functions):
 
 
 class _Interpreter(visitor.TreeInterpreter):
-    """JMESPath's own interpreter, with a limit to its work."""
+    """The interpreter of JMESPath, with a limit to its work."""
 
     def __init__(self, work: int) -> None:
         super().__init__(jmespath.Options(custom_functions=_Functions()))

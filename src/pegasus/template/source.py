@@ -1,8 +1,8 @@
-"""What chevron is handed: a text with a key of our own for every tag.
+"""The text for chevron: each tag of the user is replaced by a key.
 
-Rule 1: no name, quote, dot or brace of the user's reaches chevron's parser.
-Rule 2: every branch of a block is a section of its own, beside the others, however many
-``{{else if}}`` there are; the block knows which one of them is taken.
+Rule 1: no name, quote, dot or brace of the user reaches the parser of chevron.
+Rule 2: each branch of a block becomes a section beside the others, with any number of
+``{{else if}}``; the block decides which of them is taken.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pegasus.template.value import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A place for a value: where its tag begins, and what it stands for."""
+    """A tag that renders a value: where it begins, and its expression."""
 
     start: int
     expression: Expression
@@ -27,13 +27,13 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    """What stands between two tags of a block.
+    """The text between two tags of a block.
 
     Attributes:
         start: where the tag before it begins.
-        word: ``if``, or ``unless``, which turns the condition round.
+        word: ``if``, or ``unless``, which negates the condition.
         condition: None for ``{{else}}``.
-        block: the branches of the whole block, this one among them, in the order written.
+        block: all branches of the block, in the order written.
     """
 
     start: int
@@ -46,15 +46,16 @@ Part: TypeAlias = Gap | Branch
 
 _GUARD_NAME = "guard"
 _GUARD_TAG = f"{{{{&{_GUARD_NAME}}}}}"
-"""Stands behind every block's tag, and prints nothing.
+"""Follows each tag of a block, and renders as nothing.
 
-chevron drops the line of a tag that stands alone, but counts no tab as white space and knows no
-``{{else}}``; with something printed behind the tag it never stands alone, and our rule holds.
+chevron removes the line of a tag that is alone on it, but it does not count a tab as white space
+and does not know ``{{else}}``. With the guard no tag is alone on its line, and ``tags`` applies the
+rule of Pegasus.
 """
 
 
 class TemplateSource:
-    """The text that chevron tokenizes, and what each key in it stands for."""
+    """The text that chevron tokenizes, and the part for each key in it."""
 
     def __init__(self, text: str) -> None:
         self.parts: dict[str, Part] = {}
@@ -72,7 +73,7 @@ class TemplateSource:
             self._fail(opening.start, "this block is never closed", self._closing_hint())
 
     def tokens(self) -> list[tuple[str, str]]:
-        """Tokenize, and put the texts that chevron would have misread where their keys stand."""
+        """Tokenize, and replace the keys of texts that chevron would misread by these texts."""
         tokens = tokenize("".join(self._pieces))
         placed = (
             ("literal", self._literals[key])
@@ -83,7 +84,7 @@ class TemplateSource:
         return [token for token in placed if token != ("literal", "")]
 
     def _add_text(self, text: str) -> None:
-        """Add a text, under a key if chevron would see a tag in it or at its end."""
+        """Add a text; as a key if chevron would see a tag in it or at its end."""
         if "{{" in text or text.endswith("{"):
             key = f"text{len(self._literals)}"
             self._literals[key] = text
@@ -119,7 +120,7 @@ class TemplateSource:
         self._pieces.append(f"{{{{/{key}}}}}{_GUARD_TAG}")
 
     def _left_for(self, start: int) -> list[Branch]:
-        """End the branch before an ``{{else}}``, and give the block that it belonged to."""
+        """End the branch before an ``{{else}}``, and give its block."""
         if not self._open:
             hint = "It belongs between {{#if x}} and {{/if}}"
             self._fail(start, "{{else}} stands in no block", hint)

@@ -1,8 +1,8 @@
 r"""The tags in a text, and the white space around them.
 
-Rule 1: a tag is known by where it begins, so that every fault has its line and column.
-Rule 2: what chevron cannot do as Handlebars does it is done here: escapes, quotes that hold
-braces, ``~``, and lines that hold nothing but a block's tag or a comment.
+Rule 1: each tag has its start, so that every fault has a line and a column.
+Rule 2: this module does what Handlebars does and chevron does not: escapes, braces inside quotes,
+``~``, and lines that contain only a tag of a block or a comment.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Meaning: TypeAlias = Print | Comment | Open | Else | Close
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag in its place; ``trims`` says on which sides a ``~`` eats the white space."""
+    """A tag with its position; ``trims``: on which sides a ``~`` removes the white space."""
 
     start: int
     end: int
@@ -87,7 +87,7 @@ _UNSUPPORTED = {
 
 
 def _read_tag(text: str, start: int) -> Tag:
-    """Read the tag that begins there."""
+    """Read the tag that begins at ``start``."""
     if text.startswith("{{{{", start):
         raise Refusal("raw blocks ({{{{x}}}}) are not supported", LITERAL_HINT)
     opening = _OPENING.match(text, start)
@@ -142,10 +142,10 @@ def _no_block(sigil: str, tokens: list[Token]) -> Refusal:
 
 
 def scan(text: str) -> tuple[list[str], list[Tag]]:
-    r"""Part a template into texts and the tags between them: one more text than tags.
+    r"""Split a template into texts and the tags between them: one more text than tags.
 
-    The texts are as they are printed; ``\{{`` is text there, and ``\\{{`` a backslash and then
-    a tag, as in Handlebars.
+    The texts are as they are rendered. As in Handlebars, ``\{{`` is text, and ``\\{{`` is a
+    backslash and a tag.
     """
     texts: list[str] = []
     tags: list[Tag] = []
@@ -167,7 +167,7 @@ def scan(text: str) -> tuple[list[str], list[Tag]]:
 
 
 def _after_braces(text: str, start: int) -> int:
-    r"""Skip all the braces there, so that ``\{{{x}}}`` is text too."""
+    r"""Skip all braces, so that ``\{{{x}}}`` is text, too."""
     while text.startswith("{", start):
         start += 1
     return start
@@ -181,7 +181,7 @@ def _placed(text: str, start: int) -> Tag:
 
 
 def fail(text: str, start: int, refusal: Refusal) -> NoReturn:
-    """Raise a refusal as a fault of the tag that begins there."""
+    """Raise a refusal as a fault of the tag that begins at ``start``."""
     line = text.count("\n", 0, start) + 1
     column = start - text.rfind("\n", 0, start)
     raise TemplateFault(line, column, refusal.what, refusal.instead) from None
@@ -193,7 +193,7 @@ _BLANK_AFTER = re.compile(r"[ \t]*(?:\r?\n|\Z)")
 
 
 def _trim(texts: list[str], tags: list[Tag]) -> list[str]:
-    """Take away the lines that hold nothing but a block's tag or a comment, and what ``~`` eats."""
+    """Remove lines with only a tag of a block or a comment, and white space beside ``~``."""
     trimmed = list(texts)
     for number in range(len(tags)):
         if _stands_alone(texts, tags, number):

@@ -1,7 +1,7 @@
-"""What an expression stands for: a parameter's text, or whatever JSON can say.
+"""The values of expressions: the text of a parameter, or any JSON value.
 
-Rule 1: a text prints as it is, and everything else as compact JSON; null never prints.
-Rule 2: only what UTF-8 and JSON can say goes on: no half characters, no NaN.
+Rule 1: a text renders as it is, every other value as compact JSON; null cannot be rendered.
+Rule 2: a value must be valid UTF-8 and JSON: no surrogates, no NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TagValue: TypeAlias = str | float | bool | list[object] | dict[str, object] | No
 
 
 class Refusal(Exception):
-    """Something that a tag asks for and does not get; whoever knows the place adds it.
+    """A fault of a tag, without its position; the caller adds the position.
 
     Args:
         what: what is wrong, as a sentence without its full stop.
@@ -28,18 +28,18 @@ class Refusal(Exception):
 
 
 def truthy(value: TagValue) -> bool:
-    """Tell whether a condition holds: everything but false, null, 0, ``""``, ``[]`` and ``{}``.
+    """Tell whether a condition is true: all but false, null, 0, ``""``, ``[]`` and ``{}``.
 
-    The texts ``"0"`` and ``"false"`` are texts that are not empty, so they hold.
+    The texts ``"0"`` and ``"false"`` are not empty, so they are true.
     """
     return bool(value)
 
 
 def as_text(value: TagValue) -> str:
-    """Give what goes into a command.
+    """Give the text that is inserted into a command.
 
     Raises:
-        Refusal: there is nothing to print, or nothing that JSON can say.
+        Refusal: the value is null, or not valid JSON.
     """
     if isinstance(value, str):
         return value
@@ -55,7 +55,7 @@ def compact(value: TagValue) -> str:
     """Write a value as JSON without spaces.
 
     Raises:
-        Refusal: JSON has no words for it (infinity), or it is nested too deep.
+        Refusal: JSON cannot represent it (infinity), or it is nested too deep.
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -66,10 +66,10 @@ def compact(value: TagValue) -> str:
 
 
 def sound(value: TagValue) -> TagValue:
-    r"""Pass a value on, if UTF-8 can say it.
+    r"""Give a value if it is valid UTF-8.
 
     Raises:
-        Refusal: it cannot; half a character (``"\ud800"`` in JSON) reaches no shell.
+        Refusal: it is not: no shell can get a lone surrogate (``"\ud800"`` in JSON).
     """
     text = value if isinstance(value, str) else compact(value)
     try:
@@ -80,7 +80,7 @@ def sound(value: TagValue) -> TagValue:
 
 
 def named(value: TagValue) -> str:
-    """Name a value in a message, without showing what may be long or secret."""
+    """Name a value for a message, without text that may be long or secret."""
     match value:
         case None:
             return "null"

@@ -1,7 +1,8 @@
-"""YAML whose scalars are the user's own text, with places.
+"""YAML whose scalars are exactly the text that the user wrote, with positions.
 
-Rule 1: this room knows lists of texts and mappings; what a command or a host is, others know.
-Rule 2: no text is converted, dropped or merged: what could be is refused, with its place.
+Rule 1: this package knows lists of texts and mappings; it does not know commands or hosts.
+Rule 2: no text is converted, dropped or merged; where YAML would do that, there is a fault with its
+position.
 """
 
 from __future__ import annotations

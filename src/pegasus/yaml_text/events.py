@@ -1,6 +1,6 @@
-"""PyYAML's events: what its parser finds, in the order in which it stands in the file.
+"""The events of PyYAML's parser, in the order of the file.
 
-Rule 1: events, not objects: they have places, they convert nothing, and they come one by one.
+Rule 1: events, not objects: events have positions, convert nothing, and come one by one.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import yaml
 from pegasus.yaml_text.source import SourceText
 
 LOADER: type[yaml.BaseLoader | yaml.CBaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-"""libyaml's parser where PyYAML was built with it: ten times as fast, and the same events."""
+"""libyaml's parser if PyYAML was built with it: ten times as fast, with the same events."""
 
 MOST_NESTED = 1_000
-"""Lists and mappings within one another, as libyaml has it. The parser in Python takes a time
-that grows with the square of it."""
+"""Levels of nested lists and mappings, the limit of libyaml. The time of the parser in Python grows
+with the square of the depth."""
 
 
 def parse(source: SourceText) -> Iterator[yaml.Event]:
-    """Give a file's events one by one; raise YAMLError where it is no YAML."""
+    """Give the events of a file one by one; raise YAMLError at a syntax fault."""
     found = yaml.parse(source, Loader=LOADER)
     depth = 0
     while True:
@@ -39,19 +39,19 @@ def parse(source: SourceText) -> Iterator[yaml.Event]:
 
 
 def start(event: yaml.Event) -> int:
-    """Give the index of an event's first character."""
+    """Give the index of the first character of an event."""
     assert event.start_mark is not None  # noqa: S101 - a parser's events always have one
     return event.start_mark.index
 
 
 def end(event: yaml.Event) -> int:
-    """Give the index behind an event's last character."""
+    """Give the index after the last character of an event."""
     assert event.end_mark is not None  # noqa: S101 - a parser's events always have one
     return event.end_mark.index
 
 
 def rest_of(event: yaml.Event, events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
-    """Give the events up to the one that ends what the first one began."""
+    """Give the events up to the end of the node that the first event began."""
     depth = _step(event)
     while depth:
         following = next(events)

@@ -1,6 +1,6 @@
-"""Where YAML joins the lines of a text that is written on several.
+"""Where YAML joins the lines of a text that is written on several lines.
 
-Rule 1: nothing here reads YAML anew: the lines as written are found again in the text as read.
+Rule 1: nothing here parses YAML again: the written lines are searched in the parsed text.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import TypeAlias
 import yaml
 
 from pegasus.errors import FileFault
-from pegasus.shell_text import Found
+from pegasus.shell_text import MeaningChange
 from pegasus.yaml_text.events import LOADER
 from pegasus.yaml_text.nodes import NodeValue, Scalar, scalars
 from pegasus.yaml_text.source import BREAKS, LINE_BREAK, SourceText
 
-Changed: TypeAlias = Callable[[str, Sequence[int]], Found | None]
+Changed: TypeAlias = Callable[[str, Sequence[int]], MeaningChange | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Line:
         start: where it begins in the text.
         end: where it ends in the text.
         index: where it begins in the file.
-        exact: whether it stands in the file character for character.
+        exact: whether the file has exactly the same characters.
     """
 
     start: int
@@ -39,26 +39,26 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A text that YAML made of several lines.
+    """A text that YAML joined from several lines.
 
     Attributes:
-        joins: the places in the text of the blanks that stand for line breaks.
+        joins: the indexes in the text of the blanks that replace line breaks.
     """
 
     lines: tuple[Line, ...]
     joins: tuple[int, ...]
 
     def index(self, at: int) -> int:
-        """Find a place of the text in the file; the beginning of its line, if not exactly."""
+        """Give the index in the file of a character of the text, or of the start of its line."""
         line = next((line for line in self.lines if at < line.end), self.lines[-1])
         return line.index + (at - line.start if line.exact and at >= line.start else 0)
 
 
 def folded(source: SourceText, scalar: Scalar) -> Folded | None:
-    """Find where lines of a text were joined by a blank; None where none were.
+    """Find where lines of a text were joined by a blank; None if there is no such place.
 
-    A line break that is escaped, in double quotes, joins without a blank, as in a shell: it was
-    asked for, and is none of these.
+    An escaped line break in double quotes joins without a blank, as in a shell. It is intended, so
+    it is not reported.
     """
     if scalar.style == "|" or not source.has_break(scalar.start, scalar.end):
         return None
@@ -71,7 +71,7 @@ def folded(source: SourceText, scalar: Scalar) -> Folded | None:
         if scalar.style == "'":
             content = written.replace("''", "'")
         start = scalar.text.find(content, at)
-        if start < 0:  # cannot be; if it is, it is not for this to refuse the text
+        if start < 0:  # should not happen; then the text is not refused
             return None
         between = scalar.text[at:start]
         if lines and not escaped and not any(each in BREAKS for each in between):
@@ -83,13 +83,13 @@ def folded(source: SourceText, scalar: Scalar) -> Folded | None:
 
 
 def refuse_changed(source: SourceText, value: NodeValue, name: str, changed: Changed) -> None:
-    """Refuse a text, or a list with one, that says something else because its lines were joined.
+    """Refuse a text, or a list with a text, whose meaning changed because its lines were joined.
 
     Args:
         source: the file.
-        value: what stands in it.
-        name: what the fault calls such a text.
-        changed: finds what is changed in a text, by the places where its lines were joined.
+        value: the value in it.
+        name: the name of such a text in the message.
+        changed: finds the change in a text from the indexes where its lines were joined.
 
     Raises:
         FileFault: there is such a text.
@@ -110,8 +110,7 @@ def refuse_changed(source: SourceText, value: NodeValue, name: str, changed: Cha
 def _written(source: SourceText, scalar: Scalar) -> Iterator[tuple[int, str, bool]]:
     """Give the lines of a scalar that are not blank.
 
-    Each is where it begins, its characters without the blanks around them, and whether its break
-    is escaped.
+    Each has its index, its text without blanks at both ends, and whether its break is escaped.
     """
     start, end = scalar.start, scalar.end
     if scalar.style == ">":
@@ -126,7 +125,7 @@ def _written(source: SourceText, scalar: Scalar) -> Iterator[tuple[int, str, boo
         escapes = False
         if scalar.style == '"' and found and _is_odd(content):
             escapes = line.endswith("\\")
-            # Else it is a blank that is escaped, and was stripped.
+            # Otherwise an escaped blank was stripped.
             content = line.lstrip(" \t")[:-1] if escapes else f"{content} "
         if content or escapes:
             yield index, content, escapes
@@ -138,7 +137,7 @@ def _is_odd(content: str) -> bool:
 
 
 def _read(written: str) -> str:
-    """Read the escapes in a line of a text in double quotes."""
+    """Resolve the escapes in a line of a text in double quotes."""
     if "\\" not in written:
         return written
     return str(yaml.load(f'"{written}"', Loader=LOADER))  # noqa: S506 -- it gives texts only

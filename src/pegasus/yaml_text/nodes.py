@@ -1,6 +1,6 @@
-"""What can stand in a list of entries: texts, lists of texts, mappings of both, with places.
+"""The nodes of a list of entries: texts, lists of texts, and mappings of both, with positions.
 
-Rule 1: a text is what the user typed, never what YAML makes of it.
+Rule 1: a text is what the user typed, never a value that YAML converts it to.
 Rule 2: ``start`` and ``end`` are indexes into the text of the SourceText that the nodes came from.
 """
 
@@ -16,10 +16,10 @@ class Scalar:
     """One text.
 
     Attributes:
-        text: what it says.
-        start: where it begins, with its quotes or its ``|``.
-        end: where it ends; for a block scalar after its last line that is not blank.
-        style: empty for a plain one, else ``'``, ``"``, ``|`` or ``>``.
+        text: its content.
+        start: its start, including its quotes or its ``|``.
+        end: its end; for a block scalar after its last line that is not blank.
+        style: empty for a plain scalar, else ``'``, ``"``, ``|`` or ``>``.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list of texts; ``flow`` where it is written in brackets."""
+    """A list of texts; ``flow`` if it is written in brackets."""
 
     values: tuple[Scalar, ...]
     start: int
@@ -48,7 +48,7 @@ NodeValue: TypeAlias = Scalar | Listing
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Names with their values, in the order written; ``flow`` where it is written in braces."""
+    """Names with their values, in the order written; ``flow`` if it is written in braces."""
 
     pairs: tuple[tuple[Scalar, NodeValue], ...]
     start: int
@@ -58,12 +58,12 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of the list that a file is.
+    """One item of the list in a file.
 
     Attributes:
-        node: what it says.
-        start: where it begins: its dash, or in a list in brackets its first character.
-        end: where its last character is, plus one.
+        node: its content.
+        start: the index of its dash, or in a list in brackets of its first character.
+        end: the index after its last character.
     """
 
     node: Scalar | Mapping
@@ -72,7 +72,7 @@ class Item:
 
 
 def texts(value: NodeValue) -> tuple[str, ...]:
-    """Give the values that a value stands for: a text is a list of one."""
+    """Give the texts of a value: a text is a list of one."""
     return tuple(scalar.text for scalar in scalars(value))
 
 
@@ -82,7 +82,7 @@ def scalars(value: NodeValue) -> tuple[Scalar, ...]:
 
 
 def leaves(node: Scalar | Mapping) -> Iterator[Scalar]:
-    """Give every scalar of a node in the order in which they stand in the file."""
+    """Give all scalars of a node in the order of the file."""
     if isinstance(node, Scalar):
         yield node
         return

@@ -1,9 +1,9 @@
-"""A file's bytes as text with places, decoded piece by piece.
+"""The bytes of a file as text with positions, decoded block by block.
 
-Rule 1: what stands after the piece that is asked for is never looked at: the head of a long queue
-costs no more than the head of a short one.
-Rule 2: what YAML or UTF-8 forbids is not an error here, only remembered: what stands before it can
-be read. Whoever reads an item asks whether something bad stands in it.
+Rule 1: only the needed blocks are decoded: the head of a long queue costs no more than the head of
+a short one.
+Rule 2: characters that YAML or UTF-8 forbid are not an error here; their indexes are kept, so that
+everything before them can be read. The reader of an item checks whether it has such a character.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from collections.abc import Callable
 from pegasus.errors import FileFault
 from pegasus.model import Position
 
-FIRST_PIECE = 2 * 1024
-"""Bytes decoded first: a few entries, which is all that a take looks at."""
+FIRST_BLOCK = 2 * 1024
+"""Bytes that are decoded first: a few entries, which is all that a take needs."""
 
-FED_PIECE = 64 * 1024
-"""Characters given to the parser at once: some milliseconds of its work."""
+FED_BLOCK = 64 * 1024
+"""Characters that the parser gets at a time: some milliseconds of its work."""
 
 _UNREADABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-"""What is not c-printable of YAML; the long ranges of what is take ten times as long to compile."""
+"""The complement of YAML's c-printable, because its long ranges compile ten times as slowly."""
 
 _PRINTABLE_ASCII = bytes([*b"\t\n", *range(ord(" "), ord("~") + 1)])
-"""The bytes of which nothing need be known but that they can be read; most files have no others."""
+"""Bytes that need no further check; most files have no others."""
 
 BREAKS = "\n\r\x85\u2028\u2029"
-"""What ends a line for YAML 1.1; as the inside of a regular expression's class."""
+"""The line breaks of YAML 1.1, for a character class of a regular expression."""
 
 LINE_BREAK = re.compile(f"\r\n|[{BREAKS}]")
 _STAND_IN = "\ufffd"
-"""What the parser sees in place of a character that it would refuse, so that it goes on."""
+"""What the parser gets instead of a character that it would refuse, so that it continues."""
 
 _FIRST_ESCAPED_BYTE, _LAST_ESCAPED_BYTE = 0xDC80, 0xDCFF
 
@@ -46,7 +46,7 @@ class SourceText:
     Args:
         path: as the user gave it; faults name it.
         data: the file's bytes.
-        pulse: is called now and then while the file is read; it may raise, to end the reading.
+        pulse: is called often while the file is read; it may raise, to stop the reading.
     """
 
     def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
@@ -55,39 +55,39 @@ class SourceText:
         self.pulse = pulse
         self.text = ""
         self._head = self._decoded = _length_of_byte_order_marks(data)
-        self._piece = FIRST_PIECE
+        self._block_size = FIRST_BLOCK
         self._fed = 0
         self._bad: list[int] = []
-        self._breaks = "\n"  # those that have come so far
+        self._breaks = "\n"  # the kinds found so far
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._counted = (0, 1, 0)
 
     def read(self, _size: int = 0, /) -> str:
-        """Give the next piece of text to a YAML parser, and nothing at the end."""
+        """Give the next block of text to a YAML parser; empty at the end."""
         if self._fed == len(self.text):
             self.decode_more()
         elif self.pulse is not None:
             self.pulse()
-        piece = self.text[self._fed : self._fed + FED_PIECE]
+        block = self.text[self._fed : self._fed + FED_BLOCK]
         if self._bad and self._bad[-1] >= self._fed:
-            piece = _UNREADABLE.sub(_STAND_IN, piece)
-        self._fed += len(piece)
-        return piece
+            block = _UNREADABLE.sub(_STAND_IN, block)
+        self._fed += len(block)
+        return block
 
     def decode_more(self) -> bool:
-        """Make ``text`` longer by a piece; tell whether there was one.
+        """Decode the next block. Return whether there was one.
 
-        Pieces double without a limit: so a whole file is read in a time linear in its length.
+        The size of the blocks doubles, so the time for a whole file is linear in its length.
         """
         if self.pulse is not None:
             self.pulse()
         text = ""
         while not text and self._decoded < len(self.data):
-            piece = self.data[self._decoded : self._decoded + self._piece]
-            self._decoded += len(piece)
-            self._piece *= 2
-            text = self._decoder.decode(piece, final=self._decoded >= len(self.data))
-            if len(text) != len(piece) or piece.translate(None, _PRINTABLE_ASCII):
+            block = self.data[self._decoded : self._decoded + self._block_size]
+            self._decoded += len(block)
+            self._block_size *= 2
+            text = self._decoder.decode(block, final=self._decoded >= len(self.data))
+            if len(text) != len(block) or block.translate(None, _PRINTABLE_ASCII):
                 found = _UNREADABLE.finditer(text)
                 self._bad += [len(self.text) + bad.start() for bad in found]
                 self._breaks += "".join(b for b in BREAKS if b in text and b not in self._breaks)
@@ -95,14 +95,14 @@ class SourceText:
         return bool(text)
 
     def decode_all(self) -> None:
-        """Make ``text`` all of the file."""
+        """Decode the whole file."""
         while self.decode_more():
             pass
 
     def line_end(self, index: int) -> int:
-        """Give the index after the line break that ends the line of ``index``, or the text's end.
+        """Give the index after the line break that ends the line of ``index``, or the end.
 
-        Lines are YAML's.
+        Lines are those of YAML.
         """
         while True:
             found = LINE_BREAK.search(self.text, index)
@@ -112,13 +112,13 @@ class SourceText:
                 return found.end() if found else len(self.text)
 
     def has_break(self, start: int, end: int) -> bool:
-        """Tell whether a line ends within a piece of the text."""
+        """Tell whether there is a line break between two indexes."""
         return any(self.text.find(each, start, end) >= 0 for each in self._breaks)
 
     def line_start(self, index: int) -> int:
-        """Give the index of the first character of the line of ``index``; lines are YAML's."""
+        """Give the index of the first character of the line of ``index``, a line of YAML."""
         start = self.text.rfind("\n", 0, index) + 1
-        # Behind that only: a break that is rare is not searched through the whole file.
+        # Only after that: a rare break is not searched in the whole file.
         return max([start, *(self.text.rfind(b, start, index) + 1 for b in self._breaks)])
 
     def position(self, index: int) -> Position:
@@ -132,11 +132,11 @@ class SourceText:
         return Position(self.path, line, index - start + 1)
 
     def offset(self, index: int) -> int:
-        """Give the position in the file's bytes of a character."""
+        """Give the offset of a character in the bytes of the file."""
         return self._head + len(encoded(self.text[:index]))
 
     def data_before(self, index: int) -> bytes:
-        """Give the file's bytes up to a character."""
+        """Give the bytes of the file up to a character."""
         return self.data[: self.offset(index)]
 
     def bad_character(self, start: int, end: int) -> FileFault | None:
@@ -163,7 +163,7 @@ class SourceText:
 
 
 def encoded(text: str) -> bytes:
-    """Give the very bytes that the text was decoded from."""
+    """Give the bytes from which the text was decoded."""
     return text.encode("utf-8", "surrogateescape")
 
 

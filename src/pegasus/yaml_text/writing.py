@@ -1,7 +1,7 @@
-"""A text -> YAML that reads back as that very text.
+"""A text -> YAML that is parsed as exactly that text.
 
-Rule 1: cautious: what might be read as something else, by any YAML, is quoted.
-Rule 2: nothing here knows the file that it is written into; whoever splices it in, reads it back.
+Rule 1: a text that any YAML parser might read as something else is quoted.
+Rule 2: nothing here knows the file that the text is written to; the caller parses the result.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import re
 import yaml
 
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""What cannot stand for itself on one line: controls, YAML's line breaks, a byte-order mark.
+"""Characters that need an escape on one line: controls, line breaks of YAML, a byte-order mark.
 
-Spelled as what it is, not as what it is not: the long ranges take ten times as long to compile.
+The set is listed directly: the long ranges of its complement compile ten times as slowly.
 """
 
 _BARE = re.compile(r"(?:[^\s\-?:,\[\]{}#&*!|>'\"%@`=<~.]|-(?=[^\s\-])|--(?=\w)|\.(?!\.\.)|[=<~])")
-"""How a text may begin that needs no quotes; a few that YAML allows are left out."""
+"""How a text without quotes may begin; this leaves out a few that YAML allows."""
 
 _YAML_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _HARMLESS = {f"tag:yaml.org,2002:{name}" for name in ("str", "bool", "null")}
-"""What other programs that read our files may make of a text without quotes.
+"""The types that other programs may give a text without quotes.
 
-They stumble over some others: ``=``, ``<<``, a 30th of February, ``0x_``.
+Texts of other types make some programs fail: ``=``, ``<<``, a 30th of February, ``0x_``.
 """
 
 _RESOLVER = yaml.resolver.Resolver()
@@ -32,11 +32,11 @@ _NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0":
 
 
 def one_line(text: str, *, flow: bool = False) -> str:
-    """Write a text on one line: plain where that is safe, else quoted.
+    """Write a text on one line: plain if that is safe, else quoted.
 
     Args:
-        text: the text; any at all.
-        flow: whether it stands between brackets or braces.
+        text: any text.
+        flow: whether it is inside brackets or braces.
     """
     if _UNPRINTABLE.search(text):
         return quoted(text)
@@ -48,7 +48,7 @@ def one_line(text: str, *, flow: bool = False) -> str:
 
 
 def quoted(text: str) -> str:
-    """Write a text in double quotes on one line, with escapes: the style that can say anything."""
+    """Write a text in double quotes on one line, with escapes: the style for every text."""
     return '"' + re.sub(rf'["\\]|{_UNPRINTABLE.pattern}', _escaped, text) + '"'
 
 
@@ -57,10 +57,10 @@ def literal(text: str, indent: str) -> list[str] | None:
 
     Args:
         text: a text of several lines.
-        indent: what stands in front of each of its lines.
+        indent: the indentation of its lines.
 
     Returns:
-        The lines; None where YAML has no literal block for the text: it has characters that would
+        The lines; None if YAML has no literal block for the text: it has characters that would
         need escapes, begins with a blank or a line break, or ends in several line breaks.
     """
     body = text.removesuffix("\n")
