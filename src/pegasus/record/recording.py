@@ -25,12 +25,12 @@ from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, 
 from pegasus.model import Assignment, Job, Stream, SubNode
 from pegasus.record import folder as folders
 from pegasus.record import journal
-from pegasus.record.disk import Disk, Removed
+from pegasus.record.disk import RecordRemoved, RunFiles
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.journal import FORMAT, Facts, How, Mode
 from pegasus.record.writer import RecordWriter
 
-LAST_WORDS = 5.0
+RECORD_END_LIMIT = 5.0
 """Seconds that the disk has at the end of a run for what waits. One that is only busy needs
 less."""
 
@@ -50,7 +50,7 @@ class Record:
     """
 
     def __init__(
-        self, name: str, opened: _Opened | None, sub_nodes: Sequence[SubNode] = ()
+        self, name: str, opened: _OpenedRecord | None, sub_nodes: Sequence[SubNode] = ()
     ) -> None:
         self.name = name
         self.folder = opened.folder if opened else None
@@ -165,7 +165,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _OpenedRecord:
     folder: RunFolder
     writer: RecordWriter
     lock_fd: int
@@ -184,7 +184,7 @@ async def open_record(
 ) -> AsyncIterator[Record]:
     """Record a run for the length of the block, in a folder beside its queue file.
 
-    At the end everything is written, or given up when the disk takes nothing for LAST_WORDS.
+    At the end everything is written, or given up when the disk takes nothing for RECORD_END_LIMIT.
 
     Args:
         queue: the real path of the queue file, which need not exist.
@@ -209,7 +209,7 @@ async def open_record(
         sub_nodes=tuple(sub_nodes),
         started_at=time.time(),
     )
-    opened: _Opened | None = None
+    opened: _OpenedRecord | None = None
     try:
         opened = _open(queue, facts, on_trouble)
     except OSError as error:
@@ -218,11 +218,11 @@ async def open_record(
     try:
         yield record
     finally:
-        with trio.move_on_after(LAST_WORDS, shield=True):
+        with trio.move_on_after(RECORD_END_LIMIT, shield=True):
             await record.close()
 
 
-def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Opened:
+def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _OpenedRecord:
     folder, number = folders.make_folder(queue, facts.name)
     lock_fd, locked = folders.hold_lock(folder)
     if not locked:
@@ -238,7 +238,7 @@ def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Open
     facts = replace(facts, name=folder.name, number=number, locked=locked)
     removed = threading.Event()
     writer = _writer(folder, facts, journal_fd, on_trouble, removed)
-    return _Opened(folder, writer, lock_fd, removed)
+    return _OpenedRecord(folder, writer, lock_fd, removed)
 
 
 def _writer(
@@ -250,12 +250,12 @@ def _writer(
 ) -> RecordWriter:
     def tell_trouble(error: OSError) -> None:
         words = _words(error, folder.path, "goes on, and its record lacks what has no room")
-        if isinstance(error, Removed):
+        if isinstance(error, RecordRemoved):
             removed.set()
             words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
-    disk = Disk(folder, facts.mode, journal_fd, tell_trouble)
+    disk = RunFiles(folder, facts.mode, journal_fd, tell_trouble)
     writer = RecordWriter(disk, lambda count: journal.lines_gap_line(time.time(), count))
     writer.put_line(journal.facts_line(facts))
     writer.settle()
