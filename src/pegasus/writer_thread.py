@@ -26,7 +26,7 @@ from typing import Generic, TypeVar
 
 import trio
 
-_Item = TypeVar("_Item")
+_WriteItem = TypeVar("_WriteItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class _Mark(Enum):
     END = auto()
 
 
-class WriterThread(Generic[_Item]):
+class WriterThread(Generic[_WriteItem]):
     """A thread with its queue. Call it from Trio's thread only, except where stated otherwise.
 
     The thread starts with the first item.
@@ -76,7 +76,7 @@ class WriterThread(Generic[_Item]):
     def __init__(
         self,
         name: str,
-        write: Callable[[Sequence[_Item]], None],
+        write: Callable[[Sequence[_WriteItem]], None],
         limits: BatchLimits,
         *,
         on_progress: Callable[[], None] = lambda: None,
@@ -89,7 +89,8 @@ class WriterThread(Generic[_Item]):
         self._on_progress = on_progress
         self._on_end = on_end
         self._given = 0  # bytes put so far
-        self._queue: SimpleQueue[tuple[_Item, int] | _Mark] = SimpleQueue()
+        self._marks_put = self._marks_reached = 0
+        self._queue: SimpleQueue[tuple[_WriteItem, int] | _Mark] = SimpleQueue()
         self._urgent = threading.Event()
         self._settled = threading.Lock()
         self._settled.acquire()
@@ -107,7 +108,7 @@ class WriterThread(Generic[_Item]):
         """How many bytes are not written yet."""
         return self._given - self.done
 
-    def put(self, item: _Item, size: int) -> None:
+    def put(self, item: _WriteItem, size: int) -> None:
         """Queue an item.
 
         Args:
@@ -187,6 +188,7 @@ class WriterThread(Generic[_Item]):
         self._thread.join()
 
     def _mark(self, mark: _Mark) -> None:
+        self._marks_put += 1
         self._queue.put(mark)
         self._urgent.set()
         self._start()
@@ -211,40 +213,39 @@ class WriterThread(Generic[_Item]):
     def _write_batch(self) -> bool:
         """Wait for a batch, write it, and let the next one gather; report whether it was the last.
 
-        A full batch was cut off, so the next one need not gather. Nor need it where much has come
-        during the write.
+        It does not gather where much has come during the write, or where Trio waits for a mark.
         """
         batch, size, mark = self._take()
         if batch and not self.stopped:
             self._write(batch)
         self.done += size  # before the next check: Trio's thread goes the other way
+        if mark is not None:
+            self._marks_reached += 1
         if mark is _Mark.SETTLE:
             self._settled.release()
         if self._wants_progress:
             self._wants_progress = False
             self.call_soon(self._report_progress)
         if mark is not _Mark.END:
-            if not self._is_full(batch, size) and self._given - self.done < self._limits.wake:
+            much = self._given - self.done >= self._limits.wake
+            if not much and self._marks_put == self._marks_reached:
                 self._urgent.wait(self._limits.gather)
             self._urgent.clear()
         return mark is _Mark.END
 
-    def _take(self) -> tuple[list[_Item], int, _Mark | None]:
-        batch: list[_Item] = []
+    def _take(self) -> tuple[list[_WriteItem], int, _Mark | None]:
+        batch: list[_WriteItem] = []
         size = 0
         with suppress(Empty):
             entry = self._queue.get()
             while not isinstance(entry, _Mark):
                 batch.append(entry[0])
                 size += entry[1]
-                if self._is_full(batch, size):
+                if size >= self._limits.size or len(batch) >= self._limits.items:
                     return batch, size, None
                 entry = self._queue.get_nowait()
             return batch, size, entry
         return batch, size, None
-
-    def _is_full(self, batch: Sequence[_Item], size: int) -> bool:
-        return size >= self._limits.size or len(batch) >= self._limits.items
 
     def _report_progress(self) -> None:
         self._parked.unpark_all()

@@ -479,7 +479,7 @@ async def test_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the disk hangs, telling does not wait, and whoever prints can be cancelled."""
-    monkeypatch.setattr(recording_room, "LAST_WORDS", 0.01)
+    monkeypatch.setattr(recording_room, "RECORD_END_LIMIT", 0.01)
     queue = queue_in(tmp_path)
     hang, hangs = threading.Event(), threading.Event()
 

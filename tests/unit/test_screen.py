@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus.events import Connected, Ended, Noted, Printed, Started, Taken, Unreachable
-from pegasus.lines import LONGEST_LINE, Lines
+from pegasus.lines import LONGEST_LINE, LineSplitter
 from pegasus.model import (
     Assignment,
     Cancelled,
@@ -332,6 +332,6 @@ def test_each_job_can_be_read_out_of_the_mix(told: list[tuple[int, Stream, bytes
         for stream in Stream:
             prefix = f"[{job.sub_node}] ".encode()
             found = [line for line in shown[stream].split(b"\n") if line.startswith(prefix)]
-            lines = Lines()
+            lines = LineSplitter()
             block = bytes(lines.feed(expected[number, stream])) + bytes(lines.finish())
             assert [line.removeprefix(prefix) for line in found] == block.split(b"\n")[:-1]

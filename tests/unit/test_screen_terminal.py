@@ -190,7 +190,7 @@ async def test_little_is_laid_out_in_one_go(monkeypatch: pytest.MonkeyPatch) -> 
             await screen.show(out(assignment(), "é\n".encode() + b"x" * 50_000 + b"\n"))
         assert tty.display()[-1].rstrip().endswith("x")
     assert slow
-    assert max(slow) <= listener._SLICE + len("à ".encode())
+    assert max(slow) <= listener._TERMINAL_SLICE + len("à ".encode())
 
 
 async def test_much_output_on_a_terminal() -> None:

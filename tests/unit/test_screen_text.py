@@ -14,7 +14,7 @@ from pegasus.events import Connected, Noted, Unreachable
 from pegasus.lines import LONGEST_LINE, block_of
 from pegasus.model import Lost, SubNode
 from pegasus.screen import messages
-from pegasus.terminal_text import LONGEST_WORDS, fit, on_one_line, visible
+from pegasus.terminal_text import LONGEST_QUOTE, fit, on_one_line, visible
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -232,14 +232,14 @@ def test_messages_are_bounded(character: str) -> None:
     block = bytes(block_of(messages.own_lines(character * 1_000_000)))
     assert block.count(b"\n") == 1
     assert len(block) <= LONGEST_LINE
-    assert len(on_one_line("a" + character * 1_000_000)) <= LONGEST_WORDS + 3
+    assert len(on_one_line("a" + character * 1_000_000)) <= LONGEST_QUOTE + 3
 
 
 def test_words_of_a_node_are_on_one_line() -> None:
     """Lines are joined, blanks are single, and control characters are visible."""
     assert on_one_line(" a\r\n\n  b\t c \x1b[2J\x85d\n") == r"a; b c \x1b[2J; d"
     assert on_one_line("") == on_one_line("\n") == ""
-    longest = "a" * LONGEST_WORDS
+    longest = "a" * LONGEST_QUOTE
     assert on_one_line(longest) == longest
-    half = LONGEST_WORDS // 2
+    half = LONGEST_QUOTE // 2
     assert on_one_line(f"{longest}the end") == f"{'a' * half} … {'a' * (half - 7)}the end"

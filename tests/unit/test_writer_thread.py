@@ -150,18 +150,23 @@ async def test_there_is_no_pause_while_much_waits() -> None:
         assert file.batches == [[0], [1]]
 
 
-async def test_a_full_batch_is_followed_at_once() -> None:
-    """What did not fit into a batch is written without a pause, however little it is."""
+async def test_there_is_no_pause_before_a_mark() -> None:
+    """Settling and closing do not wait for the time to gather, however many batches it takes."""
     file = FakeFile()
     async with opened(file) as thread:
         thread._urgent = wake = FakeWake()
         thread.put(0, 0)
         await wake.next_pause()
-        for item in range(1, 13):
+        for item in range(1, 33):
             thread.put(item, 0)
-        wake.set()
+        assert await trio.to_thread.run_sync(thread.settle, LIMIT)
         await wake.next_pause()
-        assert file.batches == [[0], list(range(1, 11)), [11, 12]]
+        assert list(map(len, file.batches)) == [1, 10, 10, 10, 2]
+        for item in range(33):
+            thread.put(item, 0)
+        await thread.close()
+        assert wake.pauses.empty()
+        assert len(file.items) == 66
 
 
 async def test_progress_is_reported_once_when_asked_for() -> None:

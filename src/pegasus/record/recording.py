@@ -34,12 +34,12 @@ from pegasus.events import (
 )
 from pegasus.model import Assignment, SubNode
 from pegasus.record import folder as folders
-from pegasus.record.disk import Disk, Removed
+from pegasus.record.disk import RecordRemoved, RunFiles
 from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.writer import RecordWriter
 
-LAST_WORDS = 5.0
+RECORD_END_LIMIT = 5.0
 """Seconds that the disk has at the end of a run for what waits. One that is only busy needs
 less."""
 
@@ -58,7 +58,7 @@ class Record:
         folder: where the record is; None where there is none.
     """
 
-    def __init__(self, began: RunBegan, opened: _Opened | None) -> None:
+    def __init__(self, began: RunBegan, opened: _OpenedRecord | None) -> None:
         self.began = began
         self.folder = opened.folder if opened else None
         self._opened = opened
@@ -137,7 +137,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _OpenedRecord:
     folder: RunFolder
     writer: RecordWriter
     lock_fd: int
@@ -156,7 +156,7 @@ async def open_record(
 ) -> AsyncIterator[Record]:
     """Record a run for the length of the block, in a folder beside its queue file.
 
-    At the end everything is written, or given up when the disk takes nothing for LAST_WORDS.
+    At the end everything is written, or given up when the disk takes nothing for RECORD_END_LIMIT.
 
     Args:
         queue: the real path of the queue file, which need not exist.
@@ -188,7 +188,7 @@ async def open_record(
     try:
         yield record
     finally:
-        with trio.move_on_after(LAST_WORDS, shield=True):
+        with trio.move_on_after(RECORD_END_LIMIT, shield=True):
             await record.close()
 
 
@@ -208,7 +208,7 @@ def _open(queue: Path, began: RunBegan, on_trouble: Callable[[str], None]) -> Re
     began = replace(began, name=folder.name, number=number, locked=locked)
     removed = threading.Event()
     writer = _writer(folder, began, journal_fd, on_trouble, removed)
-    return Record(began, _Opened(folder, writer, lock_fd, removed))
+    return Record(began, _OpenedRecord(folder, writer, lock_fd, removed))
 
 
 def _writer(
@@ -220,12 +220,12 @@ def _writer(
 ) -> RecordWriter:
     def tell_trouble(error: OSError) -> None:
         words = _words(error, folder.path, "goes on, and its record lacks what has no room")
-        if isinstance(error, Removed):
+        if isinstance(error, RecordRemoved):
             removed.set()
             words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
-    disk = Disk(folder, began.mode, journal_fd, tell_trouble)
+    disk = RunFiles(folder, began.mode, journal_fd, tell_trouble)
     writer = RecordWriter(disk, lambda count: line_of(LinesMissing(count), time.time()))
     writer.put_line(line_of(began, time.time()))
     writer.settle()

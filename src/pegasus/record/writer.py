@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from pegasus.record.disk import Disk
+from pegasus.record.disk import RunFiles
 from pegasus.record.folder import OutputName
 from pegasus.writer_thread import BatchLimits, WriterThread
 
@@ -84,7 +84,7 @@ class RecordWriter:
         lines_gap: makes the line that reports how many lines are missing.
     """
 
-    def __init__(self, disk: Disk, lines_gap: Callable[[int], bytes]) -> None:
+    def __init__(self, disk: RunFiles, lines_gap: Callable[[int], bytes]) -> None:
         self._disk = disk
         self._lines_gap = lines_gap
         self._lines = self._left_out = 0  # handed over so far, and left out since then

@@ -1,8 +1,8 @@
-"""What Pegasus says of an event, and what it has said already.
+"""The messages of Pegasus about events, each shown once.
 
-Rule 1: only words; no prefix, no colour, no bytes.
-Rule 2: a line of Pegasus's own is one line, whatever texts of others are in it: what stands behind
-``[Pegasus]`` at the beginning of a line was written by Pegasus.
+Rule 1: only text; no prefix, no colour, no bytes.
+Rule 2: a message is one line, whatever foreign text is in it: the text after ``[Pegasus]`` at the
+beginning of a line was written by Pegasus.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from pegasus.model import Assignment, Outcome, Stream, SubNode
 from pegasus.terminal_text import on_one_line, visible
 
 LONGEST_NOTE = LONGEST_LINE // 8
-"""Characters of a line of Pegasus's own. No character takes more than six bytes as it is written,
-so that the screen never divides such a line."""
+"""Characters of a message. No character takes more than six bytes when it is written, so that the
+screen never divides such a line."""
 
-_NAMES = {Stream.STDOUT: "output", Stream.STDERR: "error"}
+_STREAMS = {Stream.STDOUT: "output", Stream.STDERR: "error"}
 
 
 def started(assignment: Assignment) -> str:
-    """Say what is run, as it was written: a command of several lines keeps them."""
+    """Give the run line, with the command as it was written: its line breaks stay."""
     command = assignment.command.rstrip("\n")
     return f"=== run '{command}' ==="
 
 
 def ended(outcome: Outcome) -> str:
-    """Say what became of it; a node's words are put on one line."""
+    """Give the done line; text of a node is put on one line."""
     return f"=== done ({on_one_line(str(outcome))}) ==="
 
 
 def own_lines(*lines: str) -> str:
-    """Make lines of Pegasus's own, each of them one line."""
+    """Make messages of these texts, each of them one line."""
     return "\n".join(_own_line(line) for line in lines)
 
 
@@ -45,24 +45,24 @@ def _own_line(line: str) -> str:
 
 
 def left_out(lines: int) -> str:
-    """Say how many of Pegasus's own lines there was no room for."""
+    """Report how many lines of messages were left out."""
     what = "1 line" if lines == 1 else f"{lines:,} lines"
     return f"{what} of messages left out: the reader of this output was too slow"
 
 
 def unwritable(stream: Stream, error: OSError) -> str:
-    """Say that an output takes nothing, and what that means."""
+    """Report that an output cannot be written, and the consequence."""
     why = error.strerror or error
-    return f"cannot write to standard {_NAMES[stream]}: {why}; what does not fit there is dropped"
+    return f"cannot write to standard {_STREAMS[stream]}: {why}; what does not fit there is dropped"
 
 
 @dataclass
-class _Host:
-    """What is wrong with a host.
+class _HostTrouble:
+    """The trouble with a host.
 
     Attributes:
-        reasons: by the numbers of its sub-nodes that can't be reached; each was said once.
-        said: whether a person was told that it can't be reached, and not yet that it can.
+        reasons: by the numbers of its sub-nodes that cannot be reached; each was shown once.
+        said: whether the trouble was shown, and its end was not shown yet.
     """
 
     reasons: dict[int, str] = field(default_factory=dict)
@@ -70,13 +70,13 @@ class _Host:
 
 
 class OwnMessages:
-    """What Pegasus says in its own name; remembers what is wrong with which host."""
+    """The messages about hosts and nodes; each trouble of a host is shown once."""
 
     def __init__(self) -> None:
-        self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
+        self._hosts: defaultdict[str, _HostTrouble] = defaultdict(_HostTrouble)
 
     def about(self, event: Connected | Unreachable | Noted) -> str | None:
-        """Give the words for an event, None where a person has read them or needs none."""
+        """Give the message about an event; None where it was shown before, or is not needed."""
         match event:
             case Noted(text):
                 return own_lines(text)
