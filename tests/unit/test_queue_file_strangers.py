@@ -187,7 +187,7 @@ def test_words_in_a_lock_file_stay_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_that_is_a_pipe(tmp_path: Path) -> None:
-    """A named pipe in the place of a lock does not hold whoever asks who has it."""
+    """A named pipe in the place of a lock does not block a process that looks up its holder."""
     os.mkfifo(tmp_path / "lock")
     assert lock.holder(tmp_path / "lock") == "another process"
 

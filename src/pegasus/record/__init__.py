@@ -24,13 +24,13 @@ from pegasus.record.finding import (
     read_runs,
 )
 from pegasus.record.folder import OutputName, RunFolder, output_stem
-from pegasus.record.output_file import OutputFile
+from pegasus.record.growing_output import GrowingOutput
 from pegasus.record.reading import Liveness, RunRecord
 from pegasus.record.values import outcome_data, sub_node_data
 
 __all__ = [
+    "GrowingOutput",
     "Liveness",
-    "OutputFile",
     "OutputName",
     "RunFolder",
     "RunRecord",

@@ -16,7 +16,7 @@ from rich.cells import cell_len, set_cell_size
 
 from pegasus.errors import PegasusError
 from pegasus.model import Stream
-from pegasus.record import OutputFile, RunRecord
+from pegasus.record import GrowingOutput, RunRecord
 from pegasus.run_state import Execution, JobState
 from pegasus.standard_streams import STDERR, STDOUT, write
 from pegasus.terminal_text import on_one_line, visible
@@ -101,7 +101,7 @@ def show(choice: OutputChoice) -> None:
             message(_heading(execution, f" ({words})"))
         for stream in choice.streams:
             _report_missing(execution, stream)
-            for block in OutputFile(choice.path(execution, stream)).new_blocks():
+            for block in GrowingOutput(choice.path(execution, stream)).new_blocks():
                 write(_FDS[stream], block)
 
 
@@ -154,7 +154,7 @@ class _FollowedFile:
         heading: shown when the output before it was of another sub-node.
     """
 
-    file: OutputFile
+    file: GrowingOutput
     fd: int
     heading: str
 
@@ -169,7 +169,7 @@ class _Followed:
     def add(self, path: Path, fd: int, heading: str) -> None:
         """Follow an output as well, unless it is followed already."""
         if path not in self._files:
-            self._files[path] = _FollowedFile(OutputFile(path), fd, heading)
+            self._files[path] = _FollowedFile(GrowingOutput(path), fd, heading)
 
     def show_new(self, *, last: bool) -> None:
         """Show what is new, where that does not break a line of another output.

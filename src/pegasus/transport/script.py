@@ -227,7 +227,7 @@ _a :
 # - The watcher exits before the shell reports its exit: closing the lifeline afterwards must not
 #   end what the command left in the background on purpose.
 
-_PLAIN_BYTES = frozenset(
+_UNQUOTED_BYTES = frozenset(
     (string.ascii_letters + string.digits + " _-+=:,./@(){}[]<>|&;#~*?^").encode()
 )
 """Bytes that no known login shell treats specially between single quotes."""
@@ -239,7 +239,7 @@ def encode(text: str) -> str:
     The first byte is always written as a number: a format must not begin with a dash.
     """
     return "".join(
-        chr(byte) if index and byte in _PLAIN_BYTES else f"\\{byte:03o}"
+        chr(byte) if index and byte in _UNQUOTED_BYTES else f"\\{byte:03o}"
         for index, byte in enumerate(text.encode())
     )
 

@@ -16,7 +16,7 @@ _BLOCK_SIZE = 1 << 20
 """Bytes that are read at once."""
 
 
-class OutputFile:
+class GrowingOutput:
     """One stream of a command, as far as it was read.
 
     Args:
