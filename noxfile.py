@@ -1,10 +1,10 @@
-"""What CI runs, and everybody else: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
+"""The checks that CI and developers run: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
 Sessions: unit (once for each Python that is usable here), lint, typing, e2e (on every kind of
-test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for the way
-without OpenSSH's multiplexing protocol, trials, reliability and mutation (long), and bench: Pegasus
+test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for sessions without
+OpenSSH's multiplexing protocol, trials, reliability and mutation (long), and bench: Pegasus
 beside its peers.
-What stands after ``--`` goes to pytest.
+Arguments after ``--`` are passed to pytest.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-ON_NODES = ("tests/e2e", "tests/faults")  # what needs test nodes; the rest is unit tests
-ON_DOCKER_TOO = (  # where containers are something else than sshds on loopback addresses
+ON_NODES = ("tests/e2e", "tests/faults")  # these need test nodes; all others are unit tests
+ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_nodes.py",
     "tests/e2e/test_sessions.py",
     "tests/e2e/test_queue_mode.py",
     "tests/faults/test_reliability.py",
 )
-TRIALS = "200"  # of the experiment with Ctrl-C, in full; the default run makes a few
+TRIALS = "200"  # of the Ctrl-C experiment in full; the default run makes a few
 VERSIONS = ("3.11", "3.12", "3.13")  # as the classifiers in pyproject.toml say
 LINKS = ROOT / ".nox" / "interpreters"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 nox.needs_version = ">=2026.4"
-nox.options.default_venv_backend = "virtualenv"  # uv keeps an old build while pyproject is the same
+nox.options.default_venv_backend = "virtualenv"  # uv keeps old builds of an unchanged pyproject
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["unit", "lint", "typing", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
-    """Give the files that may be this Python: on PATH, then in pyenv, newest first."""
+    """Yield the candidates for a Python version: on PATH, then in pyenv, newest first."""
     name = f"python{version}"
     for folder in os.get_exec_path():
         yield Path(folder, name)
@@ -49,7 +49,7 @@ def candidates(version: str) -> Iterator[Path]:
 
 
 def own_homes() -> set[str]:
-    """Give the home that the environment names and the one that the system knows."""
+    """Return the home directories that the environment and the system name."""
     homes = {os.environ.get("HOME", "")}
     with suppress(KeyError):
         homes.add(pwd.getpwuid(os.getuid()).pw_dir)
@@ -57,7 +57,7 @@ def own_homes() -> set[str]:
 
 
 def is_usable(python: Path, version: str) -> bool:
-    """Tell whether a file is that Python indeed: pyenv leaves ones that only say they are not."""
+    """Return whether a file is this Python: some of pyenv's only print an error."""
     if not os.access(python, os.X_OK):
         return False
     program = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
@@ -72,7 +72,7 @@ def is_usable(python: Path, version: str) -> bool:
 
 
 def usable_versions() -> list[str]:
-    """Find the Pythons that can be used, and put them where nox finds them first."""
+    """Find the Pythons that can be used, and put them first on PATH for nox."""
     found: list[str] = []
     for version in VERSIONS:
         python = next((p for p in candidates(version) if is_usable(p, version)), None)
@@ -91,13 +91,13 @@ USABLE = usable_versions()
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the project with dependency groups of its own."""
+    """Install the project with its dependency groups."""
     session.install(".", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 @nox.session(python=USABLE or VERSIONS[:1])
 def unit(session: nox.Session) -> None:
-    """All tests that need no node, with each Python that is usable here."""
+    """Run all tests that need no node, with each Python that is usable here."""
     absent = [version for version in VERSIONS if version not in USABLE]
     if absent and session.python == USABLE[0]:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
@@ -108,27 +108,27 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """The rules of ruff and its formatting, and those of flake8-async."""
+    """Check the rules of ruff, its formatting, and the rules of flake8-async."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    # The optional rules (ASYNC9..) want a checkpoint on every path; dispatch lives by having none
-    # between a take and its hand-over.
-    # Tests wait for conditions of processes that set no event; fakes are async where the real are.
+    # The optional rules (ASYNC9..) require a checkpoint on every path; dispatch must have none
+    # between a take and its hand-over. Tests wait for conditions of processes that set no event;
+    # fakes are async where the real objects are.
     ours = ("--extend-ignore=ASYNC9", "--per-file-ignores=tests/*:ASYNC110,ASYNC124")
     session.run("flake8", "--isolated", "--select=ASYNC", *ours, "src", "tests", "noxfile.py")
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """The types, as strictly as mypy can."""
+    """Check the types with mypy in strict mode."""
     install(session, "typing")
-    session.install("nox")  # whose types this file uses
+    session.install("nox")  # for the types that this file uses
     session.run("mypy")
 
 
 def prepare(session: nox.Session) -> None:
-    """Install the project, and what the test nodes need."""
+    """Install the project and what the test nodes need."""
     install(session, "tests")
     session.run("python", "-m", "tests.nodes.needs")
 
@@ -136,9 +136,9 @@ def prepare(session: nox.Session) -> None:
 def run_e2e(
     session: nox.Session, way: str, tests: Sequence[str] = ON_NODES, **environment: str
 ) -> None:
-    """Run end-to-end tests on one kind of nodes."""
+    """Run end-to-end tests on one kind of node."""
     session.log(f"end-to-end tests on {way} nodes")
-    # Most of them wait, for a SIGKILL after ten seconds, say: several wait side by side.
+    # Most of them wait, for example for a SIGKILL after ten seconds, so several run in parallel.
     beside = ("--numprocesses=3", "--dist=loadfile")
     env = {"PEGASUS_TEST_NODES": way, **environment}
     session.run("pytest", *beside, *tests, *session.posargs, env=env)
@@ -146,7 +146,7 @@ def run_e2e(
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """The end-to-end tests on local nodes, and where Docker works those that care on it too."""
+    """Run the end-to-end tests on local nodes and, where Docker works, those that differ there."""
     prepare(session)
     why = str(session.run("python", "-m", "tests.nodes", silent=True)).strip()
     ways = ("docker", "local") if why.startswith("nodes: docker") else ("local",)
@@ -157,28 +157,28 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session
 def e2e_docker(session: nox.Session) -> None:
-    """The end-to-end tests on docker nodes."""
+    """Run the end-to-end tests on docker nodes."""
     prepare(session)
     run_e2e(session, "docker")
 
 
 @nox.session
 def e2e_local(session: nox.Session) -> None:
-    """The end-to-end tests on local nodes."""
+    """Run the end-to-end tests on local nodes."""
     prepare(session)
     run_e2e(session, "local")
 
 
 @nox.session
 def e2e_clients(session: nox.Session) -> None:
-    """The same on local nodes, all commands by clients of ssh's: the way where no mux is spoken."""
+    """Run them on local nodes, each command with an ssh client instead of the mux protocol."""
     prepare(session)
     run_e2e(session, "local", PEGASUS_SSH_CLIENTS="1")
 
 
 @nox.session
 def trials(session: nox.Session) -> None:
-    """The experiment with Ctrl-C in full: 200 trials at random moments, on local nodes."""
+    """Run the Ctrl-C experiment in full: 200 trials at random moments, on local nodes."""
     prepare(session)
     where = {"PEGASUS_TEST_NODES": "local", "PEGASUS_TRIALS": TRIALS}
     file = "tests/faults/test_interrupt_trials.py"
@@ -187,7 +187,7 @@ def trials(session: nox.Session) -> None:
 
 @nox.session
 def reliability(session: nox.Session) -> None:
-    """The table of docs/why/reliability.md, made anew: an hour and more with nothing beside it."""
+    """Measure the table of docs/why/reliability.md: over an hour on an otherwise idle machine."""
     prepare(session)
     session.run("pytest", "tests/faults/test_open_files.py", env={"PEGASUS_OPEN_FILES": "1024"})
     table = ("--trials=50", "--crashes=500", "--table=docs/why/reliability.md")
@@ -196,7 +196,7 @@ def reliability(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Faults put into copies of Pegasus, which the tests have to find: hours, or a --sample."""
+    """Put faults into copies of Pegasus that the tests have to find: hours, or a --sample."""
     # Pegasus itself is not installed: what the tests start has to be the copy with the fault.
     session.install(*PYPROJECT["project"]["dependencies"])
     session.install(*nox.project.dependency_groups(PYPROJECT, "mutation"))
@@ -208,7 +208,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Pegasus beside its peers, into benchmarks/RESULTS.md; 20 minutes with nothing beside it."""
+    """Compare Pegasus with its peers, into benchmarks/RESULTS.md; 20 minutes on an idle machine."""
     install(session, "bench")
     session.run("python", "-m", "tests.nodes.needs")
     cache = f"--cache={ROOT / '.nox' / 'original'}"  # the original in Rust is built once

@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import deep_queue, dispatch, fleet, footprint, output, peers, start
+from benchmarks import deep_queue, dispatch, fleet, footprint, output, peers, start, status
 from benchmarks.bench import Bench, Measure, Part, say
 from benchmarks.ground import open_ground
 from benchmarks.plot import draw
-from benchmarks.report import Sitting, report
+from benchmarks.report import Conditions, report
 from benchmarks.running import Failed
 
 PARTS: dict[str, Measure] = {
@@ -25,6 +25,7 @@ PARTS: dict[str, Measure] = {
     "output": output.measure,
     "footprint": footprint.measure,
     "start": start.measure,
+    "status": status.measure,
 }
 HERE = Path(__file__).parent
 PLOT = "results.svg"
@@ -45,7 +46,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def get_original(cache: Path | None) -> Path | str:
-    """Give the original in Rust, or why there is none."""
+    """Return the original in Rust, or why it is not available."""
     if cache is None:
         return "no --cache to build it in"
     say("the original in Rust is built where it has not been before: a minute or more")
@@ -53,7 +54,7 @@ def get_original(cache: Path | None) -> Path | str:
 
 
 def measure(bench: Bench, name: str) -> Part:
-    """Measure a part; one that can't be measured leaves the others be."""
+    """Measure a part; an error leaves out this part only."""
     try:
         return PARTS[name](bench)
     except Failed as reason:
@@ -62,7 +63,7 @@ def measure(bench: Bench, name: str) -> Part:
 
 
 def main() -> None:
-    """Measure all parts, or some."""
+    """Measure all parts, or those that were asked for."""
     load = os.getloadavg()[0]
     given = options()
     names = given.only.split(",") if given.only else list(PARTS)
@@ -76,14 +77,14 @@ def main() -> None:
     with open_ground() as ground:
         bench = Bench(ground, rounds, given.size, original)
         parts = [measure(bench, name) for name in names]
-    sitting = Sitting(load, peers.versions(original), time.monotonic() - began)
+    conditions = Conditions(load, peers.versions(original), time.monotonic() - began)
     into = given.into or (None if given.only else HERE)
     if into is None:
-        sys.stdout.write(report(bench, sitting, parts, None))
+        sys.stdout.write(report(bench, conditions, parts, None))
         return
     into.mkdir(parents=True, exist_ok=True)
     drawn = draw(parts, into / PLOT)
-    text = report(bench, sitting, parts, PLOT if drawn else None)
+    text = report(bench, conditions, parts, PLOT if drawn else None)
     (into / "RESULTS.md").write_text(text, encoding="utf-8")
     say(f"wrote {into / 'RESULTS.md'}")
 

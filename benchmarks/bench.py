@@ -1,4 +1,4 @@
-"""What every part of the benchmark is given, and what it gives back."""
+"""The input and the results of a part of the benchmark."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Size: TypeAlias = Literal["quick", "usual", "full"]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One sitting.
+    """One run of the benchmark.
 
     Attributes:
         ground: the nodes.
-        rounds: how often each contestant has its turn.
+        rounds: how often each contestant runs.
         size: how much work there is.
         original: the original Pegasus in Rust, or why there is none.
     """
@@ -35,13 +35,13 @@ class Bench:
         return {"quick": quick, "usual": usual, "full": full}[self.size]
 
     def play(self, title: str, contestants: Sequence[Contestant], rounds: int = 0) -> Played:
-        """Let them play, and say on standard error how it goes."""
+        """Let the contestants play, and report progress on standard error."""
         say(f"{title}:")
         return play(contestants, rounds or self.rounds, say)
 
 
 def say(words: str) -> None:
-    """Say how far it is."""
+    """Write a progress message to standard error."""
     sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
 
@@ -52,9 +52,9 @@ class Row:
 
     Attributes:
         who: the contestant.
-        figure: what it reached.
-        ratio: how it compares, round by round; None for what the others are compared with.
-        note: what has to be known of it.
+        figure: its result.
+        ratio: the comparison, round by round; None for the base.
+        note: an explanation.
     """
 
     who: str
@@ -73,7 +73,7 @@ class Table:
         rows: the contestants.
         compared: what the ratios mean.
         drawn: whether it is part of the picture.
-        left_out: lines that say who is not in, and why.
+        left_out: the contestants that are missing, and why.
     """
 
     title: str
@@ -86,12 +86,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A figure that has to be reached.
+    """A requirement for one figure.
 
     Attributes:
-        figure: which.
-        must: what it must reach, in words.
-        reached: what it reached; None if it could not be measured.
+        figure: its name.
+        must: the requirement in words.
+        reached: the measured value; None if it could not be measured.
         least: the lower bound of its median, or None.
         most: the upper bound of its median, or None.
         unit: of what is reached.
@@ -106,7 +106,7 @@ class Bound:
 
     @property
     def met(self) -> str:
-        """Whether it is met, in words."""
+        """Whether the requirement is met, in words."""
         if self.reached is None:
             return "not measured"
         value = self.reached.median
@@ -117,14 +117,14 @@ class Bound:
 
 @dataclass(slots=True)
 class Part:
-    """What came of a part.
+    """The results of a part.
 
     Attributes:
-        name: as ``--only`` has it.
+        name: the name for ``--only``.
         title: a heading.
         words: what was done, in a few sentences.
         tables: the figures.
-        bounds: what must be reached.
+        bounds: the requirements.
     """
 
     name: str
@@ -139,13 +139,13 @@ Measure: TypeAlias = Callable[[Bench], Part]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is measured, and how it is compared.
+    """A measured quantity and its comparison.
 
     Attributes:
-        name: by which the contestants give it.
+        name: the key in the contestants' values.
         unit: of it.
         better: whether more or less of it is.
-        base: whom the others are compared with.
+        base: the contestant that the others are compared with.
         compared: what the ratios mean.
         drawn: whether it is part of the picture.
     """
@@ -159,12 +159,12 @@ class Figure:
 
     @classmethod
     def against(cls, base: str, name: str, unit: str) -> Figure:
-        """Give a figure of which less is better, compared with a contestant that is not Pegasus."""
+        """Return a figure of which less is better, compared with a peer of Pegasus."""
         return cls(name, unit, "less", base, f"times that of {base}")
 
 
 def table(played: Played, title: str, figure: Figure) -> Table:
-    """Make a table of one figure of everybody who has it."""
+    """Make a table of one figure of all contestants that have it."""
     rows: list[Row] = []
     for who in played.values:
         spread = played.spread(who, figure.name)

@@ -9,7 +9,7 @@ from pssh.config import HostConfig
 
 
 def main() -> int:
-    """Run a command on all, and give the largest exit status."""
+    """Run a command on all nodes; return the largest exit status."""
     user, key, command, *places = sys.argv[1:]
     addresses = [place.rpartition(":") for place in places]
     client = ParallelSSHClient(

@@ -1,4 +1,4 @@
-"""Deep queue: what a job costs at the head of a queue that is long."""
+"""Deep queue: the cost of a job at the head of a long queue."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from benchmarks.running import running, wait_until
 LENGTHS = (100, 10_000, 100_000)
 SIDE = 100  # values of each of the three parameters of the entry that stands for a million jobs
 WIDTHS = (1, 8)
-WARMING = 10  # jobs at the beginning that do not count
+WARMING = 10  # first jobs, which do not count
 PATIENCE = 180.0  # seconds for the jobs of one queue
 WORDS = """\
-Jobs that do nothing, each an entry of its own, on local sub-nodes: no ssh is in the way. The
-time for a job is that between two starts, over {jobs} jobs behind the first ten ({few} in the
-short queue); then a Ctrl-C ends the run in order. A million jobs are one entry with three lists
-of a hundred values."""
+Jobs that do nothing, each an entry of its own, on local sub-nodes without ssh. The time for a job
+is that between two starts, over {jobs} jobs after the first ten ({few} in the short queue); then a
+Ctrl-C ends the run in order. A million jobs are one entry with three lists of a hundred values."""
 ONE = "1 entry of 1,000,000 jobs"
 BASE = "100 entries"
 JOB = Figure.against(BASE, "ms", "ms")
@@ -30,13 +29,13 @@ UNTIL_FIRST = Figure.against(BASE, "until first", "s")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work on so many local sub-nodes."""
+    """The work on a number of local sub-nodes."""
 
     bench: Bench
     width: int
 
     def run(self, write: Callable[[Path], object], jobs: int) -> Values:
-        """Run so many jobs of a queue, and stop it."""
+        """Run a number of jobs of a queue, then stop the run."""
         with self.bench.ground.work() as folder:
             subject.write_local_hosts(folder, self.width)
             write(folder)
@@ -56,7 +55,7 @@ class Work:
 
 
 def write_entries(count: int, folder: Path) -> None:
-    """Write a queue of entries that all differ, as real ones do."""
+    """Write a queue of entries that all differ, as real queues do."""
     text = "".join(f"- true --seed {number}\n" for number in range(count))
     (folder / "queue.yaml").write_text(text, encoding="ascii")
 
@@ -70,7 +69,7 @@ def write_one(folder: Path) -> None:
 
 
 def contestants(work: Work, jobs: int) -> list[Contestant]:
-    """Give the queues, which play against each other."""
+    """Return one contestant for each queue."""
     found: list[Contestant] = []
     for length in LENGTHS:
         run = partial(work.run, partial(write_entries, length), min(jobs, length - 2 * WARMING))
@@ -79,7 +78,7 @@ def contestants(work: Work, jobs: int) -> list[Contestant]:
 
 
 def measure(bench: Bench) -> Part:
-    """Measure it with one sub-node and with eight."""
+    """Measure with one sub-node and with eight."""
     jobs = bench.sized(100, 300, 1_000)
     part = Part("queue", "Deep queue", WORDS.format(jobs=jobs, few=LENGTHS[0] - 2 * WARMING))
     for width in WIDTHS:

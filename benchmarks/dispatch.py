@@ -30,13 +30,12 @@ CPU = Figure("CPU ms", "ms", "less", drawn=True)
 WORDS = """\
 {jobs:,} times `true` on 8 and on 32 sub-nodes. The pace of Pegasus is that of the jobs between
 the moment at which all sub-nodes are connected and the last end, by its journal; that of the
-original from its first job to its last, by what it says, as it connects to all before; the
-control masters of the tools that are given some are open before as well. "Whole" is all of it,
-from the command line to the end, with the connections. Who is slower does fewer jobs, and is
-judged by the time for each; GNU parallel and the broadcasters without a control master connect
-anew for each command, as people run them. CPU is that of the controller: all of a tool's
-processes and its ssh clients and masters, without sshd's, and without what it takes to connect
-where connections are kept."""
+original from its first job to its last, by its messages, as it connects to all before. The
+control masters of the tools that use some are open before as well. "Whole" is the whole command,
+with the connections. Slower contestants run fewer jobs, and are compared by the time for each; GNU
+parallel and the broadcasters without a control master connect anew for each command, as users run
+them. CPU is that of the controller: all of a tool's processes and its ssh clients and masters,
+without sshd's, and without the connections where they are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class OriginalRun:
 
     Attributes:
         whole: all of it.
-        pace: seconds from what it says of the first job's start to what it says of the last's end.
+        pace: seconds from its message about the first start to that about the last end.
     """
 
     whole: Metered
@@ -54,17 +53,17 @@ class OriginalRun:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The work on so many sub-nodes."""
+    """The work on a number of sub-nodes."""
 
     bench: Bench
     width: int
     masters: Masters
 
     def pegasus(self, jobs: int, env: Mapping[str, str] | None = None) -> Values:
-        """Run a queue of so many entries, three times.
+        """Run a queue of this many entries, three times.
 
-        Once as people do, once held back until all are connected, which gives the pace, and once
-        with a single broadcast: what the connections cost.
+        Once as users do, once held back until all are connected, which gives the
+        pace, and once with a single broadcast, for the cost of the connections.
         """
         whole, journal = self._pegasus(jobs, partial(subject.run_queue, env=env))
         subject.must_have(journal, jobs)
@@ -116,21 +115,21 @@ class Work:
     def counted(
         self, jobs: int, argv: list[str], stdin: str = "", env: Mapping[str, str] | None = None
     ) -> Values:
-        """Run a command that does so many jobs over the open masters, or over none."""
+        """Run a command that does this many jobs over the open masters, or over none."""
         before = self.masters.cpu()
         done = run(argv, stdin=stdin.encode(), env=env)
         cpu = done.cpu + self.masters.cpu() - before
         return {"jobs/s": jobs / done.seconds, "CPU ms": 1000 * cpu / jobs}
 
     def broadcasts(self, runs: int, peer: peers.Broadcaster) -> Values:
-        """Run a broadcaster so many times."""
+        """Run a broadcaster this many times."""
         all_runs = [self.counted(self.width, list(peer.argv), env=peer.env) for _ in range(runs)]
         pace = runs / sum(1 / each["jobs/s"] for each in all_runs)
         return {"jobs/s": pace, "CPU ms": sum(each["CPU ms"] for each in all_runs) / runs}
 
 
 def contestants(work: Work) -> list[Contestant]:
-    """Give everybody who can do it."""
+    """Return all contestants that can do it."""
     bench, ground, width = work.bench, work.bench.ground, work.width
     jobs = bench.sized(400, JOBS, JOBS)
     some = bench.sized(150, 600, JOBS)
@@ -164,25 +163,25 @@ def contestants(work: Work) -> list[Contestant]:
 
 
 def piped(work: Work, who: str, argv: list[str], jobs: int) -> Contestant:
-    """Let a command take part that reads commands, one a line."""
+    """Make a contestant of a command that reads commands, one a line."""
     return Contestant(who, lambda: work.counted(jobs, argv, "true\n" * jobs), f"{jobs:,} jobs")
 
 
 def broadcaster(work: Work, peer: peers.Broadcaster, runs: int) -> Contestant:
-    """Let a broadcaster take part."""
+    """Make a contestant of a broadcaster."""
     note = f"one command on all, {runs} times" if runs > 1 else "one command on all, once"
     return Contestant(peer.who, lambda: work.broadcasts(runs, peer), note)
 
 
 def over_names(work: Work, jobs: int, spell: Callable[[Path, int], list[str]]) -> Values:
-    """Run a command that reads nodes, one a line; they take turns."""
+    """Run a command that reads nodes, one a line, in rotation."""
     names = work.bench.ground.names(work.width)
     lines = "".join(f"{names[number % work.width]}\n" for number in range(jobs))
     return work.counted(jobs, spell(work.bench.ground.mastered, work.width), lines)
 
 
 def limits(work: Work) -> list[Contestant]:
-    """Give what physics allows: ssh with nothing above it."""
+    """Return the upper bound: ssh without a program above it."""
     config = str(work.bench.ground.mastered)
     alone = work.bench.sized(50, 200, 500)
     loop = f"for i in $(seq {alone}); do ssh -F {config} sub-1 true </dev/null || exit; done"
@@ -197,7 +196,7 @@ def limits(work: Work) -> list[Contestant]:
 
 
 def measure(bench: Bench) -> Part:
-    """Measure it on both widths, and the deep queue beside the original."""
+    """Measure both widths, and the deep queue beside the original."""
     jobs = bench.sized(400, JOBS, JOBS)
     part = Part("dispatch", "Dispatch", WORDS.format(jobs=jobs))
     for width in WIDTHS:
@@ -217,7 +216,7 @@ def measure(bench: Bench) -> Part:
 
 
 def bounds(played: Played, width: int) -> list[Bound]:
-    """Say what must be reached."""
+    """Set the requirements."""
     pace = (PEGASUS, "jobs/s")
     over_xargs = played.ratio(pace, (XARGS.format(width), "jobs/s"))
     over_parallel = played.ratio(pace, (PARALLEL, "jobs/s"))

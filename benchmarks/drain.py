@@ -1,4 +1,4 @@
-"""Where output goes: a pipe or a terminal that is read as fast as it can be."""
+"""Readers of output: a pipe or a terminal that is read as fast as possible."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import Literal, TypeAlias
 
 Target: TypeAlias = Literal["pipe", "terminal"]
 
-CHUNK = 1 << 16  # bytes a read: what a pipe holds
+CHUNK = 1 << 16  # bytes for each read: the capacity of a pipe
 ROWS, COLUMNS = 50, 120  # of the terminal
 
 
 class Drain:
-    """Reads all that comes, and remembers when.
+    """Reads all output and records the times.
 
     Attributes:
-        bytes: how many have come.
-        first: when the first came, in seconds since the epoch.
-        last: when the last came, likewise.
+        bytes: how many were read.
+        first: when the first was read, in seconds since the epoch.
+        last: when the last was read, likewise.
         marked: when the marker was last seen, likewise; 0 if never.
     """
 
@@ -52,9 +52,9 @@ class Drain:
 
 @contextmanager
 def open_drain(target: Target, marker: bytes = b"") -> Iterator[tuple[Drain, int]]:
-    """Open a pipe or a terminal; give what drains it, and the file descriptor to write to.
+    """Open a pipe or a terminal; yield its reader and the file descriptor to write to.
 
-    When the block is left, all that was written has been read.
+    At the end of the block, everything that was written has been read.
     """
     drain = Drain(marker)
     reading, writing = os.pipe() if target == "pipe" else open_terminal()
@@ -69,7 +69,7 @@ def open_drain(target: Target, marker: bytes = b"") -> Iterator[tuple[Drain, int
 
 
 def open_terminal() -> tuple[int, int]:
-    """Open a pseudo-terminal of a usual size; give its end for reading and the terminal itself."""
+    """Open a pseudo-terminal of a usual size; return its end for reading and the terminal."""
     reading, writing = pty.openpty()
     size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
     fcntl.ioctl(writing, termios.TIOCSWINSZ, size)

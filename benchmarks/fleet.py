@@ -1,4 +1,4 @@
-"""Connect and broadcast: 64 sub-nodes on eight sshds, until each has run something, and again."""
+"""Connect and broadcast: 64 sub-nodes on eight sshds, for one step and for several."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def pegasus(bench: Bench) -> Values:
 
 
 def once(peer: peers.Broadcaster, *, fresh: bool) -> Values:
-    """Let a peer run it once."""
+    """Run it once with a peer."""
     seconds = run(peer.argv, env=peer.env).seconds
     return {"step": seconds, **({"connect": seconds} if fresh else {})}
 
 
 @cache
 def contest(bench: Bench) -> Played:
-    """Let all play once for both parts: for the peers they are the same work."""
+    """Run all once for both parts: for the peers they are the same work."""
     ground = bench.ground
     fresh = peers.broadcasters(ground, WIDTH)
     kept = peers.mastered_broadcasters(ground, WIDTH)
@@ -65,7 +65,7 @@ def contest(bench: Bench) -> Played:
 
 
 def measure_connect(bench: Bench) -> Part:
-    """Measure how long it takes until all nodes work."""
+    """Measure the time until all nodes have run a command."""
     played = contest(bench)
     part = Part("connect", "Connect", CONNECT)
     title = f"{WIDTH} sub-nodes, until the first job has run on each"
@@ -78,7 +78,7 @@ def measure_connect(bench: Bench) -> Part:
 
 
 def measure_broadcast(bench: Bench) -> Part:
-    """Measure how long a step takes."""
+    """Measure the time of a step."""
     played = contest(bench)
     part = Part("broadcast", "Broadcast", BROADCAST.format(steps=STEPS))
     alone = played.spread(PEGASUS, "step alone")

@@ -1,4 +1,4 @@
-"""Footprint: the memory that Pegasus keeps, and the CPU that it uses, while it waits for jobs."""
+"""Footprint: the memory and CPU that Pegasus uses while it waits for jobs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from benchmarks.meter import descendants
 from benchmarks.rounds import Contestant, Values
 from benchmarks.running import cpu_of, running, wait_until
 
-SETTLING = 3.0  # seconds between the last connection and the first look
+SETTLING = 3.0  # seconds from the last connection to the first measurement
 KINDS = ("pegasus", "ssh", "sh")
 WORDS = """\
 `pegasus q --daemon` with an empty queue, when all sub-nodes are connected. Memory is the
-proportional set size (PSS) of all of its processes on the controller: what several share is
-divided between them. CPU is that of the same processes over {seconds} seconds, in percent of
-one core. Once each: it hardly varies."""
+proportional set size (PSS) of all of its processes on the controller: shared memory is divided
+between them. CPU is that of the same processes over {seconds} seconds, in percent of one core. Each
+is measured once, since it hardly varies."""
 
 
 def idle(bench: Bench, sub_nodes: int, seconds: float) -> Values:
-    """Connect, wait, and look."""
+    """Connect, wait, and measure."""
     with bench.ground.work() as folder:
         subject.write_hosts(folder, bench.ground, sub_nodes)
         (folder / "queue.yaml").write_text("[]\n", encoding="ascii")
@@ -47,7 +47,7 @@ def idle(bench: Bench, sub_nodes: int, seconds: float) -> Values:
 
 
 def by_kind(pids: Iterable[int]) -> dict[str, float]:
-    """Give the MB of memory of the processes by their kind; what has no other name is pegasus."""
+    """Return the MB of memory of the processes by kind; those without another name are pegasus."""
     found = dict.fromkeys(KINDS, 0.0)
     for pid in pids:
         name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
@@ -56,7 +56,7 @@ def by_kind(pids: Iterable[int]) -> dict[str, float]:
 
 
 def proportional(pid: int) -> Iterator[float]:
-    """Give the PSS of a process in kB, of which there is one line."""
+    """Yield the PSS of a process in kB: one line."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
         name, _, rest = line.partition(":")
         if name == "Pss":
@@ -64,7 +64,7 @@ def proportional(pid: int) -> Iterator[float]:
 
 
 def measure(bench: Bench) -> Part:
-    """Measure it with few sub-nodes and with many."""
+    """Measure with few sub-nodes and with many."""
     seconds = bench.sized(5, 20, 60)
     counts = (8, 64) if bench.size == "quick" else (8, 64, 256)
     part = Part("footprint", "Footprint", WORDS.format(seconds=seconds))

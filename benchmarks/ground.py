@@ -1,8 +1,8 @@
-"""What all contestants run on: eight sshds of the test nodes', and the ways into them.
+"""The machines of all contestants: eight sshds of the test nodes, and their ssh configurations.
 
-The sshds are stock but for two settings. ``MaxStartups`` is raised, since peers that open all their
-connections at once would be refused some; and the nodes' forced command is taken away, so that a
-command costs what it costs on a real machine: the account's login shell and nothing above it.
+The sshds are stock but for two settings. ``MaxStartups`` is raised, since sshd would refuse some
+connections of peers that open all at once; and the nodes' forced command is removed, so that a
+command costs what it costs on a real machine: the account's login shell alone.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from tests.nodes import Node, Nodes, start_nodes
 SSHDS = 8
 ALIASES = 64
 OPTIONS = {"MaxStartups": "200:30:400", "ForceCommand": "none"}
-HANDSHAKES = 16  # masters that are opened at once: more do not make it faster on two cores
+HANDSHAKES = 16  # masters that are opened at once: more are not faster on two cores
 CONNECTING = 60.0  # seconds for a few masters to connect; a handshake takes 0.3
 SHORT = Path("/tmp")  # noqa: S108 -- the path of a socket may be a hundred bytes long
 
 
 @dataclass(frozen=True, slots=True)
 class Masters:
-    """Open control masters, one for each of the first so many aliases."""
+    """Open control masters, one for each of the first aliases."""
 
     pids: tuple[int, ...]
 
     def cpu(self) -> float:
-        """Give the seconds of CPU that they have used so far."""
+        """Return the seconds of CPU that they have used so far."""
         return sum(cpu_of(pid) for pid in self.pids)
 
 
 class Ground:
-    """The nodes, and the files that tell ssh of them.
+    """The nodes and their ssh configurations.
 
     Attributes:
         nodes: the sshds.
-        folder: for everything that is written, on a short path; gone at the end.
+        folder: for all files, on a short path; removed at the end.
         plain: a configuration for ssh's ``-F`` with the nodes, and with ``sub-1`` and so on for
-            them by turns: a name for each sub-node, for tools that want names to differ.
+            them in rotation: a name for each sub-node, for tools that want names to differ.
         mastered: the same, but over the control masters that `masters` opens, and not otherwise.
     """
 
@@ -65,16 +65,16 @@ class Ground:
         self.mastered.write_text(over + aliases + given, encoding="utf-8")
 
     def node_of(self, number: int) -> Node:
-        """Give the node behind the alias of that number, from 1."""
+        """Return the node behind the alias of that number, from 1."""
         return self.nodes[(number - 1) % SSHDS]
 
     def names(self, count: int) -> list[str]:
-        """Give the first so many aliases."""
+        """Return the first aliases."""
         return [f"sub-{number}" for number in range(1, count + 1)]
 
     @contextmanager
     def work(self) -> Iterator[Path]:
-        """Give an empty folder for the length of a block."""
+        """Yield an empty folder for the length of a block."""
         folder = Path(tempfile.mkdtemp(prefix="w", dir=self.folder))
         try:
             yield folder
@@ -83,7 +83,7 @@ class Ground:
 
     @contextmanager
     def masters(self, count: int) -> Iterator[Masters]:
-        """Open masters for the first so many aliases, and close them when the block is left."""
+        """Open masters for the first aliases, and close them at the end of the block."""
         with ExitStack() as stack:
             names = self.names(count)
             pids: list[int] = []
@@ -125,7 +125,7 @@ def alias(number: int, node: Node) -> str:
 
 @contextmanager
 def open_ground() -> Iterator[Ground]:
-    """Start the nodes; everything is gone when the block is left."""
+    """Start the nodes; everything is removed at the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="pgb-", dir=SHORT if os.access(SHORT, os.W_OK) else None))
     try:
         with start_nodes(SSHDS, way="local", options=OPTIONS, say=lambda _: None) as nodes:

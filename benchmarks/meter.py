@@ -1,11 +1,11 @@
-"""``python meter.py REPORT COMMAND...``: run a command, and say how long it took and what it cost.
+"""``python meter.py REPORT COMMAND...``: run a command, and report its duration and cost.
 
 The report is JSON: the exit status, when it began and ended in seconds since the epoch, and the
 seconds of CPU that it used, with all its descendants.
 
-Rule 1: it imports next to nothing, and is no part of what it measures.
-Rule 2: it adopts what its command leaves behind (a control master that went to the background,
-say), so that this is counted as well, and so that nothing outlives the measurement.
+Rule 1: it imports next to nothing, and its own cost is not counted.
+Rule 2: it adopts processes that its command leaves behind (such as a control
+master in the background), counts them as well, and ends them.
 Rule 3: it ends when its parent does, however that ends.
 """
 
@@ -23,12 +23,12 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LEFT_BEHIND = 3.0  # seconds for what the command left behind to end by itself
-GENTLY = 5.0  # seconds for the command to end after SIGTERM
+REAP_LIMIT = 3.0  # seconds for the processes left behind to end by themselves
+TERM_GRACE = 5.0  # seconds for the command to end after SIGTERM
 
 
-class Told(Exception):
-    """The parent asked for an end."""
+class EndRequested(Exception):
+    """The parent asked this process to end."""
 
 
 def adopt_orphans() -> None:
@@ -39,7 +39,7 @@ def adopt_orphans() -> None:
 
 
 def descendants(of: int) -> set[int]:
-    """Give the pids of all living descendants of a process."""
+    """Return the pids of all living descendants of a process."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -52,13 +52,13 @@ def descendants(of: int) -> set[int]:
     return found - {of}
 
 
-def be_told(_number: int, _frame: object) -> None:
-    """Answer SIGTERM."""
-    raise Told
+def on_sigterm(_number: int, _frame: object) -> None:
+    """Handle SIGTERM."""
+    raise EndRequested
 
 
 def start(command: list[str]) -> int:
-    """Start the command in a session of its own; give its pid."""
+    """Start the command in a session of its own; return its pid."""
     usual = [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE]
     pid = os.posix_spawnp(command[0], command, os.environ, setsid=True, setsigdef=usual)
     signal.signal(signal.SIGINT, lambda *_: os.kill(pid, signal.SIGINT))
@@ -66,7 +66,7 @@ def start(command: list[str]) -> int:
 
 
 def reap(until: float) -> bool:
-    """Wait for what the command left behind; tell whether all of it has ended."""
+    """Wait for what the command left behind; return whether all of it has ended."""
     while True:
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
@@ -78,15 +78,15 @@ def reap(until: float) -> bool:
 
 
 def end(pid: int) -> None:
-    """End the command: gently at first, as its own clean-up is the best there is."""
+    """End the command with SIGTERM at first, since its own clean-up is the most complete."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    reap(time.monotonic() + GENTLY)
+    reap(time.monotonic() + TERM_GRACE)
 
 
 def kill_all() -> None:
-    """Kill whatever is still there."""
+    """Kill what still runs."""
     while left := descendants(os.getpid()):
         for pid in left:
             with suppress(ProcessLookupError):
@@ -95,15 +95,15 @@ def kill_all() -> None:
 
 
 def measure(command: list[str]) -> Iterator[tuple[str, float]]:
-    """Run the command to its end, and give what there is to report."""
+    """Run the command to its end, and return the content of the report."""
     yield "began", time.time()
     pid = start(command)
     try:
         _, status = os.waitpid(pid, 0)
         yield "ended", time.time()
         yield "status", os.waitstatus_to_exitcode(status)
-        reap(time.monotonic() + LEFT_BEHIND)
-    except Told:
+        reap(time.monotonic() + REAP_LIMIT)
+    except EndRequested:
         end(pid)
     kill_all()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -113,7 +113,7 @@ def measure(command: list[str]) -> Iterator[tuple[str, float]]:
 def main() -> None:
     """Measure, and write the report."""
     adopt_orphans()
-    signal.signal(signal.SIGTERM, be_told)
+    signal.signal(signal.SIGTERM, on_sigterm)
     report = dict(measure(sys.argv[2:]))
     Path(sys.argv[1]).write_text(json.dumps(report), encoding="ascii")
 

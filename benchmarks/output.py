@@ -1,4 +1,4 @@
-"""Output: how fast what a job prints gets from its node to a pipe or a terminal."""
+"""Output: the speed of a job's output from its node to a pipe or a terminal."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ LEAST_ROUNDS = (1, 6, 6)  # by size
 RAW = "limit: `ssh … cat` over a control master"
 RAW_MANY = "limit: 32 `ssh … cat` over control masters"
 ROWS = "limit: `cat` of the rows that Pegasus makes of it, with no ssh"
-DONE = b"=== done"  # what Pegasus says behind the output of a job
+DONE = b"=== done"  # what Pegasus prints after the output of a job
 WORDS = """\
 A job prints a file that its node has in memory: {long:,} MB in lines of {line:,} bytes, or
-{short:,} short lines (`seq`, {short_mb:.0f} MB); or 32 jobs print {long:,} MB between them, in
-long lines. It counts from the job's start, by the journal, to its last byte's arrival; for `ssh
-… cat`, which is given an open control master, from its own start. Both go to a pipe that is
+{short:,} short lines (`seq`, {short_mb:.0f} MB); or 32 jobs print {long:,} MB together, in long
+lines. The time is that from the job's start, by the journal, to the arrival of its last byte; for
+`ssh … cat`, which uses an open control master, from its own start. Both write to a pipe that is
 read at once, and to a terminal of {columns} columns. Pegasus puts the sub-node's name before each
 line, and writes all of it to its record as well. On a terminal it puts the name before each row,
-and the kernel's terminal is slower with rows than with what has no end: so the same rows are
-written there by `cat` alone, from a file on this machine. A turn takes a second or so, and what
-else the machine does shows more than in longer ones: {rounds} rounds."""
+and the kernel's terminal is slower with rows than with one long line: so `cat` alone writes the
+same rows there, from a file on this machine. One measurement takes about a second, so other load
+on the machine has more effect than in longer ones: {rounds} rounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is printed.
+    """The output of one test.
 
     Attributes:
         name: in a few words.
@@ -73,13 +73,13 @@ def make_work(bench: Bench, folder: Path) -> list[Work]:
 
 
 def write_lines(path: Path, count: int) -> None:
-    """Write long lines, of which no two are alike."""
+    """Write long lines, no two of which are alike."""
     with path.open("w", encoding="ascii") as file:
         file.writelines(f"{number:08}".ljust(LINE - 1, "x") + "\n" for number in range(count))
 
 
 def pegasus(ground: Ground, work: Work, target: Target) -> Values:
-    """Let Pegasus do it; where several print at once, they begin when all are connected."""
+    """Print it with Pegasus; several jobs begin when all sub-nodes are connected."""
     several = work.printers > 1
     with ground.work() as folder:
         subject.write_hosts(folder, ground, work.printers)
@@ -93,7 +93,7 @@ def pegasus(ground: Ground, work: Work, target: Target) -> Values:
 
 
 def raw(ground: Ground, work: Work, target: Target) -> Values:
-    """Let ssh do it alone."""
+    """Print it with ssh alone."""
     names = ground.names(work.printers)
     calls = [f"ssh -F {ground.mastered} {name} cat {work.file} &" for name in names]
     with ground.work() as folder:
@@ -104,7 +104,7 @@ def raw(ground: Ground, work: Work, target: Target) -> Values:
 
 
 def rows(ground: Ground, work: Work, target: Target) -> Values:
-    """Let cat write what Pegasus would, ready-made; in units of what the job prints."""
+    """Print with cat what Pegasus would print, prepared; in units of what the job prints."""
     with ground.work() as folder:
         ready = folder / "rows"
         name = f"[{ground.nodes[0].name}] ".encode()
@@ -120,7 +120,7 @@ def rows(ground: Ground, work: Work, target: Target) -> Values:
 def drained(
     line: Sequence[str], target: Target, folder: Path, marker: bytes = b""
 ) -> tuple[Metered, float, int]:
-    """Run a command; give when its last output came, or its last marker, and how much there was."""
+    """Run a command; return when its last output or marker arrived, and the amount."""
     with open_drain(target, marker) as (drain, end):
         errors = end if target == "terminal" else subprocess.DEVNULL
         with running(line, cwd=folder, stdout=end, stderr=errors) as run:
@@ -131,13 +131,13 @@ def drained(
 
 
 def must_be_whole(work: Work, came: int) -> None:
-    """See to it that nothing is missing."""
+    """Check that nothing is missing."""
     if came < work.file.stat().st_size * work.printers:
         raise Failed(f"only {came:,} bytes came")
 
 
 def rounds(bench: Bench) -> int:
-    """Give how often each has its turn."""
+    """Return the number of rounds."""
     return max(bench.rounds, bench.sized(*LEAST_ROUNDS))
 
 

@@ -1,6 +1,6 @@
-"""The peers: where they come from, which versions they are, and how each is called.
+"""The peers: their installation, their versions and their command lines.
 
-All are called as their manuals have it, over the same ssh configuration; the broadcasters with a
+All are called as in their manuals, over the same ssh configuration; the broadcasters with a
 fan-out that reaches all nodes at once.
 """
 
@@ -35,7 +35,7 @@ class Broadcaster:
     Attributes:
         who: its name.
         argv: its call.
-        env: variables that it wants.
+        env: variables that it needs.
     """
 
     who: str
@@ -44,7 +44,7 @@ class Broadcaster:
 
 
 def broadcasters(ground: Ground, count: int, command: str = "true") -> list[Broadcaster]:
-    """Give the peers that are here, to run a command on the first so many aliases."""
+    """Return the installed peers, to run a command on the first aliases."""
     names = ground.names(count)
     found = [
         pdsh("pdsh", ground.plain, names, command),
@@ -61,7 +61,7 @@ def broadcasters(ground: Ground, count: int, command: str = "true") -> list[Broa
 
 
 def mastered_broadcasters(ground: Ground, count: int, command: str = "true") -> list[Broadcaster]:
-    """Give those of them that can do it over control masters, which have to be open."""
+    """Return those that can use control masters, which have to be open."""
     names = ground.names(count)
     found = [
         pdsh("pdsh over control masters", ground.mastered, names, command),
@@ -71,37 +71,37 @@ def mastered_broadcasters(ground: Ground, count: int, command: str = "true") -> 
 
 
 def pdsh(who: str, config: Path, names: Sequence[str], command: str) -> Broadcaster:
-    """Spell a call of pdsh."""
+    """Return the command line of pdsh."""
     argv = ["pdsh", "-R", "ssh", "-S", "-f", str(len(names)), "-w", ",".join(names), command]
     return Broadcaster(who, argv, {"PDSH_SSH_ARGS_APPEND": f"-F {config}"})
 
 
 def clush(who: str, config: Path, names: Sequence[str], command: str) -> Broadcaster:
-    """Spell a call of clush."""
+    """Return the command line of clush."""
     options = ["-S", "-n", "-f", str(len(names)), "-o", f"-F {config}", "-w", ",".join(names)]
     return Broadcaster(who, ["clush", *options, command])
 
 
 def gnu_parallel(ground: Ground, config: Path, count: int) -> list[str]:
-    """Spell a call of GNU parallel that reads commands, one a line: one at a time on each node."""
+    """Return a call of GNU parallel that reads commands, one a line, one at a time on each node."""
     logins = [f"1/ssh -F {config} {name}" for name in ground.names(count)]
     return ["parallel", "--will-cite", "-j1", "--sshlogin", ",".join(logins)]
 
 
 def xargs(config: Path, width: int) -> list[str]:
-    """Spell a call of xargs that reads nodes, one a line, and runs ``true`` on each."""
+    """Return a call of xargs that reads nodes, one a line, and runs ``true`` on each."""
     return ["xargs", "-P", str(width), "-I", "{}", "ssh", "-F", str(config), "{}", "true"]
 
 
 def install() -> None:
-    """Install what Debian has, as root; what can't be installed is left out later."""
+    """Install what Debian has, as root; what cannot be installed is left out later."""
     missing = sorted({PACKAGES[name] for name in PACKAGES if shutil.which(name) is None})
     if missing and shutil.which("apt-get") and os.getuid() == 0:
         needs.install(missing)
 
 
 def build_original(cache: Path) -> Path | str:
-    """Build the original in Rust, or take what was built before; a text says why there is none."""
+    """Build the original in Rust, or use an earlier build; a text states why there is none."""
     built = cache / "bin" / "pegasus"
     if built.exists():
         return built
@@ -123,7 +123,7 @@ def build_original(cache: Path) -> Path | str:
 
 
 def versions(original: Path | str) -> dict[str, str]:
-    """Give the versions of everything that takes part, by name."""
+    """Return the versions of all contestants, by name."""
     found = {"Pegasus": metadata.version("pegasus-ssh"), "Python": platform.python_version()}
     found["trio"] = metadata.version("trio")
     asked = {
@@ -156,7 +156,7 @@ def ask(argv: Sequence[str]) -> str:
 
 
 def original_env(ground: Ground, folder: Path) -> Mapping[str, str]:
-    """Give the original its way to the nodes: an ``ssh`` of its own, as it has no such option."""
+    """Make an ``ssh`` for the original with its configuration, since it has no such option."""
     ssh = folder / "bin" / "ssh"
     ssh.parent.mkdir(exist_ok=True)
     real = shlex.quote(shutil.which("ssh") or "ssh")

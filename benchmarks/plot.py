@@ -1,4 +1,4 @@
-"""The ratios as a picture: how far Pegasus is ahead of whom."""
+"""Draws the ratios of Pegasus to its peers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AHEAD_COLOUR, BEHIND_COLOUR, LIMIT_COLOUR = "#2a7f62", "#c1440e", "#9a9a9a"
 
 
 def draw(parts: Sequence[Part], path: Path) -> bool:
-    """Draw the tables that are to be drawn; tell whether that can be done."""
+    """Draw the tables that are part of the picture; return whether that is possible."""
     every = [(part.title, table) for part in parts for table in part.tables]
     tables = [(title, table) for title, table in every if table.drawn and compared(table)]
     if not tables or find_spec("matplotlib") is None:
@@ -48,7 +48,7 @@ def draw(parts: Sequence[Part], path: Path) -> bool:
 
 
 def compared(table: Table) -> list[Row]:
-    """Give the rows that are compared with Pegasus, the last first: that is the way up."""
+    """Return the rows that are compared with Pegasus, the last first: the axis goes up."""
     return [row for row in reversed(table.rows) if row.ratio]
 
 
@@ -69,7 +69,7 @@ def draw_one(table: Table, axis: Axes) -> None:
 
 
 def colour(who: str, ratio: float) -> str:
-    """Choose a colour: what physics allows is no peer."""
+    """Choose a colour: the upper bound is not a peer."""
     if who.startswith("limit"):
         return LIMIT_COLOUR
     return AHEAD_COLOUR if ratio >= 1 else BEHIND_COLOUR

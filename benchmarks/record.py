@@ -1,17 +1,17 @@
-"""What the record costs: the same run with and without it, side by side, in one sitting.
+"""The cost of the record: the same run with and without it.
 
     python -m benchmarks.record [events] [output] [many] [queue] [bulk]
 
-Five ways to see it. "events" and "output" go through the listeners and nothing else: 30,000 jobs
-that print nothing, and 1 GB that one job prints, told to a screen that goes to /dev/null, with a
-record and without. No job is that cheap: they show what a record costs, in microseconds a job
-and in GB a second. "many" is twenty jobs at once that print 256 MB between them. "queue" is what
-a person sees: ``pegasus queue`` on localhost, with 8 sub-nodes and jobs that do nothing.
+Five measurements. "events" and "output" use the listeners alone: 30,000 jobs
+that print nothing, and 1 GB that one job prints, sent to a screen on /dev/null, with a record and
+without. No real job is that cheap: they show the cost of a record, in microseconds a job and in GB
+a second. "many" is twenty jobs at once that print 256 MB together. "queue" is what a user sees:
+``pegasus queue`` on localhost, with 8 sub-nodes and jobs that do nothing.
 
 "bulk" is the same with one job that prints 256 MB as fast as it can.
 
-Each pair is run several times, the two by turns, and the best of each counts: on a machine that
-does other things too, that is the one that the others disturbed least.
+Each pair is run several times, in turn, and the best of each counts:
+other load on the machine disturbed it least.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import trio
 
 from pegasus.commands import run as command
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
-from pegasus.model import Assignment, Exited, Job, Stream, SubNode
+from pegasus.model import Assignment, Command, Exited, Job, Stream, SubNode
 from pegasus.record.recording import Record, open_record
 from pegasus.screen import open_screen
 
@@ -46,7 +46,7 @@ NODES = [SubNode(number, "node-1", (("container", f"gpu{number}"),)) for number 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One way to see it: so much of a unit, in so many seconds without and with the record."""
+    """One measurement: an amount of a unit, in seconds without and with the record."""
 
     name: str
     amount: float
@@ -68,12 +68,12 @@ class Both:
         self.listeners = listeners
 
     def tell(self, event: Event) -> None:
-        """Tell both."""
+        """Pass an event to both."""
         for listener in self.listeners:
             listener.tell(event)
 
     async def show(self, printed: Printed) -> None:
-        """Show it to both."""
+        """Pass output to both."""
         for listener in self.listeners:
             await listener.show(printed)
 
@@ -103,14 +103,14 @@ async def record_for(queue: Path) -> AsyncIterator[Record]:
 
 
 def assignment(number: int) -> Assignment:
-    """Make a job like many."""
+    """Make one of many similar jobs."""
     job = Job("python train.py --lr {{ lr }} --bs {{ bs }}", (("lr", "1e-4"), ("bs", "16")))
     node = NODES[number % len(NODES)]
-    return Assignment(number, job, node, "python train.py --lr 1e-4 --bs 16")
+    return Assignment(number, job, node, Command("python train.py --lr 1e-4 --bs 16"))
 
 
 async def events(*, recorded: bool) -> float:
-    """Tell of jobs that print nothing."""
+    """Report jobs that print nothing."""
     async with listening(recorded=recorded) as listener:
         began = time.perf_counter()
         for number in range(1, JOBS + 1):
@@ -131,7 +131,7 @@ async def output(*, recorded: bool) -> float:
 
 
 async def many(*, recorded: bool) -> float:
-    """Show what many print at once."""
+    """Show the output of many jobs at once."""
     async with listening(recorded=recorded) as listener:
         began = time.perf_counter()
         async with trio.open_nursery() as nursery:
@@ -141,7 +141,7 @@ async def many(*, recorded: bool) -> float:
 
 
 async def print_much(listener: Listener, number: int, size: int) -> None:
-    """Show so many bytes of one job."""
+    """Show this many bytes of one job."""
     given = assignment(number)
     for _ in range(size // len(BLOCK)):
         await listener.show(Printed(given, Stream.STDOUT, BLOCK))
@@ -155,7 +155,7 @@ async def queue(*, recorded: bool) -> float:
 
 
 async def bulk(*, recorded: bool) -> float:
-    """Run a job that prints much."""
+    """Run a job that prints a large amount."""
     text = BLOCK.decode().partition("\n")[0]
     return await real(f"- |\n  yes '{text}' | head -c {QUARTER}\n", recorded=recorded)
 
@@ -170,7 +170,7 @@ async def real(jobs: str, *, recorded: bool) -> float:
             hosts_file=folder / "hosts.yaml", queue_file=folder / "queue.yaml"
         )
         if not recorded:
-            (folder / ".pegasus").touch()  # in the way of the record's folder
+            (folder / ".pegasus").touch()  # prevents that the record's folder is made
         with quiet():
             began = time.perf_counter()
             await command.run(settings)
@@ -178,7 +178,7 @@ async def real(jobs: str, *, recorded: bool) -> float:
 
 
 class quiet:  # noqa: N801 -- reads like a keyword
-    """Let both outputs go nowhere for the length of a block."""
+    """Redirect both outputs to /dev/null for the length of a block."""
 
     def __enter__(self) -> None:
         self._kept = [os.dup(1), os.dup(2)]
@@ -203,7 +203,7 @@ WAYS: dict[str, tuple[Callable[..., Awaitable[float]], str, float, str]] = {
 
 
 def measure(names: list[str]) -> Iterator[Measured]:
-    """Measure each way, with and without by turns."""
+    """Run each measurement with and without the record in turn."""
     for name in names:
         way, title, amount, unit = WAYS[name]
         times: dict[bool, list[float]] = {False: [], True: []}

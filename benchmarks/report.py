@@ -1,4 +1,4 @@
-"""The results as Markdown: what must be reached first, then every figure."""
+"""The results as Markdown: the requirements first, then every figure."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ BUSY = 0.5  # load a core, from others, above which figures should not be truste
 HEAD = """\
 # Pegasus beside its peers
 
-Made by `nox -s bench` on {date}. All figures are of one sitting, the contestants by turns; what
-stands before the parentheses is the median of the rounds, within them are the extremes. A ratio
-compares figures of the same round; where Pegasus is ahead it is more than 1.
+Made by `nox -s bench` on {date}. All figures are of one session, with the contestants in turn. The
+figure before the parentheses is the median of the rounds, those within them are the extremes. A
+ratio compares figures of the same round; where Pegasus is ahead it is more than 1.
 """
 GROUND = """\
-The nodes are eight sshds on this machine's loopback addresses, so that the nodes' work and the
-controller's share its cores: on real nodes there is more room for everybody. They are stock but
-for `MaxStartups`, which is raised, as peers that open all connections at once would be refused
-some.
+The nodes are eight sshds on this machine's loopback addresses, so the nodes' work and the
+controller's share its cores; with real nodes each has more of them. They are stock except for
+`MaxStartups`, which is raised, since sshd would refuse some connections of peers that open all at
+once.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Sitting:
-    """Where and how it was measured.
+class Conditions:
+    """The conditions of the measurement.
 
     Attributes:
         load: the load before it began.
@@ -42,36 +42,36 @@ class Sitting:
     seconds: float
 
 
-def report(bench: Bench, sitting: Sitting, parts: Sequence[Part], plot: str | None) -> str:
-    """Write all of it."""
+def report(bench: Bench, conditions: Conditions, parts: Sequence[Part], plot: str | None) -> str:
+    """Write the whole report."""
     date = time.strftime("%Y-%m-%d")
-    blocks = [HEAD.format(date=date), machine(bench, sitting)]
+    blocks = [HEAD.format(date=date), machine(bench, conditions)]
     if plot:
         blocks.append(f"![The ratios]({plot})\n")
-    blocks += ["## What must be reached\n", bounds(chain(*(part.bounds for part in parts)))]
+    blocks += ["## Requirements\n", bounds(chain(*(part.bounds for part in parts)))]
     for part in parts:
         blocks += [f"## {part.title}\n", f"{part.words}\n", *map(figures, part.tables)]
     return "\n".join(blocks)
 
 
-def machine(bench: Bench, sitting: Sitting) -> str:
-    """Say what it was measured on."""
+def machine(bench: Bench, conditions: Conditions) -> str:
+    """Describe the machine and the versions."""
     cores = os.cpu_count() or 1
     words = (
         f"{cores} cores, {platform.machine()}, Linux {platform.release()}",
-        f"rounds: {bench.rounds}, size: {bench.size}, {sitting.seconds / 60:.0f} minutes",
-        f"load before it began {sitting.load:.1f}",
+        f"rounds: {bench.rounds}, size: {bench.size}, {conditions.seconds / 60:.0f} minutes",
+        f"load before it began {conditions.load:.1f}",
     )
     lines = [f"{'; '.join(words)}.", ""]
-    if sitting.load > BUSY * cores:
-        lines += ["**The machine was busy with other things: take the figures with care.**", ""]
-    lines += [", ".join(f"{name} {version}" for name, version in sitting.versions.items()) + "."]
+    if conditions.load > BUSY * cores:
+        lines += ["**The machine had other load: the figures are not reliable.**", ""]
+    lines += [", ".join(f"{name} {version}" for name, version in conditions.versions.items()) + "."]
     return "\n".join([*lines, "", GROUND])
 
 
 def bounds(all_bounds: Iterable[Bound]) -> str:
-    """Write the table of what must be reached."""
-    lines = ["| figure | must reach | reached | |", "|---|---|---|---|"]
+    """Write the table of the requirements."""
+    lines = ["| figure | required | measured | |", "|---|---|---|---|"]
     for bound in all_bounds:
         reached = f"{bound.reached} {bound.unit}" if bound.reached else ""
         lines.append(f"| {bound.figure} | {bound.must} | {reached} | {bound.met} |")

@@ -1,8 +1,8 @@
-"""``resident.py CONFIG JOBS COMMAND NAME...``: how fast it could go at most.
+"""``resident.py CONFIG JOBS COMMAND NAME...``: the upper bound of the speed.
 
-One ``sh`` stays open on each node, over one ssh; whoever has answered gets the next command at
-once. No record, no queue on disk, no wrapper around a command, nothing that could be asked of it:
-what is left is the node's own time to start a process, and the way there and back.
+One ``sh`` stays open on each node, over one ssh; a shell that has answered gets
+the next command at once. No record, no queue on disk, no wrapper around a command, no queries: the
+rest is the node's own time to start a process and the round trip.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO
 
 
 def main() -> None:
-    """Feed them."""
+    """Send the commands."""
     config, jobs, command, *names = sys.argv[1:]
     line = f"sh -c {command} </dev/null; echo $?\n".encode()
     left = int(jobs)
@@ -45,14 +45,14 @@ def open_shell(config: str, name: str) -> subprocess.Popen[bytes]:
 
 
 def output_of(shell: subprocess.Popen[bytes]) -> IO[bytes]:
-    """Give the end that its answers come out of."""
+    """Return the read end of its answers."""
     if shell.stdout is None:
         raise AssertionError
     return shell.stdout
 
 
 def feed(shell: subprocess.Popen[bytes], line: bytes) -> None:
-    """Give a shell a line; it is short enough for any pipe."""
+    """Send a shell a line; it is short enough for any pipe."""
     if shell.stdin is None:
         raise AssertionError
     os.write(shell.stdin.fileno(), line)

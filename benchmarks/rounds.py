@@ -1,7 +1,7 @@
-"""Rounds: each contestant in turn, and what their figures come to.
+"""Rounds: each contestant in turn, and the statistics of their figures.
 
 Rule 1: figures are compared within a round; the median is taken of the ratios.
-Rule 2: a contestant that can't do the work is left out with a reason, and the others go on.
+Rule 2: a contestant that cannot do the work is left out with a reason; the others continue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Spread:
 
     @property
     def median(self) -> float:
-        """The one in the middle."""
+        """The median."""
         return median(self.values)
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Spread:
 
 
 def number(value: float) -> str:
-    """Write a number with about three digits that say something."""
+    """Format a number with about three significant digits."""
     for least, digits in ((100, 0), (10, 1), (1, 2)):
         if abs(value) >= least:
             return f"{value:,.{digits}f}"
@@ -46,12 +46,12 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Who takes part.
+    """A program that is measured.
 
     Attributes:
         who: a name.
-        run: does the work once, and gives figures by their names.
-        note: what has to be known of its figures.
+        run: does the work once, and returns figures by their names.
+        note: an explanation of its figures.
     """
 
     who: str
@@ -61,12 +61,12 @@ class Contestant:
 
 @dataclass(slots=True)
 class Played:
-    """What came of the rounds.
+    """The results of the rounds.
 
     Attributes:
         values: by contestant, its figures of each round.
-        notes: by contestant, what has to be known.
-        left_out: by contestant, why it is not in.
+        notes: by contestant, an explanation.
+        left_out: by contestant, why it is missing.
     """
 
     values: dict[str, list[Values]] = field(default_factory=dict)
@@ -74,12 +74,12 @@ class Played:
     left_out: dict[str, str] = field(default_factory=dict)
 
     def spread(self, who: str, figure: str) -> Spread | None:
-        """Give a figure of a contestant; None if it has none."""
+        """Return a figure of a contestant; None if it has none."""
         found = [values[figure] for values in self.values.get(who, ()) if figure in values]
         return Spread(tuple(found)) if found else None
 
     def ratio(self, above: tuple[str, str], below: tuple[str, str]) -> Spread | None:
-        """Give the quotient of two figures, each as contestant and name, round by round."""
+        """Return the quotient of two figures, each as contestant and name, round by round."""
         upper, lower = self.spread(*above), self.spread(*below)
         if upper is None or lower is None:
             return None
@@ -88,7 +88,7 @@ class Played:
 
 
 def play(contestants: Sequence[Contestant], rounds: int, say: Callable[[str], None]) -> Played:
-    """Give each contestant its turn in each round, to and fro."""
+    """Run each contestant once in each round, in alternating order."""
     played = Played(notes={one.who: one.note for one in contestants if one.note})
     for turn in range(rounds):
         for one in contestants if turn % 2 == 0 else reversed(contestants):

@@ -18,11 +18,11 @@ from typing import IO
 METER = Path(__file__).with_name("meter.py")
 LIMIT = 400.0  # seconds that any one command may take; the longest takes one minute
 ENDING = 20.0  # seconds for the meter to end its command and all that belongs to it
-GLANCE = 0.005  # seconds between two looks at a condition
+GLANCE = 0.005  # seconds between two checks of a condition
 
 
 class Failed(Exception):
-    """A contestant could not do the work, and is left out; the message says why."""
+    """A contestant could not do the work and is left out; the message states why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Metered:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Its duration in seconds."""
         return self.ended - self.began
 
 
@@ -56,7 +56,7 @@ class Running:
 
     @property
     def meter(self) -> int:
-        """The pid of the meter, whose descendants are the command and all that belongs to it."""
+        """The pid of the meter, which is the ancestor of the command and all its processes."""
         return self._meter.pid
 
     def interrupt(self) -> None:
@@ -64,7 +64,7 @@ class Running:
         self._meter.send_signal(signal.SIGINT)
 
     def has_ended(self) -> bool:
-        """Tell whether it has ended."""
+        """Return whether it has ended."""
         return self._meter.poll() is not None
 
     def wait(self, limit: float = LIMIT) -> Metered:
@@ -83,7 +83,7 @@ class Running:
         )
 
     def end(self) -> None:
-        """End it with all that belongs to it; nothing happens if it has ended."""
+        """End it with all its processes; does nothing if it has ended."""
         if not self.has_ended():
             self._meter.terminate()
             self._meter.wait(ENDING)
@@ -99,14 +99,14 @@ def running(
     stdout: IO[bytes] | int = subprocess.DEVNULL,
     stderr: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Iterator[Running]:
-    """Start a command under the meter, and end it when the block is left.
+    """Start a command under the meter, and end it at the end of the block.
 
     Args:
         argv: the command.
         cwd: where it runs.
         env: variables beside those of this process.
         stdin: its input; nothing unless given.
-        stdout: its output, which goes nowhere unless this is given; and so it is with `stderr`.
+        stdout: its output, discarded unless given; likewise `stderr`.
         stderr: its errors.
     """
     with tempfile.TemporaryDirectory(prefix="metered-") as folder:
@@ -135,7 +135,7 @@ def run(
     stdin: bytes = b"",
     limit: float = LIMIT,
 ) -> Metered:
-    """Run a command to its end; its output goes nowhere.
+    """Run a command to its end; discard its output.
 
     Raises:
         Failed: it did not succeed.
@@ -151,14 +151,14 @@ def run(
 
 
 def last_words(errors: IO[bytes]) -> str:
-    """Give the last line of what a command said on its standard error."""
+    """Return the last line that a command wrote to its standard error."""
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "it said nothing"
 
 
 def surroundings() -> dict[str, str]:
-    """Give the environment that all contestants share: this one, without settings of theirs."""
+    """Return the environment of all contestants: this one, without their settings."""
     ours = ("PEGASUS_", "PARALLEL", "PDSH_", "DSHPATH", "WCOLL", "CLUSTERSHELL_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -166,10 +166,10 @@ def surroundings() -> dict[str, str]:
 def wait_until(
     condition: Callable[[], bool], *, limit: float, what: str, glance: float = GLANCE
 ) -> None:
-    """Look at a condition until it holds.
+    """Wait until a condition holds.
 
     Raises:
-        Failed: it did not within so many seconds.
+        Failed: it did not within the limit.
     """
     deadline = time.monotonic() + limit
     while not condition():
@@ -179,7 +179,7 @@ def wait_until(
 
 
 def cpu_of(pid: int) -> float:
-    """Give the seconds of CPU that the threads of one living process have used so far."""
+    """Return the seconds of CPU that the threads of one living process have used so far."""
     used = 0
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

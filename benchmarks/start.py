@@ -1,4 +1,4 @@
-"""Start: how long it takes until something happens, beside a Python that does nothing."""
+"""Start: the time until something happens, beside a Python that does nothing."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ VERSION = "`pegasus --version`"
 STATUS = "`pegasus status`"
 FIRST = "`pegasus q` on localhost, until its first job starts"
 WORDS = """\
-From the start of the process to its end, or until the first job has written down the time. The
-bare Python is the one that Pegasus runs in. `status` looks at a run of one job. {rounds}
-rounds."""
+From the start of the process to its end, or until the first job has recorded the time. The bare
+Python is that of Pegasus. `status` shows a run of one job. {rounds} rounds."""
 
 
 def seconds(argv: Sequence[str], folder: Path | None = None) -> Values:
-    """Run a command, and give its seconds."""
+    """Run a command, and return its seconds."""
     return {"s": run(argv, cwd=folder).seconds}
 
 
 def first_job(bench: Bench) -> Values:
-    """Run a queue of one job that writes down when it starts."""
+    """Run a queue of one job that records when it starts."""
     with bench.ground.work() as folder:
         subject.write_local_hosts(folder, 1)
         subject.write_queue(folder, 1, f"date +%s.%N > {folder}/began")
@@ -37,7 +36,7 @@ def first_job(bench: Bench) -> Values:
 
 
 def measure(bench: Bench) -> Part:
-    """Measure it."""
+    """Measure all starts."""
     rounds = max(bench.rounds, bench.sized(5, 15, 31))
     part = Part("start", "Start", WORDS.format(rounds=rounds))
     with bench.ground.work() as folder:

@@ -1,4 +1,4 @@
-"""Pegasus as it is installed beside this Python: called by its script, read by its journal."""
+"""Pegasus as installed beside this Python: called by its script, measured by its journal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from benchmarks.ground import Ground
 from benchmarks.running import Failed, Metered, run, running, wait_until
 
 CONNECTING = 240.0  # seconds for all sub-nodes to connect; 256 took 40
-PROGRAM = "PEGASUS_BENCH_PROGRAM"  # names another pegasus than the one beside this Python
-BY_CLIENTS = {"PEGASUS_SSH_CLIENTS": "1"}  # asks Pegasus for an ssh process per command
+PROGRAM = "PEGASUS_BENCH_PROGRAM"  # names another pegasus than the one of this environment
+BY_CLIENTS = {"PEGASUS_SSH_CLIENTS": "1"}  # makes Pegasus use an ssh process for each command
 
 
 def script() -> str:
-    """Give the path of ``pegasus``."""
+    """Return the path of ``pegasus``."""
     if named := os.environ.get(PROGRAM):
         return named
     beside = Path(sys.executable).parent
@@ -32,7 +32,7 @@ def script() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What Pegasus recorded of a run.
+    """The times that Pegasus recorded of a run.
 
     Attributes:
         started: when its commands were started, in seconds since the epoch, in that order.
@@ -44,7 +44,7 @@ class Journal:
 
     @classmethod
     def read(cls, folder: Path) -> Journal:
-        """Read the journal of the only run in a folder; what is torn at its end is passed over."""
+        """Read the journal of the only run in a folder, without a torn line at its end."""
         lines: list[bytes] = []
         for path in folder.glob(".pegasus/*/journal.jsonl"):
             lines = path.read_bytes().split(b"\n")[:-1]
@@ -59,32 +59,32 @@ def seen(folder: Path, event: str) -> int:
 
 
 def times(events: Iterable[Mapping[str, Any]], name: str) -> tuple[float, ...]:
-    """Give the times of all events of a kind, in order."""
+    """Return the times of all events of a kind, in order."""
     return tuple(sorted(event["at"] for event in events if event["event"] == name))
 
 
 def write_hosts(folder: Path, ground: Ground, sub_nodes: int) -> None:
-    """Write a hosts file with so many sub-nodes, dealt out over all nodes."""
+    """Write a hosts file with this many sub-nodes, distributed over all nodes."""
     names = [node.name for node in ground.nodes]
     lines = [f"- {names[number % len(names)]}" for number in range(sub_nodes)]
     (folder / "hosts.yaml").write_text("\n".join([*lines, ""]), encoding="ascii")
 
 
 def write_local_hosts(folder: Path, sub_nodes: int) -> None:
-    """Write a hosts file with so many sub-nodes that need no ssh."""
+    """Write a hosts file with this many sub-nodes that need no ssh."""
     (folder / "hosts.yaml").write_text("- localhost\n" * sub_nodes, encoding="ascii")
 
 
 def write_queue(folder: Path, entries: int, command: str = "true") -> None:
-    """Write a queue of so many entries that all say the same, in quotes.
+    """Write a queue of this many equal entries, in quotes.
 
-    The original takes a bare ``true`` for a boolean, and says so for ever.
+    The original reads a bare ``true`` as a boolean and reports that repeatedly.
     """
     (folder / "queue.yaml").write_text(f"- '{command}'\n" * entries, encoding="ascii")
 
 
 def command_line(mode: str, ground: Ground | None = None, *more: str) -> list[str]:
-    """Spell a call; with the way to the nodes, if there is need of any."""
+    """Return a command line, with the ssh configuration of the nodes if they are used."""
     config = ["--ssh-config", str(ground.nodes.ssh_config)] if ground else []
     return [script(), mode, *config, *more]
 
@@ -92,7 +92,7 @@ def command_line(mode: str, ground: Ground | None = None, *more: str) -> list[st
 def run_queue(
     folder: Path, ground: Ground, mode: str = "q", env: Mapping[str, str] | None = None
 ) -> tuple[Metered, Journal]:
-    """Run the queue of a folder to its end; give what it took, and what was recorded.
+    """Run the queue of a folder to its end; return its cost and its record.
 
     Raises:
         Failed: a job failed, or Pegasus did.
@@ -104,7 +104,7 @@ def run_queue(
 def run_queue_connected(
     folder: Path, ground: Ground, sub_nodes: int, env: Mapping[str, str] | None = None
 ) -> tuple[Metered, Journal]:
-    """Do the same, but hold the queue back until all sub-nodes are connected.
+    """Do the same, but delay the queue until all sub-nodes are connected.
 
     Each of them is given a job first that waits for a file. The ends of these jobs are among the
     first in the journal.
@@ -124,7 +124,7 @@ def run_queue_connected(
 
 
 def must_have(journal: Journal, ended: int) -> None:
-    """See to it that a run did its work.
+    """Check that a run did its work.
 
     Raises:
         Failed: it ran another number of commands.

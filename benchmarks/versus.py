@@ -1,7 +1,7 @@
-"""``python -m benchmarks.versus PROGRAM``: Pegasus beside another version of itself.
+"""``python -m benchmarks.versus PROGRAM``: Pegasus compared with another version.
 
-PROGRAM is the ``pegasus`` of another virtual environment, of the version before a change, say. Both
-do the same work in turn, and each figure is a ratio, round by round.
+PROGRAM is the ``pegasus`` of another virtual environment, usually of the version before a change.
+Both do the same work in turn, and each figure is a ratio, round by round.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEEP = (100, 100_000)
 
 
 def by(program: Path | None, work: Callable[[], Values]) -> Values:
-    """Do some work with one of the two."""
+    """Do some work with one of the two programs."""
     os.environ.pop(subject.PROGRAM, None)
     if program is not None:
         os.environ[subject.PROGRAM] = str(program)
@@ -37,7 +37,7 @@ def by(program: Path | None, work: Callable[[], Values]) -> Values:
 
 
 def works(bench: Bench) -> dict[str, Callable[[], Values]]:
-    """Give what is done, by name."""
+    """Return the work by name."""
     deep = deep_queue.Work(bench, 1)
     found: dict[str, Callable[[], Values]] = {
         f"dispatch, {WIDTH} sub-nodes": partial(Work(bench, WIDTH, Masters(())).pegasus, JOBS),
@@ -51,7 +51,7 @@ def works(bench: Bench) -> dict[str, Callable[[], Values]]:
 
 
 def main() -> None:
-    """Measure, and print the ratios: the median, and the lowest and the highest."""
+    """Measure, and print the ratios: the median, the lowest and the highest."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.versus", description=__doc__)
     parser.add_argument("program", type=Path)
     parser.add_argument("--rounds", type=int, default=5)

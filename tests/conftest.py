@@ -1,4 +1,4 @@
-"""What all tests share: an orderly end also by SIGTERM, as CI sends it."""
+"""Setup for all tests: an orderly end also after SIGTERM, which CI sends."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from types import FrameType
 import pytest
 from hypothesis import settings
 
-# How long an example takes depends on the machine: what is slow is pytest-timeout's to find.
+# The time of an example depends on the machine: pytest-timeout finds what is slow.
 settings.register_profile("pegasus", deadline=None)
 settings.load_profile("pegasus")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let SIGTERM end the tests as Ctrl-C does, so that every fixture is torn down.
+    """End the tests after SIGTERM as after Ctrl-C, so that every fixture is torn down.
 
-    A test under way may swallow the exception (Trio hands it to the test as a failure), hence
-    the wish to stop is left with the session as well.
+    A test under way may swallow the exception (Trio hands it to the test as a failure), so the
+    session is marked to stop as well.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:

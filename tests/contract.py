@@ -1,4 +1,4 @@
-"""What every session promises, fake or real: the same tests run on each kind.
+"""The contract of every session, fake or real: the same tests run on each kind.
 
 A test module makes them its own by a fixture ``open_session``, an async context manager function,
 and ``from tests.contract import *``.
@@ -17,7 +17,7 @@ import trio
 
 from pegasus.dispatch import Session, Shell
 from pegasus.events import Printed
-from pegasus.model import Assignment, Exited, Job, Killed, Outcome, Stream, SubNode
+from pegasus.model import Assignment, Command, Exited, Job, Killed, Outcome, Stream, SubNode
 
 OpenSession = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -46,7 +46,7 @@ class Output:
 
 def assignment(command: str, number: int = 1) -> Assignment:
     """Assign a command to some sub-node."""
-    return Assignment(number, Job(command), SubNode(0, "node"), command)
+    return Assignment(number, Job(command), SubNode(0, "node"), Command(command))
 
 
 async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
@@ -54,14 +54,14 @@ async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
     output = Output()
     with trio.fail_after(LIMIT):
         async with session.open_shell() as shell:
-            return await shell.run(assignment(command), "run-1", output.show), output
+            return await shell.run(assignment(command), "run-1", output.show, trio.Event()), output
 
 
 async def run_in(shell: Shell, command: str) -> tuple[Outcome, Output, bool]:
-    """Run a command in a shell that waits; tell as well whether it takes another one."""
+    """Run a command in a shell that waits; also return whether it takes another one."""
     output = Output()
     with trio.fail_after(LIMIT):
-        outcome = await shell.run(assignment(command), "run-1", output.show)
+        outcome = await shell.run(assignment(command), "run-1", output.show, trio.Event())
         return outcome, output, await shell.wait_next()
 
 
@@ -96,7 +96,7 @@ async def test_exit_status(open_session: OpenSession, status: int) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 9, 13, 15])
 async def test_killed_by_a_signal(open_session: OpenSession, number: int) -> None:
-    """A command that a signal ended is told apart from one that exited."""
+    """A command that a signal ended is distinguished from one that exited."""
     async with open_session() as session:
         outcome, _ = await run_command(session, f"kill -{number} $$")
     assert outcome == Killed(number)
@@ -131,8 +131,8 @@ async def begin_to_wait(shell: Shell, waits: trio.Event) -> None:
     await shell.wait_begun()
 
 
-async def test_who_waits_for_the_beginning_hears_of_it(open_session: OpenSession) -> None:
-    """It began, also where it has ended by the time that whoever waits can look."""
+async def test_a_task_that_waits_for_the_beginning_is_woken(open_session: OpenSession) -> None:
+    """A task that waits for the beginning is woken, also where the command has ended by then."""
     async with open_session() as session:
         for _ in range(TRIES):
             with trio.fail_after(LIMIT):
@@ -148,7 +148,9 @@ async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
     async with open_session() as session:
         with trio.fail_after(LIMIT), trio.CancelScope() as scope:
             async with session.open_shell() as shell, trio.open_nursery() as nursery:
-                nursery.start_soon(shell.run, assignment("sleep 1000"), "run-1", Output().show)
+                nursery.start_soon(
+                    shell.run, assignment("sleep 1000"), "run-1", Output().show, trio.Event()
+                )
                 await shell.wait_begun()
                 scope.cancel()
         assert scope.cancelled_caught
@@ -157,7 +159,7 @@ async def test_cancelled_while_it_runs(open_session: OpenSession) -> None:
 
 
 async def test_a_shell_that_is_not_used(open_session: OpenSession) -> None:
-    """A shell that waits for a command in vain goes without a trace."""
+    """A shell that never gets a command ends and leaves nothing behind."""
     with trio.fail_after(LIMIT):
         async with open_session() as session:
             async with session.open_shell():
@@ -167,7 +169,7 @@ async def test_a_shell_that_is_not_used(open_session: OpenSession) -> None:
 
 
 class OnlyReal:
-    """What only real sessions can promise."""
+    """The contract that only real sessions can fulfil."""
 
     async def test_streams_apart(self, open_session: OpenSession) -> None:
         """Standard output and standard error stay apart, and neither loses its end."""
@@ -222,10 +224,10 @@ class OnlyReal:
             done = await run_in_one(session, many, many, many)
         assert [output.stdout for _, output in done] == [b"x\n"] * 3
 
-    async def test_jobs_of_one_shell_know_nothing_of_each_other(
+    async def test_jobs_of_one_shell_do_not_affect_each_other(
         self, open_session: OpenSession
     ) -> None:
-        """What a job sets for itself is gone with it."""
+        """What a job sets for itself ends with it."""
         look = "echo ${LEFT-none} $(pwd) $(umask) $(ulimit -n) $-; trap; alias"
         mess = "export LEFT=1; cd /; umask 0; ulimit -n 64; set -e; trap : EXIT; alias x=y"
         async with open_session() as session:
@@ -234,7 +236,7 @@ class OnlyReal:
         assert after.stdout == before.stdout
 
     async def test_environment(self, open_session: OpenSession) -> None:
-        """A job knows the run, its number and its sub-node's number."""
+        """A job has the run, its number and its sub-node's number in its environment."""
         async with open_session() as session:
             _, output = await run_command(
                 session, "echo $PEGASUS_RUN $PEGASUS_JOB $PEGASUS_SUB_NODE"
@@ -258,13 +260,13 @@ class OnlyReal:
             assert (await run_command(session, "exit 0"))[0] == Exited(0)
 
     async def test_a_terminated_group(self, open_session: OpenSession) -> None:
-        """A job that terminates its process group is told by the signal."""
+        """A job that terminates its process group is reported with the signal."""
         async with open_session() as session:
             assert (await run_command(session, "kill -TERM 0"))[0] == Killed(15)
 
     @pytest.mark.parametrize("name", ["PIPE", "XCPU", "SYS", "IO", "SEGV", "64"])
     async def test_a_signal_to_the_whole_group(self, open_session: OpenSession, name: str) -> None:
-        """A job that signals its process group is told by that signal, whichever it is."""
+        """A job that signals its process group is reported with that signal, whichever it is."""
         number = int(name) if name.isdigit() else signal.Signals[f"SIG{name}"].value
         async with open_session() as session:
             done = await run_in_one(session, f"kill -{name} 0; exit 4", "exit 5")
@@ -279,7 +281,7 @@ class OnlyReal:
 
 
 class EndsTrees:
-    """What only real sessions can promise, and what takes the ten seconds before a SIGKILL."""
+    """The contract of real sessions that takes the ten seconds before a SIGKILL."""
 
     async def test_a_tree_is_ended(self, open_session: OpenSession, tmp_path: Any) -> None:
         """Cancelling ends the command's whole tree; what ignores SIGTERM is killed, but last."""
@@ -292,7 +294,9 @@ class EndsTrees:
         async with open_session() as session:
             with trio.fail_after(LIMIT), trio.CancelScope() as scope:
                 async with session.open_shell() as shell, trio.open_nursery() as nursery:
-                    nursery.start_soon(shell.run, assignment(tree), "run-1", output.show)
+                    nursery.start_soon(
+                        shell.run, assignment(tree), "run-1", output.show, trio.Event()
+                    )
                     while b"started" not in output.stdout:
                         await trio.sleep(0.01)
                     scope.cancel()

@@ -1,10 +1,11 @@
-"""Fakes for where timing must be exact: nodes that are reached or not as a test says, shells that
-understand five commands, a queue in memory. The sessions pass the same contract tests as the real
-ones, ``tests/contract.py``.
+"""Fakes for tests with exact timing: nodes that a test makes reachable or not, shells that know
+five commands, a queue in memory. The sessions pass the same contract tests as the real ones; see
+``tests/contract.py``.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from pegasus.dispatch import Fill
 from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault, sole_error
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
 from pegasus.model import (
@@ -46,10 +48,17 @@ class FakeShell:
 
     @property
     def begun(self) -> bool:
-        return self._started.is_set()
+        return self._started.is_set() or self._node.broken.is_set()
 
     async def wait_begun(self) -> None:
-        await self._started.wait()
+        async with trio.open_nursery() as nursery:
+
+            async def wait(event: trio.Event) -> None:
+                await event.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(wait, self._started)
+            nursery.start_soon(wait, self._node.broken)
 
     async def wait_next(self) -> bool:
         await trio.lowlevel.checkpoint()
@@ -57,7 +66,11 @@ class FakeShell:
         return not self._node.broken.is_set()
 
     async def run(
-        self, assignment: Assignment, run_name: str, show: Callable[[Printed], Awaitable[None]]
+        self,
+        assignment: Assignment,
+        run_name: str,
+        show: Callable[[Printed], Awaitable[None]],
+        kill_now: trio.Event,
     ) -> Outcome:
         if self._node.broken.is_set():
             return NotStarted("the shell on the node was gone")
@@ -71,6 +84,10 @@ class FakeShell:
         self._node.runs_now += 1
         try:
             return await self._run(assignment, show)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self._node.ends_in)
+            raise
         finally:
             self._node.runs_now -= 1
 
@@ -105,7 +122,7 @@ class FakeShell:
 
 @dataclass(eq=False)
 class FakeNode:
-    """A node of a test's own.
+    """A node that a test controls.
 
     Attributes:
         words: what "ssh" says while it can't be reached.
@@ -114,6 +131,7 @@ class FakeNode:
         has_shells: whether a shell can be started on it.
         starts_commands: whether a shell on it starts what it is given.
         begins_in: seconds between the hand-over of a command and its beginning.
+        ends_in: seconds that a command needs to end once it is cancelled.
         stands_for: seconds after which it drops each connection.
         tries: when a connection was tried.
         ran: the commands that ran on it.
@@ -127,6 +145,7 @@ class FakeNode:
     has_shells: bool = True
     starts_commands: bool = True
     begins_in: float = 0.0
+    ends_in: float = 0.0
     stands_for: float = math.inf
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
@@ -168,7 +187,7 @@ class FakeNode:
 
 
 class FakeNodes:
-    """A bag of nodes by name, made as they are asked for."""
+    """Nodes by name, each made at its first use."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, FakeNode] = {}
@@ -196,47 +215,59 @@ class FakeBatch:
 
 
 class FakeQueue:
-    """A queue in memory; ``BAD`` stands for an entry that can't be read."""
+    """A queue in memory; ``BAD`` stands for an entry that can't be read.
+
+    Args:
+        commands: the jobs in it.
+        listener: gets the event of each job that is taken.
+    """
 
     BAD = Job("BAD")
 
-    def __init__(self, commands: Iterable[str] = (), listener: Listener | None = None) -> None:
-        self.listener = listener
-        self.number = 0
+    def __init__(self, commands: Iterable[str], listener: Listener) -> None:
         self.jobs = deque(Job(command) for command in commands)
         self.takes: list[float] = []
         self.full_until = 0.0
         self.half_written = ""
+        self._listener = listener
+        self._numbers = itertools.count(1)
         self._seen: list[Job] = []
 
-    async def take(self, fills: Sequence[Callable[[Job], tuple[Command, ...]]]) -> FakeBatch:
+    async def take(self, fills: Sequence[Fill]) -> FakeBatch:
+        await self._look()
+        taken: list[TakenJob] = []
+        fault: FileFault | None = None
+        for fill in fills:
+            if not self.jobs:
+                break
+            try:
+                commands = self._fill(fill, self.jobs[0])
+            except FileFault as caught:
+                fault = caught
+                break
+            taken.append(TakenJob(next(self._numbers), self.jobs.popleft(), commands))
+        for each in taken:
+            self._listener.tell(Taken(each.number, each.job))
+        return FakeBatch(taken, fault)
+
+    async def is_empty(self) -> bool:
+        await self._look()
+        return not self.jobs
+
+    async def _look(self) -> None:
         await trio.lowlevel.checkpoint()
         self._seen = list(self.jobs)
         self.takes.append(trio.current_time())
         if trio.current_time() < self.full_until:
             raise PegasusError("queue.yaml: the disk is full.")
-        taken: list[TakenJob] = []
-        for fill in fills:
-            if not self.jobs:
-                break
-            if self.jobs[0] == self.BAD:
-                return FakeBatch(taken, FileFault(Position("queue.yaml", 1, 1), "this is bad"))
-            try:
-                commands = fill(self.jobs[0])
-            except TemplateFault as fault:
-                return FakeBatch(taken, FileFault(Position("queue.yaml", 1, 1), fault.what))
-            self.number += 1
-            taken.append(TakenJob(self.number, self.jobs.popleft(), commands))
-            if self.listener is not None:
-                self.listener.tell(Taken(self.number, taken[-1].job))
-        return FakeBatch(taken)
 
-    async def is_empty(self) -> bool:
-        await trio.lowlevel.checkpoint()
-        self._seen = list(self.jobs)
-        if trio.current_time() < self.full_until:
-            raise PegasusError("queue.yaml: the disk is full.")
-        return not (self.jobs or self.half_written)
+    def _fill(self, fill: Fill, job: Job) -> tuple[Command, ...]:
+        if job == self.BAD:
+            raise FileFault(Position("queue.yaml", 1, 1), "this is bad")
+        try:
+            return fill(job)
+        except TemplateFault as fault:
+            raise FileFault(Position("queue.yaml", 1, 1), fault.what) from fault
 
     def changed(self) -> bool:
         return list(self.jobs) != self._seen
@@ -251,7 +282,7 @@ class FakeQueue:
 
 
 class Listening:
-    """A listener that remembers what it was told, and when."""
+    """A listener that records what it gets, and when."""
 
     def __init__(self) -> None:
         self.told: list[tuple[float, Event | Printed]] = []

@@ -1,60 +1,77 @@
-"""The plan of the house, held: who may import whom, and who may touch the world outside.
+"""Enforces the architecture of docs/why/house.md: floors, doors, public interfaces and sizes.
 
-Floors go from words at the bottom to the front desk at the top. Imports go down only, and rooms
-on one floor do not know each other. Doors are what only named rooms may use.
+A room is a top-level module or package of Pegasus. Imports go to lower floors only. A library
+that stands for something outside is a door: only the rooms that are listed for it may import it.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parent.parent / "src" / "pegasus"
+from tests.house import (
+    ROOT,
+    SOURCE,
+    imports,
+    in_source,
+    is_internal,
+    modules,
+    other_modules,
+    room_of,
+    shown,
+    tree_of,
+)
 
 FLOORS = {
-    "errors": 0,
-    "model": 0,
+    "__init__": 0,
+    "buffers": 0,
     "colour": 0,
     "duration": 0,
-    "pieces": 0,
+    "errors": 0,
+    "model": 0,
     "destination": 1,
-    "durable": 2,
     "events": 1,
     "grid": 1,
     "lines": 1,
     "ownership": 1,
-    "summary": 2,
     "shell_text": 1,
     "template": 1,
     "terminal_text": 1,
+    "durable": 2,
     "editor": 2,
     "interrupt": 2,
-    "orders": 3,
     "process": 2,
+    "standard_streams": 2,
     "rendered": 2,
-    "record": 3,
-    "screen": 2,
+    "run_state": 2,
+    "writer_thread": 2,
     "yaml_text": 2,
     "dispatch": 3,
+    "event_bus": 3,
     "hosts_file": 3,
+    "orders": 3,
     "queue_file": 3,
+    "record": 3,
+    "screen": 3,
     "transport": 3,
     "findings": 4,
+    "report": 4,
     "commands": 5,
     "options": 5,
     "cli": 6,
     "__main__": 7,
-    "__init__": 0,
 }
-"""Rooms by floor. ``errors`` stands on ``model`` for its places, the one stair within a floor."""
+"""The floor of each room."""
 
 STAIRS = {("errors", "model"), ("__init__", "errors")}
+"""Imports within a floor: an error contains a position, which ``model`` defines."""
 
 DOORS: dict[str, set[str]] = {
-    "yaml": {"yaml_text", "hosts_file", "queue_file"},
+    "yaml": {"yaml_text"},
     "filelock": {"queue_file"},
     "fcntl": {"process", "queue_file", "record"},
     "chevron": {"template"},
@@ -62,52 +79,51 @@ DOORS: dict[str, set[str]] = {
     "pluralizer": {"template"},
     "textcase": {"template"},
     "cyclopts": {"cli", "options"},
-    "rich": {"screen", "terminal_text", "commands"},
+    "rich": {"screen", "terminal_text", "commands", "report"},
     "signal": {"interrupt", "process", "model", "editor", "queue_file"},
-    "subprocess": {"process", "editor"},
+    "subprocess": {"process"},
     "termios": {"editor"},
     "random": {"dispatch"},
     "secrets": {"transport"},
 }
-"""Modules that stand for the outside, and the rooms that may use them. ``model`` and ``queue_file``
-ask ``signal`` for the names of signals, and send none."""
+"""The libraries that stand for something outside, and the rooms that import them. ``model`` and
+``queue_file`` read the names of signals from ``signal`` and send none."""
+
+SUB_INTERFACES = {
+    "pegasus.record.recording": "writes a record, and loads Trio, which the readers do without",
+    "pegasus.queue_file.job_source": "takes the jobs of a run, and loads Trio",
+    "pegasus.report.outputs": "each reader loads only the report that it shows",
+    "pegasus.report.overview": "each reader loads only the report that it shows",
+    "pegasus.report.status_json": "each reader loads only the report that it shows",
+    "pegasus.report.summary": "each reader loads only the report that it shows",
+    "pegasus.report.tables": "loads rich, which takes as long as all else that status needs",
+}
+"""Modules inside a package that are a public interface of it, each with the reason."""
 
 EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""
 
+COMMANDS_LIMIT = 1_800
+"""Lines in commands/, which only composes other rooms. This number only goes down."""
+
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60
 
+KNOWN_LONG_FILES: set[str] = {
+    "tests/unit/test_dispatch.py",
+    "tests/unit/test_record.py",
+    "tests/unit/test_retry.py",
+    "tests/unit/test_template.py",
+}
+"""Files that are still to be split."""
 
-def modules() -> list[Path]:
-    """Give every module of Pegasus."""
-    return sorted(SOURCE.rglob("*.py"))
-
-
-def room_of(path: Path) -> str:
-    """Give the room that a module stands in: the top-level module or package."""
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Give the full names that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module is not None
-            if node.module == "pegasus":
-                yield from (f"pegasus.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+in_each_module = pytest.mark.parametrize("path", modules(), ids=in_source)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+@in_each_module
 def test_imports_go_down(path: Path) -> None:
     """A room imports from lower floors only, and never from its own."""
     room = room_of(path)
-    assert room in FLOORS, f"{room} has no floor: give it one, here and in docs/why/house.md"
     for name in imports(path):
         top, _, rest = name.partition(".")
         other = rest.partition(".")[0]
@@ -117,49 +133,139 @@ def test_imports_go_down(path: Path) -> None:
         assert allowed, f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_every_room_has_a_floor() -> None:
+    """Each top-level module and package has an entry in FLOORS."""
+    without = {room_of(path) for path in modules()} - set(FLOORS)
+    assert sorted(without) == [], "give it a floor, here and in docs/why/house.md"
+
+
+def test_every_floor_has_its_room() -> None:
+    """FLOORS and DOORS contain no room that does not exist."""
+    listed = set(FLOORS).union(*DOORS.values(), *STAIRS)
+    assert sorted(listed - {room_of(path) for path in modules()}) == [], "remove it"
+
+
+def test_there_are_no_import_cycles() -> None:
+    """No module imports itself by way of others, inside a package neither."""
+    by_name = {name_of(path): path for path in modules()}
+    graph = {name: set(imports(path)) & set(by_name) for name, path in by_name.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as fault:
+        pytest.fail(f"import cycle: {' <- '.join(fault.args[1])}")
+
+
+def name_of(path: Path) -> str:
+    """Return the full name of a module of Pegasus."""
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@in_each_module
 def test_doors(path: Path) -> None:
-    """What stands for the outside is used by the rooms that are its doors, and by no other."""
+    """A library that stands for something outside is imported by the rooms listed for it only."""
     room = room_of(path)
     for name in imports(path):
         top = name.partition(".")[0]
         if top in DOORS:
-            assert room in DOORS[top], f"{room} uses {top}"
+            assert room in DOORS[top], f"{room} imports {top}"
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_every_door_is_used() -> None:
+    """DOORS contains no room that does not import the library."""
+    used = {(name.partition(".")[0], room_of(path)) for path in modules() for name in imports(path)}
+    listed = {(library, room) for library, rooms in DOORS.items() for room in rooms}
+    assert sorted(listed - used) == [], "remove the room from the door"
+
+
+def internals() -> set[tuple[str, str]]:
+    """Return which module imports which inside of a package of another room."""
+    return {
+        (in_source(path), name)
+        for path in modules()
+        for name in imports(path)
+        if is_internal(name)
+        and name not in SUB_INTERFACES
+        and not name.startswith(f"pegasus.{room_of(path)}.")
+    }
+
+
+def test_rooms_use_public_interfaces() -> None:
+    """A room imports what a package exports in its ``__init__``, and no module inside it."""
+    assert sorted(internals()) == [], "export what is needed from the package"
+
+
+def test_every_sub_interface_is_used() -> None:
+    """SUB_INTERFACES contains no module that only its own package imports."""
+    used = {
+        name
+        for path in modules()
+        for name in imports(path)
+        if not name.startswith(f"pegasus.{room_of(path)}.")
+    }
+    assert sorted(set(SUB_INTERFACES) - used) == [], "remove it from SUB_INTERFACES"
+
+
+def test_commands_only_compose() -> None:
+    """commands/ stays small: rules of the domain belong to lower rooms."""
+    lines = sum(
+        path.read_text(encoding="utf-8").count("\n") for path in (SOURCE / "commands").glob("*.py")
+    )
+    assert lines <= COMMANDS_LIMIT, f"commands/ has {lines} lines: move rules to a lower floor"
+
+
+@in_each_module
 def test_who_prints_and_exits(path: Path) -> None:
-    """Nobody prints; what is said goes through the screen or a command's own output."""
+    """Output goes through the screen or a command's own output; only the outermost rooms exit."""
     room = room_of(path)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert called != "print", f"{path}:{node.lineno} prints"
+            assert called != "print", f"{shown(path)}:{node.lineno} prints"
             if called in {"sys.exit", "exit", "os._exit", "quit"}:
-                assert room in EXITS, f"{path}:{node.lineno} ends the process"
+                assert room in EXITS, f"{shown(path)}:{node.lineno} ends the process"
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+@in_each_module
+def test_only_rendered_makes_a_command(path: Path) -> None:
+    """A command is rendered and checked, since one room alone can create it."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Command", "model.Command"}:
+            assert room_of(path) == "rendered", f"{shown(path)}:{node.lineno} makes a Command"
+
+
+@pytest.mark.parametrize("path", [*modules(), *other_modules()], ids=shown)
 def test_sizes(path: Path) -> None:
-    """A file stays under 400 lines, a function under 60, and each module says what it is for."""
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= FILE_LIMIT, f"{path}: split it by noun"
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree), f"{path} does not say what it is for"
-    for node in ast.walk(tree):
+    """A file has at most 400 lines, a function at most 60, and each module states its purpose."""
+    lines = path.read_text(encoding="utf-8").count("\n")
+    if shown(path) in KNOWN_LONG_FILES:
+        assert lines > FILE_LIMIT, "remove it from KNOWN_LONG_FILES"
+    else:
+        assert lines <= FILE_LIMIT, f"{shown(path)} has {lines} lines: split it by noun"
+    assert ast.get_docstring(tree_of(path)), f"{shown(path)} does not state its purpose"
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            assert lines <= FUNCTION_LIMIT, f"{path}:{node.lineno} {node.name}: {lines} lines"
+            long = (node.end_lineno or node.lineno) - node.lineno + 1
+            where = f"{shown(path)}:{node.lineno} {node.name}"
+            assert long <= FUNCTION_LIMIT, f"{where} has {long} lines: split it"
 
 
-def test_no_drawer_for_everything() -> None:
-    """There is no room for what has no noun."""
-    for path in modules():
-        assert path.stem not in {"utils", "helper", "common", "misc", "util"}
+def test_known_long_files_exist() -> None:
+    """KNOWN_LONG_FILES contains no file that was removed."""
+    there = {shown(path) for path in [*modules(), *other_modules()]}
+    assert sorted(KNOWN_LONG_FILES - there) == []
 
 
-def test_the_plan_is_the_one_in_the_docs() -> None:
-    """docs/why/house.md names every room."""
-    plan = (SOURCE.parent.parent / "docs" / "why" / "house.md").read_text(encoding="utf-8")
-    for room in {room_of(path) for path in modules()} - {"__init__", "__main__"}:
-        assert f"`{room}`" in plan, f"docs/why/house.md does not name {room}"
+def test_no_module_without_a_noun() -> None:
+    """No module collects what belongs nowhere."""
+    names = {path.stem for path in [*modules(), *other_modules()]}
+    assert not names & {"utils", "util", "helper", "common", "misc"}
+
+
+def test_the_documented_floors() -> None:
+    """The table of docs/why/house.md has each room once, on its floor."""
+    plan = (ROOT / "docs" / "why" / "house.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (\d+) \| `(\w+)` \|", plan, re.MULTILINE)
+    documented = sorted((room, int(floor)) for floor, room in table)
+    floors = sorted((room, floor) for room, floor in FLOORS.items() if not room.startswith("__"))
+    assert documented == floors

@@ -1,3 +1,3 @@
-"""Pegasus, a multi-node command runner: a bag of jobs, a bag of nodes, and SSH between them."""
+"""Pegasus, a multi-node command runner: it runs a list of jobs on a list of nodes over SSH."""
 
 __version__ = "2.0.0.dev0"

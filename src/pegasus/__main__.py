@@ -1,7 +1,7 @@
-"""The door: ``pegasus`` and ``python -m pegasus``.
+"""The entry point of ``pegasus`` and ``python -m pegasus``.
 
-Rule 1: nothing is imported before it can be interrupted in peace.
-Rule 2: what can be answered here is not carried further in: `pegasus --version` loads nothing.
+Rule 1: imports happen where a Ctrl-C during them is handled.
+Rule 2: ``pegasus --version`` is answered here and imports no other module.
 """
 
 import os
@@ -11,7 +11,7 @@ from pegasus import __version__
 
 
 def main() -> None:
-    """Run ``pegasus``; a Ctrl-C that comes while it is still being loaded ends it quietly."""
+    """Run ``pegasus``; a Ctrl-C while it is being loaded ends it without a traceback."""
     try:
         if sys.argv[1:] in (["--version"], ["-V"]) and _is_written(f"{__version__}\n"):
             return
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def _is_written(text: str) -> bool:
-    """Write to standard output; where that can't be done, those further in know what to say."""
+    """Write to standard output; false if that fails: ``cli`` then reports the error."""
     try:
         return os.write(1, text.encode()) > 0
     except OSError:

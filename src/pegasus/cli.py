@@ -1,8 +1,8 @@
-"""The front desk: words on the command line become settings, a report becomes an exit status.
+"""The command line: arguments become settings, and a result becomes an exit status.
 
-Rule 1: nothing is decided here but how things are spelled.
-Rule 2: what a command needs is imported when the command runs; `pegasus --version` needs nothing.
-Rule 3: an error that a person can mend is one sentence; anything else is a bug, with a report.
+Rule 1: this module defines the spelling of commands and options, and nothing else.
+Rule 2: a command imports what it needs when it runs, so that ``pegasus --help`` is fast.
+Rule 3: an error that a user can correct is one message; any other exception is reported as a bug.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pegasus.options import (
     QUEUE,
     Color,
     Common,
-    HostsFile,
-    QueueFile,
+    HostsPath,
+    QueuePath,
     RunName,
     SshConfig,
 )
@@ -48,16 +48,16 @@ def queue(*, common: Common | None = None) -> int:
 
 @app.command(name="broadcast", alias="b")
 def broadcast(*, common: Common | None = None) -> int:
-    """Run each job on every sub-node; the next begins when all are done with this one."""
+    """Run each job on every sub-node; the next job starts when all have finished this one."""
     return _run(common or Common(), broadcast=True)
 
 
 @app.command(name="lock", alias="l")
-def lock(*, queue_file: QueueFile = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
+def lock(*, queue_file: QueuePath = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
     """Edit the queue file under its lock: nothing is taken until the editor is closed.
 
     Args:
-        editor: Its command, else $EDITOR, else vim; one with a window has to wait ('code --wait').
+        editor: Default: $EDITOR, else vim. An editor with a window must wait ('code --wait').
     """
     from pegasus.commands.lock import LockSettings
     from pegasus.commands.lock import lock as edit
@@ -71,15 +71,15 @@ def add(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     param: list[str] | None = None,
     top: bool = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
-    r"""Put a command into the queue, under its lock.
+    r"""Add a command to the queue, under its lock.
 
     Args:
-        command: One command, in quotes; - reads one a line from standard input.
-        param: A parameter and its values: bs=8,16. Once for each; \, is a comma within a value.
-        top: Before all that waits, instead of behind it.
+        command: One command, in quotes; - reads one for each line of standard input.
+        param: A parameter and its values: bs=8,16. Repeatable; \\, is a comma within a value.
+        top: Add before all waiting jobs instead of after them.
     """
     from pegasus.commands import add as adding
 
@@ -96,16 +96,16 @@ def check(
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
     sub_node: int = 0,
-    hosts_file: HostsFile = HOSTS,
-    queue_file: QueueFile = QUEUE,
+    hosts_file: HostsPath = HOSTS,
+    queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
 ) -> int:
-    """Say what the files stand for, and every fault, without running anything.
+    """List the sub-nodes and jobs that the files expand to, and every error; run nothing.
 
     Args:
-        connect: Connect to each sub-node, and tell which of them answer.
-        every: List all sub-nodes and jobs, instead of the first twenty.
-        sub_node: Fill the commands in for this sub-node, by its number.
+        connect: Connect to each sub-node, and report which of them answer.
+        every: List all sub-nodes and jobs instead of the first twenty.
+        sub_node: Render the commands for this sub-node, by its number.
     """
     from pegasus.commands import check as checking
 
@@ -127,14 +127,14 @@ def status(
     runs: bool = False,
     json: bool = False,
     watch: bool = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
 ) -> int:
-    """Say what runs where, what waits, and what ended how.
+    """Show what runs where, what waits, and the outcomes.
 
     Args:
         runs: List all runs, with their sizes.
-        json: For programs; the reference has the schema.
-        watch: Show it again every second, until Ctrl-C.
+        json: Output for programs; the reference has the schema.
+        watch: Refresh every second, until Ctrl-C.
     """
     from pegasus.commands import status as looking
 
@@ -154,16 +154,16 @@ def logs(
     stderr: bool = False,
     sub_node: int | None = None,
     run: RunName = None,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
 ) -> int:
     """Show what a job printed, byte for byte; without a number, list the jobs.
 
     Args:
-        job: The job's number in its run.
-        follow: Go on until the job has ended.
-        stdout: Only its standard output.
-        stderr: Only its standard error.
-        sub_node: Only what it printed on this sub-node, by its number.
+        job: The number of the job in its run.
+        follow: Continue until the job has ended.
+        stdout: Show only its standard output.
+        stderr: Show only its standard error.
+        sub_node: Show only its output on this sub-node, by its number.
     """
     from pegasus.commands import logs as showing
 
@@ -184,14 +184,14 @@ def retry(
     *jobs: int,
     run: RunName = None,
     top: bool = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
     """Put jobs that did not succeed back into the queue, each once.
 
     Args:
-        jobs: Numbers of jobs in the run; without any, all that did not succeed.
-        top: Before all that waits, instead of behind it.
+        jobs: Numbers of jobs in the run; default: all that did not succeed.
+        top: Add before all waiting jobs instead of after them.
     """
     from pegasus.commands import retry as retrying
 
@@ -208,16 +208,16 @@ def stop(
     *,
     now: bool = False,
     sub_node: int | None = None,
-    run: Annotated[str | None, Parameter(help="Which run, where several go on.")] = None,
+    run: Annotated[str | None, Parameter(help="The run, if several are in progress.")] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    queue_file: QueueFile = QUEUE,
+    queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
-    """Tell the run of the queue to take nothing more, or end one job.
+    """Drain the run of the queue: take nothing more. With a number, end that job only.
 
     Args:
-        job: The number of the one job that is ended.
-        now: End what runs as well (SIGTERM, SIGKILL after 10 s).
+        job: The number of the job to end.
+        now: Also end running commands (SIGTERM, SIGKILL after 10 s).
         sub_node: End the job on this sub-node only.
         every: All runs of the queue.
     """
@@ -237,10 +237,10 @@ def stop(
 
 @app.command(name="init")
 def init(directory: Path = Path(), /) -> int:
-    """Write a starter hosts.yaml and queue.yaml that run at once on localhost.
+    """Write a starter hosts.yaml and queue.yaml that run immediately on localhost.
 
     Args:
-        directory: Where to; it is made where it is missing. Nothing is overwritten.
+        directory: The target; it is created if it does not exist. No file is overwritten.
     """
     from pegasus.commands.init import init as write
 
@@ -283,7 +283,7 @@ def _in_trio(command: Callable[[], Awaitable[int]]) -> int:
 
 
 def main() -> None:
-    """Run ``pegasus``: the words of the command line, to an exit status."""
+    """Run ``pegasus`` with the arguments of the command line, and exit with its status."""
     _open_standard_streams()
     sys.exit(run_safely(_run_app))
 
@@ -292,16 +292,16 @@ def _run_app() -> int:
     first = sys.argv[1] if sys.argv[1:] else ""
     if first.startswith("-") and first not in {"--help", "-h", "--version", "-V", "--"}:
         raise PegasusError(
-            f'"{first}" is no command. Write the command first and its options behind it: '
+            f'"{first}" is not a command. Write the command first and its options after it: '
             "pegasus COMMAND [OPTIONS]."
         )
     return int(app(result_action="return_int_as_exit_code_else_zero"))
 
 
 def _open_standard_streams() -> None:
-    """Give whoever closed one of the standard streams (``>&-``) an empty one.
+    """Open ``/dev/null`` for each standard stream that is closed (``>&-``).
 
-    Else the next file that is opened would get its number, and be written to by mistake.
+    Otherwise the next file that is opened would get its number, and output would go into that file.
     """
     for fd in range(3):
         try:
@@ -311,10 +311,10 @@ def _open_standard_streams() -> None:
 
 
 def run_safely(command: Callable[[], int]) -> int:
-    """Run a command, and give the exit status that its end stands for."""
+    """Run a command, and return the exit status for its result or its exception."""
     try:
         return command()
-    # The one place where everything ends: nothing async is above it that could want a Cancelled.
+    # The outermost handler: no Trio code is above it that would need the Cancelled exception.
     except BaseException as error:  # noqa: BLE001, ASYNC103
         return _status_of(error)  # noqa: ASYNC104 -- see above
 
@@ -335,18 +335,21 @@ def _status_of(error: BaseException) -> int:
 
 
 def _say(text: str) -> None:
-    """Say something in Pegasus's own name, on one line: there may be texts of others in it."""
+    """Print a message on one line; control characters in text from other sources become visible."""
+    from pegasus.standard_streams import write_error
     from pegasus.terminal_text import visible
 
-    sys.stderr.write(f"[Pegasus] {visible(text)}\n")
+    write_error(f"[Pegasus] {visible(text)}\n")
 
 
 def _report_bug(error: BaseException) -> None:
     import platform
     import traceback
 
+    from pegasus.standard_streams import write_error
+
     report = "".join(traceback.format_exception(error))
-    sys.stderr.write(
+    write_error(
         "[Pegasus] This is a bug in Pegasus. Please paste this report into an issue:\n"
         f"pegasus {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
         f"command line: {sys.argv[1:]!r}\n{report}"

@@ -1,7 +1,7 @@
-"""Who is shown in which colour, and whether there are colours at all.
+"""The colours of sub-nodes, and whether colours are used.
 
-Rule 1: pure; the environment and what is a terminal are told to it.
-Rule 2: what the command line says beats the environment, which beats a guess.
+Rule 1: pure; the environment and the kind of output are arguments.
+Rule 2: the command line overrides the environment, which overrides a guess.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 ColorChoice: TypeAlias = Literal["auto", "always", "never"]
-"""What ``--color`` takes."""
+"""The values of ``--color``."""
 
 RESET = "\x1b[0m"
 
 PALETTE = (32, 166, 28, 164, 30, 130, 99, 64, 162, 26, 100, 160)
-"""Colours for sub-nodes, of the 256 that terminals have: each stands out from white and from
-black by at least 3:1, which is what WCAG asks for, and neighbours in the list look unlike."""
+"""Colours for sub-nodes, of the 256 that terminals have: each has a contrast to white and to black
+of at least 3:1, which WCAG requires, and neighbours in the list differ clearly."""
 
 
 def wants_colour(choice: ColorChoice, environ: Mapping[str, str], *, terminal: bool) -> bool:
-    """Decide whether to colour what goes to an output.
+    """Decide whether an output has colours.
 
-    ``NO_COLOR`` and ``FORCE_COLOR`` count when they are not empty, whatever they say; the
-    former wins, as it does in Python itself.
+    ``NO_COLOR`` and ``FORCE_COLOR`` apply when they are not empty, whatever their value; the
+    former has precedence, as in Python itself.
     """
     if choice != "auto":
         return choice == "always"
@@ -35,10 +35,10 @@ def wants_colour(choice: ColorChoice, environ: Mapping[str, str], *, terminal: b
 
 
 def in_colour_of(number: int, text: str) -> str:
-    """Paint text in the colour of the sub-node with this number, always the same."""
+    """Colour text for the sub-node with this number, always in the same colour."""
     return f"\x1b[0;38;5;{PALETTE[number % len(PALETTE)]}m{text}{RESET}"
 
 
 def in_bold(text: str) -> str:
-    """Make text bold: Pegasus has no colour."""
+    """Make text bold, for Pegasus's own prefix, which has no colour."""
     return f"\x1b[0;1m{text}{RESET}"

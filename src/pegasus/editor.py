@@ -1,9 +1,9 @@
-"""A person edits a file: their editor in the foreground of the terminal, and what they answer.
+"""The user's editor in the foreground of the terminal, and questions to the user.
 
-Rule 1: the terminal is the editor's while it runs. It is a child in Pegasus's own process group,
-with Pegasus's own standard streams, so that Ctrl-C and Ctrl-Z do in it what they always do.
-Rule 2: the terminal is afterwards as it was, however the editor ended.
-Rule 3: this room knows neither queues nor locks.
+Rule 1: the terminal belongs to the editor while it runs. The editor is a child process in Pegasus's
+own process group, with Pegasus's own standard streams, so that Ctrl-C and Ctrl-Z work as usual.
+Rule 2: afterwards the terminal is as it was, however the editor ended.
+Rule 3: nothing here depends on queues or locks.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ import trio
 
 from pegasus.errors import PegasusError
 
-DEFAULT = "vim"
-"""What edits where nobody says what."""
+DEFAULT_EDITOR = "vim"
+"""The editor where neither ``--editor`` nor ``EDITOR`` is given."""
 
-END_GRACE = 5.0
-"""Seconds between SIGTERM and SIGKILL for an editor: it has to write down what was not saved."""
+EDITOR_END_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL for an editor: it has to keep what was not saved."""
 
-STDIN, STDERR = 0, 2
+_TERMINAL_IN, _TERMINAL_OUT = 0, 2
+"""The file descriptors of standard input and standard error, on which questions are asked."""
 
 
 def find_editor(editor: str | None, environ: Mapping[str, str]) -> list[str]:
-    """Give the words of the editor's command line, up to the file.
+    """Give the words of the editor's command line, without the file.
 
-    An empty ``EDITOR`` is one that is not set. The words are split as a shell splits them, and
-    nothing else is done to them but for a ``~`` in front, which no shell has seen in
-    ``--editor=~/bin/edit``.
+    An empty ``EDITOR`` counts as not set. The words are split as a shell splits them. A ``~`` at
+    the beginning is expanded, since no shell expands it in ``--editor=~/bin/edit``.
 
     Args:
-        editor: what ``--editor`` says.
-        environ: where ``EDITOR`` and ``PATH`` are looked up.
+        editor: the value of ``--editor``.
+        environ: the environment, for ``EDITOR`` and ``PATH``.
 
     Raises:
         PegasusError: there is no such program.
@@ -47,7 +47,7 @@ def find_editor(editor: str | None, environ: Mapping[str, str]) -> list[str]:
     asked_by = "--editor" if editor is not None else "$EDITOR"
     text = editor if editor is not None else environ.get("EDITOR", "")
     if editor is None and not text.strip():
-        asked_by, text = "", DEFAULT
+        asked_by, text = "", DEFAULT_EDITOR
     said = f"{asked_by}: " if asked_by else ""
     try:
         words = shlex.split(text)
@@ -57,7 +57,7 @@ def find_editor(editor: str | None, environ: Mapping[str, str]) -> list[str]:
         ) from error
     if not words:
         raise PegasusError(f"{said}this names no editor. Name one: --editor vim")
-    # As text: a Path would drop the "./" that says not to look anywhere else.
+    # As text: a Path would drop the "./", with which PATH is not searched.
     program = shutil.which(os.path.expanduser(words[0]), path=environ.get("PATH"))  # noqa: PTH111
     if program is None:
         raise PegasusError(
@@ -68,12 +68,12 @@ def find_editor(editor: str | None, environ: Mapping[str, str]) -> list[str]:
 
 
 async def edit(command: Sequence[str], file: Path) -> int:
-    """Let a person edit a file, which need not exist, until the editor ends.
+    """Run the editor on a file, which need not exist, until it ends.
 
-    When cancelled, the editor is asked to end (SIGTERM), and killed after ``END_GRACE``.
+    When cancelled, the editor gets SIGTERM, and after ``EDITOR_END_GRACE`` SIGKILL.
 
     Args:
-        command: the words of the editor's command line, up to the file.
+        command: the words of the editor's command line, without the file.
         file: its path.
 
     Returns:
@@ -96,18 +96,18 @@ async def edit(command: Sequence[str], file: Path) -> int:
 
 
 async def _end(process: trio.Process) -> None:
-    """End the editor, and only it: its process group is Pegasus's own, and its callers'."""
+    """End the editor only: its process group is Pegasus's own, and perhaps that of a caller."""
     process.terminate()
-    process.send_signal(signal.SIGCONT)  # a stopped one would not hear of it
-    await trio.sleep(END_GRACE)
+    process.send_signal(signal.SIGCONT)  # a stopped process does not handle SIGTERM
+    await trio.sleep(EDITOR_END_GRACE)
     process.kill()
 
 
 @contextmanager
 def _keys_left_to_the_editor() -> Iterator[None]:
-    r"""Let what Ctrl-C and Ctrl-\ send to the whole process group be the editor's alone.
+    r"""Ignore the signals that Ctrl-C and Ctrl-\ send to the whole process group, editor included.
 
-    The handlers do nothing. SIG_IGN would be no handler, and be the editor's as well.
+    The handlers do nothing. The editor would inherit SIG_IGN, but does not inherit handlers.
     """
     numbers = (signal.SIGINT, signal.SIGQUIT)
     before = [signal.signal(number, lambda *_: None) for number in numbers]
@@ -120,11 +120,12 @@ def _keys_left_to_the_editor() -> Iterator[None]:
 
 @contextmanager
 def _terminal_kept() -> Iterator[None]:
-    """Leave the terminal as it was found: its modes, and whose it is.
+    """Restore the terminal's modes and its foreground process group after the block.
 
-    In the background it is somebody else's, and so are its modes: then nothing is done.
+    When Pegasus runs in the background, the terminal belongs to another group, and nothing is
+    done.
     """
-    fd = next((fd for fd in (STDIN, 1, STDERR) if os.isatty(fd)), None)
+    fd = next((fd for fd in (_TERMINAL_IN, 1, _TERMINAL_OUT) if os.isatty(fd)), None)
     if fd is None or not _in_foreground(fd):
         yield
         return
@@ -139,7 +140,7 @@ def _terminal_kept() -> Iterator[None]:
 
 
 def _in_foreground(fd: int) -> bool:
-    """Tell whether the terminal is ours; one that is not our session's has no say in that."""
+    """Report whether Pegasus is in the foreground of the terminal, and in its session."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:
@@ -147,10 +148,10 @@ def _in_foreground(fd: int) -> bool:
 
 
 def _take_back(fd: int) -> bool:
-    """Take the terminal back from a process group that is dead; tell whether it is ours.
+    """Take the terminal back from a process group that is dead; report whether it is ours.
 
-    Some editors (Emacs) make a group of their own, and being killed do not give the terminal back.
-    A group that lives is the shell's, which has us in the background.
+    Some editors (Emacs) make a group of their own, and do not give the terminal back when they are
+    killed. A group that is alive is the shell's, which has put Pegasus in the background.
     """
     if _in_foreground(fd):
         return True
@@ -169,7 +170,7 @@ def _take_back(fd: int) -> bool:
 
 @contextmanager
 def _never_stopped() -> Iterator[None]:
-    """Be allowed to set up the terminal from the background."""
+    """Allow changes of the terminal from the background, without being stopped for them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
         yield
@@ -178,26 +179,26 @@ def _never_stopped() -> Iterator[None]:
 
 
 def can_ask() -> bool:
-    """Tell whether there is a person: who can type, and sees what is asked."""
-    return os.isatty(STDIN) and os.isatty(STDERR)
+    """Report whether a person can read a question and type an answer."""
+    return os.isatty(_TERMINAL_IN) and os.isatty(_TERMINAL_OUT)
 
 
 def forget_typed() -> None:
-    """Drop what was typed so far: it was for the editor, and is no answer."""
+    """Drop the input that was typed so far: it was for the editor, and is no answer."""
     with suppress(termios.error):
-        termios.tcflush(STDIN, termios.TCIFLUSH)
+        termios.tcflush(_TERMINAL_IN, termios.TCIFLUSH)
 
 
-async def read_line(fd: int = STDIN) -> str | None:
-    """Wait for a line that a person types; None for Ctrl-D, or where nobody is left to type."""
+async def read_line(fd: int = _TERMINAL_IN) -> str | None:
+    """Wait for a typed line; None for Ctrl-D, or when the terminal has hung up."""
     data = b""
     while not data.endswith(b"\n"):
         await trio.lowlevel.wait_readable(fd)
         try:
-            piece = os.read(fd, 1024)
+            typed = os.read(fd, 1024)
         except OSError:  # the terminal has hung up
-            piece = b""
-        if not piece:
+            typed = b""
+        if not typed:
             break
-        data += piece
+        data += typed
     return data.decode(errors="replace") if data else None

@@ -1,7 +1,7 @@
-"""The error tree, and the exit status that each error stands for.
+"""The exception classes, and the exit status of each.
 
-Rule 1: a job that fails is a value (an Outcome); only Pegasus failing is an exception.
-Rule 2: a message names the place and the next step, and needs no traceback to be understood.
+Rule 1: a failed job is a value (an Outcome); only a failure of Pegasus is an exception.
+Rule 2: a message states the position and the next step, and is complete without a traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pegasus.model import Position
 
 
 class ExitStatus(enum.IntEnum):
-    """What the shell gets from ``pegasus``."""
+    """The exit statuses of ``pegasus``."""
 
     SUCCESS = 0
     JOB_FAILED = 1
@@ -25,16 +25,16 @@ class ExitStatus(enum.IntEnum):
 
 
 class PegasusError(Exception):
-    """Something that a person can put right; its text says what and how."""
+    """An error that a user can correct; its text states what is wrong and how to correct it."""
 
     exit_status = ExitStatus.USAGE
 
 
 class FileFault(PegasusError):
-    """A file of the user's that says something Pegasus cannot take.
+    """Invalid content in a file of the user.
 
     Args:
-        position: where it stands.
+        position: the position of the invalid content.
         what: what is wrong, as a sentence without its full stop.
         instead: what to write instead, as a sentence without its full stop; may be empty.
     """
@@ -47,11 +47,11 @@ class FileFault(PegasusError):
 
 
 class TemplateFault(PegasusError):
-    """A template that cannot be filled in.
+    """A template that cannot be rendered.
 
     Args:
-        line: in the template's text, from 1.
-        column: in that line, in characters from 1.
+        line: the line in the template's text, from 1.
+        column: the column in that line, in characters from 1.
         what: what is wrong, as a sentence without its full stop.
         instead: what to write instead, as a sentence without its full stop; may be empty.
     """
@@ -65,7 +65,7 @@ class TemplateFault(PegasusError):
 
 
 class CannotStart(PegasusError):
-    """A program could not be started here."""
+    """A program could not be started on this machine."""
 
     def __init__(self, program: str, error: OSError) -> None:
         hint = " Raise the limit of open files (`ulimit -n`)." if error.errno in _TOO_MANY else ""
@@ -76,10 +76,10 @@ _TOO_MANY = {errno.EMFILE, errno.ENFILE}
 
 
 class NodeUnreachable(PegasusError):
-    """A sub-node could not be connected to.
+    """The connection to a sub-node could not be opened.
 
     Args:
-        words: ssh's own words.
+        words: the message of ssh.
     """
 
     def __init__(self, words: str) -> None:
@@ -89,16 +89,16 @@ class NodeUnreachable(PegasusError):
 
 @contextmanager
 def sole_error() -> Iterator[None]:
-    """Let the one error that came out of a nursery through as itself.
+    """Unwrap an exception group that contains only one error.
 
-    A nursery wraps whatever leaves it in an exception group, also where it is private to one room
-    and only one thing can go wrong in it. Cancellations beside the error are dropped: a task that
-    was cancelled has nothing to tell. Several different errors stay the group they are.
+    A nursery wraps each exception in a group, even if the nursery is internal to one module and
+    only one error is possible in it. Cancellations beside the error are dropped, because they
+    contain no information. A group of several errors is raised unchanged.
     """
     try:
         yield
     except BaseExceptionGroup as group:
-        # Whoever has a nursery has Trio loaded; the words on this floor can be had without it.
+        # A caller with a nursery has Trio loaded; this module can be imported without it.
         import trio  # noqa: PLC0415 -- see above
 
         cancelled, others = group.split(trio.Cancelled)
@@ -109,7 +109,7 @@ def sole_error() -> Iterator[None]:
 
 
 def leaves_of(error: BaseException | None) -> Iterator[BaseException]:
-    """Give the errors in a group, or the one that is none; nothing for None."""
+    """Yield each error in a group, or the error itself if it is not a group; nothing for None."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves_of(inner)

@@ -1,21 +1,85 @@
-"""What can happen in a run, as frozen types, and who may be told of it.
+"""What can happen in a run, as frozen types, and the protocol of those who listen.
 
-Rule 1: events are facts in the past tense; they carry no clock and no text for the screen.
-Rule 2: dispatch and sessions tell; the screen and the record listen, and know nothing of
-each other.
+Rule 1: an event is a fact in the past tense. It carries no clock and no text for the screen.
+Rule 2: dispatch and sessions emit events. Listeners (screen, record, run state) receive them and
+do not know each other.
+Rule 3: the journal holds the same events: each line decodes to one of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
 
 from pegasus.model import Assignment, Job, Outcome, Stream, SubNode
+
+RunMode: TypeAlias = Literal["queue", "broadcast"]
+"""Whether each job runs once, or on every sub-node."""
+
+RunResult: TypeAlias = Literal["done", "drained", "aborted", "failed"]
+"""How a run ended: all jobs were run; a person or a failed job ended the taking; a person ended
+the commands; or an error ended the run."""
+
+OutputSizes: TypeAlias = Mapping[Stream, int]
+"""How many bytes a command has written to each of its streams; a stream without an entry: 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunBegan:
+    """A run began.
+
+    Attributes:
+        name: its name.
+        number: its number, higher than that of each earlier run of its folder; None where it is
+            not recorded, or where a version of Pegasus without such numbers recorded it.
+        mode: whether each job runs once, or on every sub-node.
+        queue_file: the real path of the queue file.
+        hosts_file: its path as the user gave it.
+        sub_nodes: all sub-nodes at the beginning.
+        pid: the process ID of Pegasus.
+        host: the machine on which Pegasus runs.
+        locked: whether the run could lock its record.
+        format: the version of the journal's format.
+        pegasus: the version of Pegasus.
+    """
+
+    name: str
+    number: int | None
+    mode: RunMode
+    queue_file: str
+    hosts_file: str
+    sub_nodes: tuple[SubNode, ...]
+    pid: int
+    host: str
+    locked: bool
+    format: int
+    pegasus: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run came to its end.
+
+    Attributes:
+        exit_status: what the shell gets; None where an error left no time to determine it.
+        result: how the run ended.
+    """
+
+    exit_status: int | None
+    result: RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class SubNodeAdded:
+    """A sub-node was added to ``hosts.yaml`` during the run."""
+
+    sub_node: SubNode
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A sub-node can take jobs now."""
+    """A sub-node is ready for jobs."""
 
     sub_node: SubNode
 
@@ -25,7 +89,7 @@ class Unreachable:
     """A sub-node could not be connected to, or its connection broke.
 
     Attributes:
-        words: ssh's own words.
+        words: ssh's own error text.
         again_in: seconds until the next try; None where there will be none.
     """
 
@@ -36,7 +100,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A job left the queue file and stands in ``consumed.yaml`` now."""
+    """A job was removed from the queue file and recorded in ``consumed.yaml``."""
 
     number: int
     job: Job
@@ -51,7 +115,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A command certainly never started on its sub-node; another one gets the job.
+    """A command certainly never started on its sub-node; another sub-node gets the job.
 
     Attributes:
         words: why.
@@ -63,7 +127,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A command wrote bytes; pieces come as they were read, not line by line."""
+    """A command wrote bytes; they come as they were read, not line by line."""
 
     assignment: Assignment
     stream: Stream
@@ -71,36 +135,92 @@ class Printed:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """A command has printed more; emitted now and then while it prints, not for each read.
+
+    Attributes:
+        printed: how many bytes it has written since it started.
+    """
+
+    assignment: Assignment
+    printed: OutputSizes
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """A command ended, one way or another.
+    """A command ended, with whatever outcome.
 
     Attributes:
         seconds: how long it ran.
-        again: whether the job is to be tried once more; else this is what became of it.
+        again: whether the job will be tried once more; otherwise the outcome is final.
+        printed: how many bytes it has written.
     """
 
     assignment: Assignment
     outcome: Outcome
     seconds: float
     again: bool = False
+    printed: OutputSizes = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something that a person should read once: a wait, a fault in a file, a stage of the end."""
+    """A message for the user: a wait, a fault in a file, a stage of the end."""
 
     text: str
 
 
-Event: TypeAlias = Connected | Unreachable | Taken | Started | Returned | Ended | Noted
-"""Everything but output: telling it never waits."""
+@dataclass(frozen=True, slots=True)
+class LinesMissing:
+    """Lines of the journal could not be written."""
+
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMissing:
+    """Bytes of a command's output could not be written to the record.
+
+    Attributes:
+        number: the job's number in the run.
+        sub_node: the sub-node's number.
+        stream: which output.
+        at_byte: the size of the file before the gap.
+        size: how many bytes are missing there.
+        words: why.
+    """
+
+    number: int
+    sub_node: int
+    stream: Stream
+    at_byte: int
+    size: int
+    words: str
+
+
+Event: TypeAlias = (
+    RunBegan
+    | RunEnded
+    | SubNodeAdded
+    | Connected
+    | Unreachable
+    | Taken
+    | Started
+    | Returned
+    | Progressed
+    | Ended
+    | Noted
+    | LinesMissing
+    | OutputMissing
+)
+"""Everything but output. To emit an event never waits."""
 
 
 class Listener(Protocol):
-    """Somebody who wants to know what happens in a run."""
+    """Receives the events and the output of a run."""
 
     def tell(self, event: Event) -> None:
-        """Take note of an event; never waits, never fails."""
+        """Receive an event; never waits, never fails."""
 
     async def show(self, printed: Printed) -> None:
-        """Take a command's output; may wait, which holds back only the command that prints."""
+        """Receive a command's output; may wait, which delays only the command that prints."""

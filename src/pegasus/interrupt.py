@@ -1,7 +1,7 @@
-"""Signals from people: Ctrl-C and its kin, as a stream of plain facts.
+"""The signals by which users interrupt Pegasus: SIGINT, SIGTERM and SIGHUP, as a stream of names.
 
-Rule 1: nothing here decides; what a first, second or third one means is the caller's.
-Rule 2: KeyboardInterrupt is never relied upon: it breaks out of shields.
+Rule 1: nothing here decides anything; the caller decides what a first, second or third signal does.
+Rule 2: KeyboardInterrupt is never used, since it breaks out of shielded cancel scopes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import trio
 
 @contextmanager
 def open_interrupts() -> Iterator[AsyncIterator[str]]:
-    """Receive SIGINT, SIGTERM and SIGHUP by name for the length of the block.
+    """Receive SIGINT, SIGTERM and SIGHUP by name during the block.
 
-    SIGHUP is left alone where it is ignored: that is what ``nohup`` asks for.
+    SIGHUP stays ignored where it is ignored, as with ``nohup``.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

@@ -2,12 +2,12 @@ r"""Bytes -> lines, incrementally.
 
 Rule 1: a line ends with ``\n``, or with ``\r`` as progress bars write it; a run of ``\r`` and
 the ``\n`` behind it are one end, and a ``\r`` at the beginning of a line ends nothing.
-Rule 2: nothing is decoded; whatever ends no line passes as it is, NUL and broken UTF-8 too.
-Rule 3: how the bytes were cut into reads makes no difference to the lines.
-Rule 4: memory is bounded: a line without end comes in pieces, each of them a line.
+Rule 2: nothing is decoded; all other bytes pass unchanged, NUL and invalid UTF-8 too.
+Rule 3: the lines do not depend on how the bytes were divided into reads.
+Rule 4: memory is bounded: a line without an end is divided into several lines.
 
-Lines travel as blocks of any number of whole lines, each with ``\n`` behind it. One call of the C
-library for a whole block is what keeps up with jobs that print a lot, and copying each byte once.
+Lines are passed on as blocks of any number of whole lines, each followed by ``\n``. To keep up with
+jobs that print a lot, a whole block takes one call of the C library, and each byte is copied once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pegasus.pieces import Piece
+from pegasus.buffers import Buffer
 
 LONGEST_LINE = 64 * 1024
-"""Bytes of a line that are shown in one piece: what a pipe of Linux holds, and a read brings."""
+"""Bytes of a line that is shown undivided: the capacity of a pipe on Linux, and of a read."""
 
 _LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8."""
@@ -30,12 +30,12 @@ _END = re.compile(rb"\r++\n?")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines: ``head``, and behind it ``data`` up to ``end``, which is behind a newline.
+    """Whole lines: ``head``, followed by ``data`` up to ``end``, which is after a newline.
 
     Attributes:
-        data: what came last; what is behind ``end`` has no end yet, and is not of the block.
-        end: how much of it belongs to the block.
-        head: what was held back of the first line, without its end.
+        data: the last read; the bytes after ``end`` are an incomplete line, and not in the block.
+        end: how many bytes of ``data`` belong to the block.
+        head: the beginning of the first line, from earlier reads.
     """
 
     data: bytes = b""
@@ -44,7 +44,7 @@ class Block:
 
     @classmethod
     def of(cls, lines: bytes) -> Block:
-        """Make a block of nothing but whole lines."""
+        """Make a block of whole lines."""
         return cls(lines, len(lines))
 
     def __bool__(self) -> bool:
@@ -55,11 +55,11 @@ class Block:
         return self.data if whole else b"".join((self.head, memoryview(self.data)[: self.end]))
 
 
-class Lines:
-    """Makes lines of one stream's bytes as they come.
+class LineSplitter:
+    """Divides the bytes of one stream into lines.
 
     Args:
-        longest: how many bytes of one line are held back while its end has not come.
+        longest: bytes of an incomplete line that are kept at most.
     """
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:
@@ -68,7 +68,7 @@ class Lines:
         self._after_return = False
 
     def feed(self, data: bytes) -> Block:
-        """Take the next bytes; give the block of lines that are complete now."""
+        """Take the next bytes; give the lines that are complete now."""
         if self._after_return or b"\r" in data:
             data = self._with_plain_ends(data)
         first = data.find(b"\n")
@@ -78,13 +78,13 @@ class Lines:
         if len(self._rest) + first > self._longest or not _has_ends(data, self._longest):
             self._rest += data
             return self._cut_off()
-        # Nearly always; what is not copied needlessly here is what a job prints.
+        # The usual case: the bytes of the job are not copied.
         head, end = bytes(self._rest), data.rfind(b"\n") + 1
         self._rest[:] = memoryview(data)[end:]
         return Block(data, end, head)
 
     def finish(self) -> Block:
-        """Give the last line, where it has no end of its own, as a block; forget everything."""
+        """Give the last line, where it has no end, as a block; start anew."""
         last = bytes(self._rest)
         self._rest.clear()
         self._after_return = False
@@ -97,8 +97,8 @@ class Lines:
     def _with_plain_ends(self, data: bytes) -> bytes:
         r"""Turn every end into ``\n``.
 
-        A line that a ``\r`` ends is given away at once, for a progress bar says nothing more for
-        a while; that the ``\n`` of the next read may belong to the same end is remembered.
+        A line that ends with ``\r`` is passed on at once, since a progress bar prints nothing more
+        for a while. The ``\n`` of the next read may belong to the same end; a flag records that.
         """
         if self._after_return:
             data = data.lstrip(b"\r")
@@ -125,7 +125,7 @@ class EveryNth:
         self._skip = period - 1
 
     def take(self, block: Block) -> Block:
-        """Give those lines of the stream's next block that are to be shown, as a block."""
+        """Give the lines of the stream's next block that are shown, as a block."""
         if self._period == 1 or not block:
             return block
         if self._period == 0:
@@ -136,30 +136,30 @@ class EveryNth:
         return Block.of(b"\n".join([*shown, b""]))
 
 
-def behind(prefix: bytes, block: Block) -> Sequence[Piece]:
-    """Put the prefix in front of each line of a block; give the pieces that this makes."""
+def prefixed(prefix: bytes, block: Block) -> Sequence[Buffer]:
+    """Put the prefix before each line of a block; give the buffers of the result."""
     if not block:
         return ()
     text = block.data.replace(b"\n", b"\n" + prefix)
-    rest = len(prefix) + len(block.data) - block.end  # of which there is no newline
+    rest = len(prefix) + len(block.data) - block.end  # without a newline
     return prefix + block.head, memoryview(text)[: len(text) - rest]
 
 
 def block_of(text: str) -> Block:
-    r"""Make a block of Pegasus's own words or of somebody's that it passes on; never empty.
+    r"""Make a block of a text of Pegasus or of another program; it is never empty.
 
-    Newlines at the end are none of the text's business. What UTF-8 cannot say (half of a
-    surrogate pair, from an error message about a strange file name) is written as ``\udc80``.
+    Newlines at the end are dropped. A character that UTF-8 cannot encode (half of a surrogate pair,
+    from an error message about a file name) is written as ``\udc80``.
     """
     data = text.rstrip("\r\n").encode("utf-8", "backslashreplace")
     if b"\r" not in data and len(data) <= LONGEST_LINE:
         return Block.of(data + b"\n")
-    lines = Lines()
+    lines = LineSplitter()
     return Block.of(bytes(lines.feed(data)) + bytes(lines.finish()) or b"\n")
 
 
 def _has_ends(text: bytes, longest: int) -> bool:
-    """Tell whether no line in the text is too long, in strides as ``_cut`` has them."""
+    """Report whether no line in the text is too long; in the same steps as ``_cut``."""
     start = 0
     while len(text) - start > longest:
         end = text.rfind(b"\n", start, start + longest + 1) + 1
@@ -170,10 +170,9 @@ def _has_ends(text: bytes, longest: int) -> bool:
 
 
 def _cut(text: bytearray, longest: int) -> tuple[bytes, bytearray]:
-    """Cut text into a block, with no line of more than ``longest`` bytes, and the rest.
+    """Divide text into a block, with no line of more than ``longest`` bytes, and the rest.
 
-    It goes in strides of ``longest`` bytes, each to the last end within the stride, and not
-    line by line.
+    It takes steps of ``longest`` bytes, each to the last end within them, and not line by line.
     """
     pieces: list[bytes | bytearray] = []
     start = 0
@@ -191,7 +190,7 @@ def _cut(text: bytearray, longest: int) -> tuple[bytes, bytearray]:
 
 
 def _between_characters(text: bytearray, index: int) -> int:
-    """Go back to where a character of UTF-8 begins, if there is any as near as it must be."""
+    """Go back to the start of a character of UTF-8, if one is near enough."""
     for earlier in range(index, index - _LONGEST_CHARACTER, -1):
         if text[earlier] & 0b1100_0000 != 0b1000_0000:
             return earlier

@@ -1,7 +1,7 @@
-"""The nouns of Pegasus, as frozen types: what every other room talks about.
+"""The value types of Pegasus, which all other modules use.
 
-Rule 1: nothing here does anything; it only says what things are.
-Rule 2: every text is the user's own, exactly as typed; nothing here converts one.
+Rule 1: only frozen data; no behaviour except text for messages.
+Rule 2: every text is the user's own, exactly as typed; nothing here converts it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import enum
 import signal
 from dataclasses import dataclass, field
-from typing import NewType, TypeAlias
+from typing import Literal, NewType, TypeAlias
 
 Params: TypeAlias = tuple[tuple[str, str], ...]
-"""Names and values of parameters, in the order in which they were written."""
+"""Names and values of parameters, in the order written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in a file something stands; lines and columns count from 1, columns in characters."""
+    """A position in a file; lines and columns count from 1, columns in characters."""
 
     path: str
     line: int
@@ -27,22 +27,28 @@ class Position:
         return f"{self.path}:{self.line}:{self.column}"
 
 
+TransportKind: TypeAlias = Literal["ssh", "local"]
+"""How a sub-node is reached: over SSH, or as a process of this machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubNode:
     """One place on a node where one command runs at a time.
 
     Attributes:
-        number: its number in ``hosts.yaml``, from 0; two alike differ in it.
-        hostname: the SSH destination, as ssh takes it.
+        number: its number in ``hosts.yaml``, from 0; it distinguishes identical sub-nodes.
+        hostname: the SSH destination, in the form that ssh accepts.
         params: its parameters, without ``hostname``.
+        transport: how it is reached. Its entry in ``hosts.yaml`` decides that.
     """
 
     number: int
     hostname: str
     params: Params = ()
+    transport: TransportKind = "ssh"
 
     def __str__(self) -> str:
-        """Give the name that people see: ``node-1 (container=gpu0)``."""
+        """Return the name for messages: ``node-1 (container=gpu0)``."""
         if not self.params:
             return self.hostname
         return f"{self.hostname} ({', '.join(f'{name}={value}' for name, value in self.params)})"
@@ -50,13 +56,13 @@ class SubNode:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One command template with one value for each of its parameters: what is taken and run.
+    """One command template with one value for each parameter: the unit that is taken and run.
 
     Attributes:
         command: the template.
         params: the values, in the order of the entry.
-        position: where its entry begins in the queue file, if it was read from one. Two jobs are
-            equal wherever they were read.
+        position: where its entry begins in the queue file, if it was read from one. It does not
+            count when two jobs are compared.
     """
 
     command: str
@@ -85,12 +91,12 @@ class TakenJob:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the user wrote in ``queue.yaml``: commands x parameters, the last varying fastest.
+    """An entry of ``queue.yaml``: commands x parameters, the last varying fastest.
 
     Attributes:
         commands: at least one command template.
         params: each parameter's name and its values, at least one, in the order written.
-        position: where the entry begins in its file.
+        position: the position where the entry begins in its file.
     """
 
     commands: tuple[str, ...]
@@ -100,26 +106,28 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A job given to a sub-node.
+    """A job that was assigned to a sub-node.
 
     Attributes:
         number: the job's number in the run, from 1; in a broadcast all sub-nodes share it.
         job: the job as it was taken.
-        sub_node: where it runs.
-        command: the job's text filled in for this sub-node.
+        sub_node: the sub-node that runs it.
+        command: the job's text, rendered for this sub-node.
     """
 
     number: int
     job: Job
     sub_node: SubNode
-    command: str
+    command: Command
 
 
 class Stream(enum.Enum):
-    """One of a command's two outputs."""
+    """One of the two output streams of a command."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
+
+    __hash__ = object.__hash__  # a member is one object; Enum's own hash is slow, and asked often
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +142,7 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """The command was ended by a signal that Pegasus did not send."""
+    """A signal that Pegasus did not send ended the command."""
 
     signal: int
 
@@ -148,7 +156,7 @@ class Killed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Pegasus ended the command because a person asked for it."""
+    """Pegasus ended the command because a user requested it."""
 
     def __str__(self) -> str:
         return "cancelled"
@@ -156,7 +164,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """Pegasus ended the command because it ran longer than it was allowed to (in seconds)."""
+    """Pegasus ended the command because it ran longer than the limit, in seconds."""
 
     limit: float
 
@@ -166,7 +174,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The way to the command broke while it ran: nobody knows how it ended, or whether."""
+    """The connection broke while the command ran: whether and how it ended is unknown."""
 
     words: str
 
@@ -185,9 +193,9 @@ class NotStarted:
 
 
 Outcome: TypeAlias = Exited | Killed | Cancelled | TimedOut | Lost | NotStarted
-"""What became of one job on one sub-node."""
+"""The result of one job on one sub-node."""
 
 
 def succeeded(outcome: Outcome) -> bool:
-    """Tell whether the outcome is the one that everybody hopes for: exit status 0."""
-    return outcome == Exited(0)
+    """Tell whether the outcome is exit status 0."""
+    return isinstance(outcome, Exited) and outcome.status == 0

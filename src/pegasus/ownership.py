@@ -1,11 +1,11 @@
-"""Whose a place is, what another user may have put there, and whose is what Pegasus makes.
+"""The owners of files and folders: of existing ones, of planted ones, and of new ones.
 
-Rule 1: root, and the owner of a folder, could do anything with what is in it anyway, so they are
-no strangers there.
-Rule 2: whoever may write a folder that is not sticky may swap everything in it. A person who works
-in such a folder shares it on purpose; so nothing is asked of it.
-Rule 3: what root makes in a user's place is the user's. Only what was made in this very moment is
-given away, by its file descriptor: a path may lead to something else by then.
+Rule 1: root and the owner of a folder can change everything in it anyway, so they are trusted
+there.
+Rule 2: every user who may write to a folder without the sticky bit may replace everything in it.
+People who work in such a folder share it on purpose, so it is not checked.
+Rule 3: a file that root makes in a user's folder belongs to the user. Only a file that was made
+just now is given away, by its descriptor: its path may lead to another file by then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_private(folder: Path) -> bool:
-    """Tell whether a folder is this user's, and nobody else may put anything into it."""
+    """Report whether a folder is this user's, and no other user may write to it."""
     try:
         found = folder.stat()
     except OSError:
@@ -33,23 +33,23 @@ def is_private(folder: Path) -> bool:
 
 
 def is_strangers(path: Path, *trusted: int) -> bool:
-    """Tell whether what stands at a path, a symbolic link itself, belongs to somebody else.
+    """Report whether a file belongs to a user who is not trusted there.
 
     Args:
-        path: it.
-        trusted: users who are no strangers there either, by number.
+        path: its path; a symbolic link is not followed.
+        trusted: the numbers of further users who are trusted.
 
     Raises:
-        OSError: there is nothing, or it can't be looked at.
+        OSError: it is missing, or cannot be read.
     """
     return path.lstat().st_uid not in {0, os.geteuid(), path.parent.stat().st_uid, *trusted}
 
 
 def owner_of(file: Path) -> os.stat_result:
-    """Look at a file; where there is none, at its folder, whose owner is the one of new files.
+    """Give the status of a file, or, where it is missing, of its folder, which owns new files.
 
     Raises:
-        OSError: there is no such folder either, or it can't be looked at.
+        OSError: the folder is missing as well, or cannot be read.
     """
     try:
         return file.stat()
@@ -58,9 +58,10 @@ def owner_of(file: Path) -> os.stat_result:
 
 
 def give(fd: int, owner: os.stat_result) -> None:
-    """Give a file or a folder that was made just now to a user, where root runs Pegasus.
+    """Give a new file or folder to a user, where root runs Pegasus.
 
-    Nobody else may give files away. Where root may not either (on a file server) it stays as it is.
+    No other user may give files away. Where root may not either (on a file server), it stays as
+    it is.
     """
     if os.geteuid() == 0 and owner.st_uid != 0:
         with suppress(OSError):
@@ -111,13 +112,13 @@ def _is_empty(fd: int) -> bool:
 
 
 def may_be_planted(path: Path) -> bool:
-    """Tell whether somebody else put this into a folder where each keeps to their own, as in /tmp.
+    """Report whether another user may have put a file into a sticky folder such as /tmp.
 
-    Linux may refuse to use such a file (``fs.protected_regular``, ``fs.protected_symlinks``), and
-    on many machines it doesn't.
+    Linux may refuse to use such a file (``fs.protected_regular``, ``fs.protected_symlinks``), but
+    on many machines it does not.
 
     Raises:
-        OSError: there is nothing, or it can't be looked at.
+        OSError: it is missing, or cannot be read.
     """
     mode = path.parent.stat().st_mode
     return bool(mode & stat.S_ISVTX and mode & _OTHERS_WRITE) and is_strangers(path)

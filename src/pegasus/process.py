@@ -1,8 +1,8 @@
-"""A child process: its own session, its streams, and an end that leaves nothing behind.
+"""Child processes: each has its own session and three pipes, and leaves nothing behind.
 
-Rule 1: a child lives in a session of its own, so that the terminal's Ctrl-C never reaches it.
-Rule 2: a child is ended by its process group, and never outlives the block that opened it.
-Rule 3: this room knows neither ssh nor jobs.
+Rule 1: a child runs in its own session, so that the terminal's Ctrl-C never reaches it.
+Rule 2: a child is ended with its process group, and never outlives the block that opened it.
+Rule 3: this module depends on neither ssh nor jobs.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ import trio
 
 from pegasus.errors import CannotStart, sole_error
 
-END_GRACE = 2.0
-"""Seconds between SIGTERM and SIGKILL for a child that should have nothing left to do: ssh needs
-a few milliseconds to close a connection; a stopped or stuck one is not worth a longer wait."""
+CHILD_KILL_GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL for a child that should have nothing left to do: ssh closes a
+connection in a few milliseconds; a stopped or stuck one does not deserve a longer wait."""
 
 SPARE = 3
-"""One part in so many of the open files is not for children and connections, but for the queue and
-for the outputs of jobs: two files for each four that a child takes."""
+"""One in this many open files is reserved for the queue and for the outputs of jobs, and not used
+for children and connections: a child takes four files, and its outputs two."""
 
 FULL_PIPE = 64 * 1024
-"""Bytes that a pipe of Linux holds."""
+"""The capacity of a Linux pipe, in bytes."""
 
 WIDE_PIPE = 256 * 1024
-"""Bytes that one holds of which much is read. With four times as much a read, what each costs
-besides the copying counts a quarter; with more, what was read leaves the processor's cache before
-it is written."""
+"""The capacity, in bytes, of a pipe from which much is read. With four times as much per read the
+fixed cost of a read counts a quarter; with more, the data leaves the processor's cache before it is
+written."""
 
-GATHER = 0.001
-"""Seconds in which a pipe may fill up again of which much was read, and then little: whoever is
-ahead of a job that prints much would else read crumbs, and take the processor away from it and
-ssh. One that has fallen silent is waited for once."""
+REFILL_PAUSE = 0.001
+"""Seconds to wait for a pipe to fill again, when little was read after much: a reader that is
+faster than a job that prints much would otherwise read small pieces, and take processor time from
+the job and ssh. A job that stopped printing costs this wait once."""
 
-_TAUGHT = 8 * 1024 * 1024
-"""Bytes that are got from the C library once and given back unused, after which the GNU one keeps
-blocks of such sizes for later instead of returning them to the system. Else each piece of output
-would be fresh memory, and cost five times what it costs to copy it."""
+_MALLOC_WARM_UP = 8 * 1024 * 1024
+"""Bytes that are allocated once and freed unused; after that the GNU C library keeps blocks of such
+sizes instead of returning them to the system. Otherwise each piece of output would be new memory,
+which costs five times as much as copying it."""
 
 
 GIVEN_OPEN_FILES, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-"""The soft limit of open files with which Pegasus was started: what belongs to its children."""
+"""The soft limit of open files with which Pegasus was started; its children get this limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipes:
-    """The three pipes of something that runs, and its end."""
+    """The three pipes to a running command, and its end."""
 
     stdin: trio.lowlevel.FdStream
     stdout: trio.abc.ReceiveStream
     stderr: trio.abc.ReceiveStream
 
     def write_now(self, data: bytes) -> bytes:
-        """Write to its standard input without waiting, and give back what did not fit.
+        """Write to its standard input without waiting, and return the data that did not fit.
 
         Raises:
-            OSError: it does not read any more, or its standard input is closed.
+            OSError: nothing reads its standard input any more, or the pipe is closed.
         """
         try:
             return data[os.write(self.stdin.fileno(), data) :]
@@ -73,7 +73,7 @@ class Pipes:
             return data
 
     async def wait(self) -> int:
-        """Wait for its end, and give its exit status; minus N for a signal N."""
+        """Wait for its end, and return its exit status; minus N for a signal N."""
         raise NotImplementedError
 
 
@@ -84,18 +84,18 @@ class Child(Pipes):
     process: trio.Process
 
     async def wait(self) -> int:
-        """Wait for its end, and give its exit status; minus N for a signal N."""
+        """Wait for its end, and return its exit status; minus N for a signal N."""
         return await self.process.wait()
 
 
 async def read_all(
     source: trio.abc.ReceiveStream, take: Callable[[bytes], Awaitable[None]]
 ) -> None:
-    """Read a pipe to its end; from one that was found full more is read at once from then on.
+    """Read a pipe to its end; once it was full, it is widened and read in larger pieces.
 
     Args:
         source: the pipe.
-        take: is given what was read; while it waits, so does whoever writes.
+        take: gets the data; while it waits, so does the writer.
     """
     piece, much = FULL_PIPE, False
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
@@ -105,59 +105,59 @@ async def read_all(
                 piece = _widen(source)
             await take(bytes(data))
             if before and not much:
-                await trio.sleep(GATHER)
+                await trio.sleep(REFILL_PAUSE)
 
 
 def _widen(pipe: trio.abc.ReceiveStream) -> int:
-    """Let a pipe hold more, where the system knows how to; give how much to read at once."""
-    bytes(_TAUGHT)
+    """Increase the capacity of a pipe, where the system can; return how much to read at once."""
+    bytes(_MALLOC_WARM_UP)
     if isinstance(pipe, trio.lowlevel.FdStream) and sys.platform == "linux":
-        # Not allowed where this user's pipes take much of the system's memory already.
+        # Not permitted where this user's pipes use much of the system's memory already.
         with suppress(OSError):
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, WIDE_PIPE)
     return WIDE_PIPE
 
 
 async def end_group(process: trio.Process) -> None:
-    """End a child's whole process group: SIGTERM, and SIGKILL after END_GRACE.
+    """End a child's whole process group: SIGTERM, and SIGKILL after CHILD_KILL_GRACE.
 
-    Trio runs this shielded and cancels it as soon as the child itself is gone.
+    Trio runs this shielded and cancels it as soon as the child itself has ended.
     """
     signal_group(process, signal.SIGTERM)
     try:
-        await trio.sleep(END_GRACE)
+        await trio.sleep(CHILD_KILL_GRACE)
     finally:
-        # Also when the child went at once: something in its group may have ignored SIGTERM.
+        # Also when the child ended at once: a process of its group may have ignored SIGTERM.
         signal_group(process, signal.SIGKILL)
 
 
 def signal_group(process: trio.Process, number: int) -> None:
-    """Send a signal to the child's process group; a group that is gone is no error."""
-    # PermissionError: what is left of the group belongs to somebody else (sudo, a setuid program).
+    """Send a signal to the child's process group; a group that has ended is no error."""
+    # PermissionError: the rest of the group belongs to another user (sudo, a setuid program).
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
 @asynccontextmanager
-async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Child]:
-    """Start a child with three pipes, in a session of its own; leaving the block ends it.
+async def open_child(argv: Sequence[str], exit_limit: float) -> AsyncIterator[Child]:
+    """Start a child with three pipes, in its own session; leaving the block ends it.
 
-    The end is the closing of its standard input, and for a child that doesn't take the hint the
-    end of its process group.
+    Its standard input is closed first; a child that does not exit then is ended with its process
+    group.
 
     Args:
         argv: what to start.
-        patience: seconds that it may take to end by itself.
+        exit_limit: seconds for it to exit by itself.
 
     Raises:
-        CannotStart: it could not be.
+        CannotStart: it could not be started.
     """
     await trio.lowlevel.checkpoint_if_cancelled()
     shield = trio.CancelScope(shield=True)
     with sole_error():
         async with trio.open_nursery() as nursery:
-            # Shielded: Trio would leave a child that starts in the very moment of a cancellation to
-            # its own end, which is never, as nobody would be there to close its input.
+            # Shielded: a child that starts at the moment of a cancellation would never end, since
+            # nothing would close its input.
             with trio.CancelScope(shield=True):
                 try:
                     process: trio.Process = await nursery.start(_run, shield, argv)
@@ -167,7 +167,7 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
             try:
                 yield child
             finally:
-                with trio.CancelScope(shield=True), trio.move_on_after(patience):
+                with trio.CancelScope(shield=True), trio.move_on_after(exit_limit):
                     await child.stdin.aclose()
                     await child.wait()
                 shield.cancel(reason="the block that opened this child is left")
@@ -176,7 +176,7 @@ async def open_child(argv: Sequence[str], patience: float) -> AsyncIterator[Chil
 async def _run(  # noqa: ASYNC114, ASYNC128 -- run_process says that it has started
     shield: trio.CancelScope, argv: Sequence[str], task_status: trio.TaskStatus[trio.Process]
 ) -> None:
-    """Run a child to its end; a cancellation is for the block that opened it to act upon."""
+    """Run a child to its end; the block that opened it handles a cancellation."""
     spare_open_files()
     with shield:
         await trio.run_process(
@@ -201,7 +201,7 @@ def _pipes(
 
 
 def raise_open_files_limit() -> None:
-    """Allow this process as many open files as it may have: three a child, and one a socket."""
+    """Raise the limit of open files to the maximum: a child needs three, a socket one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(OSError, ValueError):
@@ -209,16 +209,16 @@ def raise_open_files_limit() -> None:
 
 
 def given_open_files() -> str:
-    """Give the limit of open files with which Pegasus was started, as ``ulimit`` takes it."""
+    """Return the limit of open files with which Pegasus was started, as ``ulimit`` takes it."""
     unlimited = GIVEN_OPEN_FILES == resource.RLIM_INFINITY
     return "unlimited" if unlimited else str(GIVEN_OPEN_FILES)
 
 
 def spare_open_files() -> None:
-    """Refuse to open more where too few open files would be left for everything else.
+    """Fail where too few open files would be left for everything else.
 
     Raises:
-        OSError: as the system does when there are none left at all.
+        OSError: the same as the system's when no more files can be opened.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

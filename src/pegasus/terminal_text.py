@@ -1,10 +1,10 @@
-r"""What jobs print -> what a terminal may be sent: harmless, and no wider than it is.
+r"""Text of jobs -> text for a terminal: harmless, and no wider than the terminal.
 
 Rule 1: no job can move the cursor, clear the screen, set a title or switch a mode: of all
 control sequences only colours (SGR) pass.
-Rule 2: text is never lost silently: what is neither text nor a well-formed sequence is made
+Rule 2: no text is lost silently: bytes that are neither text nor a well-formed sequence are made
 visible (``^G``, ``\x9b``, ``\xff``).
-Rule 3: pure; nothing here knows which terminal it is.
+Rule 3: pure; nothing here depends on a certain terminal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rich.cells import cell_len, split_graphemes
 from pegasus.colour import RESET
 
 TAB = 8
-"""Columns from one tab stop to the next, as everywhere. They are counted from where the text
-begins, not from the edge of the terminal, so that a job's columns stay columns."""
+"""Columns between tab stops. They are counted from the beginning of the text, not from the edge of
+the terminal, so that a job's columns stay aligned."""
 
-_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
+_PLAIN_BYTES = bytes(range(0x20, 0x7F)) + b"\n"
 
 _CONTROL = re.compile(
     r"""
@@ -41,11 +41,11 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 _LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
-LONGEST_WORDS = 2000
-"""Characters of another program's text in a message: the longest that ssh says, of a host key that
-has changed, has a thousand, and says at its end what it means."""
+LONGEST_QUOTE = 2000
+"""Characters of another program's text in a message. The longest message of ssh, about a host key
+that has changed, has a thousand, and its meaning is at its end."""
 
-_MARK = re.compile(r"(\x1b\[[0-9;:]*+m|\t)")
+_COLOUR_OR_TAB = re.compile(r"(\x1b\[[0-9;:]*+m|\t)")
 
 _SLOTS = {
     str(code): slot
@@ -65,16 +65,16 @@ _SLOTS = {
 _OFF = frozenset(("22", "23", "24", "25", "27", "28", "29", "39", "49"))
 
 _LONGEST_COLOUR = len("48:2::255:255:255:0:0")
-"""Characters of a colour that is carried over to the next row; real ones are no longer."""
+"""Characters of a colour that is continued in the next row; real colours are no longer."""
 
 
 def fit(block: bytes, columns: int | None, *, colour: bool) -> bytes:
-    """Make of a block of lines one that a terminal may be sent.
+    """Make a block of lines harmless for a terminal, and wrap them.
 
     Args:
-        block: lines, each with a newline behind it.
-        columns: how wide the shown lines may be, at least 2; None for no limit.
-        colour: whether the job's own colours pass. They end with each shown line.
+        block: lines, each followed by a newline.
+        columns: the width of the rows, at least 2; None for no limit.
+        colour: whether the job's own colours pass. They end with each row.
     """
     plain = is_plain(block)
     if plain and columns is None:
@@ -88,12 +88,12 @@ def fit(block: bytes, columns: int | None, *, colour: bool) -> bytes:
 
 
 def is_plain(text: bytes) -> bool:
-    """Tell whether there is nothing in a text but lines of what is one column wide each."""
-    return not text.translate(None, _PLAIN)
+    """Report whether a text has only lines of characters that are one column wide."""
+    return not text.translate(None, _PLAIN_BYTES)
 
 
 def _fit_plain(block: bytes, lines: list[bytes], columns: int) -> bytes:
-    """Do it for most of what is printed, at a tenth of the cost."""
+    """Wrap plain text, which most output is, at a tenth of the cost."""
     if max(map(len, lines)) <= columns:
         return block
     rows = [
@@ -113,10 +113,10 @@ def visible(text: str) -> str:
     return text if text.isprintable() else _CONTROLS.sub(lambda m: repr(m[0])[1:-1], text)
 
 
-def on_one_line(text: str, longest: int = LONGEST_WORDS) -> str:
-    r"""Put what a node, ssh or another program said on one line, for a message of Pegasus.
+def on_one_line(text: str, longest: int = LONGEST_QUOTE) -> str:
+    r"""Put a text of a node, ssh or another program on one line, for a message of Pegasus.
 
-    Its lines are separated by ``; ``, and blanks are single, so that no part of the text can be
+    Its lines are joined with ``; ``, and blanks are single, so that no part of the text can be
     moved to the beginning of a row. Of more than ``longest`` characters the middle is left out.
     """
     lines = (" ".join(line.split()) for line in _LINE_ENDS.split(text))
@@ -144,10 +144,10 @@ def _drop_colour(match: re.Match[str]) -> str:
 
 
 def _fold(text: str, room: int) -> list[str]:
-    """Fold text with colours and tabs in it; each row begins in the colour it has to be in."""
+    """Wrap text with colours and tabs; each row begins in the colour that applies there."""
     rows, row, used = [], "", 0
     style: dict[str, str] = {}
-    for part in _MARK.split(text):
+    for part in _COLOUR_OR_TAB.split(text):
         if part == "\t":
             blank = min(TAB - used % TAB, room - used)
             row, used = row + " " * blank, used + blank
@@ -172,10 +172,10 @@ def _ended(row: str) -> str:
 
 
 def _chop(text: str, first: int, room: int) -> Iterator[str]:
-    """Chop text into pieces: the first of up to ``first`` cells, the others of up to ``room``.
+    """Divide text into parts: the first of up to ``first`` cells, the others of up to ``room``.
 
-    A piece is never empty but the first, which is where nothing fits. Not rich's ``chop_cells``:
-    it knows no shorter first piece, and it loses text that has no width.
+    Only the first part may be empty, where nothing fits. Not rich's ``chop_cells``: it has no
+    shorter first part, and it loses text that has no width.
     """
     if text.isascii():
         yield text[:first]
@@ -191,7 +191,7 @@ def _chop(text: str, first: int, room: int) -> Iterator[str]:
 
 
 def _restyle(style: dict[str, str], parameters: str) -> None:
-    """Note what a colour sequence does; what is unknown passes but is not carried over."""
+    """Note the effect of a colour sequence; unknown ones pass, but are not continued."""
     codes = iter(parameters.split(";"))
     for text in codes:
         code = text.partition(":")[0].lstrip("0")
@@ -205,7 +205,7 @@ def _restyle(style: dict[str, str], parameters: str) -> None:
 
 
 def _arguments(text: str, codes: Iterator[str]) -> list[str]:
-    """Take what belongs to a colour of 256 (``38;5;N``) or of all (``38;2;R;G;B``)."""
+    """Take the arguments of a colour of 256 (``38;5;N``) or of all (``38;2;R;G;B``)."""
     if text not in {"38", "48"}:
         return []
     kind = next(codes, "")

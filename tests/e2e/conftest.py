@@ -16,7 +16,10 @@ from typing import cast
 import pytest
 
 from tests.e2e.leftovers import MARK, Traces
+from tests.e2e.lock_desk import QUEUE, Editor, LockDesk
+from tests.e2e.run_desk import RunDesk
 from tests.e2e.runner import Pegasus, own_environment
+from tests.e2e.ssh_config import SshConfig
 from tests.nodes import Nodes, WaysToAsk, start_nodes
 
 WAY = "PEGASUS_TEST_NODES"
@@ -24,14 +27,14 @@ SAID = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a place for what is said about the nodes."""
+    """Prepare a list for messages about the nodes."""
     config.stash[SAID] = []
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which nodes the tests ran on."""
+    """Report which nodes the tests ran on."""
     said = config.stash[SAID]
     for line in dict.fromkeys(said):
         terminalreporter.write_line(line)
@@ -39,7 +42,7 @@ def pytest_terminal_summary(
 
 @pytest.fixture(scope="session")
 def way() -> WaysToAsk:
-    """The way that the environment asks for."""
+    """The kind of nodes that the environment selects."""
     asked = os.environ.get(WAY, "auto")
     if asked not in {"auto", "docker", "local"}:
         pytest.exit(f"{WAY} is {asked!r}: auto, docker or local", returncode=4)
@@ -55,9 +58,9 @@ def nodes(way: WaysToAsk, pytestconfig: pytest.Config) -> Iterator[Nodes]:
 
 @pytest.fixture
 def make_nodes(way: WaysToAsk) -> Iterator[Callable[..., Nodes]]:
-    """Give `start_nodes` for one test, to treat as badly as it likes; they end with the test.
+    """Start nodes for one test, which may break them; they are removed after the test.
 
-    It takes what `start_nodes` takes, but for the way.
+    It takes the arguments of `start_nodes`, except for the kind.
     """
     with ExitStack() as stack:
         start = cast(
@@ -69,7 +72,7 @@ def make_nodes(way: WaysToAsk) -> Iterator[Callable[..., Nodes]]:
 
 @pytest.fixture
 def runtime_folder() -> Iterator[Path]:
-    """The test's ``XDG_RUNTIME_DIR``: short, since the path of a socket may not be long."""
+    """The test's ``XDG_RUNTIME_DIR``: short, since the path of a socket has a limit."""
     folder = Path(tempfile.mkdtemp(prefix="pgt-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder)
@@ -104,3 +107,31 @@ def pegasus(nothing_left: Traces, nodes: Nodes, tmp_path: Path) -> Iterator[Pega
     command = Pegasus(folder=tmp_path, nodes=nodes, environment=environment)
     yield command
     command.end()
+
+
+@pytest.fixture
+def ssh(pegasus: Pegasus) -> SshConfig:
+    """The ssh configuration of the test nodes, to which the test may add."""
+    return SshConfig(pegasus.folder, pegasus.nodes)
+
+
+@pytest.fixture
+def run_desk(pegasus: Pegasus) -> RunDesk:
+    """Two directories: that of the run, whose name needs quotes, and that of the terminal."""
+    places = [pegasus.folder / name for name in ("it's a run", "elsewhere")]
+    for place in places:
+        place.mkdir()
+    there, elsewhere = (replace(pegasus, folder=place) for place in places)
+    return RunDesk(there, elsewhere)
+
+
+@pytest.fixture
+def lock_desk(nothing_left: Traces, tmp_path: Path) -> Iterator[LockDesk]:
+    """A folder with a queue of one job that runs on localhost."""
+    environment = own_environment(nothing_left.runtime)
+    desk = LockDesk(tmp_path, environment, Editor(tmp_path / "editing"))
+    desk.queue.write_text(QUEUE, encoding="utf-8")
+    (tmp_path / "hosts.yaml").write_text("- localhost\n", encoding="utf-8")
+    yield desk
+    for close in desk.opened:
+        close()

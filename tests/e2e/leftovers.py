@@ -1,6 +1,6 @@
-"""What a test may have left behind, and how to find it.
+"""Finds what a test has left behind.
 
-Rule 1: only the test's own things are looked at: processes that carry its mark in their
+Rule 1: only the test's own objects are examined: processes that carry its mark in their
 environment (all children inherit it), folders that were not there before, its own files.
 """
 
@@ -16,23 +16,23 @@ from tests.nodes import Node, NodesFault, Process, wait_until
 from tests.nodes.processes import everything, has_in_environment
 
 MARK = "PEGASUS_TEST"  # the environment variable whose value is unique to a test
-PATIENCE = 10.0  # seconds; what Pegasus promises for the end of its commands
+PATIENCE = 10.0  # seconds; the limit of Pegasus for the end of its commands
 SOCKET_FOLDERS = "pgs-*"
 TEMPORARY_FILES = (".*.tmp", "*.take*")
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Where one test may leave something, and what was there before it.
+    """The places where one test may leave something, and their content before the test.
 
     Attributes:
         mark: the value of `MARK` in the environment of the test's processes.
         runtime: the test's own ``XDG_RUNTIME_DIR``.
         folder: the test's own folder, where its queue and hosts files are.
-        nodes: nodes on which no command of the test's may live on.
-        shared: another folder to look into; the test's own by default, as everybody's temporary
-            files may be those of another Pegasus, and a folder does not say whose it is.
-        before: the socket folders that were there when the test began.
+        nodes: nodes on which no command of the test may live on.
+        shared: another folder to examine; none by default, since other processes
+            of Pegasus make such folders in the shared ones.
+        before: the socket folders that existed when the test began.
     """
 
     mark: str
@@ -43,17 +43,17 @@ class Traces:
     before: frozenset[Path] = frozenset()
 
     def socket_folders(self) -> frozenset[Path]:
-        """Give the folders with control sockets that are there now, somebody else's included."""
+        """Return the folders with control sockets that exist now, including those of others."""
         places = {self.runtime, self.shared}
         return frozenset(path for place in places for path in place.glob(SOCKET_FOLDERS))
 
     def processes(self) -> list[Process]:
-        """Give the living processes that the test has started, on this machine."""
+        """Return the living processes that the test has started on this machine."""
         mark = f"{MARK}={self.mark}"
         return [p for p in everything() if p.alive and has_in_environment(p.host_pid, mark)]
 
     def left(self) -> list[str]:
-        """Name all that is left; nothing is what everybody hopes for."""
+        """Return a line for each thing that is left."""
         words = [f"process {p.pid}: {p.command}" for p in self.processes()]
         words += [f"folder {path}" for path in self.abandoned_folders()]
         words += [f"file {path}" for path in temporary_files(self.folder)]
@@ -65,10 +65,10 @@ class Traces:
         return words
 
     def abandoned_folders(self) -> list[Path]:
-        """Give the new folders with control sockets that are nobody else's.
+        """Return the new folders with control sockets that no other Pegasus uses.
 
-        Another Pegasus on this machine may be at work; the ssh processes of a folder in use name
-        it in their command lines, and those of this test are found by their mark anyway.
+        The ssh processes of a folder in use have its name in
+        their command lines; those of this test are found by their mark.
         """
         new = sorted(self.socket_folders() - self.before)
         commands = [process.command for process in everything()] if new else []
@@ -79,7 +79,7 @@ class Traces:
         ]
 
     def wait_until_gone(self, limit: float = PATIENCE) -> list[str]:
-        """Wait until nothing is left, and give what still is when the limit has passed."""
+        """Wait until nothing is left; return what is left after the limit."""
         try:
             wait_until(lambda: not self.left(), limit=limit, what="nothing to be left")
         except NodesFault:
@@ -95,7 +95,7 @@ class Traces:
 
 
 def temporary_files(folder: Path) -> Iterable[Path]:
-    """Find the files in a folder that are only meant to be there for a moment."""
+    """Find the temporary files in a folder."""
     return sorted(
         path
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Running the pegasus command from tests as people run it: a process, with its files beside it.
+"""Runs the pegasus command as users do: a process with its files beside it.
 
 done = pegasus.run("q", hosts="- node-1", queue="- echo hello")
 assert done.status == 0
@@ -23,7 +23,7 @@ from typing import IO, Literal, TypeAlias
 
 from tests.nodes import Nodes
 
-LIMIT = 30.0  # seconds for a run to end, or for a line to come; a connection takes 0.3
+LIMIT = 30.0  # seconds for a run to end, or for a line to appear; a connection takes 0.3
 AFTERWARDS = 5.0  # seconds for the end of the outputs once the process has ended
 
 StreamName: TypeAlias = Literal["stdout", "stderr"]
@@ -31,7 +31,7 @@ StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a process ended: its exit status, negative for a signal, and its outputs, raw."""
+    """The end of a process: its exit status, negative for a signal, and its raw outputs."""
 
     status: int
     out: bytes
@@ -49,11 +49,7 @@ class Done:
 
 
 class Running:
-    """A process whose outputs are read all the time, and can be waited on.
-
-    Attributes:
-        pid: its process id.
-    """
+    """A process whose outputs are read continuously."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -107,16 +103,16 @@ class Running:
         times: int = 1,
         limit: float = LIMIT,
     ) -> str:
-        """Wait until a text has come so many times, and give the line in which it came last.
+        """Wait until a text has appeared a number of times; return the line of the last one.
 
         Args:
-            text: what to wait for; it may be part of a line that is not at its end yet.
-            on: the stream to look at; both if not given.
-            times: how often it must have come since the beginning.
+            text: what to wait for; it may be part of an incomplete line.
+            on: the stream to search; both if not given.
+            times: how often it must have appeared since the start.
             limit: seconds to wait.
 
         Raises:
-            AssertionError: the limit passed, or the process ended without saying it.
+            AssertionError: the limit passed, or the process ended without it.
         """
         streams: list[StreamName] = [on] if on else ["stdout", "stderr"]
 
@@ -135,18 +131,18 @@ class Running:
         return found[times - 1]
 
     def signal(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Send it a signal, to it alone."""
+        """Send a signal to the process alone."""
         self._process.send_signal(number)
 
     def wait(self, limit: float = LIMIT, *, afterwards: float = AFTERWARDS) -> Done:
-        """Wait until it has ended, and give how.
+        """Wait until it has ended; return its exit status and outputs.
 
         Args:
             limit: seconds for its end.
             afterwards: seconds for the end of its outputs once it has ended.
 
         Raises:
-            AssertionError: it has not ended when the limit passes, or somebody holds its outputs.
+            AssertionError: it has not ended when the limit passes, or a process holds its outputs.
         """
         try:
             status = self._process.wait(limit)
@@ -158,7 +154,7 @@ class Running:
         return Done(status, bytes(self._read["stdout"]), bytes(self._read["stderr"]))
 
     def kill(self) -> None:
-        """SIGKILL it if it still runs, and reap it."""
+        """Kill it with SIGKILL if it still runs, and reap it."""
         self._process.kill()
         self._process.wait()
 
@@ -171,7 +167,7 @@ class Running:
 
 
 def installed() -> tuple[str, ...]:
-    """Give the command line of the pegasus of this very environment."""
+    """Return the command line of the pegasus of this environment."""
     script = Path(sys.executable).parent / "pegasus"
     if script.exists():
         return (str(script),)
@@ -185,9 +181,9 @@ class Pegasus:
     Attributes:
         folder: where it is run; ``hosts.yaml`` and ``queue.yaml`` are in it.
         nodes: the test nodes that its ssh knows by name.
-        environment: all of its environment.
+        environment: its whole environment.
         program: its command line up to the subcommand.
-        started: everything that was started, for the end of the test.
+        started: all started processes, for the end of the test.
     """
 
     folder: Path
@@ -208,15 +204,15 @@ class Pegasus:
 
     @property
     def consumed_file(self) -> Path:
-        """What was taken from the queue file."""
+        """The file of the jobs that were taken from the queue."""
         return self.folder / "consumed.yaml"
 
     def on(self, nodes: Nodes) -> Pegasus:
-        """Give the same, with other nodes."""
+        """Return the same, with other nodes."""
         return replace(self, nodes=nodes)
 
     def files(self) -> list[str]:
-        """Give the options that name the test's own files."""
+        """Return the options that name the test's own files."""
         return [
             f"--hosts-file={self.hosts_file}",
             f"--queue-file={self.queue_file}",
@@ -278,13 +274,13 @@ class Pegasus:
         return running.wait(limit)
 
     def end(self) -> None:
-        """Kill what is still running of it, after a test that failed."""
+        """Kill what still runs, after a test that failed."""
         for running in self.started:
             running.kill()
 
 
 def own_environment(folder: Path) -> dict[str, str]:
-    """Give an environment in which nothing of the developer's is left but the way to programs.
+    """Return an environment that keeps nothing of the developer's but PATH.
 
     Its home and its place for temporary files are made in the folder.
     """
@@ -292,7 +288,7 @@ def own_environment(folder: Path) -> dict[str, str]:
         (folder / name).mkdir()
     kept = ("PATH", "PEGASUS_TEST", "PEGASUS_SSH_CLIENTS", "XDG_RUNTIME_DIR", "PYTHONWARNINGS")
     environment = {name: os.environ[name] for name in kept if name in os.environ}
-    if len(installed()) > 1:  # a tree that is worked on without being installed
+    if len(installed()) > 1:  # a source tree that is not installed
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / "src")
     environment |= {"HOME": f"{folder}/home", "TMPDIR": f"{folder}/tmp"}
     return {**environment, "LANG": "C.UTF-8", "TERM": "dumb"}

@@ -1,4 +1,4 @@
-"""`pegasus add` as people use it: beside a run, many at once, in pipes, waiting for the lock."""
+"""`pegasus add`: beside a run, several at once, in pipes, while another holds the lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOSTS = "- localhost\n" * 3
 
 
 def start_add(pegasus: Pegasus, *arguments: str) -> Running:
-    """Start `pegasus add`, and do not wait."""
+    """Start `pegasus add` without waiting for it."""
     return pegasus.start_bare("add", f"--queue-file={pegasus.queue_file}", *arguments)
 
 
@@ -38,9 +38,9 @@ def add(pegasus: Pegasus, *arguments: str, data: bytes = b"") -> Done:
 
 
 def test_twenty_at_once_while_a_run_drains(pegasus: Pegasus) -> None:
-    """Whoever adds at the same time as others and as a run takes: every job runs, and once.
+    """Jobs that several processes add while a run takes jobs each run exactly once.
 
-    Nobody ever sees the queue file half-written.
+    No reader ever gets an incomplete queue file.
     """
     running = pegasus.start("q", "--daemon", hosts=HOSTS, queue="# mine\n")
     adders = [start_add(pegasus, f"echo {n} {{{{ x }}}}", "--param=x=a,b") for n in range(ADDERS)]
@@ -61,7 +61,7 @@ def test_twenty_at_once_while_a_run_drains(pegasus: Pegasus) -> None:
 
 
 def test_added_then_run(pegasus: Pegasus) -> None:
-    """What is added to a queue that was not there is run, in the order in which it was added."""
+    """Jobs that are added to a queue file that does not exist run in the order of the additions."""
     assert add(pegasus, "echo {{ x }}", "--param", "x=1,2").stderr.startswith("[Pegasus] Added 2")
     assert add(pegasus, "echo first", "--top").status == 0
     done = pegasus.run("q", hosts="- localhost\n")
@@ -69,7 +69,7 @@ def test_added_then_run(pegasus: Pegasus) -> None:
 
 
 def test_commands_from_standard_input(pegasus: Pegasus) -> None:
-    """``-`` reads one command a line; options may stand on either side of it."""
+    """``-`` reads one command a line; options may precede or follow it."""
     done = add(
         pegasus, "--top", "-", "--param=x=1", data=b"echo {{ x }}\n\nprintf '%s\\n' \"a: b\"\n"
     )
@@ -90,7 +90,7 @@ def test_commands_from_standard_input(pegasus: Pegasus) -> None:
     ],
 )
 def test_what_is_refused(pegasus: Pegasus, arguments: list[str], words: str) -> None:
-    """A sentence that helps, exit status 2, and no file."""
+    """An erroneous command line gets a message with the next step, status 2, and makes no file."""
     done = add(pegasus, *arguments)
     assert done.status == 2, done.stderr
     assert words in done.stderr
@@ -99,7 +99,7 @@ def test_what_is_refused(pegasus: Pegasus, arguments: list[str], words: str) -> 
 
 
 def test_it_waits_for_the_lock_and_says_so(pegasus: Pegasus) -> None:
-    """While somebody else holds the lock, it waits, says so, and then adds."""
+    """While another process holds the lock, it waits, reports that, and then adds."""
     pegasus.queue_file.write_text("- a\n")
     with filelock.FileLock(f"{pegasus.queue_file}.lock"):
         waiting = start_add(pegasus, "b")
@@ -110,7 +110,7 @@ def test_it_waits_for_the_lock_and_says_so(pegasus: Pegasus) -> None:
 
 
 def test_ctrl_c_while_it_waits(pegasus: Pegasus) -> None:
-    """An interrupt ends the waiting; nothing is added, and nothing is broken."""
+    """An interrupt ends the wait; nothing is added."""
     pegasus.queue_file.write_text("- a\n")
     with filelock.FileLock(f"{pegasus.queue_file}.lock"):
         waiting = start_add(pegasus, "b")

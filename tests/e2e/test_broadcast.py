@@ -1,4 +1,4 @@
-"""Broadcast mode as people use it: every job on every sub-node, in lockstep."""
+"""Broadcast mode: every job on every sub-node, in lockstep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEPS = 20
 
 
 def test_lockstep_by_the_nodes_own_clocks(pegasus: Pegasus) -> None:
-    """No step starts on any sub-node before the one before it has ended on all of them."""
+    """No step starts on any sub-node before the previous one has ended on all of them."""
     seeds = random.sample(range(1, 1000), 3)
     hosts = "".join(
         f"- hostname: {name}\n  place: [{places}]\n  seed: {seed}\n"
@@ -44,7 +44,7 @@ def test_lockstep_by_the_nodes_own_clocks(pegasus: Pegasus) -> None:
 
 
 def table(folder: str) -> tuple[str, str]:
-    """Give hosts and queue of the table: a fast one, one that fails in command 2, a slow one."""
+    """Return hosts and queue of the table: a fast one, one that fails in command 2, a slow one."""
     hosts = (
         "- hostname: node-1\n  second: 'true'\n"
         "- hostname: node-2\n  second: exit 3\n"
@@ -60,12 +60,12 @@ def table(folder: str) -> tuple[str, str]:
 
 
 def said_by(stdout: str) -> Iterator[tuple[str, str]]:
-    """Give what each host said, in order."""
+    """Yield what each host printed, in order."""
     yield from re.findall(r"^\[(\S+?)(?: \(.*?\))?\] (.*)$", stdout, re.MULTILINE)
 
 
 def test_error_aborts(pegasus: Pegasus) -> None:
-    """With ``-e`` the step that fails runs to its end elsewhere, and nothing more is taken."""
+    """With ``-e`` the step that fails ends on the other sub-nodes, and no more is taken."""
     hosts, queue = table(str(pegasus.folder))
     running = pegasus.start("b", "-e", hosts=hosts, queue=queue)
     running.wait_for("=== done (exit status: 3) ===")
@@ -87,7 +87,7 @@ def test_error_aborts(pegasus: Pegasus) -> None:
 
 
 def test_errors_do_not_abort_by_themselves(pegasus: Pegasus) -> None:
-    """Without ``-e`` all go on in step, and the end reports what failed."""
+    """Without ``-e`` all continue in step, and the summary names what failed."""
     hosts, queue = table(str(pegasus.folder))
     (pegasus.folder / "go").touch()
     done = pegasus.run("b", hosts=hosts, queue=queue)
@@ -109,7 +109,7 @@ def test_errors_do_not_abort_by_themselves(pegasus: Pegasus) -> None:
 
 
 def test_a_step_for_each_combination(pegasus: Pegasus) -> None:
-    """A command with parameters is one step per combination, filled in for each sub-node."""
+    """A command with parameters is one step for each combination, rendered for each sub-node."""
     hosts = "- hostname: [node-1, node-2]\n  gpu: [0, 1]\n"
     queue = (
         "- command: ['echo {{ hostname }} {{ gpu }} a{{ x }}{{ y }}', 'echo b{{ x }}']\n"
@@ -129,7 +129,7 @@ def test_a_step_for_each_combination(pegasus: Pegasus) -> None:
 
 
 def test_every_last_word_arrives(pegasus: Pegasus) -> None:
-    """What a command says last is shown, on both outputs, however soon it ends after that."""
+    """The last output of a command is shown, on both streams, however soon it ends after that."""
     numbers = range(50)
     hosts = "- hostname: [localhost, node-1, node-2]\n  place: [a, b]\n"
     queue = (
@@ -146,7 +146,7 @@ def test_every_last_word_arrives(pegasus: Pegasus) -> None:
 
 @pytest.mark.parametrize("hosts", ["- node-1\n- node-that-is-not\n", "- node-that-is-not\n"])
 def test_nothing_is_taken_before_all_are_connected(pegasus: Pegasus, hosts: str) -> None:
-    """One sub-node that can't be reached: status 2, ssh's own words, and the queue as it was."""
+    """One unreachable sub-node: status 2, ssh's own message, and an unchanged queue."""
     queue = "# mine\n- echo hello\n- {command: echo x, n: [1, 2]}\n"
     done = pegasus.run("b", hosts=hosts, queue=queue)
     assert done.status == 2
@@ -158,7 +158,7 @@ def test_nothing_is_taken_before_all_are_connected(pegasus: Pegasus, hosts: str)
 
 
 def test_a_job_that_cannot_be_filled_in_everywhere_is_not_taken(pegasus: Pegasus) -> None:
-    """A template that one sub-node can't fill in stays in the queue, and has run nowhere."""
+    """A template that cannot be rendered for one sub-node stays in the queue, and runs nowhere."""
     hosts = "- hostname: localhost\n  gpu: 0\n- hostname: node-1\n"
     done = pegasus.run("b", hosts=hosts, queue="- echo fine\n- echo {{ gpu }}\n")
     assert done.status == 2

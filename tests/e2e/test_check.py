@@ -1,4 +1,4 @@
-"""`pegasus check` as people use it: before a run, in a pipe, and with the nodes asked."""
+"""`pegasus check`: before a run, in a pipe, and with the nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUIZ_QUEUE = """\
 
 
 def test_the_quiz(pegasus: Pegasus) -> None:
-    """The nine jobs of the quiz, in the order in which they run; nothing is touched."""
+    """It prints the nine jobs of the quiz in their order, and changes no file."""
     done = pegasus.run("check", hosts=QUIZ_HOSTS, queue=QUIZ_QUEUE)
     assert done.status == 0, done.stderr
     listed = [line.split(maxsplit=1)[1] for line in done.stdout.split("\n\n")[1].splitlines()[1:10]]
@@ -36,7 +36,7 @@ def test_the_quiz(pegasus: Pegasus) -> None:
 
 
 def test_what_is_listed_is_what_runs(pegasus: Pegasus) -> None:
-    """The commands of a check are those of the run that follows, in its order."""
+    """A check prints the commands of the run that follows, in its order."""
     queue = "- command: ['echo a{{ x }}{{ y }}', echo b]\n  x: [1, 2]\n  y: [é, '0 1']\n- echo c\n"
     checked = pegasus.run("check", hosts="- localhost\n", queue=queue)
     listed = [line[5:] for line in checked.stdout.splitlines() if " echo " in line]
@@ -46,7 +46,7 @@ def test_what_is_listed_is_what_runs(pegasus: Pegasus) -> None:
 
 
 def test_every_fault_and_status_2(pegasus: Pegasus) -> None:
-    """Exit status 2, and each fault at the beginning of a line for editors to jump to."""
+    """It exits with status 2 and prints each error at the start of a line, for editors."""
     done = pegasus.run("check", hosts="- -x\n- a\n- 'b c'\n", queue="- [a]\n- echo {{ nope }}\n")
     assert done.status == 2
     places = [line.split(": ")[0] for line in done.stdout.splitlines() if ".yaml:" in line]
@@ -59,7 +59,7 @@ def test_every_fault_and_status_2(pegasus: Pegasus) -> None:
 
 
 def test_connect(pegasus: Pegasus) -> None:
-    """A node that answers is told from one that does not; some that do are exit status 1."""
+    """It distinguishes nodes that answer from those that do not; if any do not, the status is 1."""
     hosts = "- node-1\n- hostname: node-that-is-not\n  gpu: 0\n- localhost\n"
     done = pegasus.run("check", "--connect", hosts=hosts, queue="- exit 3\n")
     assert done.status == 1, done.stderr
@@ -75,7 +75,7 @@ def test_connect(pegasus: Pegasus) -> None:
 
 
 def test_connect_to_many_on_one_host(pegasus: Pegasus) -> None:
-    """Many sub-nodes on a host answer all, however few sshd lets in at a time."""
+    """All of many sub-nodes on a host answer, however few connections sshd admits at a time."""
     hosts = f"- hostname: node-1\n  slot: {list(range(15))}\n"
     done = pegasus.run("check", "--connect", hosts=hosts, queue="")
     assert done.status == 0, done.stdout
@@ -84,14 +84,14 @@ def test_connect_to_many_on_one_host(pegasus: Pegasus) -> None:
 
 
 def test_no_node_answers(pegasus: Pegasus) -> None:
-    """Exit status 2, as that of the run would be."""
+    """It exits with status 2, as the run would."""
     done = pegasus.run("check", "--connect", hosts="- node-that-is-not\n", queue="")
     assert done.status == 2
     assert "0 of 1 sub-node can be used" in done.stdout
 
 
 def test_ctrl_c_while_it_connects(pegasus: Pegasus) -> None:
-    """An interrupt ends it at once, and no ssh process is left."""
+    """An interrupt ends it at once and leaves no ssh process."""
     config = pegasus.folder / "config"
     config.write_text("Host *\n  ProxyCommand sh -c 'while read -r line; do :; done'\n")
     pegasus.hosts_file.write_text("- localhost\n- somewhere\n")
@@ -105,7 +105,7 @@ def test_ctrl_c_while_it_connects(pegasus: Pegasus) -> None:
 
 
 def test_head(pegasus: Pegasus) -> None:
-    """``| head`` gets its lines, and nobody complains."""
+    """``| head`` gets its lines, and there is no error message."""
     pegasus.hosts_file.write_text("- localhost\n")
     pegasus.queue_file.write_text(f"- command: echo {{{{ n }}}}\n  n: {list(range(20_000))}\n")
     program = " ".join([*pegasus.program, "check", "--all", *pegasus.files()])

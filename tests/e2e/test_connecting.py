@@ -1,4 +1,4 @@
-"""Connections to hosts that are many, busy or strict: within sshd's limits, and few words."""
+"""Connections to many, busy or strict hosts: within sshd's limits, with few messages."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.journals import events, outcomes
 from tests.e2e.runner import Pegasus, Running
-from tests.e2e.test_node_failures import Ssh, events, make_key, outcomes, start
-from tests.faults.proxy import Proxy
+from tests.e2e.ssh_config import SshConfig, make_key, start
 from tests.nodes import Node, Nodes, wait_until
+from tests.nodes.proxy import Proxy
 
 MakeNodes = Callable[..., Nodes]
 STRICT = {"MaxStartups": "10:100:10"}
-"""Refuses each connection beyond the ten that a stock sshd is sure to have room for."""
+"""Refuses each connection beyond the ten that a stock sshd certainly accepts."""
 
 WIDTH = 16
 BAD = f"- hostname: bad\n  gpu: [{', '.join(map(str, range(WIDTH)))}]\n"
@@ -31,31 +32,31 @@ CANNOT = re.compile(
 )
 
 
-def patient(pegasus: Pegasus, nodes: Nodes) -> Ssh:
-    """Give a configuration for nodes that may be busy: a slow answer is not what is tested here."""
-    config = Ssh(pegasus.folder, nodes)
+def patient(pegasus: Pegasus, nodes: Nodes) -> SshConfig:
+    """Return a configuration for nodes that may be busy: these tests accept slow answers."""
+    config = SshConfig(pegasus.folder, nodes)
     config.host("*", ConnectTimeout=20)
     return config
 
 
-def spellings(config: Ssh, node: Node) -> list[str]:
-    """Give four names of one node, each of which stands for several sub-nodes."""
+def spellings(config: SshConfig, node: Node) -> list[str]:
+    """Return four names of one node, each of several sub-nodes."""
     config.like("other-name", node)
     names = ["node-1", f"{node.user}@node-1", f"ssh://{node.user}@{node.address}:{node.port}"]
     return [f"hostname: {name}\n  place: [1, 2, 3, 4, 5]" for name in [*names, "other-name"]]
 
 
-def aliases(config: Ssh, node: Node) -> list[str]:
-    """Give twenty names of one node."""
+def aliases(config: SshConfig, node: Node) -> list[str]:
+    """Return twenty names of one node."""
     config.like("alias-*", node)
     return [f"alias-{number}" for number in range(20)]
 
 
 @pytest.mark.parametrize("names", [spellings, aliases])
 def test_however_a_host_is_spelled(
-    pegasus: Pegasus, make_nodes: MakeNodes, names: Callable[[Ssh, Node], list[str]]
+    pegasus: Pegasus, make_nodes: MakeNodes, names: Callable[[SshConfig, Node], list[str]]
 ) -> None:
-    """Connections are counted at the sshd that they lead to: none is refused."""
+    """Connections are counted for each sshd: none is refused."""
     nodes = make_nodes(1, options=STRICT)
     config = patient(pegasus, nodes)
     hosts = "".join(f"- {name}\n" for name in names(config, nodes[0]))
@@ -67,7 +68,7 @@ def test_however_a_host_is_spelled(
 
 @pytest.mark.parametrize("setting", ["ProxyJump", "ProxyCommand"])
 def test_behind_one_gateway(pegasus: Pegasus, make_nodes: MakeNodes, setting: str) -> None:
-    """Connections are counted at the gateway, too, whichever nodes are behind it."""
+    """Connections are counted for the gateway as well, for all nodes behind it."""
     nodes = make_nodes(4, options=STRICT)
     config = patient(pegasus, nodes)
     gateway, *others = nodes
@@ -86,7 +87,7 @@ def test_behind_one_gateway(pegasus: Pegasus, make_nodes: MakeNodes, setting: st
 
 @pytest.mark.parametrize("mode", ["q", "b"])
 def test_others_who_log_in(pegasus: Pegasus, make_nodes: MakeNodes, mode: str) -> None:
-    """While others use up what sshd has room for, Pegasus says that it tries again, and does."""
+    """While others use the capacity of sshd, Pegasus reports that it tries again, and does so."""
     nodes = make_nodes(2, options={"MaxStartups": "3:100:3"})
     with ExitStack() as others:
         for _ in range(3):
@@ -103,8 +104,8 @@ def test_others_who_log_in(pegasus: Pegasus, make_nodes: MakeNodes, mode: str) -
     assert "cannot be reached" not in done.stderr
 
 
-def with_a_key_that_is_not_known(pegasus: Pegasus, nodes: Nodes, proxy: Proxy) -> Ssh:
-    """Let ``bad`` lead to the first node through a proxy, with a key that does not open it."""
+def with_a_key_that_is_not_known(pegasus: Pegasus, nodes: Nodes, proxy: Proxy) -> SshConfig:
+    """Make ``bad`` lead to the first node through a proxy, with a key that the node refuses."""
     config, node = patient(pegasus, nodes), nodes[0]
     key = make_key(pegasus.folder / "stranger")
     config.like(
@@ -121,10 +122,10 @@ def with_a_key_that_is_not_known(pegasus: Pegasus, nodes: Nodes, proxy: Proxy) -
 
 
 def test_a_wrong_key_on_many_sub_nodes(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
-    """One sub-node tries for all of a host; the first reason is said once, and holds.
+    """One sub-node tries for all of a host; the first reason is reported once, and kept.
 
     An sshd that penalises this address for what failed resets all connections for some time: that
-    does not hide why. When the key is known and the time is over, all sub-nodes are connected.
+    does not hide the reason. When the key is known and the time is over, all sub-nodes connect.
     """
     nodes = make_nodes(2)
     with Proxy(nodes[0].address, nodes[0].port) as proxy:
@@ -156,13 +157,13 @@ def test_a_wrong_key_on_many_sub_nodes(pegasus: Pegasus, make_nodes: MakeNodes) 
 
 
 def least_told(pegasus: Pegasus, width: int) -> int:
-    """Give how often each of the first sub-nodes was told at least that it can't connect."""
+    """Return the lowest number of reports to the first sub-nodes that they cannot connect."""
     told = [event["sub_node"] for event in events(pegasus, "unreachable")]
     return min(told.count(number) for number in range(width))
 
 
 def connected(pegasus: Pegasus) -> set[int]:
-    """Give the numbers of the sub-nodes that were connected."""
+    """Return the numbers of the connected sub-nodes."""
     return {event["sub_node"] for event in events(pegasus, "connected")}
 
 
@@ -176,7 +177,7 @@ def connected(pegasus: Pegasus) -> set[int]:
 def test_those_that_wait_count(
     pegasus: Pegasus, make_nodes: MakeNodes, mode: str, others: str, verdict: str
 ) -> None:
-    """Sub-nodes for which another one tries count as unreachable like that one: status 2."""
+    """Sub-nodes for which another one tries count as unreachable as well: status 2."""
     nodes, queue = make_nodes(2), "- echo hello\n"
     with Proxy(nodes[0].address, nodes[0].port) as proxy:
         config = with_a_key_that_is_not_known(pegasus, nodes, proxy)
@@ -189,11 +190,11 @@ def test_those_that_wait_count(
     assert pegasus.queue_file.read_text() == queue
 
 
-# What ssh and the node print.
+# Messages of ssh and of the node.
 
 
-def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[Ssh, Nodes, Path]:
-    """Give nodes that are reached with many words, and a folder of programs."""
+def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[SshConfig, Nodes, Path]:
+    """Return nodes that print much at each connection, and a folder of programs."""
     programs = pegasus.folder / "programs"
     nodes = make_nodes(1)
     config, node = patient(pegasus, nodes), nodes[0]
@@ -225,9 +226,9 @@ def chatty(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> tuple[Ssh, Node
 
 
 def start_chatty(
-    pegasus: Pegasus, config: Ssh, programs: Path, queue: str, host: str = "node-1"
+    pegasus: Pegasus, config: SshConfig, programs: Path, queue: str, host: str = "node-1"
 ) -> Running:
-    """Start a run that finds its programs in a folder of the test's first."""
+    """Start a run that finds its programs in a folder of the test first."""
     pegasus.hosts_file.write_text(f"- {host}\n")
     pegasus.queue_file.write_text(queue)
     path = f"{programs}:{pegasus.environment.get('PATH', os.defpath)}"
@@ -240,7 +241,7 @@ CHATTY = pytest.mark.parametrize("how", ["banner", "warnings", "proxy"])
 
 @CHATTY
 def test_what_is_said_of_a_loss(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> None:
-    """A loss is explained by what was printed after the connection was made, and by no banner."""
+    """The message about a loss contains what was printed after the connection, without banners."""
     config, nodes, programs = chatty(pegasus, make_nodes, how)
     queue = "- touch ~/begun; exec sleep 600\n- echo next\n"
     running = start_chatty(pegasus, config, programs, queue)
@@ -260,7 +261,7 @@ def test_what_is_said_of_a_loss(pegasus: Pegasus, make_nodes: MakeNodes, how: st
 
 @CHATTY
 def test_what_is_said_of_a_refusal(pegasus: Pegasus, make_nodes: MakeNodes, how: str) -> None:
-    """A refusal is explained by ssh's last message."""
+    """The message about a refusal is the last message of ssh."""
     config, nodes, programs = chatty(pegasus, make_nodes, how)
     key = make_key(pegasus.folder / "stranger")
     own = {"IdentityFile": key, "IdentitiesOnly": "yes", "IdentityAgent": "none"}
@@ -273,7 +274,7 @@ def test_what_is_said_of_a_refusal(pegasus: Pegasus, make_nodes: MakeNodes, how:
 
 
 def test_what_is_said_of_another_host_key(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
-    """A host key that has changed is told with the line that is in the way, and in one line."""
+    """The message about a changed host key names the line of the old one, on one line."""
     nodes = make_nodes(1)
     config, node, known = patient(pegasus, nodes), nodes[0], pegasus.folder / "known"
     public = make_key(pegasus.folder / "other").with_suffix(".pub").read_text()
@@ -296,9 +297,9 @@ def test_what_is_said_of_another_host_key(pegasus: Pegasus, make_nodes: MakeNode
 def test_a_folder_that_is_removed(
     pegasus: Pegasus, make_nodes: MakeNodes, runtime_folder: Path, removed: str
 ) -> None:
-    """Where a cleaner removes the folder of the control sockets, Pegasus makes another one.
+    """Pegasus makes a new folder of control sockets after a clean-up removed it.
 
-    So it does where all of XDG_RUNTIME_DIR goes, as at the end of a login.
+    The same holds for all of XDG_RUNTIME_DIR, as at the end of a login.
     """
     nodes = make_nodes(1)
     running = pegasus.on(nodes).start("q", "--daemon", hosts="- node-1\n", queue="- echo first\n")

@@ -16,11 +16,11 @@ from tests.nodes import wait_until
 MODES = pytest.mark.parametrize("mode", ["q", "b"])
 HOSTS = "- localhost\n- node-1\n"
 AT_ONCE = 5.0
-"""Seconds for what takes a tenth of one, on a machine that is busy with other things."""
+"""Seconds for what takes a tenth of one, on a machine with other load."""
 
 
 def add(pegasus: Pegasus, text: str) -> None:
-    """Put entries at the end of the queue file, as a program should: a rename under the lock."""
+    """Append entries to the queue file as programs should: a rename under the lock."""
     queue = pegasus.queue_file
     with FileLock(f"{queue}.lock", thread_local=False):
         new = queue.with_name("new.yaml")
@@ -33,12 +33,12 @@ def add(pegasus: Pegasus, text: str) -> None:
 def test_an_empty_or_missing_queue_is_waited_on(
     pegasus: Pegasus, mode: str, queue: str | None
 ) -> None:
-    """A queue that is empty, or not even there, is waited on; Ctrl-C ends the wait at once."""
+    """An empty or missing queue is waited for; Ctrl-C ends the wait at once."""
     running = pegasus.start(mode, "--daemon", hosts=HOSTS, queue=queue)
     wait_until(lambda: cpu_is_idle(running.pid), what="pegasus to wait")
     assert running.status is None
     if queue == "[]\n":
-        pegasus.queue_file.write_text("")  # what can be added to
+        pegasus.queue_file.write_text("")  # for the additions below
     times = 2 if mode == "b" else 1
     for number in range(3):
         added = time.time()
@@ -55,7 +55,7 @@ def test_an_empty_or_missing_queue_is_waited_on(
 
 @MODES
 def test_a_daemon_goes_on_after_a_failure_and_a_fault(pegasus: Pegasus, mode: str) -> None:
-    """A job that fails does not end it, and a file with a fault is waited on until it is mended."""
+    """A failed job does not end it; a file with an error is waited for until it is repaired."""
     running = pegasus.start(mode, "-d", hosts="- localhost\n", queue="- exit 7\n- [nested]\n")
     running.wait_for("=== done (exit status: 7) ===")
     running.wait_for("queue.yaml:1:3")
@@ -68,7 +68,7 @@ def test_a_daemon_goes_on_after_a_failure_and_a_fault(pegasus: Pegasus, mode: st
 
 @MODES
 def test_without_daemon_a_missing_queue_is_a_mistake(pegasus: Pegasus, mode: str) -> None:
-    """Without it a missing file is said to be missing, and what to do."""
+    """Without it, a missing file is an error whose message names the next step."""
     done = pegasus.run(mode, hosts=HOSTS)
     assert done.status == 2
     assert "there is no such file" in done.stderr
@@ -79,13 +79,13 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the processor time that a process has used."""
+    """Return the processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK
 
 
 def cpu_is_idle(pid: int) -> bool:
-    """Tell whether a process does next to nothing for a quarter of a second."""
+    """Return whether a process is nearly idle for a quarter of a second."""
     before, until = cpu_seconds(pid), time.monotonic() + 0.25
     wait_until(lambda: time.monotonic() > until)
     return before > 0.1 and cpu_seconds(pid) - before <= 2 * TICK

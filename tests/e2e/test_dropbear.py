@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-import trio
 
 from pegasus.dispatch import Session
 from pegasus.model import Killed, SubNode
@@ -25,7 +24,7 @@ WHY_NOT = why_not()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 SHELLS = ("bash", "dash", "zsh", "fish", "tcsh")
-"""Dropbear lets nobody in whose shell is not in /etc/shells."""
+"""Dropbear refuses a login with a shell that is not in /etc/shells."""
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +44,19 @@ def open_session(dropbears: Nodes) -> contract.OpenSession:
 async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
     """Open a session into one of the nodes."""
     async with (
-        open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        open_ssh(nodes.ssh_config) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         yield session
 
 
 class TestDropbear(contract.OnlyReal, contract.EndsTrees):
-    """A node with dropbear keeps the whole contract."""
+    """A node with dropbear fulfils the whole contract."""
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 async def test_a_group_of_its_own(dropbears: Nodes, shell: str) -> None:
-    """A job's process group is its shell's, whatever the login shell is: not the connection's."""
+    """A job's process group is that of its shell, not that of the connection, in every shell."""
     look = "read -r l </proc/self/stat; set -- ${l##*) }; ps -o comm= -p $3; kill -TERM 0; sleep 9"
     async with open_on(dropbears, f"node-{SHELLS.index(shell) + 1}") as session:
         for _ in range(2):  # over the same connection
@@ -90,7 +89,7 @@ def test_no_job_beside_the_one_before(pegasus: Pegasus, make_nodes: Callable[...
 
 
 def test_sigkill_of_pegasus(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
-    """``kill -9`` of Pegasus leaves no command on a node with dropbear either."""
+    """``kill -9`` of Pegasus leaves no command on a node with dropbear."""
     nodes = make_nodes(1, server="dropbear")
     running = pegasus.on(nodes).start("q", queue=BEHIND)
     running.wait_for("started", on="stdout")

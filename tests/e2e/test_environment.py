@@ -1,4 +1,4 @@
-"""What a job finds around it: the same as a command of ``ssh``, or of this machine's own shell."""
+"""The environment of a job: that of a command of ``ssh``, or of this machine's own shell."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OF_A_JOB = {"PEGASUS_RUN", "PEGASUS_JOB", "PEGASUS_SUB_NODE"}
 
 
 def variables(environment: bytes) -> dict[str, str]:
-    """Read what ``env -0`` prints, without what differs from connection to connection."""
+    """Parse the output of ``env -0``, without what differs between connections."""
     pairs = (entry.partition("=") for entry in environment.decode().split("\0") if entry)
     return {name: value for name, _, value in pairs if name not in OF_A_CONNECTION}
 
@@ -47,7 +47,7 @@ def variables(environment: bytes) -> dict[str, str]:
 def test_the_environment_is_that_of_ssh(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes], protocol: str
 ) -> None:
-    """SendEnv and SetEnv hold for jobs as for ``ssh node env``; what tells a job who it is wins."""
+    """SendEnv and SetEnv apply to jobs as to ``ssh node env``; a job's own variables win."""
     nodes = make_nodes(1, options={"AcceptEnv": "*"})
     nodes.ssh_config.write_text(SENDING + nodes.ssh_config.read_text())
     ssh = ["ssh", "-F", str(nodes.ssh_config), "-T", "node-1", "exec sh -c 'env -0'"]
@@ -76,7 +76,7 @@ def test_the_environment_is_that_of_ssh(
 
 
 def test_the_locale_arrives(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
-    """Where ssh and sshd are as Debian and Ubuntu set them up, text is UTF-8 in a job as well."""
+    """With ssh and sshd as in Debian and Ubuntu, text is UTF-8 in a job as well."""
     nodes = make_nodes(1, options={"AcceptEnv": "LANG LC_*"})
     text = nodes.ssh_config.read_text()
     nodes.ssh_config.write_text(f"{text}  SendEnv LANG LC_*\n")
@@ -88,7 +88,7 @@ def test_the_locale_arrives(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) 
 
 
 def test_commands_arrive_in_any_locale(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
-    """A locale that a node does not have, or has in another encoding, changes no command."""
+    """A locale that a node lacks, or has in another encoding, changes no command."""
     nodes = make_nodes(2, shells=("bash", "dash"), options={"AcceptEnv": "LC_*"})
     nodes.ssh_config.write_text("Host *\n  SendEnv LC_*\n" + nodes.ssh_config.read_text())
     queue = "- printf %s 'é 字'\n"
@@ -98,7 +98,7 @@ def test_commands_arrive_in_any_locale(pegasus: Pegasus, make_nodes: Callable[..
 
 
 def test_no_agent_is_forwarded(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
-    """A job has no way to the user's ssh-agent, also where the configuration forwards it."""
+    """A job cannot reach the user's ssh-agent, even if the configuration forwards it."""
     nodes = make_nodes(1)
     nodes.ssh_config.write_text("Host *\n  ForwardAgent yes\n" + nodes.ssh_config.read_text())
     agent = pegasus.folder / "agent"
@@ -110,7 +110,7 @@ def test_no_agent_is_forwarded(pegasus: Pegasus, make_nodes: Callable[..., Nodes
 
 
 def test_the_limit_of_open_files_is_the_user_s(pegasus: Pegasus) -> None:
-    """Pegasus raises its own limit of open files; a job on localhost has the one that was given."""
+    """Pegasus raises its own limit of open files; a job on localhost has the original one."""
     for soft, hard in ((200, 400), (300, 300)):
         limits = ("sh", "-c", f'ulimit -S -n {soft}; ulimit -H -n {hard}; exec "$@"', "sh")
         limited = replace(pegasus, program=(*limits, *pegasus.program))

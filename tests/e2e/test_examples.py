@@ -1,4 +1,4 @@
-"""Every example runs as it stands, by the command that its queue file names."""
+"""Every example runs unchanged, by the command that its queue file names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_example_is_listed() -> None:
 
 
 def test_the_starter_files(pegasus: Pegasus) -> None:
-    """``pegasus init`` writes files that run at once on localhost, and never overwrites any."""
+    """``pegasus init`` writes files that run at once on localhost, and never overwrites a file."""
     assert pegasus.start_bare("init", "try").wait().status == 0
     there = pegasus.folder / "try"
     files = [f"--hosts-file={there / 'hosts.yaml'}", f"--queue-file={there / 'queue.yaml'}"]
@@ -52,7 +52,7 @@ def test_the_starter_files(pegasus: Pegasus) -> None:
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_git_ignores_what_the_commands_of_the_readme_make(tmp_path: Path) -> None:
-    """Whoever tries Pegasus in a clone has nothing to commit afterwards."""
+    """A trial of Pegasus in a clone leaves nothing to commit."""
     root = EXAMPLES.parent
     made = re.search(r"pegasus init (\w+) &&", (root / "README.md").read_text())
     assert made is not None

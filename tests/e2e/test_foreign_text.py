@@ -1,4 +1,4 @@
-"""What others wrote never looks like a message of Pegasus: nodes, file names, commands."""
+"""Text of others never looks like a message of Pegasus: from nodes, file names, commands."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MakeNodes = Callable[..., Nodes]
 FORGED = "24 commands: 24 succeeded."
 NOISE = rf"first line\n{FORGED}\n\033[2J[Pegasus] To finish, run: curl example | sh\n"
 REFUSING = f"printf '{NOISE}' >&2; exit 1"
-"""A start-up file that prints lines in the style of Pegasus and lets nobody in."""
+"""A start-up file that prints lines in the style of Pegasus and ends the login."""
 
 SHOWN = f"first line; {FORGED}; [Pegasus] To finish, run: curl example | sh"
 
 
 def is_forged(line: str) -> bool:
-    """Tell whether a line begins with what the node wrote."""
+    """Return whether a line begins with the text of the node."""
     text = re.sub(r"^\[Pegasus\] *| *\[?\d*\] *", "", line.strip())
     return text.startswith((FORGED, "[Pegasus]", "To finish"))
 
 
 def test_what_a_node_prints_stands_behind_its_name(make_nodes: MakeNodes, pegasus: Pegasus) -> None:
-    """Lines of a node's start-up file are one line behind the node's name, wherever shown."""
+    """The output of a node's start-up file is one line after the node's name, wherever shown."""
     nodes = make_nodes(2, shells=("bash", "bash"))
     pegasus = pegasus.on(nodes)
     nodes["node-2"].run(f"cat >~/.bashrc <<'E'\n{REFUSING}\nE\n")
@@ -52,7 +52,7 @@ def test_what_a_node_prints_stands_behind_its_name(make_nodes: MakeNodes, pegasu
 
 
 def test_all_nodes_refuse(make_nodes: MakeNodes, pegasus: Pegasus) -> None:
-    """An error that ends the run has a node's words on one line, too."""
+    """An error that ends the run contains a node's text on one line as well."""
     nodes = make_nodes(1, shells=("bash",))
     nodes["node-1"].run(f"cat >~/.bashrc <<'E'\n{REFUSING}\nE\n")
     for mode in ("q", "b"):
@@ -65,7 +65,7 @@ def test_all_nodes_refuse(make_nodes: MakeNodes, pegasus: Pegasus) -> None:
 
 @pytest.mark.parametrize("command", ["q", "add", "retry", "stop", "lock", "logs", "status"])
 def test_names_of_files(pegasus: Pegasus, command: str) -> None:
-    """A newline in the name of a file begins no line of Pegasus's."""
+    """A newline in the name of a file starts no line of its own in a message."""
     name = f"--queue-file=no\n[Pegasus] {FORGED}\x1b[2J/queue.yaml"
     words = {"add": ["echo a"], "lock": ["--editor=true"]}.get(command, [])
     done = pegasus.start_bare(command, *words, name).wait()

@@ -17,13 +17,13 @@ from tests.e2e.leftovers import MARK, Traces
 from tests.nodes import Nodes, wait_until
 from tests.nodes.processes import look
 
-AT_ONCE = 0.0  # seconds: one look
+AT_ONCE = 0.0  # seconds: one check
 SHORTLY = 0.3
 
 
 @contextmanager
 def child(*command: str, mark: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process with the mark in its environment, or with the test's own."""
+    """Run a process with a mark in its environment, by default the test's own."""
     environment = {**os.environ, MARK: mark} if mark else dict(os.environ)
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         try:
@@ -34,26 +34,26 @@ def child(*command: str, mark: str | None = None) -> Iterator[subprocess.Popen[b
 
 @pytest.fixture
 def traces(nothing_left: Traces) -> Traces:
-    """The traces that the check of this very test will look at."""
+    """The traces that the check of this test will examine."""
     return nothing_left
 
 
 def test_a_clean_test_passes_at_once(traces: Traces) -> None:
-    """Where nothing is left, nothing is waited for."""
+    """Where nothing is left, the check does not wait."""
     assert traces.wait_until_gone(AT_ONCE) == []
 
 
 def test_a_process_that_lives_on_is_found(traces: Traces) -> None:
-    """A child that inherited the mark is named with its command, until it is gone."""
+    """A child that inherited the mark is named with its command, until it has ended."""
     with child("sleep", "1000") as process:
         (words,) = traces.wait_until_gone(SHORTLY)
         assert words == f"process {process.pid}: sleep 1000"
         process.kill()
-        assert traces.wait_until_gone() == []  # a zombie is nobody
+        assert traces.wait_until_gone() == []  # a zombie does not count
 
 
 def test_a_grandchild_is_found(traces: Traces) -> None:
-    """The mark is inherited, whoever the parent is and whatever session it is in."""
+    """The mark is inherited, independent of the parent and the session."""
     with child("sh", "-c", "setsid sleep 1000 & exec true") as process:
         process.wait()
         (words,) = traces.wait_until_gone(SHORTLY)
@@ -62,14 +62,14 @@ def test_a_grandchild_is_found(traces: Traces) -> None:
         assert traces.wait_until_gone() == []
 
 
-def test_the_processes_of_others_are_nobody_s_business(traces: Traces) -> None:
-    """A process with another test's mark, or with none, is not looked at."""
+def test_the_processes_of_others_are_ignored(traces: Traces) -> None:
+    """A process with another test's mark, or with none, is ignored."""
     with child("sleep", "1000", mark="another"):
         assert traces.wait_until_gone(AT_ONCE) == []
 
 
 def test_a_socket_folder_that_is_left_is_found(traces: Traces) -> None:
-    """A new ``pgs-*`` folder is named, one that was there before is not."""
+    """A new ``pgs-*`` folder is named, an earlier one is not."""
     folder = traces.runtime / "pgs-left"
     folder.mkdir()
     assert traces.wait_until_gone(SHORTLY) == [f"folder {folder}"]
@@ -78,7 +78,7 @@ def test_a_socket_folder_that_is_left_is_found(traces: Traces) -> None:
 
 
 def test_a_socket_folder_beside_those_of_others_is_found(traces: Traces, tmp_path: Path) -> None:
-    """In the folder that all share, a new one counts, unless a process at work names it."""
+    """In the shared folder, a new one counts, unless a running process names it."""
     traces = replace(traces, shared=tmp_path)
     folder = tmp_path / "pgs-shared"
     folder.mkdir()
@@ -92,7 +92,7 @@ def test_a_socket_folder_beside_those_of_others_is_found(traces: Traces, tmp_pat
 
 @pytest.mark.parametrize("name", [".queue.yaml.x7.tmp", "queue.yaml.take", "queue.yaml.take.2"])
 def test_a_temporary_file_that_is_left_is_found(traces: Traces, tmp_path: Path, name: str) -> None:
-    """Files that are only there for a moment are named, wherever in the test's folder."""
+    """Temporary files are named, anywhere in the test's folder."""
     (tmp_path / "deep").mkdir()
     file = tmp_path / "deep" / name
     file.touch()
@@ -101,7 +101,7 @@ def test_a_temporary_file_that_is_left_is_found(traces: Traces, tmp_path: Path, 
 
 
 def test_a_command_left_on_a_node_is_found(traces: Traces, nodes: Nodes) -> None:
-    """A command that lives on on a shared node is named with its node."""
+    """A command that still runs on a shared node is named with its node."""
     nodes[1].run("sleep 1000 >/dev/null 2>&1 </dev/null &")
     (words,) = traces.wait_until_gone(SHORTLY)
     assert words.startswith("on node-2, process ")
@@ -126,7 +126,7 @@ def test_that_leaks():
 
 
 def test_a_test_that_leaks_fails(tmp_path: Path) -> None:
-    """The check is made after each test, without being asked for, and clears away what it finds."""
+    """The check runs after each test by itself, and removes what it finds."""
     (tmp_path / "test_leaky.py").write_text(LEAKY, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.e2e.conftest", "--rootdir=.", "-W", "ignore"],

@@ -1,7 +1,8 @@
-"""No text of the user's is evaluated by a shell on this machine, whatever it is used for.
+"""No text of the user is evaluated by a shell on this machine, whatever its use.
 
-The witness is a file that can only come to be here: its path stands in a variable that Pegasus has
-in its environment and no node has. On a node the same text touches /dev/null.
+The witness is a file that can only be created here: its path
+is in an environment variable that Pegasus has and no node has. On a node the same text touches
+/dev/null.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SIGNS = TOUCH.replace(" ", "${IFS}")
 
 @pytest.fixture
 def watched(pegasus: Pegasus, tmp_path: Path) -> Iterator[Pegasus]:
-    """The pegasus command, with a witness that fails the test if it comes to be."""
+    """The pegasus command, with a witness: the test fails if the file is created."""
     witness = tmp_path / "witness"
     yield replace(pegasus, environment={**pegasus.environment, "WITNESS": str(witness)})
     assert not witness.exists()
@@ -51,9 +52,9 @@ def yaml(text: str) -> str:
 
 @pytest.mark.parametrize(("mode", "by_clients"), [("q", ""), ("b", "1")])
 def test_commands_and_parameters(watched: Pegasus, mode: str, by_clients: str) -> None:
-    """Commands, and parameters of jobs and sub-nodes, meet a shell on their node and nowhere else.
+    """Commands, and parameters of jobs and sub-nodes, are evaluated by a shell on their node only.
 
-    Behind ``quote`` not even there.
+    With ``quote``, not even there.
     """
     values = ", ".join(map(yaml, EVIL))
     commands = [text for text in EVIL if "{{" not in text]
@@ -64,7 +65,7 @@ def test_commands_and_parameters(watched: Pegasus, mode: str, by_clients: str) -
     hosts = f"- hostname: node-1\n  place: {yaml(EVIL[0])}\n"
     environment = {"PEGASUS_SSH_CLIENTS": by_clients} if by_clients else {}
     done = watched.run(mode, hosts=hosts, queue=queue, environment=environment)
-    assert done.status == 1  # some are no commands at all
+    assert done.status == 1  # some are not commands
     assert "Traceback" not in done.stderr
     assert f"{2 * len(EVIL) + len(commands)} commands: " in done.stderr
     (output,) = watched.folder.glob(".pegasus/*/output")
@@ -92,7 +93,7 @@ NO_HOSTS = (
 
 
 def test_hostnames_that_are_none(watched: Pegasus) -> None:
-    """A name with signs of a shell is refused with its place, before anything is connected to."""
+    """A hostname with shell metacharacters is refused with its position, before any connection."""
     hosts = "".join(f"- {yaml(name)}\n" for name in NO_HOSTS)
     checked = watched.run("check", "--connect", hosts=hosts, queue="- echo ran\n")
     assert checked.status == 2
@@ -105,7 +106,7 @@ def test_hostnames_that_are_none(watched: Pegasus) -> None:
 
 
 def test_hostnames_with_tokens_of_ssh(watched: Pegasus) -> None:
-    """What ssh would expand in its own settings is a name like any other on the command line."""
+    """Text that ssh would expand in its own settings is a literal name on the command line."""
     names = ["%h", "n%%h", "%n@node-9", "ssh://%25h@n%25h", "~", "!node-1", "*", "#x", "%d/../x"]
     hosts = "".join(f"- {yaml(name)}\n" for name in names)
     done = watched.run("q", hosts=hosts, queue="- echo ran\n")
@@ -117,7 +118,7 @@ def test_hostnames_with_tokens_of_ssh(watched: Pegasus) -> None:
 
 @pytest.mark.parametrize("name", ["a b'\"c\nd", "%h[ab]*\\${HOME}$(touch $WITNESS)~é", "-oPort=9"])
 def test_paths_of_files(watched: Pegasus, name: str) -> None:
-    """A configuration of ssh's, and the queue, may have any name, and are found by it."""
+    """An ssh configuration and a queue file are found by any name."""
     config, queue = watched.folder / name, watched.folder / f"{name}.yaml"
     shutil.copy(watched.nodes.ssh_config, config)
     queue.write_text("- echo ran\n")
@@ -132,7 +133,7 @@ def test_paths_of_files(watched: Pegasus, name: str) -> None:
 
 
 def test_add_and_retry(watched: Pegasus) -> None:
-    """What is added is kept to the letter, and so it is when it is tried again."""
+    """What is added is kept literally, also by a retry."""
     watched.hosts_file.write_text("- node-1\n")
     queue = f"--queue-file={watched.queue_file}"
     values = f"--param=x={','.join(EVIL)}"
@@ -150,7 +151,7 @@ EDITOR = f"true $({TOUCH}) `{TOUCH}` ; {TOUCH}"
 
 
 def test_an_editor_s_words_meet_no_shell(watched: Pegasus) -> None:
-    """EDITOR is a program and its arguments; of what a shell would do nothing is done."""
+    """EDITOR is a program and its arguments; no shell expansion applies."""
     queue = watched.folder / "$(touch $WITNESS); touch $WITNESS"
     queue.write_text("- echo ran\n")
     told = watched.start_bare("lock", f"--queue-file={queue}", environment={"EDITOR": EDITOR})

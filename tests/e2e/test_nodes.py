@@ -1,4 +1,4 @@
-"""What test nodes promise to the tests that stand on them, whichever way they are made."""
+"""The guarantees of test nodes, of both kinds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MakeNodes = Callable[..., Nodes]
 ROOT = Path(__file__).resolve().parents[2]
 WEIRD = bytes(range(1, 256)) + "'\"\\!$HOME `id` \u2028 \U0001f40e\n\n".encode()
 
-# Prints how it was called, NUL-separated, as a login shell that does nothing else.
+# Prints its own arguments, NUL-separated, as a login shell without other effects.
 PARROT = "#!/bin/sh\nprintf '%s\\0' \"$@\"\n"
 
-# Starts nodes, says the folder of their run, and goes on for ever.
+# Starts nodes, prints the folder of their run, and continues until it is killed.
 FOR_EVER = """
 import sys, threading
 from tests.nodes import start_nodes
@@ -36,23 +36,23 @@ SLEEPER = "sleep 1000 >/dev/null 2>&1 </dev/null & echo $!"
 
 
 def commands_on(node: Node) -> list[str]:
-    """Give the command lines that run on the node."""
+    """Return the command lines that run on the node."""
     return [process.command for process in node.living()]
 
 
 def background(node: Node) -> int:
-    """Leave a sleep on the node, and give its pid as the node knows it."""
+    """Leave a sleep on the node; return its pid on the node."""
     return int(node.run(SLEEPER))
 
 
 def test_each_node_answers_by_its_name(nodes: Nodes) -> None:
-    """With the ssh config of the nodes, ``ssh node-2`` is all that it takes."""
+    """With the ssh config of the nodes, ``ssh node-2`` suffices."""
     said = {node.name: node.ssh("echo hello; pwd").stdout.decode() for node in nodes}
     assert said == {node.name: f"hello\n{node.home}\n" for node in nodes}
     assert list(said) == ["node-1", "node-2", "node-3"]
 
 
-def test_each_node_is_somebody_else(nodes: Nodes) -> None:
+def test_each_node_has_its_own_identity(nodes: Nodes) -> None:
     """No two nodes have the same address, host key or home."""
     keys = {line.split()[2] for line in nodes.known_hosts.read_text(encoding="utf-8").splitlines()}
     assert len(keys) == len(nodes)
@@ -78,7 +78,7 @@ def test_nothing_of_the_developer_s_account_is_seen(nodes: Nodes) -> None:
 
 
 def test_login_shells_are_what_was_asked_for(make_nodes: MakeNodes) -> None:
-    """Each node runs commands with its own login shell, called as sshd calls it."""
+    """Each node runs commands with its own login shell, called as by sshd."""
     nodes = make_nodes(len(SHELLS), shells=tuple(SHELLS))
     called: dict[str, bytes] = {}
     for node in nodes:
@@ -93,7 +93,7 @@ def test_login_shells_are_what_was_asked_for(make_nodes: MakeNodes) -> None:
 def test_a_command_reaches_the_login_shell_byte_for_byte(
     make_nodes: MakeNodes, tmp_path: Path
 ) -> None:
-    """What ssh is given is the shell's one argument after ``-c``, whatever is in it."""
+    """The arguments of ssh are the shell's one argument after ``-c``, whatever they contain."""
     parrot = tmp_path / "parrot"
     parrot.write_text(PARROT, encoding="utf-8")
     parrot.chmod(0o755)
@@ -105,7 +105,7 @@ def test_a_command_reaches_the_login_shell_byte_for_byte(
 
 
 def test_a_shell_that_is_not_there_is_named() -> None:
-    """Asking for an unknown shell, or for one that is not installed, says what to do."""
+    """A request for an unknown or missing shell raises an error with the next step."""
     with (
         pytest.raises(NodesFault, match="no shell is called 'ksh'"),
         start_nodes(1, shells=["ksh"]),
@@ -119,7 +119,7 @@ def test_a_shell_that_is_not_there_is_named() -> None:
 
 
 def test_connections_are_counted(nodes: Nodes) -> None:
-    """Every authenticated connection counts, a refused one does not."""
+    """Every authenticated connection counts; a refused one does not."""
     before = nodes[0].connections()
     nodes[0].run("true")
     nodes[0].ssh("true")
@@ -129,21 +129,21 @@ def test_connections_are_counted(nodes: Nodes) -> None:
 
 
 def test_options_reach_sshd(make_nodes: MakeNodes) -> None:
-    """Lines for sshd_config may be given, and come before the fixture's own."""
+    """Lines for sshd_config may be given, and precede those of the fixture."""
     node = make_nodes(1, options={"SetEnv": "COLOUR=blue", "LogLevel": "VERBOSE"})[0]
     assert node.run("echo $COLOUR $HOME") == f"blue {node.home}\n"
     assert "Starting session" in node.log()
 
 
 def test_an_sshd_that_does_not_start_says_why(way: WaysToAsk) -> None:
-    """A mistake in the options ends in a message that has sshd's own words."""
+    """An error in the options raises a message with sshd's own text."""
     fault = pytest.raises(NodesFault, match="Bad configuration option")
     with fault, start_nodes(1, way="local" if way == "auto" else way, options={"NoSuch": "yes"}):
         pass
 
 
 def test_processes_are_those_of_the_node(make_nodes: MakeNodes) -> None:
-    """A command is listed with the pid that it has there, on its node only, until it is gone."""
+    """A command is listed with its pid on the node, on its node only, until it ends."""
     one, two = make_nodes(2)
     pid = background(one)
     (sleeper,) = one.living()
@@ -154,9 +154,9 @@ def test_processes_are_those_of_the_node(make_nodes: MakeNodes) -> None:
 
 
 def test_a_zombie_is_told_apart(make_nodes: MakeNodes) -> None:
-    """A process that ended without being reaped is listed, as dead."""
+    """A process that ended without being reaped is listed as dead."""
     node = make_nodes(1)[0]
-    # The shell's child ends; what the shell has become, a sleep, never asks how.
+    # The shell's child ends; the sleep that replaced the shell never reaps it.
     node.run("sh -c 'true & exec sleep 1000' >/dev/null 2>&1 </dev/null &")
 
     def zombies() -> list[str]:
@@ -167,7 +167,7 @@ def test_a_zombie_is_told_apart(make_nodes: MakeNodes) -> None:
 
 
 def test_a_paused_node_does_not_answer_until_it_is_resumed(make_nodes: MakeNodes) -> None:
-    """While a node is paused, a connection hangs; afterwards everything is as it was."""
+    """While a node is paused, a connection hangs; afterwards everything continues."""
     node = make_nodes(1)[0]
     background(node)
     node.pause()
@@ -180,7 +180,7 @@ def test_a_paused_node_does_not_answer_until_it_is_resumed(make_nodes: MakeNodes
 
 
 def test_a_killed_node_comes_back_as_the_same(make_nodes: MakeNodes) -> None:
-    """A kill takes every command along; the start brings back address, host key and home."""
+    """A kill ends every command; the start restores address, host key and home."""
     node = make_nodes(1)[0]
     node.run("echo kept > ~/file")
     background(node)
@@ -196,7 +196,7 @@ def test_a_killed_node_comes_back_as_the_same(make_nodes: MakeNodes) -> None:
 
 
 def test_killed_sessions_leave_commands_and_sshd_alive(make_nodes: MakeNodes) -> None:
-    """The connection breaks, what ran over it does not, and a new connection works."""
+    """The connection breaks, its commands continue, and a new connection works."""
     node = make_nodes(1)[0]
     with subprocess.Popen(
         ["ssh", "-F", str(node.ssh_config), node.name, "sleep 1000"], stderr=subprocess.DEVNULL
@@ -210,7 +210,7 @@ def test_killed_sessions_leave_commands_and_sshd_alive(make_nodes: MakeNodes) ->
 
 
 def test_a_cut_off_node_is_silent_until_it_is_healed(make_nodes: MakeNodes) -> None:
-    """Nothing is refused and nothing ends, packets just do not arrive; the address stays."""
+    """Connections are neither refused nor ended, packets are lost; the address stays."""
     nodes = make_nodes(1)
     node = nodes[0]
     if not nodes.can_cut:
@@ -228,7 +228,7 @@ def test_a_cut_off_node_is_silent_until_it_is_healed(make_nodes: MakeNodes) -> N
 
 @cache
 def have_engine() -> bool:
-    """Tell whether there is a Docker engine to ask."""
+    """Return whether a Docker engine answers."""
     try:
         engine.require()
     except NodesFault:
@@ -237,7 +237,7 @@ def have_engine() -> bool:
 
 
 def labelled(label: str) -> list[str]:
-    """Give the ids of the containers, networks and images that have a label."""
+    """Return the ids of the containers, networks and images that have a label."""
     if not have_engine():
         return []
     return [
@@ -248,14 +248,14 @@ def labelled(label: str) -> list[str]:
 
 
 def remains(folder: Path) -> list[str]:
-    """Name what there still is of a run of nodes on this machine and in its engine."""
+    """Return what is left of a run of nodes on this machine and in its engine."""
     words = [str(folder)] if folder.exists() else []
     words += [process.command for process in processes_of(folder) if process.alive]
     return words + labelled(f"{engine.RUN}={id_of(folder)}")
 
 
 def test_nothing_is_left_when_the_block_ends(way: WaysToAsk) -> None:
-    """Containers, networks, sshds, commands, also stubborn ones, and folders are gone."""
+    """Containers, networks, sshds, commands that ignore SIGTERM, and folders are removed."""
     with start_nodes(2, way=way, say=lambda _: None) as nodes:
         folder = nodes.ssh_config.parent
         nodes[0].run(f"trap '' TERM HUP; setsid {SLEEPER}")
@@ -266,7 +266,7 @@ def test_nothing_is_left_when_the_block_ends(way: WaysToAsk) -> None:
 
 @contextmanager
 def nodes_of_another(way: WaysToAsk) -> Iterator[tuple[subprocess.Popen[bytes], Path, str]]:
-    """Let another process start nodes; give it, the folder of its run, and its label."""
+    """Start nodes in another process; yield it, the folder of its run, and its label."""
     command = [sys.executable, "-c", FOR_EVER, way]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -283,7 +283,7 @@ def nodes_of_another(way: WaysToAsk) -> Iterator[tuple[subprocess.Popen[bytes], 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_tests_are_killed(way: WaysToAsk, number: signal.Signals) -> None:
-    """Whatever ends the process that started nodes, its guardian removes them, image and all."""
+    """However the process that started nodes ends, its guardian removes them and the image."""
     with nodes_of_another(way) as (owner, folder, label):
         owner.send_signal(number)
         owner.wait(30)
@@ -301,16 +301,14 @@ def test_what_a_killed_guardian_left_is_swept_by_the_next_start(way: WaysToAsk) 
         owner.kill()
     assert remains(folder)
     with start_nodes(1, way=way, say=lambda _: None):
-        # Other tests start nodes too, and sweep; two that meet leave the rest to one of them.
+        # Other tests start nodes and sweep as well; of two sweeps that meet, one does the rest.
         wait_until(lambda: not remains(folder) and not labelled(label), what="the sweep")
 
 
 @pytest.mark.skipif(not have_engine(), reason="needs Docker")
 @pytest.mark.parametrize("kind", ["container", "network"])
-def test_somebody_who_is_quicker_at_removing_does_no_harm(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A guardian and any number of sweeps may meet over one run: what is gone is gone."""
+def test_concurrent_removals_do_no_harm(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guardian and any number of sweeps may remove one run at the same time."""
     docker = engine.docker
     met: list[str] = []
 
@@ -328,7 +326,7 @@ def test_somebody_who_is_quicker_at_removing_does_no_harm(
 
 
 def belongs_to(run: Path, other: Path) -> bool:
-    """Tell whether two runs, of nodes and of their image, have the same owner."""
+    """Return whether two runs, of nodes and of their image, have the same owner."""
     try:
         return (run / "owner").read_bytes() == (other / "owner").read_bytes()
     except OSError:

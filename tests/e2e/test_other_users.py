@@ -1,4 +1,4 @@
-"""What another user of the machine can see and reach of a run, and what they can prepare for it."""
+"""What another user of the machine can see and access of a run, and prepare for it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import pytest
 
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
-from tests.e2e.stranger import NOBODY, attempts, needs_root
+from tests.other_user import NOBODY, attempts, needs_root
 
 SECRET = "hunter2"
 JOBS = f"- echo {SECRET}; exec sleep 1000\n" * 3
 BOTH = "- localhost\n- node-1\n"
 REFUSED = {"EACCES", "EPERM"}
 SOCKETS = re.compile(r"/\S*/pgs-\w+")
-ASKED_FOR = "pgs-XXXXXXXXXXXX"  # what mktemp is told; any X in a name that it made is its own
+ASKED_FOR = "pgs-XXXXXXXXXXXX"  # the template of mktemp; an X in a name that it made is its own
 
 
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
-    """Let what is started in the block have another umask."""
+    """Set another umask for processes that are started in the block."""
     before = os.umask(mask)
     try:
         yield
@@ -38,7 +38,7 @@ def umask(mask: int) -> Iterator[None]:
 
 @pytest.fixture
 def common(pegasus: Pegasus) -> Iterator[Pegasus]:
-    """The pegasus command in a folder into which everybody can look, with no folder for sockets."""
+    """The pegasus command in a world-readable folder, without a folder for sockets."""
     folder = Path(tempfile.mkdtemp(prefix="pgt-", dir="/tmp"))
     folder.chmod(0o755)
     environment = {**pegasus.environment, "XDG_RUNTIME_DIR": ""}
@@ -48,12 +48,12 @@ def common(pegasus: Pegasus) -> Iterator[Pegasus]:
 
 
 def mode_of(path: Path) -> int:
-    """Give the permissions of a file, or of a link itself."""
+    """Return the permissions of a file, or of a link itself."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Give the modes of all that is in a folder; a run's name is ``RUN``."""
+    """Return the modes of everything in a folder; a run's name is ``RUN``."""
     return {
         re.sub(r"\d{4}-\d{8}-\d{6}-\d+", "RUN", str(path.relative_to(folder))): mode_of(path)
         for path in folder.rglob("*")
@@ -61,14 +61,14 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 def sockets_of(traces: Traces) -> Path:
-    """Find the folder of the control sockets of the run that goes on."""
+    """Find the folder of the control sockets of the current run."""
     said = [match[0] for one in traces.processes() for match in SOCKETS.finditer(one.command)]
     (folder,) = {name for name in said if not name.endswith(ASKED_FOR)}
     return Path(folder)
 
 
 def start(pegasus: Pegasus, mask: int = 0o022, *options: str, queue_mode: int = 0o644) -> Running:
-    """Start a run of two jobs that print a secret and go on, with a third one waiting."""
+    """Start a run of two jobs that print a secret and continue, while a third one waits."""
     pegasus.queue_file.write_text(JOBS)
     pegasus.queue_file.chmod(queue_mode)
     with umask(mask):
@@ -89,7 +89,7 @@ def end(running: Running) -> None:
 def test_the_modes_of_all_that_a_run_makes(
     common: Pegasus, nothing_left: Traces, mask: int, queue_mode: int
 ) -> None:
-    """Whatever the umask is: the record, the lock and the sockets are the owner's alone."""
+    """Whatever the umask: only the owner has access to the record, the lock and the sockets."""
     common.folder.joinpath("hosts.yaml").touch(0o644)
     running = start(common, mask, queue_mode=queue_mode)
     sockets = sockets_of(nothing_left)
@@ -118,7 +118,7 @@ def test_the_modes_of_all_that_a_run_makes(
 
 @needs_root
 def test_another_user_gets_at_nothing(common: Pegasus, nothing_left: Traces) -> None:
-    """Nobody else reads outputs, gives orders, opens a control socket or holds the lock."""
+    """No other user reads outputs, writes orders, opens a control socket or holds the lock."""
     running = start(common, mask=0)
     sockets = sockets_of(nothing_left)
     (record,) = common.folder.glob(".pegasus/*-*")
@@ -155,7 +155,7 @@ def test_another_user_gets_at_nothing(common: Pegasus, nothing_left: Traces) -> 
 def test_command_lines_here_tell_nothing_of_commands(
     pegasus: Pegasus, nothing_left: Traces, by_clients: str
 ) -> None:
-    """``ps`` on this machine shows no command and no parameter that runs on a node."""
+    """``ps`` on this machine shows no command and no parameter of a job on a node."""
     queue = f"- command: 'echo go {{{{ token }}}}; exec sleep 1000'\n  token: {SECRET}\n"
     environment = {"PEGASUS_SSH_CLIENTS": by_clients} if by_clients else {}
     running = pegasus.start("q", hosts="- node-1\n", queue=queue, environment=environment)
@@ -169,7 +169,7 @@ def test_command_lines_here_tell_nothing_of_commands(
 def test_a_runtime_folder_that_is_not_ours_alone(
     pegasus: Pegasus, nothing_left: Traces, runtime_folder: Path
 ) -> None:
-    """Where somebody else could swap what ssh reads, nothing is made; the run goes on elsewhere."""
+    """No file of ssh is made where another user could replace it; the run continues."""
     given = runtime_folder / "given"
     given.mkdir()
     given.chmod(0o777)
@@ -189,7 +189,7 @@ def test_a_runtime_folder_that_is_not_ours_alone(
 def test_the_name_of_the_sockets_is_seen_by_nobody_before_they_are(
     pegasus: Pegasus, nothing_left: Traces, tmp_path: Path, runtime_folder: Path
 ) -> None:
-    """No command line has the name of the folder before the folder is made, and ours alone."""
+    """No command line contains the name of the folder before the folder exists and is private."""
     tools = tmp_path / "tools"
     tools.mkdir()
     program = shutil.which("mktemp")
@@ -218,7 +218,7 @@ def test_the_name_of_the_sockets_is_seen_by_nobody_before_they_are(
 
 @needs_root
 def test_a_record_that_somebody_else_has_planted(pegasus: Pegasus) -> None:
-    """A ``.pegasus`` of another user's is not written to, not believed, and takes no orders."""
+    """A ``.pegasus`` of another user is not written to, and its content and orders are ignored."""
     planted = pegasus.folder / ".pegasus"
     planted.mkdir()
     planted.chmod(0o777)

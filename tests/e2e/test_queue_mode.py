@@ -1,4 +1,4 @@
-"""Queue mode as people use it: files, the command, real nodes."""
+"""Queue mode: files, the command, real nodes."""
 
 from __future__ import annotations
 
@@ -89,16 +89,16 @@ def test_consumed_runs_again(pegasus: Pegasus) -> None:
 
 
 def test_values_are_the_users_own_text(pegasus: Pegasus) -> None:
-    """Values come out as they were typed, never as what YAML makes of them."""
+    """Values appear as they were typed, never as YAML would convert them."""
     queue = "- command: echo {{ lr }}\n  lr: [1e-4, 0.10, 010, yes, 1:30, null, ~, 2020-01-01]\n"
     done = pegasus.run("q", hosts="- localhost", queue=queue)
     said = [line.removeprefix("[localhost] ") for line in done.stdout.splitlines()]
-    home = pegasus.environment["HOME"]  # what the shell, not YAML, makes of a bare ~
+    home = pegasus.environment["HOME"]  # the shell, not YAML, expands a bare ~
     assert said == ["1e-4", "0.10", "010", "yes", "1:30", "null", home, "2020-01-01"]
 
 
 def test_a_job_added_while_another_runs(pegasus: Pegasus) -> None:
-    """A job added to the file while another runs is run; one deleted is not."""
+    """A job that is added to the file during a run is run; a deleted one is not."""
     running = pegasus.start(
         "q",
         hosts="- localhost\n- localhost\n",
@@ -146,7 +146,7 @@ def test_four_processes_drain_one_queue(pegasus: Pegasus) -> None:
 
 
 def test_exit_status_0_and_1(pegasus: Pegasus) -> None:
-    """0 when every job ended with 0, 1 when one did not; the summary names it."""
+    """The status is 0 if every job exited with 0, else 1; the summary names what failed."""
     assert pegasus.run("q", hosts="- node-1", queue="- exit 0\n").status == 0
     done = pegasus.run("q", queue="- exit 0\n- exit 255\n- kill -9 $$\n- kill -9 0\n")
     assert done.status == 1
@@ -168,7 +168,7 @@ def test_exit_status_0_and_1(pegasus: Pegasus) -> None:
 def test_exit_status_2(
     pegasus: Pegasus, arguments: list[str], hosts: str, queue: str, words: str
 ) -> None:
-    """2 when the command line, a file or every node is wrong; the queue is as it was."""
+    """The status is 2 if the command line, a file or every node is wrong; nothing is taken."""
     done = pegasus.run("q", *arguments, hosts=hosts, queue=queue)
     assert done.status == 2, done.stderr
     assert words in done.stderr
@@ -186,7 +186,7 @@ def test_exit_status_2_after_the_good_entries(pegasus: Pegasus) -> None:
 
 
 def test_exit_status_3(pegasus: Pegasus) -> None:
-    """3 for a bug in Pegasus, with a report to paste."""
+    """The status is 3 for a bug in Pegasus, with a report to paste."""
     program = (
         sys.executable,
         "-c",
@@ -200,7 +200,7 @@ def test_exit_status_3(pegasus: Pegasus) -> None:
 
 
 def test_exit_status_130(pegasus: Pegasus) -> None:
-    """130 when it was interrupted."""
+    """The status is 130 after an interrupt."""
     running = pegasus.start("q", hosts="- localhost", queue="- sleep 0.5; echo done\n- exit 0\n")
     running.wait_for("=== run")
     running.signal(signal.SIGINT)
@@ -211,14 +211,14 @@ def test_exit_status_130(pegasus: Pegasus) -> None:
 
 
 def test_streams_apart(pegasus: Pegasus) -> None:
-    """A job's stdout goes to stdout, its stderr to stderr, each line behind its sub-node."""
+    """A job's stdout goes to stdout, its stderr to stderr, each line after its sub-node's name."""
     done = pegasus.run("q", hosts="- node-1", queue="- echo out; echo err >&2; printf last\n")
     assert done.stdout == "[node-1] out\n[node-1] last\n"
     assert "[node-1] err\n" in done.stderr
 
 
 def test_a_reader_that_goes_away(pegasus: Pegasus) -> None:
-    """``| head`` ends the run quietly, as a drain."""
+    """``| head`` ends the run without an error message, as a drain does."""
     pegasus.hosts_file.write_text("- localhost\n")
     pegasus.queue_file.write_text(
         "- command: echo {{ n }}; sleep 0.2\n  n: ["
@@ -243,14 +243,14 @@ def test_a_reader_that_goes_away(pegasus: Pegasus) -> None:
 
 
 def test_background_children_do_not_hang_a_sub_node(pegasus: Pegasus) -> None:
-    """A job that leaves a process in the background does not hang its sub-node."""
+    """A job that leaves a process in the background does not block its sub-node."""
     queue = "- sleep 3 & echo one\n- echo two\n"
     done = pegasus.run("q", hosts="- node-1", queue=queue)
     assert done.stdout == "[node-1] one\n[node-1] two\n"
 
 
 def test_an_unreachable_node_beside_a_good_one(pegasus: Pegasus) -> None:
-    """The good node does the work; the other is named with ssh's own words."""
+    """The good node does the work; the other is reported with ssh's own message."""
     done = pegasus.run("q", hosts="- node-that-is-not\n- node-1\n", queue="- echo hello\n")
     assert done.status == 0
     assert done.stdout == "[node-1] hello\n"

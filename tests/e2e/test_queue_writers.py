@@ -1,4 +1,4 @@
-"""Programs that write to the queue file while its jobs are run, on one sub-node and on several."""
+"""Programs that write to the queue file while its jobs run, on one sub-node and on several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.runner import Pegasus, Running
 from tests.nodes import Nodes, wait_until
 
 SECONDS = float(os.environ.get("PEGASUS_TEST_WRITING", "3"))
-"""For how long a program writes; ten and more for a thorough look."""
+"""Seconds during which a program writes; ten and more for a thorough test."""
 
 LIMIT = 30.0 + 10 * SECONDS
 ONE = "- localhost\n"
@@ -37,7 +37,7 @@ COMMANDS = {
 
 @contextmanager
 def writing(pegasus: Pegasus, manner: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Let a program write to the queue."""
+    """Start a program that writes to the queue."""
     command = COMMANDS[manner].format(
         python=shlex.quote(sys.executable),
         writers=shlex.quote(writers.__file__),
@@ -54,25 +54,25 @@ def writing(pegasus: Pegasus, manner: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def ran(running: Running) -> list[str]:
-    """Give what the jobs printed, line by line."""
+    """Return the output of the jobs, line by line."""
     lines = [line.partition("] ")[2] for line in running.stdout.splitlines()]
     return [line for line in lines if not line.startswith("===")]
 
 
 def expected() -> list[str]:
-    """Give what all jobs of a program write."""
+    """Return the entries of all jobs of a program."""
     return [f"job-{n} tail-{n}" for n in range(int(SECONDS / writers.PACE))]
 
 
 def nothing_hidden(folder: Path) -> list[Path]:
-    """Give what is left beside the queue that a run should have removed."""
+    """Return the files beside the queue that a run should have removed."""
     return [path for path in folder.iterdir() if path.name.startswith(".queue.yaml")]
 
 
 @WIDTHS
 @pytest.mark.parametrize("manner", [m for m in COMMANDS if m not in {"in-place", "over"}])
 def test_what_is_written_while_jobs_are_taken(pegasus: Pegasus, manner: str, hosts: str) -> None:
-    """Every entry is run once, none is run in part, while the file stays open for writing."""
+    """Every entry runs once and as a whole, while the file stays open for writing."""
     running = pegasus.start("q", "--daemon", hosts=hosts, queue="")
     with writing(pegasus, manner) as process:
         assert process.wait(LIMIT) == 0
@@ -86,7 +86,7 @@ def test_what_is_written_while_jobs_are_taken(pegasus: Pegasus, manner: str, hos
 @WIDTHS
 @pytest.mark.parametrize("manner", ["in-place", "over"])
 def test_a_file_that_is_overwritten_in_place(pegasus: Pegasus, manner: str, hosts: str) -> None:
-    """Of a file that is written over, the new entries are run once each, and none is a mixture."""
+    """The new entries of a file that is overwritten run once each, without mixtures."""
     running = pegasus.start("q", "--daemon", hosts=hosts, queue=OLD)
     running.wait_for("=== done")
     with writing(pegasus, manner) as process:
@@ -103,7 +103,7 @@ def test_a_file_that_is_overwritten_in_place(pegasus: Pegasus, manner: str, host
 
 @WIDTHS
 def test_jobs_are_added_while_a_program_writes(pegasus: Pegasus, hosts: str) -> None:
-    """`pegasus add` beside a program that writes parts of lines breaks and loses nothing."""
+    """`pegasus add` beside a program that writes parts of lines damages and loses nothing."""
     running = pegasus.start("q", "--daemon", hosts=hosts, queue="")
     added: list[str] = []
     with writing(pegasus, "parts") as process:
@@ -120,7 +120,7 @@ def test_jobs_are_added_while_a_program_writes(pegasus: Pegasus, hosts: str) -> 
 
 @pytest.mark.parametrize("beginning", ["- echo fir", "- |\n  echo fir\n", "- command: echo fir\n"])
 def test_a_run_waits_for_the_end_of_an_entry(pegasus: Pegasus, beginning: str) -> None:
-    """An entry that is not written to its end is not run, and a run does not end before it is."""
+    """An incomplete entry does not run, and a run does not end before it is complete."""
     end = {"- echo fir": "st\n", "- |\n  echo fir\n": "  echo st\n"}.get(beginning, "  x: [1]\n")
     pegasus.queue_file.write_text("- echo zeroth\n")
     with pegasus.queue_file.open("a") as file:
@@ -140,7 +140,7 @@ def test_a_run_waits_for_the_end_of_an_entry(pegasus: Pegasus, beginning: str) -
 
 
 def test_a_line_is_run_while_the_file_stays_open(pegasus: Pegasus) -> None:
-    """What is typed into `cat >> queue.yaml` is run a second later, line by line."""
+    """Lines that are typed into `cat >> queue.yaml` run a second later, one by one."""
     running = pegasus.start("q", "--daemon", hosts=ONE, queue="")
     with pegasus.queue_file.open("a") as file:
         for n in range(3):
@@ -152,7 +152,7 @@ def test_a_line_is_run_while_the_file_stays_open(pegasus: Pegasus) -> None:
 
 
 def test_what_comes_after_a_run_is_for_the_next(pegasus: Pegasus) -> None:
-    """A program may have the file open from one run to the next; `check` and `status` see it."""
+    """A program may keep the file open between runs; `check` and `status` report it."""
     with pegasus.queue_file.open("a") as file:
         file.write("- echo early\n- echo next\n")
         file.flush()
@@ -169,7 +169,7 @@ def test_what_comes_after_a_run_is_for_the_next(pegasus: Pegasus) -> None:
 
 
 def test_scp_over_the_queue(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
-    """A file that scp copies over the queue, slowly, is run as it was."""
+    """A file that scp copies over the queue, slowly, runs as it was."""
     nodes = make_nodes(1)
     source = pegasus.folder / "source.yaml"
     filler = "".join(f"# {n} is a line that has to be copied\n" for n in range(10_000))
@@ -189,7 +189,7 @@ def test_scp_over_the_queue(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) 
 
 
 def test_a_take_that_fails_while_an_entry_waits(pegasus: Pegasus) -> None:
-    """A run does not wait for an entry that it could not take: it ends, and says why."""
+    """A run does not wait for an entry that it could not take: it ends with the reason."""
     pegasus.queue_file.write_text("- echo first\n")
     with pegasus.queue_file.open("a") as file:
         file.write("- |\n  echo inc")
@@ -205,7 +205,7 @@ def test_a_take_that_fails_while_an_entry_waits(pegasus: Pegasus) -> None:
 
 
 def test_an_addition_that_is_interrupted_while_it_waits(pegasus: Pegasus) -> None:
-    """`pegasus add` says what it waits for; ended by a signal, it adds nothing."""
+    """`pegasus add` reports what it waits for; ended by a signal, it adds nothing."""
     pegasus.queue_file.write_text("- echo first\n")
     with pegasus.queue_file.open("r+") as file:
         adding = pegasus.start_bare("add", "echo x", f"--queue-file={pegasus.queue_file}")

@@ -1,4 +1,4 @@
-"""`.pegasus/` is removed, or moved away, while a run goes on: it is said, and the run goes on."""
+"""`.pegasus/` is removed or moved during a run: that is reported, and the run continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAITING = "until test -e {folder}/go; do sleep 0.05; done; "
 @pytest.mark.parametrize("how", ["removed", "moved", "only the run", "made again"])
 @pytest.mark.parametrize("mode", ["q", "b"])
 def test_a_record_that_is_removed(pegasus: Pegasus, how: str, mode: str) -> None:
-    """It is said once, no log is named that is not there, and every job runs to its end."""
+    """It is reported once, no missing log is named, and every job runs to its end."""
     wait = WAITING.format(folder=pegasus.folder)
     queue = f"- echo began; {wait}echo late >&2; exit 3\n- echo second; exit 4\n- exit 5\n"
     running = pegasus.start(mode, hosts="- localhost\n", queue=queue)
@@ -46,7 +46,7 @@ def test_a_record_that_is_removed(pegasus: Pegasus, how: str, mode: str) -> None
 
 
 def test_an_idle_end(pegasus: Pegasus) -> None:
-    """It is said also where nothing is taken or printed any more after it."""
+    """It is reported also if nothing is taken or printed any more."""
     wait = WAITING.format(folder=pegasus.folder)
     running = pegasus.start("q", hosts="- localhost\n", queue=f"- echo began; {wait}exit 3\n")
     running.wait_for("] began", on="stdout")
@@ -59,7 +59,7 @@ def test_an_idle_end(pegasus: Pegasus) -> None:
 
 
 def test_outputs_that_are_removed(pegasus: Pegasus) -> None:
-    """Without the outputs no log is named; what failed can still be put back."""
+    """Without the outputs no log is named; failed jobs can still be put back."""
     wait = WAITING.format(folder=pegasus.folder)
     running = pegasus.start("q", hosts="- localhost\n", queue=f"- echo began; {wait}exit 3\n")
     running.wait_for("] began", on="stdout")

@@ -1,4 +1,4 @@
-"""Commands that a sub-node cannot be given, in real runs."""
+"""Commands that a sub-node cannot run, in real runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.e2e.runner import Pegasus
 
 
 def test_a_retry_never_runs_an_empty_command(pegasus: Pegasus) -> None:
-    """A job that failed is not tried again where its command would be empty: it has failed."""
+    """A failed job is not tried again where its command would be empty: it has failed."""
     gate = shlex.quote(str(pegasus.folder / "gate"))
     hosts = (
         "- hostname: localhost\n"
@@ -30,7 +30,7 @@ def test_a_retry_never_runs_an_empty_command(pegasus: Pegasus) -> None:
 
 @pytest.mark.parametrize("bad", ["", "ü" * 70_000])
 def test_a_broadcast_checks_every_command(pegasus: Pegasus, bad: str) -> None:
-    """What one sub-node cannot be given is not taken, although another one's is longer."""
+    """A broadcast takes no job whose command one of its sub-nodes cannot run."""
     long = "x" * 100_000
     hosts = f'- {{hostname: node-1, pre: ": {long}"}}\n- {{hostname: node-2, pre: "{bad}"}}\n'
     queue = '- "{{ pre }}"\n'
@@ -42,7 +42,7 @@ def test_a_broadcast_checks_every_command(pegasus: Pegasus, bad: str) -> None:
 
 
 def test_the_lines_of_a_command_reach_the_shell_or_are_refused(pegasus: Pegasus) -> None:
-    """Behind `|` a shell gets the lines; folded, a line that ends in a backslash is a fault."""
+    """After `|` a shell gets the lines; folded, a line that ends in a backslash is an error."""
     command = "printf '<%s>' a \\\n    --lr 0.1\n"
     refused = pegasus.run("q", hosts="- node-1\n", queue=f"- echo first\n- {command}")
     assert refused.status == 2

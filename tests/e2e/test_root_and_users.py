@@ -1,4 +1,4 @@
-"""One `sudo pegasus` in a user's folder: what it makes is the user's, and shuts nobody out."""
+"""`sudo pegasus` in a user's folder: the new files belong to the user, who keeps access."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.runner import Pegasus
-from tests.e2e.stranger import NOBODY, needs_root, pegasus_as, pegasus_command
 from tests.nodes import wait_until
+from tests.other_user import NOBODY, needs_root, pegasus_as, pegasus_command
 
 pytestmark = needs_root
 QUEUE = "- echo ran\n- exit 3\n"
@@ -34,24 +34,24 @@ class Place:
         return pegasus_as(uid, self.folder, *words, environment=self.environment)
 
     def write(self, queue: str, owner: int = NOBODY) -> None:
-        """Write the queue file anew, as an editor of a user's does."""
+        """Replace the queue file, as an editor of a user does."""
         path = self.folder / "queue.yaml"
         path.write_text(queue)
         os.chown(path, owner, owner)
 
     def owners(self) -> dict[str, int]:
-        """Give the owners of all that is in the folder."""
+        """Return the owners of everything in the folder."""
         every = [self.folder, *self.folder.rglob("*")]
         return {str(path.relative_to(self.folder)): path.lstat().st_uid for path in every}
 
     def run_folders(self) -> list[Path]:
-        """Give the folders of the runs, by name."""
+        """Return the folders of the runs, by name."""
         return sorted(self.folder.glob(".pegasus/*/"))
 
 
 @contextmanager
 def a_place(pegasus: Pegasus, owner: int) -> Iterator[Place]:
-    """Make a folder of a user's with a hosts file in it."""
+    """Make a folder of a user with a hosts file in it."""
     folder = Path(tempfile.mkdtemp(prefix="pgt-", dir="/tmp"))
     try:
         folder.chmod(0o755)
@@ -64,13 +64,13 @@ def a_place(pegasus: Pegasus, owner: int) -> Iterator[Place]:
 
 @pytest.fixture
 def place(pegasus: Pegasus) -> Iterator[Place]:
-    """Give a folder that belongs to another user."""
+    """Yield a folder that belongs to another user."""
     with a_place(pegasus, NOBODY) as made:
         yield made
 
 
 def test_what_root_makes_is_the_users(place: Place) -> None:
-    """The lock, the record, outputs, orders and what was put back belong to the queue's owner."""
+    """The lock, the record, outputs, orders and jobs put back belong to the queue's owner."""
     place.write(QUEUE)
     assert place.run(0, "q").returncode == 1
     assert place.run(0, "retry").returncode == 0
@@ -84,7 +84,7 @@ def test_what_root_makes_is_the_users(place: Place) -> None:
 
 
 def test_the_user_goes_on_after_root(place: Place) -> None:
-    """All commands of the user's work on what root has run, and the user's own runs too."""
+    """All commands of the user work on root's runs, and the user's own runs work as well."""
     place.write(QUEUE)
     assert place.run(0, "q").returncode == 1
     report = json.loads(place.run(NOBODY, "status", "--json").stdout)
@@ -104,7 +104,7 @@ def test_the_user_goes_on_after_root(place: Place) -> None:
 
 
 def test_without_a_queue_file(place: Place) -> None:
-    """Where root makes the queue file as well, all of it belongs to the folder's owner."""
+    """Where root makes the queue file as well, everything belongs to the folder's owner."""
     assert place.run(0, "add", "exit 3").returncode == 0
     assert place.run(0, "q").returncode == 1
     owners = {name: uid for name, uid in place.owners().items() if uid != NOBODY}
@@ -115,7 +115,7 @@ def test_without_a_queue_file(place: Place) -> None:
 
 @pytest.mark.parametrize("who", [0, NOBODY])
 def test_orders_between_root_and_the_user(place: Place, who: int) -> None:
-    """Root and the user can each stop the other's run, and hear that it is done."""
+    """Root and the user can each stop the other's run, and get the confirmation."""
     place.write("- touch began; exec sleep 1000\n")
     other = NOBODY - who
     command = pegasus_command(who, place.folder, "q")
@@ -134,7 +134,7 @@ def test_orders_between_root_and_the_user(place: Place, who: int) -> None:
 
 
 def test_a_folder_that_cannot_be_read_is_left_out(place: Place) -> None:
-    """One folder of another user's hides no other run, and each command names it."""
+    """One folder of another user hides no other run, and each command reports it."""
     place.write(QUEUE)
     assert place.run(NOBODY, "q").returncode == 1
     (run,) = place.run_folders()
@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_read_is_left_out(place: Place) -> None:
     assert "1 succeeded, 1 failed" in status.stdout
     every = " ".join(status.stdout.split())
     for stray in strays:
-        assert f"Mind: {stray}: this record cannot be read: Permission denied." in every
+        assert f"Warning: {stray}: this record cannot be read: Permission denied." in every
     assert "this is not a regular file" in every
     assert "It belongs to root" in every
     assert len(json.loads(place.run(NOBODY, "status", "--json").stdout)["warnings"]) == 3
@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_read_is_left_out(place: Place) -> None:
 
 
 def test_a_record_that_cannot_be_read_at_all(place: Place) -> None:
-    """Then status still tells what waits, the others say whose it is, and a run goes on."""
+    """Then status still counts what waits, the others name the owner, and a run continues."""
     place.write(QUEUE)
     (place.folder / ".pegasus").mkdir(mode=0o700)
     status = place.run(NOBODY, "status")
@@ -183,7 +183,7 @@ def test_a_record_that_cannot_be_read_at_all(place: Place) -> None:
 
 
 def test_an_output_that_cannot_be_read(place: Place) -> None:
-    """It is named, with what to do, and no bug is reported."""
+    """It is reported with the next step, and not as a bug."""
     place.write(QUEUE)
     assert place.run(NOBODY, "q").returncode == 1
     (output,) = place.folder.glob(".pegasus/*/output/1.stdout")
@@ -194,7 +194,7 @@ def test_an_output_that_cannot_be_read(place: Place) -> None:
 
 
 def test_the_owner_of_the_queue_in_a_folder_of_roots(pegasus: Pegasus) -> None:
-    """In a shared folder the record is the queue owner's, and root goes on recording there."""
+    """In a shared folder the record belongs to the queue's owner, and root continues to use it."""
     with a_place(pegasus, 0) as place:
         place.folder.chmod(0o777)
         place.write(QUEUE)
@@ -208,7 +208,7 @@ def test_the_owner_of_the_queue_in_a_folder_of_roots(pegasus: Pegasus) -> None:
 
 
 def test_nothing_but_what_was_made_is_given_away(place: Place) -> None:
-    """A link or a folder that somebody has laid out in advance stays as it is."""
+    """A link or a folder that another user prepared stays unchanged."""
     place.write(QUEUE)
     secret = place.folder / "secret"
     secret.mkdir()

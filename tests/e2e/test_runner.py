@@ -1,4 +1,4 @@
-"""The runner of the end-to-end tests, tried on small programs in the place of pegasus."""
+"""The runner of the end-to-end tests, with small programs in place of pegasus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ while True: time.sleep(1)
 
 
 def playing(pegasus: Pegasus, program: str) -> Pegasus:
-    """Give a pegasus that is another program."""
+    """Return a pegasus that is another program."""
     return replace(pegasus, program=(sys.executable, "-c", program))
 
 
@@ -64,11 +64,11 @@ def test_nothing_of_the_developer_s_environment_is_seen(
 
 
 def test_lines_can_be_waited_for_and_the_process_signalled(pegasus: Pegasus) -> None:
-    """A live process is waited on text by text, interrupted, and waited for to its end."""
+    """A running process can be waited for by texts, interrupted, and waited for to its end."""
     running = playing(pegasus, OBEDIENT).start("q")
     assert running.wait_for("taken 1") == "taken 1"
     assert running.wait_for("taken", on="stderr") == "taken 2"
-    assert running.wait_for("taken", on="stdout", times=2) == "taken"  # without its newline yet
+    assert running.wait_for("taken", on="stdout", times=2) == "taken"  # without its newline so far
     assert running.status is None
     running.signal(signal.SIGINT)
     done = running.wait()
@@ -76,7 +76,7 @@ def test_lines_can_be_waited_for_and_the_process_signalled(pegasus: Pegasus) -> 
 
 
 def test_what_does_not_come_is_said_with_all_that_came(pegasus: Pegasus) -> None:
-    """Waiting ends at its limit, or at once when the process has ended."""
+    """A wait ends at its limit, or at once when the process has ended."""
     running = playing(pegasus, OBEDIENT).start("q")
     with pytest.raises(AssertionError, match=r"no 'taken 3': not within 0\.5 s\n--- stdout\ntaken"):
         running.wait_for("taken 3", limit=0.5)
@@ -89,14 +89,14 @@ def test_what_does_not_come_is_said_with_all_that_came(pegasus: Pegasus) -> None
 
 
 def test_outputs_held_by_somebody_else_are_a_failure(pegasus: Pegasus) -> None:
-    """A process that leaves its outputs to another one is not taken for ended."""
+    """A process that leaves its outputs to another one does not count as ended."""
     leaving = "import subprocess; subprocess.Popen(['sleep', '2'])"
     with pytest.raises(AssertionError, match="its outputs are still held"):
         playing(pegasus, leaving).start("q").wait(afterwards=0.3)
 
 
 def test_large_and_odd_output_arrives_whole(pegasus: Pegasus) -> None:
-    """Outputs are read all the time, and kept as bytes."""
+    """Outputs are read continuously, and kept as bytes."""
     program = "import sys; sys.stdout.buffer.write(b'\\xff' * 3_000_000)"
     done = playing(pegasus, program).run("q")
     assert done.out == b"\xff" * 3_000_000

@@ -31,24 +31,24 @@ def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
 @asynccontextmanager
 async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> AsyncIterator[Session]:
     """Open a session into a node, with the nodes' own ssh configuration."""
-    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ways:
-        opener = session_opener(ways, trio.Event())
+    async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ssh:
+        opener = session_opener(ssh)
         async with opener(SubNode(0, name)) as session:
             yield session
 
 
 @pytest.fixture(params=["mux", "clients"])
 def open_session(nodes: Nodes, request: pytest.FixtureRequest) -> contract.OpenSession:
-    """Open sessions into a node with bash, commands over the control socket and by clients."""
+    """Open sessions into a node with bash, over the control socket and by ssh clients."""
     return lambda: open_on(nodes, "node-1", by_clients=request.param == "clients")
 
 
 class TestSsh(contract.OnlyReal, contract.EndsTrees):
-    """A node keeps the whole contract."""
+    """A node fulfils the whole contract."""
 
 
 class TestLocalhost(contract.EndsTrees):
-    """Localhost ends trees of processes as nodes do."""
+    """Localhost ends process trees as nodes do."""
 
     @pytest.fixture
     def open_session(self, nodes: Nodes) -> contract.OpenSession:
@@ -82,7 +82,7 @@ NASTY = (
 
 @pytest.mark.parametrize("shell", SHELLS)
 async def test_nasty_commands(shell_nodes: Nodes, shell: str) -> None:
-    """The same twenty nasty commands do the same on localhost and for every login shell."""
+    """Twenty difficult commands do the same on localhost and for every login shell."""
     node = shell_nodes[f"node-{SHELLS.index(shell) + 1}"]
     async with open_on(shell_nodes, "localhost") as here, open_on(shell_nodes, node.name) as there:
         for command in NASTY:
@@ -93,13 +93,13 @@ async def test_nasty_commands(shell_nodes: Nodes, shell: str) -> None:
 
 
 def test_there_are_twenty_nasty_commands() -> None:
-    """Twenty were promised."""
+    """The list has twenty commands."""
     assert len(NASTY) == 20
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 async def test_outcomes_for_every_login_shell(shell_nodes: Nodes, shell: str) -> None:
-    """Exit statuses and signals are told apart whatever the login shell is."""
+    """Exit statuses and signals are distinguished, whatever the login shell."""
     name = f"node-{SHELLS.index(shell) + 1}"
     async with open_on(shell_nodes, name) as session:
         for status in (0, 137, 255):
@@ -109,7 +109,7 @@ async def test_outcomes_for_every_login_shell(shell_nodes: Nodes, shell: str) ->
 
 
 async def test_noisy_start_up_files(make_nodes: Any) -> None:
-    """What an account's start-up files print is not taken for a command's output."""
+    """The output of an account's start-up files is not taken for a command's output."""
     nodes: Nodes = make_nodes(1, shells=("bash",))
     node: Node = nodes["node-1"]
     node.run("printf 'echo noise; echo more noise >&2; printf x\\n' > ~/.bashrc")
@@ -129,7 +129,9 @@ async def test_a_connection_that_breaks(make_nodes: Any) -> None:
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_kill_sessions_when, shell, nodes["node-1"])
-            outcome = await shell.run(contract.assignment("sleep 60"), "run-1", output.show)
+            outcome = await shell.run(
+                contract.assignment("sleep 60"), "run-1", output.show, trio.Event()
+            )
     assert isinstance(outcome, Lost)
 
 
@@ -139,7 +141,7 @@ async def _kill_sessions_when(shell: Shell, node: Node) -> None:
 
 
 async def test_a_node_that_is_not_there(make_nodes: Any) -> None:
-    """A node that refuses connections is unreachable, in ssh's own words."""
+    """A node that refuses connections is unreachable, with ssh's own message."""
     nodes: Nodes = make_nodes(1)
     nodes["node-1"].kill()
     with pytest.raises(NodeUnreachable, match=r"Connection refused|No route to host"), sole_error():
@@ -149,16 +151,16 @@ async def test_a_node_that_is_not_there(make_nodes: Any) -> None:
 
 @asynccontextmanager
 async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session]:
-    """Open a session into a node with an ssh configuration of the test's own."""
+    """Open a session into a node with an ssh configuration of the test."""
     async with (
-        open_ssh(config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
+        open_ssh(config) as ssh,
+        session_opener(ssh)(SubNode(0, name)) as session,
     ):
         yield session
 
 
 async def test_a_wrong_key(make_nodes: Any, tmp_path: Path) -> None:
-    """A node that does not know our key is unreachable, in ssh's own words, and at once."""
+    """A node that does not accept our key is unreachable, with ssh's own message, and at once."""
     nodes: Nodes = make_nodes(1)
     config = tmp_path / "config"
     text = nodes.ssh_config.read_text()
@@ -190,7 +192,7 @@ Host *
 
 
 async def test_a_hostile_ssh_configuration(nodes: Nodes, tmp_path: Path) -> None:
-    """Settings that would break a run are overruled; the rest of the configuration is kept."""
+    """Settings that would break a run are overridden; the rest of the configuration is kept."""
     config = tmp_path / "config"
     config.write_text(SPOILERS + nodes.ssh_config.read_text())
     async with open_with(config) as session:

@@ -1,4 +1,4 @@
-"""Sub-nodes that are removed, that drop each connection, or start nothing, beside healthy ones."""
+"""Sub-nodes that are removed, drop each connection, or start nothing, beside healthy ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MANY = 20
 
 
 def journal(pegasus: Pegasus, kind: str) -> list[dict[str, Any]]:
-    """Give the events of a kind from the journal of the one run."""
+    """Return the events of a kind from the journal of the one run."""
     paths = list(pegasus.folder.glob(".pegasus/*/journal.jsonl"))
     lines = [line for path in paths for line in path.read_bytes().split(b"\n")[:-1]]
     return [event for event in map(json.loads, lines) if event["event"] == kind]
@@ -32,7 +32,7 @@ def journal(pegasus: Pegasus, kind: str) -> list[dict[str, Any]]:
 def test_a_retry_does_not_wait_for_a_node_that_was_removed(
     pegasus: Pegasus, make_nodes: MakeNodes
 ) -> None:
-    """A job that fails once its other node is out of hosts.yaml is tried again where it failed."""
+    """A failed job whose other node left hosts.yaml is tried again where it failed."""
     nodes = make_nodes(2)
     queue = "- echo begun >> ~/notes; until [ -e ~/go-on ]; do sleep 0.05; done; exit 7\n"
     hosts = "- node-1\n- node-2\n"
@@ -51,7 +51,7 @@ def test_a_retry_does_not_wait_for_a_node_that_was_removed(
 
 
 def test_a_node_that_drops_each_connection(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
-    """A node that drops us soon after each login leaves the queue to the healthy one."""
+    """A node that drops connections soon after login leaves the queue to the healthy one."""
     nodes = make_nodes(1, shells=("bash",))
     (nodes[0].home / ".bashrc").write_text(DROPPING)
     queue = f"- command: sleep 1 # {{{{ n }}}}\n  n: [{', '.join(map(str, range(MANY)))}]\n"
@@ -67,9 +67,9 @@ def test_a_node_that_drops_each_connection(pegasus: Pegasus, make_nodes: MakeNod
 
 @pytest.mark.parametrize("mode", ["q", "b"])
 def test_a_node_on_which_nothing_begins(pegasus: Pegasus, make_nodes: MakeNodes, mode: str) -> None:
-    """A node whose shells break before anything begins costs no job; why is not told each time.
+    """A node whose shells break before a command begins costs no job; the reason is not repeated.
 
-    It is tried ever later. In a broadcast the step waits for it; once it is mended all is run.
+    Its delays grow. In a broadcast the step waits for it; once it is repaired all is run.
     """
     nodes = make_nodes(1, shells=("bash",))
     (nodes[0].home / ".bashrc").write_text("ulimit -n 12\n")

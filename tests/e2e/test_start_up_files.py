@@ -1,4 +1,4 @@
-"""Start-up files of an account that keep a command from starting: they are named and quoted."""
+"""Start-up files of an account that prevent commands from starting: named and quoted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRINTED = {"another shell": "Welcome", "a question": "Which project?", "a menu":
 def test_start_up_files_that_block(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes], kind: str
 ) -> None:
-    """After five seconds Pegasus says what it waits for, what was printed, and what to try."""
+    """After five seconds Pegasus reports what it waits for, what was printed, and what to try."""
     nodes = make_nodes(1, shells=("bash",))
     (nodes[0].home / ".bashrc").write_text(BLOCKING[kind])
     for _ in range(TRIES):
@@ -33,18 +33,18 @@ def test_start_up_files_that_block(
             assert re.match(r"\[Pegasus\] node-1: waiting for a shell; after 5 seconds ", line)
             assert line.endswith(". Try `ssh node-1 echo ok` by hand.")
             assert "\x1b" not in line
-        assert len(set(said)) == len(said)  # two sub-nodes of one node say it once
+        assert len(set(said)) == len(said)  # two sub-nodes of one node report it once
         if any(PRINTED.get(kind, "Mounting") in line for line in said):
             return
     raise AssertionError(f"{PRINTED.get(kind)} is in none of {said}")
 
 
 TRIES = 4
-"""Runs that are tried until the node was quick enough to have printed all in five seconds."""
+"""Runs until the node was quick enough to print everything in five seconds."""
 
 
 def notes_of(pegasus: Pegasus) -> list[str]:
-    """Give what a run says of the start-up files, which goes on until it is interrupted."""
+    """Return what a run reports about the start-up files; then interrupt it."""
     hosts = "- hostname: node-1\n  i: [1, 2]\n"
     running = pegasus.start("q", hosts=hosts, queue="- exit 0\n")
     running.wait_for("echo ok` by hand.", on="stderr")
@@ -56,7 +56,7 @@ def notes_of(pegasus: Pegasus) -> list[str]:
 
 
 def test_start_up_files_that_take_long(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
-    """Start-up files that end at last hold the job up, and no more."""
+    """Start-up files that end in the end only delay the job."""
     nodes = make_nodes(1, shells=("bash",))
     wait = "until [ -e ~/go ]; do sleep 0.1; done"
     (nodes[0].home / ".bashrc").write_text(f"echo Mounting; {wait}\n")
@@ -70,7 +70,7 @@ def test_start_up_files_that_take_long(pegasus: Pegasus, make_nodes: Callable[..
 def test_start_up_files_that_end_the_shell(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """An account whose start-up files end its shell is unreachable, in their words on one line."""
+    """An account whose start-up files end its shell is unreachable; one line has their output."""
     nodes = make_nodes(1, shells=("bash",))
     (nodes[0].home / ".bashrc").write_text("echo closed; echo for today >&2; exit 1\n")
     done = pegasus.on(nodes).run("q", queue="- exit 0\n")

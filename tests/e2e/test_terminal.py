@@ -1,110 +1,21 @@
-"""Pegasus on a real terminal: what is typed, what is shown, and how the terminal is left."""
+"""Pegasus in a real terminal: input, output, and the state of the terminal afterwards."""
 
 from __future__ import annotations
 
-import re
-import signal
-import termios
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import pexpect
-import pyte
 import pytest
 from filelock import FileLock
 
-from tests.e2e.runner import LIMIT, Pegasus
+from tests.e2e.runner import Pegasus
+from tests.e2e.terminals import FORKS, Terminal
 
-pytestmark = pytest.mark.filterwarnings(
-    # pexpect forks; nothing but an exec comes after that.
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
-)
+pytestmark = FORKS
 
 CTRL_C = "\x03"
 NOTICE = "nothing more is taken"
 WIDE = 200
-
-
-class Terminal:
-    """A terminal with pegasus in it, and a person who reads and types."""
-
-    def __init__(self, pegasus: Pegasus, arguments: list[str], columns: int, colour: str) -> None:
-        program, *first = pegasus.program
-        self._child: Any = pexpect.spawn(
-            program,
-            [*first, *arguments],
-            cwd=str(pegasus.folder),
-            env={**pegasus.environment, "TERM": "xterm-256color", "NO_COLOR": colour},
-            dimensions=(24, columns),
-            timeout=LIMIT,
-        )
-        self._shown = b""
-        self.screen = pyte.Screen(columns, 24)
-        self._stream = pyte.ByteStream(self.screen)
-        self.modes_before = self.modes()
-
-    @property
-    def shown(self) -> str:
-        """All that was ever sent to it, escape sequences included."""
-        return self._shown.decode()
-
-    @property
-    def rows(self) -> list[str]:
-        """The rows that stand on the screen and are not blank."""
-        return [row.rstrip() for row in self.screen.display if row.strip()]
-
-    def modes(self) -> list[Any]:
-        """Give the modes of the terminal."""
-        return termios.tcgetattr(self._child.child_fd)
-
-    def type(self, keys: str) -> None:
-        """Press keys."""
-        self._child.send(keys)
-
-    def wait_for(self, text: str, times: int = 1) -> None:
-        """Wait until a text was shown so many times, wherever its lines are wrapped."""
-        deadline = time.monotonic() + LIMIT
-        while self._count(text) < times:
-            assert time.monotonic() < deadline, f"no {text!r}:\n{self.shown}"
-            try:
-                self._read(0.05)
-            except pexpect.EOF:
-                assert self._count(text) >= times, f"ended without {text!r}:\n{self.shown}"
-
-    def wait(self) -> int:
-        """Read to the end; give the exit status, minus N for a signal N."""
-        while not self._child.flag_eof:
-            with suppress(pexpect.EOF):
-                self._read(LIMIT)
-        self._child.wait()
-        signalled: int | None = self._child.signalstatus
-        status: int = self._child.exitstatus if signalled is None else -signalled
-        return status
-
-    def kill(self) -> None:
-        """SIGKILL what is in it."""
-        self._child.kill(signal.SIGKILL)
-
-    def close(self) -> None:
-        """Throw the terminal away."""
-        self._child.close(force=True)
-
-    def _count(self, text: str) -> int:
-        """Count a text, blanks and repeated prefixes left out."""
-        plain = re.sub(r"\x1b\[[0-9;]*m", "", self.shown)
-        joined = re.sub(r"(\r\n)\[Pegasus\] ", r"\1", plain)
-        return "".join(joined.split()).count("".join(text.split()))
-
-    def _read(self, patience: float) -> None:
-        try:
-            data = self._child.read_nonblocking(65536, timeout=patience)
-        except pexpect.TIMEOUT:
-            return
-        self._shown += data
-        self._stream.feed(data)
 
 
 class Opener:
@@ -121,13 +32,13 @@ class Opener:
         self._pegasus.hosts_file.write_text(hosts)
         self._pegasus.queue_file.write_text(queue)
         arguments = [*words, *self._pegasus.files()]
-        self.opened.append(Terminal(self._pegasus, arguments, columns, no_color))
+        self.opened.append(Terminal.of(self._pegasus, arguments, columns, no_color))
         return self.opened[-1]
 
 
 @pytest.fixture
 def open_terminal(pegasus: Pegasus) -> Iterator[Opener]:
-    """Open terminals with pegasus in them; none outlives the test."""
+    """Open terminals with pegasus; all are closed after the test."""
     opener = Opener(pegasus)
     yield opener
     for terminal in opener.opened:
@@ -145,13 +56,13 @@ DEAF = """\
 
 
 def busy(pegasus: Pegasus) -> str:
-    """Give two jobs that say so when a Ctrl-C reaches them, and end when they are told."""
+    """Return two jobs that print when a Ctrl-C reaches them, and end when a file exists."""
     return DEAF.format(name=pegasus.folder.name) * 2
 
 
 @pytest.fixture
 def go(pegasus: Pegasus) -> Iterator[Callable[[], None]]:
-    """Tell the jobs of ``busy`` to end."""
+    """End the jobs of ``busy``."""
     homes = [str(pegasus.nodes["node-1"].home), pegasus.environment["HOME"]]
     files = [Path(home) / f"go-{pegasus.folder.name}" for home in homes]
 
@@ -168,7 +79,7 @@ def go(pegasus: Pegasus) -> Iterator[Callable[[], None]]:
 def test_ctrl_c_drains(
     open_terminal: Opener, pegasus: Pegasus, go: Callable[[], None], columns: int
 ) -> None:
-    """Ctrl-C does not reach ssh or a command; the notice is shown, and what runs ends normally."""
+    """Ctrl-C reaches neither ssh nor a command; Pegasus prints a notice, and jobs end normally."""
     queue = busy(pegasus) + "- echo left in the queue\n"
     terminal = open_terminal("q", hosts=HOSTS, queue=queue, columns=columns)
     terminal.wait_for("] at work", times=2)
@@ -185,7 +96,7 @@ def test_ctrl_c_drains(
 
 
 def test_a_second_ctrl_c_aborts(open_terminal: Opener, pegasus: Pegasus) -> None:
-    """The second one ends what runs, and says so."""
+    """The second Ctrl-C ends the running jobs, with a message."""
     terminal = open_terminal("q", hosts=HOSTS, queue="- echo at work; sleep 1000\n" * 2)
     terminal.wait_for("] at work", times=2)
     terminal.type(CTRL_C)
@@ -200,7 +111,7 @@ def test_a_second_ctrl_c_aborts(open_terminal: Opener, pegasus: Pegasus) -> None
 
 
 def test_a_third_ctrl_c_kills(open_terminal: Opener) -> None:
-    """The third one kills what does not care for SIGTERM."""
+    """The third Ctrl-C kills what ignores SIGTERM."""
     queue = "- trap '' TERM; echo at work; while :; do sleep 0.1; done\n" * 2
     terminal = open_terminal("q", hosts=HOSTS, queue=queue)
     terminal.wait_for("] at work", times=2)
@@ -214,7 +125,7 @@ def test_a_third_ctrl_c_kills(open_terminal: Opener) -> None:
 
 @pytest.mark.parametrize("status", [0, 1, -9])
 def test_the_terminal_is_left_as_it_was(open_terminal: Opener, status: int) -> None:
-    """Also after a normal end, a failed one and ``kill -9``."""
+    """The terminal is restored after a normal end, a failure and ``kill -9``."""
     queue = f"- exit {status}\n" if status >= 0 else "- echo at work; sleep 1000\n"
     terminal = open_terminal("q", hosts=HOSTS, queue=queue)
     if status < 0:
@@ -225,7 +136,7 @@ def test_the_terminal_is_left_as_it_was(open_terminal: Opener, status: int) -> N
 
 
 def test_long_lines_wrap_behind_their_prefix(open_terminal: Opener) -> None:
-    """Every row of a long line begins with its sub-node, and none is longer than the screen."""
+    """Every row of a long line begins with its sub-node; none is longer than the screen."""
     letters = "abcdefghij" * 20
     narrow = open_terminal("q", hosts="- node-1\n", queue=f"- echo {letters}\n")
     assert narrow.wait() == 0
@@ -239,7 +150,7 @@ def test_long_lines_wrap_behind_their_prefix(open_terminal: Opener) -> None:
 
 
 def colours(terminal: Terminal) -> set[str]:
-    """Give the colours of the rows' first letters."""
+    """Return the colours of the first letter of each row."""
     buffer = terminal.screen.buffer
     return {buffer[y][1].fg for y, row in enumerate(terminal.screen.display) if row.strip()}
 
@@ -259,7 +170,7 @@ def test_each_sub_node_has_its_colour(open_terminal: Opener) -> None:
 def test_a_daemon_in_a_terminal(
     open_terminal: Opener, pegasus: Pegasus, go: Callable[[], None]
 ) -> None:
-    """Jobs are added while it waits; Ctrl-C lets those that run end, and takes no more."""
+    """Jobs that are added during the wait run; after Ctrl-C running jobs end, and none starts."""
     terminal = open_terminal("q", "--daemon", hosts=HOSTS, queue="- echo first\n")
     terminal.wait_for("=== done (exit status: 0) ===")
     queue = pegasus.queue_file

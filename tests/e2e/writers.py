@@ -1,7 +1,7 @@
-"""Programs that write to a queue file while jobs are taken from it, each in its own manner.
+"""Programs that write to a queue file while jobs are taken from it, each in another manner.
 
 Run as ``python writers.py MANNER FILE SECONDS``: it writes about ten entries a second. A job prints
-``job-N tail-N``; what is run in part prints less than that, or something else.
+``job-N tail-N``; an incomplete entry prints less than that, or something else.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 PACE = 0.1
 LITTLE = 256
-"""Bytes of a buffer so small that a piece often ends within an entry."""
+"""Bytes of a buffer so small that many pieces end within an entry."""
 
 
 def entry(n: int) -> str:
-    """Give an entry of one line, of a block, or of two lines, of which the first would run."""
+    """Return an entry of one line, of a block, or of two lines whose first one alone would run."""
     kinds = [
         f"- echo 'job-{n} tail-{n}'\n",
         f"- |\n  printf 'job-{n} '\n  echo 'tail-{n}'\n",
@@ -30,14 +30,14 @@ def entry(n: int) -> str:
 
 
 def entries(seconds: float) -> Iterator[str]:
-    """Give entries at their pace."""
+    """Yield entries at a steady rate."""
     for n in range(int(seconds / PACE)):
         time.sleep(PACE)
         yield entry(n)
 
 
 def append_lines(path: str, seconds: float) -> None:
-    """Append line by line to a file that is open all the time, as a shell's loop does."""
+    """Append line by line to a file that stays open, as a shell's loop does."""
     with Path(path).open("ab", buffering=0) as file:
         for text in entries(seconds):
             for line in text.splitlines(keepends=True):
@@ -55,7 +55,7 @@ def append_parts(path: str, seconds: float) -> None:
 
 
 def append_buffered(path: str, seconds: float) -> None:
-    """Append what a buffer gives: pieces that end anywhere."""
+    """Append full buffers: pieces that end anywhere."""
     with Path(path).open("ab", buffering=0) as raw, io.BufferedWriter(raw, LITTLE) as file:
         for text in entries(seconds):
             for byte in text.encode():
@@ -63,7 +63,7 @@ def append_buffered(path: str, seconds: float) -> None:
 
 
 def write_buffered(path: str, seconds: float) -> None:
-    """Write to a file that was emptied, not behind its end."""
+    """Write to a file that was emptied, from its beginning."""
     with Path(path).open("wb", buffering=0) as raw, io.BufferedWriter(raw, LITTLE) as file:
         for text in entries(seconds):
             for byte in text.encode():
@@ -78,12 +78,12 @@ def append_each(path: str, seconds: float) -> None:
 
 
 def save_in_place(path: str, seconds: float) -> None:
-    """Empty the file, and write another into it in pieces, as some editors do."""
+    """Empty the file and write a new one into it in pieces, as some editors do."""
     _pieces(path, seconds, os.O_TRUNC)
 
 
 def copy_over(path: str, seconds: float) -> None:
-    """Write over what is there from the beginning, and cut the rest off at the end."""
+    """Overwrite the file from its beginning, and truncate it at the end."""
     _pieces(path, seconds, 0)
 
 

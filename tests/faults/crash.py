@@ -1,8 +1,8 @@
-"""One trial of ``kill -9`` of Pegasus: killed at random moments, looked at, retried, ended.
+"""One trial of ``kill -9`` of Pegasus: kills at random moments, checks and retries.
 
-Rule 1: what is random comes from one seed, so that a trial can be made again; its middle part
-names the kind: ``5d002ab5/crash-pair/7``.
-Rule 2: what is seen of it is judged by ``crash_look``, after everybody who could write is dead.
+Rule 1: what is random comes from one seed, so that a trial can be repeated;
+its middle part names the kind: ``5d002ab5/crash-pair/7``.
+Rule 2: ``crash_look`` checks the results, after all processes that could write have ended.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ PLACES: dict[str, tuple[str, SubNodes]] = {
 }
 
 ROUNDS = 6
-"""Runs at most until all is done after the last kill: some jobs fail once on each node."""
+"""Maximum of runs until all is done after the last kill: some jobs fail once on each node."""
 
 QUICK = 0.0005
-"""Seconds between two looks for the moment of a kill: a take lasts some milliseconds. Not to look
-all the time leaves the processor to those who are to be killed."""
+"""Seconds between two checks for the moment of a kill: a take
+lasts some milliseconds. The pause leaves the processor to the runs."""
 
 PROMISE = 10.0
 """Seconds after which nothing of a killed run may live."""
@@ -68,14 +68,14 @@ QUEUE = """\
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """When runs are killed: a random time after one is at work, or just after its n-th step.
+    """The moment of a kill: a random time after the start of the work, or after a step.
 
     Attributes:
-        moment: what is waited for; ``within`` is in the middle of a take.
-        step: how often.
-        after: seconds from then to the kill.
-        whom: which of the runs that were started together, in this order.
-        between: seconds from one of them to the next.
+        moment: the awaited moment; ``within`` is in the middle of a take.
+        step: the number of the step.
+        after: seconds from that moment to the kill.
+        whom: the runs to kill among those that were started together, in this order.
+        between: seconds between two kills.
         beside: whether jobs are put back while the other run goes on.
     """
 
@@ -89,14 +89,14 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class CrashPlan:
-    """What a trial does; all of it follows from the seed.
+    """The plan of a trial, which follows from the seed.
 
     Attributes:
-        seed: it.
+        seed: the seed.
         mode: of all runs.
         place: where they run their jobs.
         at_once: how many runs are started together, on one queue.
-        kills: one after the other, each of runs of their own.
+        kills: one after the other, each of its own runs.
     """
 
     seed: str
@@ -107,7 +107,7 @@ class CrashPlan:
 
     @classmethod
     def draw(cls, seed: str) -> CrashPlan:
-        """Draw a plan of the kind that stands in the seed."""
+        """Make a random plan of the kind that is in the seed."""
         rng = random.Random(seed)
         kind = kind_in(seed)
         place = rng.choice(["localhost", "localhost", *PLACES])
@@ -136,7 +136,7 @@ class CrashPlan:
 
 
 def kind_in(seed: str) -> Kind:
-    """Give the kind of trial that a seed is of."""
+    """Return the kind of trial of a seed."""
     kinds: tuple[Kind, ...] = get_args(Kind)
     return next((kind for kind in kinds if f"crash-{kind}/" in seed), "queue")
 
@@ -146,9 +146,9 @@ class Crash:
     """A trial, in a folder of its own.
 
     Attributes:
-        counted: what the crashes cost, by what it was.
+        counted: the cost of the crashes, by kind.
         killed_at: when the last run was killed.
-        suspects: what lived before the first run that is not killed: by number and birth.
+        suspects: the processes before the first run that is not killed: by pid and start time.
     """
 
     pegasus: Pegasus
@@ -182,7 +182,7 @@ class Crash:
         return cls(pegasus, traces, plan, look, counted)
 
     def make(self) -> Counter[str]:
-        """Make the trial; give what was counted."""
+        """Run the trial; return the counts."""
         try:
             for kill in self.plan.kills:
                 self._run_and_kill(kill)
@@ -199,7 +199,7 @@ class Crash:
         return self.counted
 
     def _keep_logs(self) -> None:
-        """Lay beside the queue what jobs wrote down: somebody will want to look at it."""
+        """Write the notes of the jobs beside the queue, for the analysis of a failure."""
         for number, log in enumerate(self.look.logs):
             if log.exists():
                 shutil.copy(log, self.pegasus.folder / f"noted-{number}")
@@ -234,7 +234,7 @@ class Crash:
         return [self.pegasus.start(self.plan.mode, hosts=hosts) for _ in range(self.plan.at_once)]
 
     def _wait_for_the_moment(self, running: Running, kill: Kill, taken: int) -> None:
-        """Wait for it, or for the end of a run that has no such moment."""
+        """Wait for the moment, or for the end of a run without such a moment."""
         wait_until(lambda: running.status is not None or obeys_signals(running), limit=LIMIT)
         written = len(self.look.written())
         steps: dict[Moment, Callable[[], bool]] = {
@@ -256,7 +256,7 @@ class Crash:
         return (read(self.pegasus.consumed_file) or b"").count(b"- command")
 
     def _takes(self) -> bool:
-        """Tell whether a take goes on at this moment."""
+        """Return whether a take is in progress."""
         return (self.pegasus.folder / ".queue.yaml.pegasus-take").exists()
 
     def _ends(self, pid: int) -> int:
@@ -264,7 +264,7 @@ class Crash:
         return sum(each.what == "end" for each in ours)
 
     def _wait_for_its_jobs(self, running: Running) -> None:
-        """Wait until nobody can write anything down any more; who stands guard takes longer."""
+        """Wait until no process can write notes any more; guards take longer."""
         names = [path.name for path in self.look.folders(running)]
 
         def alive() -> list[str]:
@@ -278,12 +278,14 @@ class Crash:
 
         wait_until(lambda: not alive(), what="the jobs to end")
 
-    # Looking.
+    # Checks.
 
     def _look_at_those(self, runs: list[Running], before: Counter[Job]) -> None:
-        """Look at runs that are over, whichever way."""
+        """Check runs that are over, however they ended."""
         self.look.at_the_journals()
-        found = [self.look.report(run) for run in runs]  # at once, while commands may be dying
+        found = [
+            self.look.report(run) for run in runs
+        ]  # at once, while commands may still be ending
         for running in runs:
             self._wait_for_its_jobs(running)
         if not any(found):
@@ -291,17 +293,17 @@ class Crash:
             must(consumed == before, "lost", "taken by a run that has no record")
         for running, report in zip(runs, found, strict=True):
             if report is not None:
-                # It may be killed when all is recorded, on its way out.
+                # It may be killed after everything is recorded, during its exit.
                 killed = running.status == -signal.SIGKILL
                 states = {"died", "ended"} if killed else {"ended"}
                 must(report["state"] in states, "wrong", f"the state of {report}")
                 self.look.at_a_report(report)
         self.look.at_the_files()
 
-    # Going on.
+    # Continuation.
 
     def _put_back_beside(self, victim: Running) -> None:
-        """Put back what a killed run did not end well, while another goes on."""
+        """Put back the jobs of a killed run that did not succeed, while another run continues."""
         self._wait_for_its_jobs(victim)
         folders = self.look.folders(victim)
         if not folders:
@@ -317,7 +319,7 @@ class Crash:
         self.counted[BESIDE] += expected.total()
 
     def _put_back_of(self, report: Report) -> Counter[Job]:
-        """Note what of a run a retry puts back, the first time."""
+        """Record what a retry puts back of a run, the first time."""
         if report["run"] in self.look.retried:
             return Counter()
         self.look.retried.add(report["run"])
@@ -326,7 +328,7 @@ class Crash:
         return expected
 
     def _retry(self, runs: list[Running]) -> list[Counter[Job]]:
-        """Put back what did not end well: exactly that, and each once, however often one asks."""
+        """Put back what did not succeed: exactly that, each job once, however often retry runs."""
         if self.plan.at_once == 1:
             found = self.look.folders(runs[0])
             mine = found[0].name if found else ""
@@ -370,7 +372,7 @@ class Crash:
         raise Violation("stuck", "there is no end of it")
 
     def _look_for_processes(self) -> None:
-        """Nothing of a killed run lives ten seconds later; of the others ``Traces`` knows."""
+        """Nothing of a killed run lives ten seconds later; ``Traces`` checks the others."""
 
         def living() -> list[Process]:
             return [p for p in self._living() if (p.host_pid, p.born) in self.suspects]
@@ -387,7 +389,7 @@ class Crash:
 
 @contextmanager
 def plan_said(plan: CrashPlan) -> Iterator[None]:
-    """Say with a failure how to make the same trial again."""
+    """Add the seed to the message of a failure, to repeat the trial."""
     try:
         yield
     except Exception as error:

@@ -1,9 +1,10 @@
-"""What is seen of runs that were killed, and what must be so.
+"""Checks the results of runs that were killed.
 
-Rule 1: what Pegasus says is held against what the jobs themselves wrote down.
-Rule 2: what a crash may cost is counted: a job that ended in the last moment and runs again; in a
-broadcast also the commands that ended well on other sub-nodes, as it runs again on all.
-Rule 3: what must be so names the column of the table in which it counts if it is not.
+Rule 1: the reports of Pegasus are compared with the notes of the jobs themselves.
+Rule 2: the permitted cost of a crash is counted: a job that ended in the last moment and runs
+again; in a broadcast also its commands that succeeded on other sub-nodes, since it runs again on
+all.
+Rule 3: each check names the column of the table in which its violation counts.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ REPORTED = "reported as lost"
 
 
 class Violation(AssertionError):
-    """Something that must be so is not.
+    """A violation of a guarantee.
 
     Attributes:
-        column: where it counts.
+        column: the column of the table in which it counts.
     """
 
     def __init__(self, column: Column, words: str) -> None:
@@ -43,14 +44,14 @@ class Violation(AssertionError):
 
 
 def must(holds: object, column: Column, words: str) -> None:
-    """Raise a violation where something does not hold."""
+    """Raise a violation if a condition does not hold."""
     if not holds:
         raise Violation(column, words)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a job wrote down: what happened (``start`` or ``end``), in which run, where."""
+    """The note of a job: its event (``start`` or ``end``), its run, its sub-node."""
 
     what: str
     run: str
@@ -61,18 +62,18 @@ class Written:
 
 @dataclass(slots=True)
 class Look:
-    """Whoever looks, with what was seen so far.
+    """The checks of a trial, with the results so far.
 
     Attributes:
         pegasus: the command, in the trial's folder.
         mode: of all runs.
         sub_nodes: the numbers of a run's sub-nodes.
-        logs: where jobs write down what they do.
-        whole: the jobs of the queue.
-        counted: what the crashes cost, by what it was.
-        reports: what is known of each run that is over, by its name.
-        put_back: what retries put back.
-        retried: the runs of which that was.
+        logs: the files of the jobs' notes.
+        whole: all jobs of the queue.
+        counted: the cost of the crashes, by kind.
+        reports: the report of each run that is over, by its name.
+        put_back: the jobs that retries put back.
+        retried: the runs of those jobs.
     """
 
     pegasus: Pegasus
@@ -86,7 +87,7 @@ class Look:
     retried: set[str] = field(default_factory=set)
 
     def folders(self, running: Running | None = None) -> list[Path]:
-        """Give the folders of all runs, or of one: it has none or one."""
+        """Return the folders of all runs; those of one run are none or one."""
         which = f"*-{running.pid}" if running else "*"
         return sorted(p for p in self.pegasus.folder.glob(f".pegasus/{which}") if p.is_dir())
 
@@ -96,11 +97,11 @@ class Look:
         return self.pegasus.start_bare(*arguments, queue).wait()
 
     def jobs_of(self, path: Path) -> Counter[Job]:
-        """Give the jobs in a file."""
+        """Return the jobs in a file."""
         return jobs_in((read(path) or b"").decode())
 
     def written(self) -> list[Written]:
-        """Read what jobs wrote down."""
+        """Read the notes of the jobs."""
         found = []
         for log in self.logs:
             for line in (read(log) or b"").decode().splitlines():
@@ -110,11 +111,11 @@ class Look:
         return found
 
     def report(self, running: Running, *, alone: bool = True) -> Report | None:
-        """Ask for what is known of a run; None where it died before it wrote its first line.
+        """Return the report of a run; None if it died before it wrote its first line.
 
         Args:
-            running: it.
-            alone: whether nobody changes the queue meanwhile.
+            running: the run.
+            alone: whether no process changes the queue meanwhile.
         """
         folders = self.folders(running)
         if not folders or b"\n" not in (read(folders[0] / "journal.jsonl") or b""):
@@ -129,10 +130,10 @@ class Look:
         report: Report = found
         return report
 
-    # What must be so.
+    # Guarantees.
 
     def at_the_journals(self) -> None:
-        """Each can be read to its last whole line, and only the last may be torn."""
+        """Each journal can be read to its last whole line, and only the last may be torn."""
         for folder in self.folders():
             *lines, _ = (read(folder / "journal.jsonl") or b"").split(b"\n")
             try:
@@ -147,7 +148,7 @@ class Look:
             must(set(events) <= known, "wrong", f"{folder.name} says {set(events) - known}")
 
     def at_a_report(self, report: Report) -> None:
-        """What a run's record says is what its jobs wrote down."""
+        """A run's record equals the notes of its jobs."""
         must(report["warnings"] == [], "wrong", f"{report['warnings']}")
         self.reports[report["run"]] = report
         ours = [each for each in self.written() if each.run == report["run"]]
@@ -183,11 +184,11 @@ class Look:
                 self.counted[PARTLY] += outcome["status"] == 0 and not well(job)
             case "lost":
                 self.counted[AGAIN] += ends.get(place) == 0
-            case _:  # killed: by nobody but a Pegasus that died, which does not record it
+            case _:  # killed only by a Pegasus that died, which does not record it
                 raise Violation("wrong", f"{execution}")
 
     def _at_a_broadcast(self, report: Report) -> None:
-        """A job that is well was everywhere; the next was taken when all were done with it."""
+        """A job that succeeded ran everywhere; the next was taken when it had ended everywhere."""
         for number, job in enumerate(report["jobs"], start=1):
             places = [each["sub_node"] for each in executions(job)]
             must(len(set(places)) == len(places), "twice", f"on {places}: {job}")
@@ -198,7 +199,7 @@ class Look:
             must(over or last, "wrong", f"another one was taken before the end of {job}")
 
     def at_the_files(self) -> None:
-        """Each job is in the queue or consumed exactly once, and the journals say which."""
+        """Each job is in the queue or consumed exactly once, and the journals state which."""
         consumed = self.jobs_of(self.pegasus.consumed_file)
         queue = self.jobs_of(self.pegasus.queue_file)
         doubled = consumed + queue - self.whole - self.put_back
@@ -218,7 +219,7 @@ class Look:
         must(not strangers, "wrong", f"jobs of runs without a record: {strangers}")
 
     def at_the_whole(self) -> None:
-        """Each job was reported as well ended once, and then ran to its end once."""
+        """Each job was reported as successful once, and then ran to its end once."""
         ended = [
             (run, job)
             for run, report in self.reports.items()
@@ -239,22 +240,22 @@ class Look:
 
 
 def executions(job: Report) -> list[Report]:
-    """Give the commands of a job."""
+    """Return the commands of a job."""
     found: list[Report] = job["executions"]
     return found
 
 
 def job_of(job: Report) -> Job:
-    """Give a job of a report as the files have it."""
+    """Return a job of a report as the files have it."""
     return job["command"], tuple(job["params"].items())
 
 
 def well(job: Report) -> bool:
-    """Tell whether a job ended well, wherever it ran."""
+    """Return whether a job succeeded wherever it ran."""
     outcomes = job["outcomes"]
     return bool(outcomes) and all(o == {"kind": "exited", "status": 0} for o in outcomes)
 
 
 def is_lost(job: Report) -> bool:
-    """Tell whether a job is told to be lost anywhere."""
+    """Return whether a job is reported as lost anywhere."""
     return any(outcome["kind"] == "lost" for outcome in job["outcomes"])

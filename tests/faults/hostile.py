@@ -1,4 +1,4 @@
-"""Output that was made to do harm: to a terminal, to Pegasus's framing, to whoever reads it."""
+"""Harmful output: to a terminal, to the lines of Pegasus, and to readers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KNOWN: dict[str, bytes] = {
     "never ended": b"\x1b]0;PWNED",
     "cut off": b"\x1b[",
     "half of many": b"\x1b\x1b[\x1b]\x1bP\x1b\x1b\n" + b"\x1b[" * 3000 + b"\n",
-    "colour for ever": b"\x1b[8;7;31m\x1b[48;5;1mhidden\n",
+    "colour without an end": b"\x1b[8;7;31m\x1b[48;5;1mhidden\n",
     "NUL": b"a\0b\0\0\nc\0",
     "bells": b"\x07" * 5000 + b"\n",
     "no newline": b"x" * 70_000,
@@ -43,7 +43,7 @@ KNOWN: dict[str, bytes] = {
     "nothing": b"",
     "blank": b"\n\n\r\n \n",
 }
-"""Kinds of harm, by name."""
+"""Kinds of harmful output, by name."""
 
 _PIECES = [
     *(bytes([byte]) for byte in range(256)),
@@ -56,14 +56,14 @@ _PIECES = [
 
 
 def random_output(chance: random.Random) -> bytes:
-    """Put together what a command may print that is out of its mind."""
+    """Generate random output of a faulty command."""
     return b"".join(chance.choices(_PIECES, k=chance.randrange(200)))
 
 
 def command(data: bytes, folder: Path, number: int, status: int) -> str:
-    """Give a command that prints bytes to both of its outputs, and exits.
+    """Return a command that prints bytes to both of its outputs, and exits.
 
-    They stand in a file, which is there on the node as well: a command is text.
+    They are in a file, which exists on the node as well, since a command is text.
     """
     path = folder / f"bytes-{number}"
     path.write_bytes(data)

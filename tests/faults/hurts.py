@@ -1,6 +1,6 @@
-"""What is done to a run, to its nodes and to what lies between, at random moments.
+"""Faults of a run, of its nodes and of their network, at random moments.
 
-Each function waits for its moment, hurts, and ends the hurt again.
+Each function waits for its moment, makes the fault, and ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.nodes import wait_until
 
 
 def freeze_node(trial: Trial) -> None:
-    """Freeze a node, and let it go on: for so short that nothing breaks, or longer."""
+    """Freeze a node and continue it, after so short a time that nothing breaks, or later."""
     trial.wait_for_a_moment()
     trial.node.pause()
     trial.wait_a_while(0.2, 6)
@@ -27,7 +27,7 @@ def freeze_node(trial: Trial) -> None:
 
 
 def freeze_sshd(trial: Trial) -> None:
-    """Freeze the sshds that serve connections, while the jobs on the node go on."""
+    """Freeze the sshds that serve connections, while the jobs on the node continue."""
     trial.wait_for_a_moment()
     frozen = trial.node.sshds()
     for process in frozen:
@@ -38,7 +38,7 @@ def freeze_sshd(trial: Trial) -> None:
 
 
 def cut_node(trial: Trial) -> None:
-    """Cut a node off the network, and connect it again."""
+    """Disconnect a node from the network, and connect it again."""
     trial.wait_for_a_moment()
     trial.node.cut()
     trial.wait_a_while(0.2, 6)
@@ -46,7 +46,7 @@ def cut_node(trial: Trial) -> None:
 
 
 def kill_node(trial: Trial) -> None:
-    """Let a node go down at once, and come up again."""
+    """Take a node down at once, and start it again."""
     trial.wait_for_a_moment()
     trial.node.kill()
     trial.wait_a_while(0, 3)
@@ -54,7 +54,7 @@ def kill_node(trial: Trial) -> None:
 
 
 def kill_all_nodes(trial: Trial) -> None:
-    """Let all nodes go down at once, and come up again."""
+    """Take all nodes down at once, and start them again."""
     trial.wait_for_a_moment()
     for node in trial.nodes:
         node.kill()
@@ -64,14 +64,14 @@ def kill_all_nodes(trial: Trial) -> None:
 
 
 def kill_sessions(trial: Trial) -> None:
-    """SIGKILL the sshd processes behind a node's connections, twice."""
+    """Kill the sshd processes of a node's connections with SIGKILL, twice."""
     for _ in range(2):
         trial.wait_for_a_moment(MOMENTS / 2)
         trial.node.kill_sessions()
 
 
 def kill_masters(trial: Trial) -> None:
-    """SIGKILL Pegasus's own ssh processes, one at a time."""
+    """Kill Pegasus's own ssh processes with SIGKILL, one at a time."""
     for _ in range(3):
         trial.wait_for_a_moment(MOMENTS / 3)
         for process in trial.own("ssh")[:1]:
@@ -79,7 +79,7 @@ def kill_masters(trial: Trial) -> None:
 
 
 def stop_master(trial: Trial) -> None:
-    """Stop one of Pegasus's own ssh processes for a while; it answers nobody meanwhile."""
+    """Stop one of Pegasus's own ssh processes for a while, so that it does not answer."""
     trial.wait_for_a_moment()
     stopped = trial.own("ssh")[:1]
     for process in stopped:
@@ -90,7 +90,7 @@ def stop_master(trial: Trial) -> None:
 
 
 def slow_network(trial: Trial) -> None:
-    """Delay everything, for longer than a keep-alive waits or not."""
+    """Delay all data, for longer than a keep-alive waits or less."""
     trial.wait_for_a_moment()
     for proxy in trial.proxies:
         proxy.delay(trial.rng.uniform(0.05, 1.0))
@@ -100,7 +100,7 @@ def slow_network(trial: Trial) -> None:
 
 
 def reset_connections(trial: Trial) -> None:
-    """Reset connections, again and again, and refuse new ones for a while."""
+    """Reset connections repeatedly, and refuse new ones for a while."""
     for _ in range(3):
         trial.wait_for_a_moment(MOMENTS / 3)
         trial.rng.choice(trial.proxies).reset()
@@ -110,7 +110,7 @@ def reset_connections(trial: Trial) -> None:
 
 
 def half_open(trial: Trial) -> None:
-    """Let nothing pass, and tell neither side; then reset what is left of it."""
+    """Pass no data, without notice to either side; then reset what is left."""
     trial.wait_for_a_moment()
     proxy = trial.rng.choice(trial.proxies)
     proxy.hold()
@@ -120,18 +120,18 @@ def half_open(trial: Trial) -> None:
 
 
 HELD = 61
-"""Seconds that a job takes whose connection is to die while it runs: longer than its trial."""
+"""Seconds of a job whose connection is to break while it runs: longer than its trial."""
 
 
 def hold_some(trial: Trial) -> None:
-    """Let jobs that begin while the file ``hold`` is on their node take long."""
+    """Make jobs take long that begin while the file ``hold`` is on their node."""
     text = trial.pegasus.queue_file.read_text()
     held = f"[ ! -e ~/hold ] || sleep {HELD}; sleep "
     trial.pegasus.queue_file.write_text(text.replace("sleep ", held))
 
 
 def abandon_server(trial: Trial) -> None:
-    """End connections towards Pegasus alone: the node's sshd is never told."""
+    """End connections on Pegasus's side only, without notice to the node's sshd."""
     trial.wait_for_a_moment(0.3)
     hold = trial.node.home / "hold"
     hold.touch()
@@ -148,11 +148,11 @@ def abandon_server(trial: Trial) -> None:
 
 
 def restart_sshd(trial: Trial) -> None:
-    """Restart a node's sshd, twice; connections stand, but new ones are refused for a while."""
+    """Restart a node's sshd, twice; connections stay, but new ones are refused for a while."""
     for _ in range(2):
         trial.wait_for_a_moment(MOMENTS / 2)
         trial.node.stop_listening()
-        if trial.rng.random() < 0.5:  # somebody wants in meanwhile
+        if trial.rng.random() < 0.5:  # for a connection attempt meanwhile
             for process in trial.own("ssh")[:1]:
                 process.signal(signal.SIGKILL)
         trial.wait_a_while(0, 1.5)
@@ -163,7 +163,7 @@ def restart_sshd(trial: Trial) -> None:
 
 
 def freeze_pegasus(trial: Trial) -> None:
-    """Stop Pegasus with all that it started, as a laptop does whose lid is closed."""
+    """Stop Pegasus with all its processes, as a laptop does whose lid is closed."""
     trial.wait_for_a_moment()
     frozen = trial.own_tree()
     for process in frozen:
@@ -174,14 +174,14 @@ def freeze_pegasus(trial: Trial) -> None:
 
 
 def kill_pegasus(trial: Trial) -> None:
-    """SIGKILL Pegasus while it connects, deals or waits."""
+    """Kill Pegasus with SIGKILL while it connects, dispatches or waits."""
     wait_until(lambda: trial.own("ssh") or trial.work_left(), what="the run to begin")
     pass_time(trial.rng.uniform(0, 2))
     trial.running.kill()
 
 
 def kill_pegasus_twice(trial: Trial) -> None:
-    """SIGKILL Pegasus, start it again at once, and SIGKILL that one too."""
+    """Kill Pegasus, start it again at once, and kill the new one as well."""
     trial.wait_for_a_moment(0.8)
     trial.running.kill()
     trial.start()
@@ -190,7 +190,7 @@ def kill_pegasus_twice(trial: Trial) -> None:
 
 
 def kill_pegasus_in_a_take(trial: Trial) -> None:
-    """SIGKILL Pegasus within milliseconds of a take, which ``consumed.yaml`` gives away."""
+    """Kill Pegasus within milliseconds of a take, which shows in ``consumed.yaml``."""
     consumed = trial.pegasus.consumed_file
     for size in (1, 400, 1200):
         deadline = time.monotonic() + RUN_LIMIT
@@ -208,7 +208,7 @@ def kill_pegasus_in_a_take(trial: Trial) -> None:
 
 
 def small_disk(trial: Trial, *, at: str) -> None:
-    """Put a tiny file system under the trial's folder, or under a part of it."""
+    """Mount a tiny file system at the trial's folder, or at a part of it."""
     place = trial.folder / at
     kept = {path.name: path.read_bytes() for path in place.iterdir()} if place.exists() else {}
     place.mkdir(exist_ok=True)
@@ -220,7 +220,7 @@ def small_disk(trial: Trial, *, at: str) -> None:
 
 
 def fill_disk(trial: Trial, *, at: str, longest: float = 3) -> None:
-    """Fill the file system to the last byte for a while, and make room again."""
+    """Fill the file system completely for a while, and free the space again."""
     trial.wait_for_a_moment(0.8)
     ballast = trial.folder / at / "ballast"
     with ballast.open("wb", buffering=0) as file:
@@ -235,13 +235,13 @@ def fill_disk(trial: Trial, *, at: str, longest: float = 3) -> None:
 
 
 def consumed_elsewhere(trial: Trial) -> None:
-    """Let ``consumed.yaml`` be a symbolic link to a tiny file system."""
+    """Make ``consumed.yaml`` a symbolic link to a tiny file system."""
     small_disk(trial, at="small")
     trial.pegasus.consumed_file.symlink_to(trial.folder / "small" / "consumed.yaml")
 
 
 def move_queue(trial: Trial, put: Callable[[Path], None]) -> None:
-    """Let the queue file be away for a while, with something in its place."""
+    """Replace the queue file by something else for a while."""
     trial.wait_for_a_moment(0.8)
     queue, away = trial.pegasus.queue_file, trial.folder / "away"
     with trial.locked():
@@ -255,7 +255,7 @@ def move_queue(trial: Trial, put: Callable[[Path], None]) -> None:
 
 
 def unreadable(queue: Path) -> None:
-    """Put something there that nobody can read, whoever they are: not even root reads this."""
+    """Put bytes there that are not text, and that no user can read as a queue."""
     queue.write_bytes(b"- \xff\xfe not text\n")
 
 

@@ -1,10 +1,10 @@
-"""The account of a trial: what became of each job, by everything that was written down.
+"""The account of a trial: the result of each job, from all files.
 
-Rule 1: four witnesses are heard: the queue file, ``consumed.yaml``, the journals of all runs, and
-what the jobs themselves noted on their nodes. Nothing that Pegasus printed counts.
-Rule 2: a job is *lost* if nobody would ever learn that it did not end: it was taken, and no journal
+Rule 1: there are four sources: the queue file, ``consumed.yaml``, the journals of all runs, and the
+notes of the jobs on their nodes. The output of Pegasus does not count.
+Rule 2: a job is *lost* if no file shows that it did not end: it was taken, and no journal
 says that it ended, nor that it was lost or not started, nor, of a run that died, that it was taken.
-One that never began, and of which nothing but ``consumed.yaml`` knows, is counted apart.
+One that never began, and that only ``consumed.yaml`` has, is counted separately.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOTE = 'echo "{{ n }} $PEGASUS_SUB_NODE %s" >> ~/%s'
 
 
 def queue_text(jobs: int, seconds: float, notes: str) -> str:
-    """Give a queue of jobs that note on their node when they begin and when they end."""
+    """Return a queue of jobs that write notes on their node when they begin and when they end."""
     command = f"{NOTE % ('begin', notes)}; sleep {seconds:g}; {NOTE % ('end', notes)}"
     numbers = ", ".join(str(number) for number in range(jobs))
     return f"# a comment\n- command: '{command}'\n  n: [{numbers}]\n# another\n"
@@ -31,11 +31,11 @@ def queue_text(jobs: int, seconds: float, notes: str) -> str:
 
 @dataclass(slots=True)
 class Told:
-    """What the journals tell of a job.
+    """What the journals contain of a job.
 
     Attributes:
         taken: how often it was taken.
-        open: how many of these are without an end although their run has ended.
+        open: how many of these have no end although their run has ended.
         outcomes: how it ended, each time; ``died`` where its run did before.
     """
 
@@ -51,14 +51,14 @@ def journals(folder: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def whole_lines(data: bytes) -> Iterator[dict[str, Any]]:
-    """Read the lines of a journal; one that a crash or a full disk tore says nothing."""
+    """Read the lines of a journal, without those that a crash or a full disk tore."""
     for line in data.splitlines():
         with suppress(ValueError):
             yield json.loads(line)
 
 
 def told_by(events: Iterable[dict[str, Any]], told: dict[str, Told]) -> None:
-    """Add what one journal tells to what is told of each job, by the job's ``n``."""
+    """Add the content of one journal to the results of each job, by the job's ``n``."""
     names: dict[int, str] = {}
     ends: dict[int, dict[int, str]] = defaultdict(dict)
     under_way: dict[int, set[int]] = defaultdict(set)
@@ -86,28 +86,28 @@ def told_by(events: Iterable[dict[str, Any]], told: dict[str, Told]) -> None:
 
 
 def kind_of(outcome: dict[str, Any]) -> str:
-    """Name an outcome: its kind, and ``succeeded`` for exit status 0."""
+    """Return the name of an outcome: its kind, and ``succeeded`` for exit status 0."""
     return "succeeded" if outcome.get("status") == 0 else str(outcome["kind"])
 
 
 @dataclass(slots=True)
 class Account:
-    """What became of the jobs of a trial, or of several.
+    """The results of the jobs of a trial, or of several.
 
     Attributes:
         jobs: how many there were.
-        ended: how many ended by themselves, as far as is known.
+        ended: how many ended by themselves, according to the journals.
         reported: how many were reported as lost, not started, or under way when Pegasus died.
         unrecorded: how many were taken by a run that died before it could write that into its
-            journal: they never began, and stand in ``consumed.yaml``.
-        lost: which were lost without a word.
-        twice: which ran more than once.
-        wrong: of which something else is told than they noted themselves.
-        orphans: what lived on for more than ten seconds.
-        stuck: runs that did not come back.
-        kept: commands that sshd keeps alive, as nobody tells it that their connection is dead;
-            where a trial is about that.
-        counted: what crashes did and cost, by what it was.
+            journal: they never began, and are in ``consumed.yaml``.
+        lost: those that were lost without a report.
+        twice: those that ran more than once.
+        wrong: those whose report differs from their own notes.
+        orphans: processes that lived on for more than ten seconds.
+        stuck: runs that did not end.
+        kept: commands that sshd keeps alive, as it gets no notice
+            that their connection is dead; in trials of that fault.
+        counted: effects and costs of crashes, by kind.
     """
 
     jobs: int = 0
@@ -123,7 +123,7 @@ class Account:
     counted: Counter[str] = field(default_factory=Counter)
 
     def __iadd__(self, other: Account) -> Self:
-        """Add another trial's."""
+        """Add the account of another trial."""
         self.jobs += other.jobs
         self.ended += other.ended
         self.reported += other.reported
@@ -135,7 +135,7 @@ class Account:
 
     @property
     def faults(self) -> list[str]:
-        """Name everything that must not be."""
+        """Return a line for each violation."""
         return [
             f"{name}: {word}"
             for name in ("lost", "twice", "wrong", "orphans", "stuck")
@@ -149,7 +149,7 @@ def settle(folder: Path, jobs: int, notes: Iterable[Path], *, everywhere: bool) 
     Args:
         folder: where the queue file is.
         jobs: how many there were.
-        notes: the files in which they wrote down what they did.
+        notes: the files of their notes.
         everywhere: whether each ran on every sub-node.
     """
     waits, consumed = names_in(folder / "queue.yaml"), names_in(folder / "consumed.yaml")
@@ -178,7 +178,7 @@ def settle(folder: Path, jobs: int, notes: Iterable[Path], *, everywhere: bool) 
 
 
 def names_of(noted: Counter[tuple[str, str]]) -> set[str]:
-    """Name the jobs of which there are notes."""
+    """Return the jobs that have notes."""
     return {job for job, _ in noted}
 
 
@@ -190,7 +190,7 @@ def wrongly_told(
     *,
     waits: bool,
 ) -> Iterator[str]:
-    """Compare what is told of a job with what it noted itself."""
+    """Compare the report of a job with its own notes."""
     began = sum(count for (job, _), count in begun.items() if job == name)
     came_to_its_end = sum(count for (job, _), count in ended.items() if job == name)
     if about.outcomes.count("succeeded") > came_to_its_end:

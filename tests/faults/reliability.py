@@ -1,14 +1,14 @@
-"""What Pegasus's word is worth when things break: faults at random moments, and an account.
+"""Measures the reliability of Pegasus: faults at random moments, and an account of all jobs.
 
 ``python -m tests.faults.reliability --trials 50 --crashes 500 --table docs/why/reliability.md``
 
 Each trial is a queue of short jobs on four sub-nodes, a fault at a random moment, the end of the
 fault, and an account of every job. A queue that is not empty after that is given to a new run.
 A crash trial kills runs of a queue, of a broadcast, or of two at once, puts back what they left,
-and goes on to the end; its account is the strictest there is, and its first violation ends it.
+and continues to the end; its account is the strictest, and its first violation ends it.
 
-What goes wrong is told with its seed, and with where there is more to see of it; the exit status
-is 1 then, and the others are made all the same.
+A violation is reported with its seed and with the folder of its
+files; the exit status is 1 then, and the other trials continue.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row:
     account: Account = field(default_factory=Account)
 
     def cells(self) -> list[str]:
-        """Give what stands in the table."""
+        """Return the cells of the table."""
         a = self.account
         counts = [str(len(x)) for x in (a.lost, a.twice, a.wrong, a.orphans, a.stuck)]
         if a.kept:
@@ -55,7 +55,7 @@ BEGIN, END = "<!-- the table begins -->", "<!-- the table ends -->"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Give the table as Markdown."""
+    """Return the table as Markdown."""
     lines = [HEAD, ["---", *["--:"] * (len(HEAD) - 1)], *(row.cells() for row in rows)]
     whole = Row("**all**")
     for row in rows:
@@ -65,7 +65,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write_table(path: Path, text: str) -> None:
-    """Put the table between the two marks of a file."""
+    """Replace the table between the two marks of a file."""
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
@@ -90,7 +90,7 @@ def arguments() -> argparse.Namespace:
 
 
 def tasks(asked: argparse.Namespace, keep: Path) -> Iterator[Task]:
-    """Give the trials that are asked for."""
+    """Yield the requested trials."""
     way = cast("WaysToAsk", asked.way)
     if asked.again:
         yield from (Task(seed.split("/")[1], seed, way, keep) for seed in asked.again)
@@ -102,7 +102,7 @@ def tasks(asked: argparse.Namespace, keep: Path) -> Iterator[Task]:
 
 
 def count(asked: argparse.Namespace, scenario: Scenario) -> int:
-    """Tell how many trials there are of a scenario: crash trials are dealt out to their kinds."""
+    """Return the number of trials of a scenario: crash trials are distributed over their kinds."""
     if not scenario.is_crash:
         return int(asked.trials)
     which = CRASHES.index(scenario)
@@ -110,13 +110,13 @@ def count(asked: argparse.Namespace, scenario: Scenario) -> int:
 
 
 def say(words: str) -> None:
-    """Say something on standard error."""
+    """Write a message to standard error."""
     sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
 
 
 def tell(task: Task, result: Result) -> None:
-    """Say what a trial came to; of one that went wrong all that it takes to make it again."""
+    """Report the result of a trial; for a violation, all that repeats it."""
     account = result.account
     say(
         f"{task.seed}: {result.seconds:.1f} s, {account.ended} ended, "
@@ -130,7 +130,7 @@ def tell(task: Task, result: Result) -> None:
 
 
 def make(asked: argparse.Namespace, rows: dict[str, Row]) -> None:
-    """Make the trials, and add each to its row."""
+    """Run the trials, and add each to its row."""
     left_out: set[str] = set()
     keep = Path(tempfile.mkdtemp(prefix="pegasus-reliability-"))
     for task, result in make_all(tasks(asked, keep), asked.jobs):
@@ -147,7 +147,7 @@ def make(asked: argparse.Namespace, rows: dict[str, Row]) -> None:
 
 
 def main() -> int:
-    """Make trials, print the table, and write it where it is wanted."""
+    """Run trials, print the table, and write it to a file on request."""
     asked, began = arguments(), time.monotonic()
     rows = {name: Row(scenario.words) for name, scenario in BY_NAME.items()}
     say(f"seed {asked.seed}")

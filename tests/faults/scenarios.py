@@ -1,4 +1,4 @@
-"""The faults, and a trial of one from its beginning to its account."""
+"""The faults, and a trial of one from its start to its account."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ from tests.faults.hurts import (
     unreadable,
 )
 from tests.faults.ledger import Account, queue_text, settle
-from tests.faults.proxy import Proxy
 from tests.faults.stage import (
     JOBS,
     PROXIED,
@@ -55,6 +54,7 @@ from tests.faults.stage import (
     room,
 )
 from tests.nodes import Nodes, WaysToAsk
+from tests.nodes.proxy import Proxy
 
 Hurt: TypeAlias = Callable[[Trial], None]
 Option: TypeAlias = tuple[str, str | int]
@@ -65,16 +65,16 @@ class Scenario:
     """A fault.
 
     Attributes:
-        name: what it is called on the command line.
-        words: what it is called in the table.
-        hurt: does it; the run has been started. None for crash trials, which do it all.
-        prepare: does what has to be done before the run is started.
+        name: its name on the command line.
+        words: its name in the table.
+        hurt: makes the fault during a run. None for crash trials, which do everything.
+        prepare: prepares the trial before the run is started.
         docker: whether it needs nodes in Docker.
         local: whether it needs nodes on loopback addresses.
         root: whether it needs root.
         proxies: whether the nodes are behind proxies.
         broadcast: whether each job runs everywhere.
-        keeps: whether sshd keeps commands alive, which is counted apart.
+        keeps: whether sshd keeps commands alive, which is counted separately.
         options: of the nodes' sshd_config.
     """
 
@@ -91,23 +91,23 @@ class Scenario:
     options: tuple[Option, ...] = ()
 
     def why_not(self, nodes: Nodes) -> str:
-        """Say why it can't be done here; nothing if it can."""
+        """Return why the fault cannot be made here; an empty text if it can."""
         if self.docker and nodes.way != "docker":
             return "needs nodes in Docker"
         return "needs root" if self.root and os.getuid() != 0 else ""
 
     def way(self, asked: WaysToAsk) -> WaysToAsk:
-        """Give the kind of nodes that it is done on."""
+        """Return the kind of nodes for the fault."""
         return "local" if self.local else asked
 
     @property
     def jobs(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return JOBS // 3 if self.broadcast else JOBS
 
     @property
     def is_crash(self) -> bool:
-        """Whether it is a crash trial, with an account of its own that is stricter."""
+        """Whether it is a crash trial, which has an account of its own that is stricter."""
         return self.hurt is None
 
 
@@ -123,7 +123,7 @@ SCENARIOS: Sequence[Scenario] = (
     Scenario("stop-master", "one of them is stopped, and goes on", stop_master),
     Scenario("slow-network", "the network is slow", slow_network, proxies=True),
     Scenario("reset", "connections are reset and refused", reset_connections, proxies=True),
-    Scenario("half-open", "connections are dead, and nobody is told", half_open, proxies=True),
+    Scenario("half-open", "connections are dead, without notice", half_open, proxies=True),
     Scenario(
         "half-open-server",
         "the same, and only sshd is not told",
@@ -186,20 +186,20 @@ CRASHES: Sequence[Scenario] = (
     Scenario("crash-broadcast", "the same in a broadcast"),
     Scenario("crash-pair", "the same with two Pegasus on one queue"),
 )
-"""The crash trials, by the kinds that their seeds have in them."""
+"""The crash trials, by the kinds in their seeds."""
 
 
-# A trial from its beginning to its account.
+# A trial from its start to its account.
 
 
 def make_trial(scenario: Scenario, nodes: Nodes, home: Path, seed: str) -> Account:
-    """Make one trial, and account for its jobs.
+    """Run one trial, and account for its jobs.
 
     Args:
         scenario: the fault.
-        nodes: two; they are as they were afterwards.
+        nodes: two; the trial restores them.
         home: a folder for the trial alone, with a short path.
-        seed: what is random follows from it.
+        seed: determines what is random.
     """
     if scenario.is_crash:
         return make_crash(nodes, home, seed)
@@ -230,17 +230,17 @@ def make_trial(scenario: Scenario, nodes: Nodes, home: Path, seed: str) -> Accou
 
 
 def on_a_node(word: str) -> bool:
-    """Tell whether something is left on a node, and not on this machine."""
+    """Return whether something is left on a node, and not on this machine."""
     return word.startswith("on node-")
 
 
 def is_kept(word: str) -> bool:
-    """Tell whether that is the command itself; its shell and its guard are of one with it."""
+    """Return whether that is the command itself, and not its shell or its guard."""
     return on_a_node(word) and word.endswith(f": sleep {HELD}")
 
 
 def write_files(scenario: Scenario, trial: Trial, notes: str) -> None:
-    """Write the queue, the hosts and ssh's configuration, with proxies where they are wanted."""
+    """Write the queue, the hosts and the ssh configuration, with proxies if required."""
     first = ""
     if scenario.proxies:
         for node in trial.nodes:
@@ -256,7 +256,7 @@ def write_files(scenario: Scenario, trial: Trial, notes: str) -> None:
 
 
 def wait_for_the_end(trial: Trial) -> Iterator[str]:
-    """Wait for the run, and start others until the queue is empty; name those that hang."""
+    """Wait for the run, and start others until the queue is empty; return those that hang."""
     for _ in range(RUNS):
         try:
             trial.running.wait(RUN_LIMIT)
@@ -270,7 +270,7 @@ def wait_for_the_end(trial: Trial) -> Iterator[str]:
 
 
 def make_crash(nodes: Nodes, home: Path, seed: str) -> Account:
-    """Make one crash trial; its first violation ends it, and counts in its column."""
+    """Run one crash trial; its first violation ends it, and counts in its column."""
     account = Account()
     with room(home, nodes) as (pegasus, traces):
         crash = Crash.of(pegasus, traces, CrashPlan.draw(seed))

@@ -1,9 +1,9 @@
-"""Trials side by side: some processes, each with test nodes of its own, and one list of trials.
+"""Parallel trials: some processes, each with test nodes of its own, and one list of trials.
 
-Rule 1: a shard has one set of nodes at a time; nobody else's trial can disturb it, and so many
-containers there are at the most: two for each shard.
+Rule 1: a shard has one set of nodes at a time; no other trial can disturb it, and there
+are at most two containers for each shard.
 Rule 2: nodes on which something went wrong are not used again.
-Rule 3: whatever becomes of a shard, its trial is accounted for: it counts as stuck.
+Rule 3: if a shard fails, its trial is accounted for: it counts as stuck.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.faults.stage import trial_folder
 from tests.nodes import Nodes, NodesFault, WaysToAsk, start_nodes
 
 TRIAL_LIMIT = 900.0
-"""Seconds after which a trial is given up; all that it waits for has a limit of its own."""
+"""Seconds after which a trial is ended; all its waits have limits of their own."""
 
 ENDING = 120.0
 """Seconds for a shard to remove its nodes."""
@@ -37,13 +37,13 @@ BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *CRASHES)}
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A trial that is to be made.
+    """A trial to run.
 
     Attributes:
         name: of its scenario.
-        seed: what is random follows from it.
+        seed: determines what is random.
         way: how nodes are made.
-        keep: the folder for what there was to see of a trial that went wrong.
+        keep: the folder for the files of a trial with a violation.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Task:
 
 @dataclass(slots=True)
 class Result:
-    """What a trial came to.
+    """The result of a trial.
 
     Attributes:
         account: of its jobs.
         seconds: how long it took.
-        left_out: why it was not made; nothing if it was.
-        kept: where there is more to see.
+        left_out: why it was not run; empty if it was.
+        kept: the folder of its files.
     """
 
     account: Account = field(default_factory=Account)
@@ -70,7 +70,7 @@ class Result:
 
 
 class Shard:
-    """Whoever makes trials one after the other, with nodes that are kept as long as they fit."""
+    """Runs trials one after the other, with nodes that are kept as long as they fit."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -78,7 +78,7 @@ class Shard:
         self._key: tuple[WaysToAsk, tuple[Option, ...]] = ("auto", ())
 
     def make(self, task: Task) -> Result:
-        """Make a trial; nothing that goes wrong in it comes out as an exception."""
+        """Run a trial; its errors become results, not exceptions."""
         began, scenario, result = time.monotonic(), BY_NAME[task.name], Result()
         with trial_folder() as home:
             try:
@@ -108,7 +108,7 @@ class Shard:
         return self._nodes
 
     def _keep(self, home: Path, task: Task) -> str:
-        """Lay aside what there is to see: the files, what runs said, what sshd logged."""
+        """Keep the evidence: the files, the outputs of runs, the logs of sshd."""
         place = task.keep / task.seed.replace("/", "-")
         with suppress(OSError, shutil.Error):
             shutil.copytree(home, place, ignore_dangling_symlinks=True)
@@ -119,7 +119,7 @@ class Shard:
 
 
 def work(connection: Connection) -> None:
-    """Be a shard: make what comes over the connection, until nothing more does."""
+    """Run the tasks that arrive over the connection, until it ends."""
     shard = Shard()
     try:
         with suppress(EOFError, OSError, KeyboardInterrupt):
@@ -135,11 +135,11 @@ Work: TypeAlias = Callable[[Connection], None]
 
 @dataclass(slots=True)
 class Hand:
-    """A shard as seen from here.
+    """A shard, for the parent process.
 
     Attributes:
-        task: what it makes now.
-        deadline: when that is given up.
+        task: its current task.
+        deadline: when the task is ended.
     """
 
     process: SpawnProcess
@@ -158,19 +158,19 @@ class Hand:
         return cls(process, here)
 
     def give(self, task: Task) -> None:
-        """Let it make a trial."""
+        """Start a trial in it."""
         self.task, self.deadline = task, time.monotonic() + TRIAL_LIMIT
         self.connection.send(task)
 
     def dismiss(self) -> None:
-        """Let it remove its nodes and end."""
+        """Make it remove its nodes and end."""
         self.connection.close()
         self.process.join(ENDING)
         self.process.kill()
 
 
 def make_all(tasks: Iterable[Task], jobs: int, work: Work = work) -> Iterator[tuple[Task, Result]]:
-    """Make trials, so many side by side; give each as soon as it is made."""
+    """Run trials, several in parallel; yield each result as soon as it is there."""
     waiting = deque(tasks)
     hands = [Hand.hire(work) for _ in range(min(jobs, len(waiting)))]
     try:
@@ -194,7 +194,7 @@ def make_all(tasks: Iterable[Task], jobs: int, work: Work = work) -> Iterator[tu
 
 
 def _result_of(hand: Hand) -> Result | None:
-    """Give the result of a shard's trial, if there is one; one that died or hangs has one too."""
+    """Return the result of a shard's trial, if there is one; also after it died or hung."""
     if time.monotonic() > hand.deadline:
         hand.process.kill()
         hand.process.join()

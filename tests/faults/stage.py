@@ -1,7 +1,7 @@
-"""The stage of a trial: a queue, two nodes with two sub-nodes each, and runs that can be hurt.
+"""The setting of a trial: a queue, two nodes with two sub-nodes each, and runs.
 
 Rule 1: what is random comes from the trial's seed.
-Rule 2: only processes that were seen to be this trial's are ended, one by one.
+Rule 2: only processes that were identified as this trial's are ended, one by one.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from filelock import FileLock
 from tests.e2e.leftovers import MARK, Traces
 from tests.e2e.runner import Pegasus, Running, own_environment
 from tests.faults.ledger import names_in
-from tests.faults.proxy import Proxy
 from tests.faults.trial import pass_time, read
 from tests.nodes import Node, Nodes, Process
 from tests.nodes.processes import everything
+from tests.nodes.proxy import Proxy
 
 JOBS = 24
 SECONDS = 0.2
-"""A job's length: with four sub-nodes a queue takes some two seconds, so that faults meet it."""
+"""A job's length: with four sub-nodes a queue takes about two seconds, in which faults occur."""
 
 MOMENTS = 1.5
-"""Seconds from the first job's start within which a fault may come."""
+"""Seconds from the first job's start within which a fault may begin."""
 
 RUN_LIMIT = 60.0
-"""Seconds for a run to come back after the fault is over; two is what it takes."""
+"""Seconds for a run to end after the fault is over; it takes two."""
 
 RUNS = 6
-"""Runs that are started, at the most, until the queue is empty."""
+"""Maximum of runs until the queue is empty."""
 
 ORPHAN_LIMIT = 10.0
-"""Seconds for everything to be gone after the last run: what Pegasus promises."""
+"""Seconds for everything to end after the last run: the guarantee of Pegasus."""
 
 SSH_CONFIG = """\
 {first}
@@ -49,7 +49,7 @@ Host *
   ConnectTimeout 3
   Include "{config}"
 """
-"""Dead peers are noticed in seconds, so that trials are short; the default takes 45."""
+"""Dead peers are detected in seconds, so that trials are short; the default takes 45."""
 
 PROXIED = """\
 Host {name}
@@ -66,10 +66,10 @@ class Trial:
     Attributes:
         pegasus: the command.
         nodes: two of them, with two sub-nodes each.
-        rng: what is random comes from here.
-        stack: what is to be undone in the end.
-        proxies: in front of the nodes, where there are any.
-        running: the run that is hurt; a new one where another was started.
+        rng: the source of what is random.
+        stack: what is undone in the end.
+        proxies: in front of the nodes, if there are any.
+        running: the run with the fault; the newer one if another was started.
         runs: all runs.
     """
 
@@ -89,7 +89,7 @@ class Trial:
 
     @property
     def folder(self) -> Path:
-        """Where the queue file is."""
+        """The queue file."""
         return self.pegasus.folder
 
     @property
@@ -102,43 +102,43 @@ class Trial:
         self.runs.append(self.pegasus.start_bare(self.mode, *self.files()))
 
     def files(self) -> list[str]:
-        """Give the options that name the trial's files."""
+        """Return the options that name the trial's files."""
         config = self.folder.parent / "ssh_config"
         options = self.pegasus.files()[:2]
         return [*options, f"--ssh-config={config}", "--retries=0"]
 
     def wait_for_a_moment(self, longest: float = MOMENTS) -> None:
-        """Wait until jobs run, and then for a moment that is as good as any other."""
+        """Wait until jobs run, and then for a random time."""
         self.running.wait_for("=== run", on="stderr")
         pass_time(self.rng.uniform(0, longest))
 
     def wait_a_while(self, shortest: float, longest: float) -> None:
-        """Let a fault last."""
+        """Keep a fault up for a while."""
         pass_time(self.rng.uniform(shortest, longest))
 
     def own(self, name: str) -> list[Process]:
-        """Give the descendants of the run with a certain name."""
+        """Return the descendants of the run with a certain name."""
         return [process for process in self.own_tree() if process.name == name]
 
     def own_tree(self) -> list[Process]:
-        """Give the run and all its descendants on this machine; a job on localhost is one too."""
+        """Return the run and all its descendants on this machine, also jobs on localhost."""
         found, processes = {self.running.pid}, everything()
         while more := {p.host_pid for p in processes if p.ppid in found} - found:
             found |= more
         return [p for p in processes if p.host_pid in found and p.alive]
 
     def locked(self) -> FileLock:
-        """Give the queue's lock: whoever moves the file about has to hold it."""
+        """Return the queue's lock, which a test has to hold to move the file."""
         return FileLock(f"{self.pegasus.queue_file}.lock", thread_local=False)
 
     def work_left(self) -> bool:
-        """Tell whether anything waits in the queue file."""
+        """Return whether jobs wait in the queue file."""
         return bool(names_in(self.pegasus.queue_file))
 
 
 @contextmanager
 def room(home: Path, nodes: Nodes) -> Iterator[tuple[Pegasus, Traces]]:
-    """Make a place for a trial in a folder of its own; nothing that was started outlives it."""
+    """Make a folder for a trial; all its processes are ended at the end of the block."""
     mark, folder, runtime = secrets.token_hex(8), home / "files", home / "run"
     folder.mkdir()
     runtime.mkdir()
@@ -157,12 +157,12 @@ def room(home: Path, nodes: Nodes) -> Iterator[tuple[Pegasus, Traces]]:
 
 
 def left_behind(traces: Traces, home: Path) -> list[str]:
-    """Name what of a trial is still there after the time that Pegasus promises."""
+    """Return what is left of a trial after the time that Pegasus guarantees."""
     return [word for word in traces.wait_until_gone(ORPHAN_LIMIT) if _is_ours(word, home)]
 
 
 def _is_ours(word: str, home: Path) -> bool:
-    """Tell whether what was left can be this trial's: not so another's folder of sockets."""
+    """Return whether something can be this trial's: another Pegasus's folder of sockets cannot."""
     folder = Path(word.removeprefix("folder "))
     if not word.startswith("folder ") or not folder.is_dir():
         return not word.startswith("folder ")
@@ -170,13 +170,13 @@ def _is_ours(word: str, home: Path) -> bool:
 
 
 def odd(run: Running) -> bool:
-    """Tell whether a run ended with a bug of its own."""
+    """Return whether a run ended with a bug of its own."""
     return run.status == 3 or "Traceback" in run.stderr
 
 
 @contextmanager
 def trial_folder() -> Iterator[Path]:
-    """Make a folder for a trial, and remove it afterwards, if it is still there."""
+    """Make a folder for a trial, and remove it afterwards, if it still exists."""
     home = Path(tempfile.mkdtemp(prefix="pgr-", dir="/tmp"))
     try:
         yield home

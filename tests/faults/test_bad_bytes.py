@@ -1,6 +1,4 @@
-"""What commands print and do to their surroundings harms nobody: not the terminal, not the record,
-not the word about how they ended.
-"""
+"""What commands print and do harms neither the terminal nor the record nor their outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ import pyte
 import pytest
 
 from tests.e2e.runner import Pegasus
-from tests.e2e.test_terminal import Terminal
+from tests.e2e.terminals import Terminal
 from tests.faults.hostile import KNOWN, command, random_output
 from tests.nodes import Nodes
 
@@ -33,7 +31,7 @@ PREFIXES = ("[localhost] ", "[node-1] ", "[Pegasus] ")
 
 @dataclass(frozen=True)
 class Job:
-    """A command, what it prints to both of its outputs, and how it ends."""
+    """A command, its output on both streams, and its end."""
 
     command: str
     data: bytes
@@ -42,7 +40,7 @@ class Job:
 
 @pytest.fixture
 def jobs(pegasus: Pegasus) -> Iterator[list[Job]]:
-    """Jobs of every kind; their bytes stand in files at a path that is the node's and ours."""
+    """Jobs of every kind; their bytes are in files at a path that exists on the node and here."""
     chance = random.Random(SEED)
     outputs = [*KNOWN.values(), *(random_output(chance) for _ in range(RANDOM))]
     folder = pegasus.nodes["node-1"].home / f"hostile-{secrets.token_hex(4)}"
@@ -63,14 +61,14 @@ def queue_of(jobs: list[Job]) -> str:
 
 
 def record_of(pegasus: Pegasus) -> tuple[list[dict[str, Any]], Path]:
-    """Give the journal of the newest run, and the folder of its outputs."""
+    """Return the journal of the newest run, and the folder of its outputs."""
     newest = max(pegasus.folder.glob(".pegasus/*-*"), key=lambda path: path.stat().st_mtime)
     lines = (newest / "journal.jsonl").read_bytes().splitlines()
     return [json.loads(line) for line in lines], newest / "output"
 
 
 def outcomes_of(pegasus: Pegasus) -> dict[tuple[int, int], dict[str, Any]]:
-    """Give how each job ended, by its number and its sub-node's."""
+    """Return how each job ended, by its number and its sub-node's."""
     events, _ = record_of(pegasus)
     return {
         (event["job"], event["sub_node"]): event["outcome"]
@@ -80,7 +78,7 @@ def outcomes_of(pegasus: Pegasus) -> dict[tuple[int, int], dict[str, Any]]:
 
 
 def assert_recorded(pegasus: Pegasus, jobs: list[Job], *, places: int) -> None:
-    """Check that each job's end and its bytes stand in the record as they were."""
+    """Check that each job's end and bytes are in the record unchanged."""
     outcomes, (_, output) = outcomes_of(pegasus), record_of(pegasus)
     for number, job in enumerate(jobs, start=1):
         for place in range(places):
@@ -92,7 +90,7 @@ def assert_recorded(pegasus: Pegasus, jobs: list[Job], *, places: int) -> None:
 
 
 def test_in_a_pipe(pegasus: Pegasus, jobs: list[Job]) -> None:
-    """Each line of hostile output stands behind its sub-node's name; nothing is lost or forged."""
+    """Each line of harmful output follows its sub-node's name; nothing is lost or forged."""
     done = pegasus.run("b", hosts=EVERYWHERE, queue=queue_of(jobs), limit=90)
     assert done.status == 1
     assert "Traceback" not in done.stderr
@@ -110,10 +108,10 @@ def test_in_a_pipe(pegasus: Pegasus, jobs: list[Job]) -> None:
 
 
 def test_on_a_terminal(pegasus: Pegasus, jobs: list[Job]) -> None:
-    """A terminal is sent text, colours and line ends alone, each row behind its sub-node's name."""
+    """A terminal gets only text, colours and line ends, each row after its sub-node's name."""
     pegasus.hosts_file.write_text("- node-1\n")
     pegasus.queue_file.write_text(queue_of(jobs))
-    terminal = Terminal(pegasus, ["b", *pegasus.files()], COLUMNS, "")
+    terminal = Terminal.of(pegasus, ["b", *pegasus.files()], COLUMNS)
     try:
         assert terminal.wait() == 1
     finally:
@@ -130,7 +128,7 @@ def test_on_a_terminal(pegasus: Pegasus, jobs: list[Job]) -> None:
 
 
 def test_every_exit_status(pegasus: Pegasus) -> None:
-    """A command's exit status is told as it is, whichever it is of all that there are."""
+    """A command's exit status is reported unchanged, for every status."""
     statuses = ", ".join(map(str, range(256)))
     queue = f"- command: exit {{{{ status }}}}\n  status: [{statuses}]\n"
     assert pegasus.run("q", hosts=EVERYWHERE * 3, queue=queue, limit=90).status == 1
@@ -138,7 +136,7 @@ def test_every_exit_status(pegasus: Pegasus) -> None:
     expected: dict[int, dict[str, Any]] = {
         status: {"kind": "exited", "status": status} for status in range(256)
     }
-    # What a shell says of a command that SIGINT or SIGPIPE ended, without a word about it.
+    # The message of a shell about a command that SIGINT or SIGPIPE ended, without a name for it.
     expected |= {128 + number: {"kind": "killed", "signal": number} for number in (2, 13)}
     assert told == expected
 
@@ -162,9 +160,9 @@ env | grep '^[a-z]=' | sort | tr '\n' ' '
 def test_the_mark_is_nowhere_to_be_found(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """No argument, variable or open file that a command can look into has the mark in it.
+    """No argument, variable or open file of a command contains the mark.
 
-    And the variables of an account come to a command as they are, whatever Pegasus's are called.
+    The variables of an account reach a command unchanged, whatever the names of Pegasus's own.
     """
     letters = {letter: f"the-user-s-{letter}" for letter in string.ascii_lowercase}
     words = " ".join(f"{name}={value}" for name, value in letters.items())
@@ -189,13 +187,13 @@ SABOTAGE: dict[str, dict[str, Any] | None] = {
     "set -m; sleep 0 & wait; cd /; umask 777; exit 13": {"kind": "exited", "status": 13},
     "echo fine": {"kind": "exited", "status": 0},
 }
-"""What a command does to its surroundings, and its outcome; None for any but success."""
+"""What a command does to its environment, and its outcome; None for any but success."""
 
 
 def test_sabotage(pegasus: Pegasus) -> None:
-    """A command that turns against the shells around it is not told to have succeeded by that.
+    """A command that damages the shells above it does not count as successful by that.
 
-    And the next one runs as if nothing had been.
+    The next command runs normally.
     """
     queue = "".join(f"- {json.dumps(text)}\n" for text in SABOTAGE)
     done = pegasus.run("b", hosts=EVERYWHERE, queue=queue)

@@ -1,7 +1,7 @@
-"""Files of any bytes, given to the commands themselves: a sentence at most, and no job lost.
+"""Files of any bytes, given to the commands: an error message at most, and no job lost.
 
-What the parts promise of such files is told where the parts are tested; here it is all of them
-together. The commands that come out are not run: a shell that only notes them stands in for `sh`.
+The tests of the parts cover such files for each part; this covers all parts
+together. The commands are not executed: a program that only records them replaces `sh`.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ class Files:
         return self.folder / "queue.yaml"
 
     def jobs(self, name: str) -> list[Job]:
-        """Give the jobs up to the first fault of a file that may be missing."""
+        """Return the jobs before the first error of a file that may be missing."""
         path = self.folder / name
         return good_jobs(path) if path.exists() else []
 
 
 @pytest.fixture(scope="module")
 def commands() -> Iterator[Path]:
-    """A file of the commands that would have been run."""
+    """A file of the commands that would have run."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         shell = Path(folder, "sh")
         shell.write_text(SHELL)
@@ -121,13 +121,13 @@ def commands() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def files() -> Iterator[Files]:
-    """Give the files, which each example writes anew."""
+    """Yield the files, which each example writes anew."""
     with tempfile.TemporaryDirectory() as folder:
         yield Files(Path(folder))
 
 
 def begin(files: Files, hosts: bytes, queue: bytes) -> None:
-    """Begin with these files and no others."""
+    """Start with these files and no others."""
     for path in files.folder.iterdir():
         if path.is_file():
             path.unlink()
@@ -136,13 +136,13 @@ def begin(files: Files, hosts: bytes, queue: bytes) -> None:
 
 
 async def run_queue(files: Files) -> ExitStatus:
-    """Do what ``pegasus queue`` does."""
+    """Do the work of ``pegasus queue``."""
     with trio.fail_after(LIMIT):
         return await run(RunSettings(hosts_file=files.hosts, queue_file=files.queue))
 
 
 def has_place(job: Job) -> bool:
-    """Tell whether a job can be filled in for localhost."""
+    """Return whether a job can be rendered for localhost."""
     try:
         return bool(fill(job, HERE).strip())
     except PegasusError:
@@ -154,7 +154,7 @@ def has_place(job: Job) -> bool:
 def test_a_queue_of_any_bytes_is_run_up_to_its_first_fault(
     files: Files, commands: Path, data: bytes
 ) -> None:
-    """What is taken is run, once and in order; what isn't stays; and a fault is only a sentence."""
+    """What is taken runs, once and in order; the rest stays; an error is only a message."""
     begin(files, b"- localhost\n", data)
     commands.write_bytes(b"")
     before = files.jobs("queue.yaml")
@@ -176,7 +176,7 @@ def test_a_queue_of_any_bytes_is_run_up_to_its_first_fault(
 def test_whatever_the_files_are_they_can_be_checked(
     files: Files, hosts: bytes, queue: bytes
 ) -> None:
-    """`pegasus check` lists or refuses, and what it accepts is what ssh can be given."""
+    """`pegasus check` lists or refuses, and ssh can be given what it accepts."""
     begin(files, hosts, queue)
     status = trio.run(check, CheckSettings(hosts_file=files.hosts, queue_file=files.queue))
     assert status in {ExitStatus.SUCCESS, ExitStatus.USAGE}
@@ -190,7 +190,7 @@ def test_whatever_the_files_are_they_can_be_checked(
 @settings(max_examples=4 * EXAMPLES, deadline=None)
 @given(hosts=st.one_of(HOSTS, st.binary(max_size=40)))
 def test_a_run_with_bad_hosts_takes_nothing(files: Files, hosts: bytes) -> None:
-    """A hosts file of any bytes is a fault before a run begins, or it is none."""
+    """A hosts file of any bytes is either valid or an error before a run begins."""
     begin(files, hosts, b"- echo x\n")
     if find_hosts(files.hosts)[1]:
         with pytest.raises(PegasusError):
@@ -199,7 +199,7 @@ def test_a_run_with_bad_hosts_takes_nothing(files: Files, hosts: bytes) -> None:
 
 
 def test_what_comes_out_of_a_grid_is_what_is_run(files: Files, commands: Path) -> None:
-    """The stand-in for `sh` does what these tests believe of it."""
+    """The replacement of `sh` works as these tests assume."""
     begin(files, b"- localhost\n", b"- command: 'a {{ x }}'\n  x: ['1 ', \"\\u202e\\n\"]\n- b\n")
     commands.write_bytes(b"")
     assert trio.run(run_queue, files) == ExitStatus.SUCCESS

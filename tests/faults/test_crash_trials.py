@@ -1,7 +1,7 @@
-"""What ``kill -9`` of Pegasus costs, as an experiment: many trials, each at random moments.
+"""The cost of ``kill -9`` of Pegasus, as an experiment: many trials, each at random moments.
 
-``PEGASUS_TRIALS`` says how many of each kind, ``PEGASUS_TRIAL_SEED`` makes one trial again.
-``python -m tests.faults.reliability`` makes many more, and a table.
+``PEGASUS_TRIALS`` is the number of each kind, ``PEGASUS_TRIAL_SEED`` repeats one trial.
+``python -m tests.faults.reliability`` runs many more, and makes a table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEEDS = [SEED] if SEED else [f"crash-{kind}/{n}" for kind in get_args(Kind) for 
 
 @pytest.fixture(scope="module")
 def counted(pytestconfig: pytest.Config) -> Iterator[Counter[str]]:
-    """What was counted over all trials, said at the end."""
+    """The counts of all trials, reported at the end."""
     counts: Counter[str] = Counter()
     yield counts
     words = ", ".join(f"{what}: {count}" for what, count in sorted(counts.items()))
@@ -37,16 +37,16 @@ def counted(pytestconfig: pytest.Config) -> Iterator[Counter[str]]:
 def test_a_killed_pegasus_loses_nothing(
     pegasus: Pegasus, nothing_left: Traces, counted: Counter[str], seed: str
 ) -> None:
-    """``kill -9`` at any moment, and once more after a new start, loses no job.
+    """``kill -9`` at any moment, and again after a new start, loses no job.
 
     That is so for a run of a queue, for a broadcast, and for two runs at once on one queue, of
-    which one or both are killed. The journal can be read to its last whole line; ``status`` says
-    of each job what the job itself wrote down; ``queue.yaml`` and ``consumed.yaml`` hold each job
-    once; ``retry`` brings back exactly what did not end well, each once, also while another run
-    goes on; and when all is done, each job was reported as well ended once, in a broadcast on
-    every sub-node, and ran to its end once. Nothing of a killed run lives ten seconds later.
-    A job that had just ended when Pegasus died, before that was recorded, counts as lost, and a
-    broadcast that is put back runs again everywhere.
+    which one or both are killed. The journal can be read to its last whole line; ``status`` reports
+    of each job what the job itself noted; ``queue.yaml`` and ``consumed.yaml`` contain each job
+    once; ``retry`` puts back exactly what did not succeed, each once, also while another run
+    continues; and when all is done, each job was reported as successful once, in a broadcast on
+    every sub-node, and ran to its end once. Nothing of a killed run lives ten seconds later. A job
+    that had just ended when Pegasus died, before that was recorded, counts as lost, and a broadcast
+    that is put back runs again everywhere.
     """
     plan = CrashPlan.draw(SEED or f"{secrets.token_hex(4)}/{seed}")
     with plan_said(plan):

@@ -1,6 +1,6 @@
 """The guarantee of the first Ctrl-C, as an experiment: many trials, each at a random moment.
 
-``PEGASUS_TRIALS`` says how many, ``PEGASUS_TRIAL_SEED`` makes one trial again.
+``PEGASUS_TRIALS`` is their number, ``PEGASUS_TRIAL_SEED`` repeats one trial.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SEED = os.environ.get("PEGASUS_TRIAL_SEED", "")
 def test_from_the_notice_on_nothing_is_taken_and_nothing_starts(
     pegasus: Pegasus, number: int
 ) -> None:
-    """From the notice on the queue file does not change and no command starts.
+    """After the notice the queue file does not change and no command starts.
 
-    What runs ends normally and with its whole output, each job is in ``consumed.yaml`` or in
-    ``queue.yaml`` exactly once, and the exit status is 130: whatever Pegasus is doing, in queue
+    Running commands end normally and with their whole output, each job is in ``consumed.yaml`` or
+    in ``queue.yaml`` exactly once, and the exit status is 130: in every phase of Pegasus, in queue
     mode and in broadcast mode, on localhost and over SSH, for SIGINT and for SIGTERM.
     """
     plan = Plan.draw(SEED or f"{secrets.token_hex(4)}/{number}")

@@ -1,7 +1,7 @@
-"""Nothing of a command lives on, however the run is ended or broken.
+"""No process of a command lives on, however the run ends or breaks.
 
-The command is a tree of processes that is hard to kill; the promise is ten seconds for the whole
-of it, on nodes and on localhost.
+The command is a tree of processes that is hard to kill; the
+guarantee is ten seconds for all of it, on nodes and on localhost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pegasus.transport.folder import KEEPER
+from pegasus.transport.folder import FOLDER_SCRIPT
 from pegasus.transport.shell import KILL_GRACE
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
@@ -33,47 +33,47 @@ TREE = """\
   wait
 """
 SIZE = 8
-"""Processes that the tree has at least, the shell of the job itself included."""
+"""The minimum of processes of the tree, with the shell of the job itself."""
 
 PROMISE = 10.0
 """Seconds after which nothing may live any more."""
 
 SLACK = 2.0
-"""Seconds more for a machine that is busy, where the SIGKILL itself comes after ten."""
+"""Additional seconds for a busy machine, where the SIGKILL itself comes after ten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """Trees that grow on sub-nodes, and how to see them."""
+    """Process trees on sub-nodes, and queries of them."""
 
     running: Running
     traces: Traces
 
     def processes(self) -> list[Process]:
-        """Give what lives of the trees, here and on the nodes, shells of Pegasus's own included."""
+        """Return the living processes of the trees, here and on the nodes, and Pegasus's shells."""
         here = [p for p in self.traces.processes() if p.session != p_session(self.running)]
         here = [p for p in here if not is_ssh(p)]
         return here + [p for node in self.traces.nodes for p in node.living()]
 
     def seconds_to_die(self, limit: float) -> float:
-        """Wait until nothing lives, and tell how long that took."""
+        """Wait until nothing lives; return how long that took."""
         began = time.monotonic()
         wait_until(lambda: not self.processes(), limit=limit, what=f"{self.processes()} to end")
         return time.monotonic() - began
 
 
 def p_session(running: Running) -> int:
-    """Give the session of Pegasus itself, which it leads."""
+    """Return the session of Pegasus itself, which it leads."""
     return running.pid
 
 
 def is_ssh(process: Process) -> bool:
-    """Tell whether it is ssh of Pegasus's own, or what stands guard over that."""
+    """Return whether it is Pegasus's own ssh, or the guard of one."""
     return process.name == "ssh" or "/pgs-" in process.command
 
 
 def plant(pegasus: Pegasus, traces: Traces, hosts: str) -> Planted:
-    """Start a run with a tree on each sub-node, and wait until all of them have grown."""
+    """Start a run with a tree on each sub-node, and wait until all of them are complete."""
     running = pegasus.start("q", hosts=hosts, queue=TREE * hosts.count("\n"))
     running.wait_for("planted", on="stdout", times=hosts.count("\n"))
     planted = Planted(running, traces)
@@ -83,7 +83,7 @@ def plant(pegasus: Pegasus, traces: Traces, hosts: str) -> Planted:
 
 
 def interrupt(running: Running, times: int) -> None:
-    """Press Ctrl-C so many times, each after the answer to the one before."""
+    """Press Ctrl-C a number of times, each after the message about the one before."""
     for answer in ("nothing more is taken", "ending what runs", "killing what runs")[:times]:
         running.signal(signal.SIGINT)
         running.wait_for(answer, on="stderr")
@@ -115,7 +115,7 @@ def test_the_third_interrupt(pegasus: Pegasus, nothing_left: Traces) -> None:
 
 
 def test_sigkill_of_pegasus(pegasus: Pegasus, nothing_left: Traces) -> None:
-    """``kill -9`` of Pegasus: ten seconds later there is no command, no ssh, no socket, no file."""
+    """``kill -9`` of Pegasus: ten seconds later no command, ssh, socket or file is left."""
     planted = plant(pegasus, nothing_left, EVERYWHERE)
     planted.running.kill()
     assert not nothing_left.wait_until_gone(PROMISE)
@@ -138,9 +138,9 @@ def test_sigkill_of_pegasus_at_any_moment(pegasus: Pegasus, nothing_left: Traces
 
 
 def test_sigkill_of_pegasus_before_it_hears_of_its_folder(tmp_path: Path) -> None:
-    """The keeper of the control sockets removes their folder also when nobody hears that it is."""
+    """The keeper of the control sockets removes their folder also when its output is closed."""
     keeper = subprocess.Popen(
-        ["sh", "-c", KEEPER, "pegasus", str(tmp_path / "sockets-XXXXXX")],
+        ["sh", "-c", FOLDER_SCRIPT, "pegasus", str(tmp_path / "sockets-XXXXXX")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -156,7 +156,7 @@ def test_sigkill_of_pegasus_before_it_hears_of_its_folder(tmp_path: Path) -> Non
 def test_sigkill_of_pegasus_while_a_node_does_not_answer(
     pegasus: Pegasus, nothing_left: Traces, make_nodes: Callable[..., Nodes]
 ) -> None:
-    """``kill -9`` while a node is being connected to ends its ssh, and removes the sockets."""
+    """``kill -9`` during a connection attempt ends its ssh, and removes the sockets."""
     nodes = make_nodes(1)
     nodes[0].pause()
     try:
@@ -170,12 +170,12 @@ def test_sigkill_of_pegasus_while_a_node_does_not_answer(
 
 
 def is_master(process: Process) -> bool:
-    """Tell whether it is the ssh that holds a connection."""
+    """Return whether it is the ssh that holds a connection."""
     return process.name == "ssh" and " -M -N " in process.command
 
 
 def test_sigkill_of_a_master(pegasus: Pegasus, nothing_left: Traces) -> None:
-    """``kill -9`` of an ssh: its command is lost and ends, the others go on as if nothing was."""
+    """``kill -9`` of an ssh: its command is lost and ends, the others continue."""
     pegasus.queue_file.write_text(TREE)
     planted = plant(pegasus, nothing_left, "- node-1\n")
     master = next(p for p in nothing_left.processes() if is_master(p))
@@ -186,7 +186,7 @@ def test_sigkill_of_a_master(pegasus: Pegasus, nothing_left: Traces) -> None:
 
 
 def test_sigkill_of_sshd(pegasus: Pegasus, nothing_left: Traces) -> None:
-    """``kill -9`` of the sshd of a connection: what ran over it is lost, and ends."""
+    """``kill -9`` of the sshd of a connection: its command is lost, and ends."""
     planted = plant(pegasus, nothing_left, "- node-1\n")
     pegasus.nodes["node-1"].kill_sessions()
     assert not wait_for_the_tree(planted)
@@ -195,9 +195,9 @@ def test_sigkill_of_sshd(pegasus: Pegasus, nothing_left: Traces) -> None:
 
 
 def wait_for_the_tree(planted: Planted) -> list[Process]:
-    """Wait until the first tree is gone; give what is left of it after ten seconds.
+    """Wait until the first tree has ended; return what is left of it after ten seconds.
 
-    The connection comes back, and with it a shell that waits for a command: that is no tree.
+    The connection is opened again, with a shell that waits for a command and does not count.
     """
     tree = planted.processes()
     born = {(p.host_pid, p.born) for p in tree}
@@ -214,7 +214,7 @@ def wait_for_the_tree(planted: Planted) -> list[Process]:
 
 
 def assert_lost(status: int, stderr: str) -> None:
-    """What broke is said to be lost, and is a failure."""
+    """A command whose connection broke is reported as lost, and as a failure."""
     assert status == 1
     assert re.search(r"^\[node-1\] === done \(lost: .+\) ===$", stderr, re.MULTILINE)
     assert "1 command: 1 lost." in stderr
@@ -230,7 +230,7 @@ LAST_WORDS = """\
 
 
 def test_a_polite_command_has_the_last_word(pegasus: Pegasus, nothing_left: Traces) -> None:
-    """A command that handles SIGTERM has its ten seconds; what it says then is shown."""
+    """A command that handles SIGTERM has its ten seconds; its output during them is shown."""
     running = pegasus.start("q", hosts=EVERYWHERE, queue=LAST_WORDS * 2)
     running.wait_for("ready", on="stdout", times=2)
     interrupt(running, 2)
@@ -249,20 +249,20 @@ def test_half_a_command_never_runs(pegasus: Pegasus) -> None:
         running = pegasus.start("q", hosts=hosts, queue=f"- |\n  {command}\n" * 2)
         running.wait_for("=== run", on="stderr")
         running.signal(signal.SIGTERM)
-        running.signal(signal.SIGINT)  # signals of one kind may become one
+        running.signal(signal.SIGINT)  # signals of one kind may be merged
         done = running.wait()
         assert done.status == 130
         assert done.stdout.count("begun") == done.stdout.count("whole")
-        assert "rror" not in done.stderr  # no shell met with half a command
+        assert "rror" not in done.stderr  # no shell met half a command
 
 
 def sleeping(node: Node) -> list[Process]:
-    """Give the processes on a node that sleep for long."""
+    """Return the processes on a node that sleep for long."""
     return [p for p in node.living() if p.command == "sleep 1000"]
 
 
 def test_a_session_of_its_own_escapes(pegasus: Pegasus, nothing_left: Traces) -> None:
-    """A process that made a session of its own is not found: as with ``ssh`` and ``nohup``."""
+    """A process in a session of its own is not found: as with ``ssh`` and ``nohup``."""
     queue = "- setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo planted; sleep 1000\n"
     running = pegasus.start("q", hosts="- node-1\n", queue=queue)
     running.wait_for("planted", on="stdout")
@@ -276,7 +276,7 @@ def test_a_session_of_its_own_escapes(pegasus: Pegasus, nothing_left: Traces) ->
 
 
 def test_a_reader_that_stalls_does_not_hold_the_third_interrupt(pegasus: Pegasus) -> None:
-    """Three Ctrl-C end Pegasus also when nobody reads what its commands print."""
+    """Three Ctrl-C end Pegasus also if the output of its commands is not read."""
     fifo = pegasus.folder / "stalled"
     program = ("sh", "-c", f'mkfifo {fifo}; exec 9<>{fifo}; exec "$@" >&9 9<&-', "sh")
     stalled = replace(pegasus, program=(*program, *pegasus.program))

@@ -1,4 +1,4 @@
-"""What a command can do to the shells above it, and what becomes of it then."""
+"""Commands that kill the shells above them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.test_script import HERE, Session
 
 
 async def test_a_command_whose_shells_were_killed() -> None:
-    """A command that kills what stands over it is told as killed, and ended all the same."""
+    """A command that kills its shells is reported as killed, and ended."""
     session = Session(HERE[0])
     async with session.open_shell() as shell:
         outcome, output, again = await run_in(shell, "echo $$; kill -9 $PPID; exec sleep 1000")

@@ -1,4 +1,4 @@
-"""The end of a command comes after all that it said, however slow whoever shows it is."""
+"""The end of a command is reported after all its output, however slow the listener is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.nodes import Nodes
 
 
 class Slow(contract.Output):
-    """Takes so many seconds before it has a piece of an output."""
+    """Takes a number of seconds for each piece of output."""
 
     def __init__(self, seconds: dict[Stream, float]) -> None:
         super().__init__()
@@ -27,25 +27,25 @@ class Slow(contract.Output):
 
 PATIENT = 0.1
 MORE_PATIENT = 0.15
-"""Seconds for the first pieces; meanwhile the second ones come, together with the end."""
+"""Seconds for the first pieces; the second ones arrive meanwhile, together with the end."""
 
 
 @pytest.mark.parametrize("host", ["localhost", "node-1"])
 async def test_the_end_waits_for_both_outputs(nodes: Nodes, host: str) -> None:
-    """An end that one output tells of does not overtake what the other still has to show."""
+    """An end that one output reports does not precede the rest of the other output."""
     async with (
-        open_ssh(nodes.ssh_config) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, host)) as session,
+        open_ssh(nodes.ssh_config) as ssh,
+        session_opener(ssh)(SubNode(0, host)) as session,
     ):
         await say_things(session, Slow({Stream.STDOUT: PATIENT, Stream.STDERR: MORE_PATIENT}))
         await say_things(session, Slow({Stream.STDOUT: MORE_PATIENT, Stream.STDERR: PATIENT}))
 
 
 async def say_things(session: Session, output: Slow) -> None:
-    """Run a command that says two things on each output, and look what is there at its end."""
+    """Run a command that prints twice on each output; return what was shown at its end."""
     words = "printf a; printf b >&2"
     with trio.fail_after(contract.LIMIT):
         async with session.open_shell() as shell:
             command = contract.assignment(f"{words}; sleep 0.02; {words}")
-            outcome = await shell.run(command, "run-1", output.show)
+            outcome = await shell.run(command, "run-1", output.show, trio.Event())
             assert (outcome, output.stdout, output.stderr) == (Exited(0), b"aa", b"bb")

@@ -1,6 +1,6 @@
-"""More sub-nodes than the limit of open files has room for, hard as well as soft.
+"""More sub-nodes than the limits of open files allow, hard and soft.
 
-``PEGASUS_OPEN_FILES=1024`` makes the full experiment: two hundred sub-nodes, forty over SSH.
+``PEGASUS_OPEN_FILES=1024`` runs the full experiment: two hundred sub-nodes, forty over SSH.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.e2e.journals import events
 from tests.e2e.runner import Pegasus, Running
-from tests.e2e.test_node_failures import events
 from tests.nodes import wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -22,21 +22,21 @@ LIMIT = int(os.environ.get("PEGASUS_OPEN_FILES", "256"))
 """Open files."""
 
 SUB_NODES = LIMIT * 200 // 1024
-"""Two hundred where there may be 1,024 open files, and as many for their number else."""
+"""Two hundred for 1,024 open files, and in proportion for other limits."""
 
 OVER_SSH = SUB_NODES // 5
 """Sub-nodes that are reached over SSH: a connection costs a tenth of a second of a processor."""
 
 JOBS = 3 * SUB_NODES
 PATIENCE = 240.0
-"""Seconds for two hundred sub-nodes on two processors that are busy with other things as well."""
+"""Seconds for two hundred sub-nodes on two processors with other load."""
 
 
 def test_more_sub_nodes_than_open_files(pegasus: Pegasus) -> None:
-    """Those that there is room for do all the work: each job runs once, and the status is 0.
+    """The sub-nodes within the limit do all the work: each job runs once, and the status is 0.
 
-    The others are named, with what to do about it, and tried again as long as there is work; none
-    is named again for the same before it has been connected, and none of it is a traceback.
+    The others are reported with the next step, and tried again as long as there is work; none
+    is reported again for the same reason before it has been connected, and there is no traceback.
     """
     limited = ("sh", "-c", f'ulimit -n {LIMIT}; exec "$@"', "sh", *pegasus.program)
     node = pegasus.nodes[0]
@@ -66,14 +66,14 @@ def test_more_sub_nodes_than_open_files(pegasus: Pegasus) -> None:
 
 
 def numbers(count: int) -> str:
-    """Give that many numbers, for a list."""
+    """Return a list of this many numbers."""
     return ", ".join(map(str, range(count)))
 
 
 def all_worked(pegasus: Pegasus) -> bool:
-    """Tell whether all jobs but the first are over, and a sub-node was tried more than once.
+    """Return whether all jobs but the first are over, and a sub-node was tried twice or more.
 
-    And whether there is word of each: it was connected once, or named as one that is not.
+    Each sub-node must have been connected once, or reported as unreachable.
     """
     tries = Counter(event["sub_node"] for event in events(pegasus, "unreachable"))
     heard_of = {event["sub_node"] for event in events(pegasus, "connected")} | tries.keys()
@@ -82,7 +82,7 @@ def all_worked(pegasus: Pegasus) -> bool:
 
 
 def assert_not_named_again(pegasus: Pegasus, running: Running) -> None:
-    """Hold that a host is named once for each reason that holds for any of its sub-nodes."""
+    """Check that a host is reported once for each reason of any of its sub-nodes."""
     (began,) = events(pegasus, "run_started")
     hosts = {s["number"]: s["hostname"] for s in began["sub_nodes"]}
     reasons: dict[int, tuple[str, str]] = {}

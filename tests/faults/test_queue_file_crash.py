@@ -1,7 +1,7 @@
-"""Promises of the one step that takes: a crash or a full disk at any moment loses nothing.
+"""Guarantees of a take: a crash or a full disk at any moment loses nothing.
 
-A crash is a child that ends at once, without any clean-up, at its k-th change of the disk, for
-every k there is; in the second kind a write is torn in the middle.
+A crash is a child that exits at once, without any clean-up, at its k-th change of the disk, for
+every k; in the second kind a write is torn in the middle.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import errno
 import itertools
 import os
 import subprocess
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,82 +21,26 @@ from pegasus.errors import PegasusError
 from pegasus.model import Command, Job, TakenJob
 from pegasus.queue_file import LockedQueue, QueueFile, TakeResult
 from pegasus.rendered import as_recorded
+from tests.faults.crash_points import EARLIER, JOBS, QUEUE, Countdown, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
 from tests.unit.taking import unfilled
 
-CHANGES = ["open", "write", "fsync", "replace", "unlink", "ftruncate", "fchmod", "close"]
-"""The system calls that change the disk, or might; a crash happens before one of them."""
-
-CRASHED = 77
-
-QUEUE = "# jobs\n- command: [a, b]  # note\n  x: [1, 2, 3]\n- echo hi\n- last\n"
-JOBS = [*jobs_of(QUEUE.encode())]
-EARLIER = "- command:\n  - earlier\n"
-
 
 def take(path: Path, n: int = 2) -> TakeResult:
-    """Take some jobs, without filling them in."""
+    """Take some jobs, without rendering them."""
     return LockedQueue(str(path), path).take([unfilled] * n)
-
-
-class Countdown:
-    """Lets some calls through, and does something else in the place of the next one."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, calls: int, then: Callable[..., None]) -> None:
-        self.calls = calls
-        for name in CHANGES:
-            patch.setattr(os, name, self._counted(name, getattr(os, name), then))
-
-    def _counted(
-        self, name: str, call: Callable[..., Any], then: Callable[..., None]
-    ) -> Callable[..., Any]:
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            self.calls -= 1
-            if self.calls == 0:
-                then(name, call, *args)
-            return call(*args, **kwargs)
-
-        return counted
-
-
-def die(_name: str, _call: Callable[..., Any], *_args: Any) -> None:
-    """End at once, as in a crash."""
-    os._exit(CRASHED)
-
-
-def die_torn(name: str, call: Callable[..., Any], *args: Any) -> None:
-    """Write half of what is to be written, and end at once."""
-    if name == "write":
-        fd, data = args
-        call(fd, bytes(data)[: len(data) // 2])
-    os._exit(CRASHED)
-
-
-def crash(at: int, then: Callable[..., None], action: Callable[[], object]) -> bool:
-    """Do something in a child that crashes at its at-th change; tell whether it came so far."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forks beside pytest's own threads
-        child = os.fork()
-    if child == 0:
-        with pytest.MonkeyPatch.context() as patch:
-            Countdown(patch, at, then)
-            try:
-                action()
-            finally:
-                os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == CRASHED
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
-    """Give a queue that is as it was at first."""
+    """Return a queue in its first state."""
     path = tmp_path / "queue.yaml"
     reset(path)
     return path
 
 
 def reset(path: Path) -> None:
-    """Make everything as it was at first."""
+    """Restore the first state of all files."""
     for file in path.parent.iterdir():
         file.unlink()
     path.write_text(QUEUE)
@@ -105,7 +48,7 @@ def reset(path: Path) -> None:
 
 
 def assert_nothing_lost(path: Path, started: int = 0) -> None:
-    """Every job is in consumed.yaml or in the queue, once; what remains can be taken to the end."""
+    """Every job is in consumed.yaml or in the queue, once; the rest can be taken to the end."""
     consumed = path.with_name("consumed.yaml")
     take(path, 0)
     taken = jobs_of(consumed.read_bytes())[1:]
@@ -124,7 +67,7 @@ def assert_nothing_lost(path: Path, started: int = 0) -> None:
 def test_a_crash_at_any_moment_of_a_take_loses_no_job_and_doubles_none(
     queue: Path, then: Callable[..., None]
 ) -> None:
-    """Wherever a take is cut off, the next one finds every job once."""
+    """Wherever a take is interrupted, the next one finds every job once."""
     at = 1
     while crash(at, then, lambda: take(queue)):
         assert_nothing_lost(queue)
@@ -135,13 +78,13 @@ def test_a_crash_at_any_moment_of_a_take_loses_no_job_and_doubles_none(
 
 
 def has_to_recover(queue: Path) -> bool:
-    """Tell whether a crash left a record behind that has to be cut out."""
+    """Return whether a crash left a record that has to be removed."""
     new = queue.with_name(".queue.yaml.pegasus-new")
     return new.exists() and len(queue.with_name("consumed.yaml").read_text()) > len(EARLIER)
 
 
 def test_a_crash_of_the_recovery_itself_loses_nothing_either(queue: Path) -> None:
-    """A recovery that is cut off is recovered from."""
+    """A recovery that is interrupted is completed by the next one."""
     recoveries = 0
     for first in itertools.count(1):
         if not crash(first, die_torn, lambda: take(queue)):
@@ -161,7 +104,7 @@ def test_a_crash_of_the_recovery_itself_loses_nothing_either(queue: Path) -> Non
 
 
 def test_what_was_appended_after_a_crash_stays(queue: Path) -> None:
-    """Only the record of the take that did not happen is cut out of consumed.yaml."""
+    """Only the record of the take that did not happen is removed from consumed.yaml."""
     consumed = queue.with_name("consumed.yaml")
     at = 1
     while crash(at, die, lambda: take(queue)):
@@ -176,7 +119,7 @@ def test_what_was_appended_after_a_crash_stays(queue: Path) -> None:
 
 
 def test_a_consumed_file_that_was_changed_by_hand_is_left_alone(queue: Path) -> None:
-    """After a crash, a consumed.yaml that someone rewrote is not cut."""
+    """After a crash, a consumed.yaml that was rewritten by hand is not truncated."""
     at = next(at for at in range(1, 50) if not crash_before_replace(queue, at))
     consumed = queue.with_name("consumed.yaml")
     assert crash(at, die, lambda: take(queue))
@@ -188,7 +131,7 @@ def test_a_consumed_file_that_was_changed_by_hand_is_left_alone(queue: Path) -> 
 
 
 def crash_before_replace(queue: Path, at: int) -> bool:
-    """Tell whether a crash at this moment comes before the record is complete."""
+    """Return whether a crash at this moment comes before the record is complete."""
     reset(queue)
     crash(at, die, lambda: take(queue))
     whole = len(jobs_of(queue.with_name("consumed.yaml").read_bytes())) == 3
@@ -198,7 +141,7 @@ def crash_before_replace(queue: Path, at: int) -> bool:
 
 
 def test_two_queues_of_a_folder_recover_each_other(queue: Path) -> None:
-    """Queues that share a consumed.yaml keep it right, whichever comes next after a crash."""
+    """Queues that share a consumed.yaml keep it correct, whichever takes next after a crash."""
     other = queue.with_name("other.yaml")
     at = 1
     while True:
@@ -219,7 +162,7 @@ def test_two_queues_of_a_folder_recover_each_other(queue: Path) -> None:
 def test_a_disk_that_refuses_at_any_moment_takes_nothing_and_loses_nothing(
     queue: Path, error: int
 ) -> None:
-    """A full disk is a sentence with what to do; no job is taken, no temporary file stays."""
+    """A full disk is an error with the next step; no job is taken, no temporary file stays."""
 
     def refuse(name: str, call: Callable[..., Any], *args: Any) -> None:
         if name == "close":
@@ -261,7 +204,7 @@ def test_a_full_disk_says_what_to_do(queue: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 96 KiB, where one may be mounted."""
+    """A file system of 96 KiB, where one can be mounted."""
     mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(tmp_path)],
         capture_output=True,
@@ -310,7 +253,7 @@ def test_a_file_that_changes_while_a_take_is_under_way_is_read_anew(queue: Path)
 
 
 def test_a_file_that_never_stands_still_is_given_up(queue: Path) -> None:
-    """Nothing is taken from a file that someone else rewrites all the time."""
+    """Nothing is taken from a file that another program rewrites continuously."""
     states = iter(range(10_000))
 
     def save(_job: object) -> tuple[Command, ...]:

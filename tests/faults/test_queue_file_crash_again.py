@@ -1,7 +1,7 @@
-"""Crashes at every change of the disk of a take, with its receipt, and of what comes after it.
+"""Crashes at every change of the disk by a take with its receipt, and by the next steps.
 
-Each crash leaves a folder in some state. All the states that one crash can leave are found, and
-from each of them all those that a second one can, in the recovery or in the next take, and a third.
+Each crash leaves a folder in some state. The tests find all states after one crash, and from each
+of them all states after a second one, in the recovery or in the next take, and a third.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import pytest
 
 from pegasus.model import Job, TakenJob
 from pegasus.queue_file import LockedQueue, Receipt
-from tests.faults.test_queue_file_crash import EARLIER, JOBS, QUEUE, crash, die, die_torn
+from tests.faults.crash_points import EARLIER, JOBS, QUEUE, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
 from tests.unit.taking import unfilled
 
 State: TypeAlias = frozenset[tuple[str, bytes]]
-"""The files of a folder, and what is in them."""
+"""The files of a folder, and their content."""
 
 FIRST: State = frozenset(
     {
@@ -35,17 +35,17 @@ FIRST: State = frozenset(
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for the disk: of that a process that dies sees nothing."""
+    """Do not wait for the disk, which has no effect on a process that dies."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def line_of(job: Job) -> bytes:
-    """Give the line that a receipt has for a job."""
+    """Return the line that a receipt has for a job."""
     return f"took {(job.command, job.params)}\n".encode()
 
 
 def take(folder: Path, n: int) -> None:
-    """Take some jobs, with a receipt; none of them is to recover, and no more."""
+    """Take some jobs, with a receipt; for no jobs, only recover."""
     queue = folder / "queue.yaml"
 
     def receipt(jobs: Sequence[TakenJob]) -> Receipt:
@@ -55,12 +55,12 @@ def take(folder: Path, n: int) -> None:
 
 
 def read(folder: Path) -> State:
-    """Give the state of a folder."""
+    """Return the state of a folder."""
     return frozenset((path.name, path.read_bytes()) for path in folder.iterdir())
 
 
 def write(folder: Path, state: State) -> None:
-    """Bring a folder into a state."""
+    """Restore a state of a folder."""
     for path in folder.iterdir():
         path.unlink()
     for name, data in state:
@@ -73,7 +73,7 @@ def left_by_crashes(
     action: Callable[[], object],
     thens: Sequence[Callable[..., None]] = (die, die_torn),
 ) -> set[State]:
-    """Give all states that a crash of an action can leave behind, wherever it comes."""
+    """Return all states after a crash of an action, at any point."""
     found: set[State] = set()
     for state, then in itertools.product(states, thens):
         for at in itertools.count(1):
@@ -85,7 +85,7 @@ def left_by_crashes(
 
 
 def assert_told_once(folder: Path) -> None:
-    """Each job is in one of the files, and its line in the journal says which, once."""
+    """Each job is in one of the files, once, and its line in the journal states which."""
     take(folder, 0)
     taken = jobs_of((folder / "consumed.yaml").read_bytes())[1:]
     assert taken + jobs_of((folder / "queue.yaml").read_bytes()) == JOBS
@@ -96,7 +96,7 @@ def assert_told_once(folder: Path) -> None:
 
 
 def test_each_take_is_told_once_wherever_it_is_cut_off(tmp_path: Path) -> None:
-    """After a crash at any point of a take its jobs are told of if they are taken, each once."""
+    """After a crash at any point of a take its jobs are reported once each if they are taken."""
     states = left_by_crashes(tmp_path, [FIRST], partial(take, tmp_path, 2))
     assert len(states) > 10
     for state in states:
@@ -106,9 +106,9 @@ def test_each_take_is_told_once_wherever_it_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("then", [0, 1], ids=["recovery", "next take"])
 def test_crashes_in_a_row(tmp_path: Path, then: int) -> None:
-    """A crash in the recovery from a crash, or in the next take, at any point of both.
+    """A crash in the recovery from a crash, or in the next take, at any point, loses nothing.
 
-    Of recoveries two are cut off, one after the other.
+    Two recoveries are interrupted, one after the other.
     """
     first = left_by_crashes(tmp_path, [FIRST], partial(take, tmp_path, 2))
     thens = (die_torn,) if then else (die, die_torn)  # the next take is long

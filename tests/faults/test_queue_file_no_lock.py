@@ -1,4 +1,4 @@
-"""Folders in which locks succeed and exclude nobody, as on two mounts of one network share."""
+"""Folders in which locks succeed without exclusion, as on two mounts of one network share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from pegasus.errors import PegasusError
 from pegasus.queue_file import LockedQueue
-from tests.faults.test_queue_file_crash import Countdown
+from tests.faults.crash_points import Countdown
 from tests.unit.queue_texts import jobs_of
 from tests.unit.taking import unfilled
 
@@ -23,7 +23,7 @@ QUEUE = "".join(f"- echo {n}\n" for n in range(4))
 
 @pytest.fixture(autouse=True)
 def worthless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every lock succeed; what waits for the disk does not matter here."""
+    """Make every lock succeed, and do not wait for the disk, which does not matter here."""
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
@@ -34,7 +34,7 @@ def take(path: Path) -> list[str]:
 
 
 def take_elsewhere(path: Path, told: Path) -> None:
-    """Take one job in another process, which knows nothing of this one."""
+    """Take one job in another process, without knowledge of this one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forks beside pytest's own threads
         child = os.fork()
@@ -48,8 +48,8 @@ def take_elsewhere(path: Path, told: Path) -> None:
     os.waitpid(child, 0)
 
 
-def test_somebody_without_the_lock_at_any_moment_of_a_take(tmp_path: Path) -> None:
-    """No job is taken twice or recorded twice, and the message says that the lock is worthless."""
+def test_a_take_beside_one_without_a_working_lock(tmp_path: Path) -> None:
+    """No job is taken or recorded twice, and the message states that the lock does not work."""
     path, consumed = tmp_path / "queue.yaml", tmp_path / "consumed.yaml"
     told = tmp_path / "told"
     messages = set()

@@ -1,7 +1,7 @@
 """Crashes of a take while another program has the queue file open for writing.
 
-A crash is a child that ends at once at its k-th change of the disk, for every k there is. The
-program goes on writing to the file that it has opened, before and after the next take.
+A crash is a child that exits at once at its k-th change of the disk, for every k.
+The program continues to write to the file that it has opened, before and after the next take.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import pytest
 
 from pegasus.model import Entry
 from pegasus.queue_file import LockedQueue, left, writers
-from tests.faults import test_queue_file_crash as crashing
-from tests.faults.test_queue_file_crash import crash, die, die_torn
+from tests.faults import crash_points
+from tests.faults.crash_points import crash, die, die_torn
 from tests.nodes import wait_until
 from tests.unit.queue_texts import jobs_of
 from tests.unit.taking import unfilled
 
 CHANGES_OF_NAMES = ["link", "rename", "mkdir", "rmdir"]
-"""System calls, beside those of every take, that a file which is followed needs."""
+"""System calls, besides those of every take, for a file that has a writer."""
 
 WRITTEN = "- echo 1\n- command: [echo 2, echo 3]\n  x: [a]\n- echo 4\n"
 LATE = "  # goes on\n- echo 5\n- |\n  echo 6\n"
@@ -35,19 +35,19 @@ JOBS = [*jobs_of((WRITTEN + LATE + END).encode())]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for the disk: of that a process that dies sees nothing. Count all changes."""
+    """Do not wait for the disk, which has no effect on a process that dies. Count all changes."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(crashing, "CHANGES", [*crashing.CHANGES, *CHANGES_OF_NAMES])
+    monkeypatch.setattr(crash_points, "CHANGES", [*crash_points.CHANGES, *CHANGES_OF_NAMES])
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
-    """Give the path of a queue."""
+    """Return the path of a queue."""
     return tmp_path / "queue.yaml"
 
 
 def reset(queue: Path) -> None:
-    """Make everything as it was at first."""
+    """Restore the first state of all files."""
     for path in sorted(queue.parent.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     queue.write_text("")
@@ -62,7 +62,7 @@ class Program:
         self._written = queue.open("rb")
 
     def write(self, text: str) -> None:
-        """Write, and wait until it is in the file that it has opened."""
+        """Write, and wait until the data is in the file that it has opened."""
         assert self._process.stdin is not None
         fd = self._written.fileno()
         wanted = os.fstat(fd).st_size + len(text)
@@ -80,7 +80,7 @@ class Program:
 
 @contextmanager
 def program(queue: Path) -> Iterator[Program]:
-    """Let a program write the beginning."""
+    """Write the beginning with a program."""
     one = Program(queue)
     try:
         one.write(WRITTEN)
@@ -110,7 +110,7 @@ def rest_of(queue: Path) -> list[tuple[str, Any]]:
 
 
 def assert_all_once(queue: Path, started: list[tuple[str, Any]]) -> None:
-    """Every job is recorded once, each that the take gave is among them, and nothing is left."""
+    """Every job is recorded once, also each job of the take, and nothing is left."""
     recorded = jobs_of(queue.with_name("consumed.yaml").read_bytes())
     without = [job for job in recorded if job[0] != "added"]
     assert sorted(map(repr, without)) == sorted(map(repr, JOBS))
@@ -128,7 +128,7 @@ def test_a_crash_while_a_program_writes(
     then: Callable[..., None],
     action: Callable[[Path], object],
 ) -> None:
-    """Wherever a take or an addition is cut off, all that is written is taken once."""
+    """Wherever a take or an addition is interrupted, all that is written is taken once."""
     at, crashed = 0, True
     while crashed:
         at += 1
@@ -146,7 +146,7 @@ def test_a_crash_while_a_program_writes(
 
 @pytest.mark.parametrize("then", [die, die_torn])
 def test_a_crash_while_what_came_late_is_moved(queue: Path, then: Callable[..., None]) -> None:
-    """Wherever the moving of late entries to the queue is cut off, each is taken once."""
+    """Wherever the move of late entries to the queue is interrupted, each is taken once."""
     at, crashed = 0, True
     while crashed:
         at += 1
@@ -165,7 +165,7 @@ def test_a_crash_while_what_came_late_is_moved(queue: Path, then: Callable[..., 
 
 @pytest.mark.parametrize("crashes", [False, True], ids=["goes on", "crashes"])
 def test_who_opens_the_file_in_the_moment_of_a_take(queue: Path, *, crashes: bool) -> None:
-    """A program that opens the file between the last look and the rename loses nothing either."""
+    """A program that opens the file between the last check and the rename loses nothing."""
     queue.write_text("- echo 1\n- echo 2\n")
     openers: list[subprocess.Popen[bytes]] = []
 
@@ -203,6 +203,6 @@ def test_who_opens_the_file_in_the_moment_of_a_take(queue: Path, *, crashes: boo
 
 
 def taken_so_far(queue: Path) -> list[tuple[str, Any]]:
-    """Take all that there is, and give all that was ever taken."""
+    """Take everything; return all that was ever taken."""
     rest_of(queue)
     return list(jobs_of(queue.with_name("consumed.yaml").read_bytes()))

@@ -1,7 +1,7 @@
-"""The experiment with faults, one trial of each: no job is lost and none runs twice.
+"""The experiment with faults, one trial for each: no job is lost and none runs twice.
 
-``python -m tests.faults.reliability --trials 20`` makes more of them, and a table.
-``PEGASUS_TRIAL_SEED`` makes the same trials again.
+``python -m tests.faults.reliability --trials 20`` runs more of them, and makes a table.
+``PEGASUS_TRIAL_SEED`` repeats the same trials.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tests.nodes import WaysToAsk, start_nodes
 SEED = os.environ.get("PEGASUS_TRIAL_SEED", "")
 
 AT_ONCE = 3
-"""Trials that are made at the same time: most of a trial is waiting."""
+"""Trials in parallel: most of a trial is waiting."""
 
 Trials = Mapping[str, Future[Account | str]]
 
 
 def one_trial(scenario: Scenario, asked: WaysToAsk, seed: str) -> Account | str:
-    """Make a trial on nodes of its own; or say why it can't be made here."""
+    """Run a trial on nodes of its own, or return why it cannot be run here."""
     way, options = scenario.way(asked), dict(scenario.options)
     with (
         start_nodes(2, way=way, options=options, say=lambda _: None) as nodes,
@@ -38,13 +38,13 @@ def one_trial(scenario: Scenario, asked: WaysToAsk, seed: str) -> Account | str:
 
 @pytest.fixture(scope="module")
 def seed() -> str:
-    """What is random in the trials follows from it."""
+    """The seed of all trials."""
     return SEED or secrets.token_hex(4)
 
 
 @pytest.fixture(scope="module")
 def trials(request: pytest.FixtureRequest, way: WaysToAsk, seed: str) -> Iterator[Trials]:
-    """The trials of all the tests that were selected, by name, under way."""
+    """The running trials of all selected tests, by name."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     params = [item.callspec.params for item in items if hasattr(item, "callspec")]
     asked = [s for param in params if isinstance(s := param.get("scenario"), Scenario)]
@@ -55,10 +55,10 @@ def trials(request: pytest.FixtureRequest, way: WaysToAsk, seed: str) -> Iterato
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_every_job_is_accounted_for(trials: Trials, scenario: Scenario, seed: str) -> None:
-    """Whatever breaks, each job is run at most once, and what became of it is known.
+    """Whatever breaks, each job runs at most once, and its result is known.
 
-    A job whose connection broke is told to be lost, a run comes back, and nothing of it lives on,
-    unless the node's sshd is never told that the connection is gone.
+    A job whose connection broke is reported as lost, a run ends, and none of its
+    processes lives on, unless the node's sshd gets no notice that the connection is gone.
     """
     account = trials[scenario.name].result()
     if isinstance(account, str):

@@ -1,7 +1,7 @@
 """One trial of the Ctrl-C guarantee: a run in its own folder, interrupted at a random moment.
 
-Rule 1: what is random comes from one seed, so that a trial can be made again.
-Rule 2: what is claimed is read from outside: files, outputs, what jobs wrote down on their nodes.
+Rule 1: what is random comes from one seed, so that a trial can be repeated.
+Rule 2: the checks use external evidence: files, outputs, and notes of the jobs on their nodes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PLACES = {
     "both": "- localhost\n- hostname: [node-1, node-2]\n",
 }
 START_SLACK = 1.5
-"""Seconds between the start of a command and its own first act, on a machine that is busy."""
+"""Seconds between the start of a command and its first action, on a busy machine."""
 
 QUEUE = """\
 # Jobs of every kind; comments stay.
@@ -51,7 +51,7 @@ QUEUE = """\
 
 
 def queue_text(log: str) -> str:
-    """Give a queue of 26 jobs, each of which writes down when it began, in a file on its node."""
+    """Return a queue of 26 jobs, each of which notes its start in a file on its node."""
 
     def line(name: str, pause: str) -> str:
         job = f"job-{name}-{{{{ n }}}}-{{{{ m }}}}"
@@ -74,7 +74,7 @@ def jobs_in(text: str) -> Counter[Job]:
 
 
 def name_of(job: Job) -> str:
-    """Give the name that a job calls itself by."""
+    """Return the name of a job in its own output."""
     command = job[0]
     for parameter, value in job[1]:
         command = command.replace(f"{{{{ {parameter} }}}}", value)
@@ -83,7 +83,7 @@ def name_of(job: Job) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one trial does; all of it follows from the seed."""
+    """The plan of a trial, which follows from the seed."""
 
     seed: str
     mode: Mode
@@ -95,20 +95,20 @@ class Plan:
 
     @classmethod
     def draw(cls, seed: str) -> Plan:
-        """Draw a plan."""
+        """Make a random plan."""
         rng = random.Random(seed)
         mode: Mode = rng.choice(get_args(Mode))
         moment: Moment = rng.choice(get_args(Moment))
         place = rng.choice(list(PLACES))
         number = rng.choice([signal.SIGINT, signal.SIGTERM])
-        # What takes long to connect may be interrupted later.
+        # A slow connection may be interrupted later.
         longest = {"connecting": 0.6, "lock": 1.5, "empty": 0.5}.get(moment, 0.15)
         return cls(seed, mode, place, moment, number, rng.uniform(0, longest), rng.randrange(1, 12))
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen when the notice came, and at the end."""
+    """The state at the time of the notice, and at the end."""
 
     at: float
     state: tuple[int, int, int] | None
@@ -132,7 +132,7 @@ class Trial:
         self.added = ""
 
     def make(self) -> list[str]:
-        """Make the trial, and name every violation of the guarantee."""
+        """Run the trial, and return every violation of the guarantee."""
         with ExitStack() as stack:
             for log in self.logs:
                 stack.callback(log.unlink, missing_ok=True)
@@ -143,7 +143,7 @@ class Trial:
             running.signal(self.plan.number)
             seen = self._wait_for_the_notice(running)
             if self.plan.moment == "lock":
-                lock.release()  # whoever waited for it all the same has it now
+                lock.release()  # a process that waited for the lock has it now
             seen.done = running.wait(LIMIT)
             return list(self._violations(seen))
 
@@ -171,7 +171,7 @@ class Trial:
                     running.wait_for("=== run", times=self.plan.jobs)
                     lock.acquire()
             case "taking":
-                # consumed.yaml grows in the middle of a take; then there is no time to lose.
+                # consumed.yaml grows in the middle of a take, which allows no delay.
                 wait_at_once(lambda: self._consumed() >= min(self.plan.jobs, 5))
                 return
             case "empty":
@@ -199,7 +199,7 @@ class Trial:
         state, at = state_of(self.pegasus.queue_file), time.time()
         return Seen(at, state, read(self.pegasus.queue_file), running.stderr)
 
-    # What must hold.
+    # Guarantees.
 
     def _violations(self, seen: Seen) -> Iterator[str]:
         done, plan = seen.done, self.plan
@@ -250,7 +250,7 @@ class Trial:
 
 
 def expand(hosts: str) -> list[str]:
-    """Give a name for each sub-node of a hosts file."""
+    """Return a name for each sub-node of a hosts file."""
     found: list[str] = []
     for item in yaml.safe_load(hosts):
         lists = [item] if isinstance(item, str) else list(item.values())
@@ -265,7 +265,7 @@ def runs(stderr: str) -> Counter[tuple[str, str]]:
 
 
 def outputs(stdout: str, word: str) -> Counter[tuple[str, str]]:
-    """Count what jobs printed: sub-node and name."""
+    """Count the lines of jobs: sub-node and name."""
     return Counter(re.findall(rf"^(\[.*?\]) {word} (job-[\w-]+)$", stdout, re.MULTILINE))
 
 
@@ -278,7 +278,7 @@ def names(counts: Counter[tuple[str, str]]) -> Counter[str]:
 
 
 def read(path: Path) -> bytes | None:
-    """Give a file's bytes, None where there is none."""
+    """Return a file's bytes, None if it does not exist."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -286,7 +286,7 @@ def read(path: Path) -> bytes | None:
 
 
 def state_of(path: Path) -> tuple[int, int, int] | None:
-    """Tell one state of a file from any other, also of the same bytes."""
+    """Return a value that identifies one state of a file, also among states of the same bytes."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -295,28 +295,28 @@ def state_of(path: Path) -> tuple[int, int, int] | None:
 
 
 def obeys_signals(running: Running) -> bool:
-    """Tell whether a process has a handler for SIGTERM by now: before that it is not at work."""
+    """Return whether a process has a handler for SIGTERM, which it sets when it starts to work."""
     status = Path(f"/proc/{running.pid}/status").read_text(encoding="utf-8")
     caught = int(status.partition("\nSigCgt:")[2].split()[0], 16)
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 def wait_at_once(condition: Callable[[], bool]) -> None:
-    """Wait without a pause between two looks, for moments that pass in a millisecond."""
+    """Wait without a pause between two checks, for moments of a millisecond."""
     deadline = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < deadline
 
 
 def pass_time(seconds: float) -> None:
-    """Let a random time pass: there is nothing to wait for, any moment is as good."""
+    """Wait for a random time; there is no condition, any moment is valid."""
     deadline = time.monotonic() + seconds
     wait_until(lambda: time.monotonic() >= deadline, limit=seconds + LIMIT, glance=0.001)
 
 
 @contextmanager
 def seed_said(plan: Plan) -> Iterator[None]:
-    """Say with a failure how to make the same trial again."""
+    """Add the seed to the message of a failure, to repeat the trial."""
     try:
         yield
     except Exception as error:

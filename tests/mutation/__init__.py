@@ -1,4 +1,4 @@
-"""Mutation testing: small faults are put into a copy of Pegasus, and its tests have to find them.
+"""Mutation testing: puts small faults into a copy of Pegasus, which its tests have to find.
 
 `nox -s mutation` runs it; docs/why/mutation.md explains it.
 """

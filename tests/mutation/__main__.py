@@ -1,7 +1,7 @@
-"""``python -m tests.mutation``: put faults into copies of Pegasus, and see whether tests find them.
+"""``python -m tests.mutation``: put faults into copies of Pegasus and check that tests find them.
 
-Exit status 1: a survivor that ``survivors.toml`` does not explain, an entry in it that is about no
-mutant, or too few mutants killed.
+Exit status 1: a survivor that ``survivors.toml`` does not explain, an entry in it
+without a mutant, or too few mutants killed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tests.mutation.suite import Copy, Touching
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROCESSES = 2
 LEAST_KILLED = 0.85
-"""Of the mutants; the others are explained, each by itself."""
+"""The share of the mutants that tests must kill; the others are explained one by one."""
 
 UNIT, END_TO_END, EXPLAINED, SURVIVES = "by unit", "by e2e", "explained", "SURVIVES"
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run with the options of the command line."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked = _arguments()
     mutants = find(ROOT)
@@ -57,7 +57,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _prepare(copy: Copy, packages: Iterable[str]) -> Touching:
-    """Make sure that all tests pass where there is no fault, and see which runs which line."""
+    """Check that all tests pass without a fault, and record which test runs which line."""
     print("running the tests without a fault", flush=True)
     touching = copy.measure()
     for package in packages:
@@ -71,7 +71,7 @@ def _try_all(
     touching: Touching,
     entries: Sequence[survivors.Survivor],
 ) -> list[str]:
-    """Try all mutants, as many at a time as there are copies; give what became of each."""
+    """Test all mutants, one in each copy at a time; return the result of each."""
     free: SimpleQueue[Copy] = SimpleQueue()
     for copy in copies:
         free.put(copy)
@@ -96,7 +96,7 @@ def _try_all(
     pool = ThreadPoolExecutor(len(copies))
     try:
         return list(pool.map(end_of, range(len(mutants))))
-    finally:  # after a Ctrl-C there are some left, and tests that run
+    finally:  # after a Ctrl-C: some are left, and tests that run
         pool.shutdown(wait=False, cancel_futures=True)
         for copy in copies:
             copy.end()
@@ -116,7 +116,7 @@ def _try(mutant: Mutant, copy: Copy, touching: Touching, version: int) -> str:
 
 
 def _report(ends: Sequence[tuple[Mutant, str]], stale: Iterable[survivors.Survivor]) -> int:
-    """Print what became of the mutants; give the exit status."""
+    """Print the results of the mutants; return the exit status."""
     failed = False
     for mutant, end in ends:
         if end == SURVIVES:

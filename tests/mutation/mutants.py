@@ -1,8 +1,8 @@
 """The mutants of a file: each is the file with one small fault.
 
-Cosmic Ray makes them. Of its operators, those are used that make a fault a person could make; of
-several that change the same place in the same way (ten for each ``+``), one is. Cosmic Ray has no
-operator that removes a statement, so that one is added here.
+Cosmic Ray makes them. Only operators are used whose faults a person could make; of several that
+change the same place in the same way (ten for each ``+``), one. Cosmic Ray has no
+operator that removes a statement, so this module adds one.
 """
 
 from __future__ import annotations
@@ -60,38 +60,38 @@ OPERATORS = (
 """Without ``|``: it is in annotations, which nothing evaluates, and in ``isinstance``."""
 
 NO_FAULT = ("@dataclass(", "@Parameter(")
-"""Beginnings of lines whose arguments change nothing that a run can show, such as ``frozen``."""
+"""Beginnings of lines whose arguments have no effect that a run can show, such as ``frozen``."""
 
 
 NO_PRODUCT = re.compile(r"\*(?! )")
-"""A star that multiplies nothing: of a signature or a call."""
+"""A star that multiplies nothing: in a signature or a call."""
 
 
 class Operator(Protocol):
-    """What Cosmic Ray asks of an operator."""
+    """The interface that Cosmic Ray requires of an operator."""
 
     def mutation_positions(self, node: Any) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
-        """Give the place of each change that it can make in a node."""
+        """Return the places in a node that it can change."""
 
     def mutate(self, node: Any, index: int) -> Any:
-        """Make one of them."""
+        """Change one of them."""
 
 
 class RemoveStatement:
-    """Puts ``pass`` in the place of a statement.
+    """Replaces a statement by ``pass``.
 
     It removes calls, ``return`` and ``raise``, and assignments to attributes and items. It does not
     remove an assignment to a plain name: the ``NameError`` would say nothing about the tests.
     """
 
     def mutation_positions(self, node: Any) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
-        """Give the place of the statement that this node is, if it is one."""
+        """Yield the place of the statement that this node is, if it is one."""
         parent = node.parent
         if parent is not None and parent.type == "simple_stmt" and self._is_meant(node):
             yield node.start_pos, node.end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
-        """Give what stands in the place of the statement."""
+        """Return the replacement of the statement."""
         return Keyword("pass", node.start_pos, prefix=node.get_first_leaf().prefix)
 
     @staticmethod
@@ -133,7 +133,7 @@ class Mutant:
 
 
 def find(root: Path, only: str = "") -> list[Mutant]:
-    """Give all mutants of the packages, in the order of files and lines.
+    """Return all mutants of the packages, in the order of files and lines.
 
     Args:
         root: of a checkout.
@@ -147,7 +147,7 @@ def find(root: Path, only: str = "") -> list[Mutant]:
 
 
 def choose(mutants: list[Mutant], sample: int | None, seed: int) -> list[Mutant]:
-    """Give so many of them, the same ones for the same seed, in their order."""
+    """Choose a number of mutants, the same ones for the same seed, in their order."""
     if sample is None or sample >= len(mutants):
         return mutants
     numbers = random.Random(seed).sample(range(len(mutants)), sample)
@@ -155,14 +155,14 @@ def choose(mutants: list[Mutant], sample: int | None, seed: int) -> list[Mutant]
 
 
 def operators() -> Iterator[tuple[str, Operator]]:
-    """Give all operators with their names."""
+    """Yield all operators with their names."""
     yield "RemoveStatement", RemoveStatement()
     for name in OPERATORS:
         yield name, get_operator(f"core/{name}")()
 
 
 def _of(source: Path, name: str) -> Iterator[Mutant]:
-    """Give the mutants of one file; of two that are the same text, one."""
+    """Yield the mutants of one file; of two that are the same text, one."""
     text = (source / name).read_text(encoding="utf-8")
     lines = text.splitlines()
     tree = get_ast(text)
@@ -189,7 +189,7 @@ def _mutated(text: str, operator: Operator, occurrence: int) -> str | None:
 
 
 def _compiles(text: str) -> bool:
-    """Tell whether a text is Python at all; one that is not would tell nothing about the tests."""
+    """Return whether a text is valid Python; a syntax error shows nothing about the tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -200,7 +200,7 @@ def _compiles(text: str) -> bool:
 
 
 def _becomes(before: list[str], after: list[str]) -> str:
-    """Give the lines that differ, as they are after the change, without the blanks around them."""
+    """Return the lines that differ, as they are after the change, without surrounding blanks."""
     steps = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     lines = [line for tag, _, _, j, k in steps if tag != "equal" for line in after[j:k]]
     return "\n".join(line.strip() for line in lines if line.strip())

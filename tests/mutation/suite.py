@@ -1,8 +1,8 @@
-"""The tests that have to find a fault, and how they are run on a copy of the project.
+"""Runs the tests that have to find a fault, on a copy of the project.
 
 Rule 1: the unit tests that run a mutated line come first; the end-to-end tests come only if those
 pass.
-Rule 2: whatever is started has a time limit, and ends with its process group.
+Rule 2: every process has a time limit and is ended with its process group.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tests.mutation.mutants import SOURCE, Mutant
 
 NEEDED = ("src", "tests", "docs", "examples", "benchmarks", "README.md", "LICENSE")
 NEEDED_TOO = ("pyproject.toml", "noxfile.py", "CONTRIBUTING.md", "CHANGELOG.md")
-"""What the tests read."""
+"""The files that the tests read."""
 
 COMMAND = "from pegasus.__main__ import main\n\nmain()\n"
-"""What an installed ``pegasus`` consists of."""
+"""The content of the script of an installed ``pegasus``."""
 
 NOT_UNIT = ("tests/e2e", "tests/faults")
 
@@ -34,14 +34,20 @@ END_TO_END = {
     "dispatch": (
         "tests/e2e/test_broadcast.py",
         "tests/e2e/test_daemon.py",
+        "tests/e2e/test_logs.py",
         "tests/e2e/test_node_failures.py",
+        "tests/e2e/test_node_limits.py",
         "tests/e2e/test_queue_mode.py",
+        "tests/e2e/test_retry.py",
+        "tests/e2e/test_ssh_config.py",
+        "tests/e2e/test_status.py",
         "tests/e2e/test_steering.py",
     ),
     "queue_file": (
         "tests/e2e/test_add.py",
         "tests/e2e/test_daemon.py",
         "tests/e2e/test_lock.py",
+        "tests/e2e/test_lock_editor.py",
         "tests/e2e/test_queue_mode.py",
         "tests/faults/test_bad_files.py",
         "tests/faults/test_queue_file_crash.py",
@@ -51,19 +57,21 @@ END_TO_END = {
         "tests/e2e/test_leftovers.py",
         "tests/e2e/test_no_shell_here.py",
         "tests/e2e/test_node_failures.py",
+        "tests/e2e/test_node_limits.py",
         "tests/e2e/test_queue_mode.py",
         "tests/e2e/test_sessions.py",
+        "tests/e2e/test_ssh_config.py",
         "tests/faults/test_killed_shells.py",
     ),
 }
-"""Tests that start Pegasus, by the package whose promises they hold."""
+"""Tests that start Pegasus, by the package that they test."""
 
 TEST_LIMIT = 40
 """Seconds for one test; the longest of them takes ten on an idle machine."""
 
 UNIT_LIMIT = 300.0
 END_TO_END_LIMIT = 600.0
-"""Seconds for all unit tests of a mutant (they take 60 in all), and for its end-to-end tests (60).
+"""Seconds for all unit tests of a mutant (all of them take 60), and for its end-to-end tests (60).
 A mutant whose tests take longer is killed: users would notice it, too."""
 
 MEASURE_LIMIT = 1800.0
@@ -93,9 +101,10 @@ class Copy:
         self._ended = False
 
     def _make_environment(self) -> Path:
-        """Make a virtual environment whose Pegasus is this copy; the rest is as in this process.
+        """Make a virtual environment with this copy of Pegasus and the packages of this process.
 
-        Tests start Pegasus in many ways, some with an empty environment: no variable will do.
+        Tests start Pegasus in many ways, some with an empty environment: no variable would reach
+        all of them.
         """
         home = self.folder / "venv"
         venv.create(home, symlinks=True, with_pip=False)
@@ -119,7 +128,7 @@ class Copy:
         os.utime(file, (version, version))
 
     def run(self, tests: list[str], limit: float, *more: str) -> bool:
-        """Run tests until one fails; tell whether all passed within the limit."""
+        """Run tests until one fails; return whether all passed within the limit."""
         if self._ended:
             return False
         fixed = ("-x", "-q", "-p", "no:cacheprovider", f"--timeout={TEST_LIMIT}")
@@ -143,31 +152,31 @@ class Copy:
                 _end(process)
 
     def end(self) -> None:
-        """End what runs in this copy, and run nothing more; called from another thread."""
+        """End the processes of this copy and start none any more; called from another thread."""
         self._ended = True
         if self._process is not None:
             _end(self._process)
 
     def failed(self) -> str:
-        """Give the name of the test that failed, of the last tests; empty if no test did."""
+        """Return the name of the test that failed, of the last tests; empty if no test did."""
         found = re.search(r"^(?:FAILED|ERROR) (\S+)", self.said(), re.MULTILINE)
         return found[1] if found else ""
 
     def said(self) -> str:
-        """Give what the last tests printed."""
+        """Return what the last tests printed."""
         return (self.folder / "said").read_text(encoding="utf-8", errors="replace")
 
     def passes_unit(self, tests: list[str]) -> bool:
-        """Tell whether unit tests pass."""
+        """Return whether unit tests pass."""
         return self.run(tests, UNIT_LIMIT)
 
     def passes_end_to_end(self, package: str) -> bool:
-        """Tell whether a package's end-to-end tests pass."""
+        """Return whether a package's end-to-end tests pass."""
         beside = ("--numprocesses=3", "--dist=worksteal")  # most of them wait
         return self.run(list(END_TO_END[package]), END_TO_END_LIMIT, *beside)
 
     def measure(self) -> Touching:
-        """Run all unit tests, and note which of them runs which line.
+        """Run all unit tests, and record which of them runs which line.
 
         Raises:
             AssertionError: one of them fails, without any fault.
@@ -194,7 +203,7 @@ class Touching:
         }
 
     def of(self, mutant: Mutant) -> list[str]:
-        """Give the tests that run the mutant's lines; where none does, all that run its file.
+        """Return the tests that run the mutant's lines; where none does, all that run its file.
 
         A line that is run when the file is imported is run by no test; a test may depend on it.
         """
@@ -205,12 +214,12 @@ class Touching:
 
 
 def _function(context: str) -> str:
-    """Give the test function of a context of pytest-cov's: ``FILE::NAME[VALUES]|run``."""
+    """Return the test function of a context of pytest-cov: ``FILE::NAME[VALUES]|run``."""
     return context.split("|", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End tests in an orderly way, so that they remove their nodes; then all that is left."""
+    """End tests with SIGTERM, so that they remove their nodes; then kill what is left."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("survivors.toml")
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """An entry."""
+    """An entry of the file."""
 
     file: str
     line: str
@@ -25,7 +25,7 @@ class Survivor:
     reason: str
 
     def explains(self, mutant: Mutant) -> bool:
-        """Tell whether this entry is about a mutant."""
+        """Return whether this entry describes a mutant."""
         return (self.file, self.line, self.becomes) == (mutant.file, mutant.line, mutant.becomes)
 
 
@@ -33,7 +33,7 @@ def read(text: str) -> list[Survivor]:
     """Read the entries.
 
     Raises:
-        ValueError: an entry lacks something, or says nothing, or there is another key.
+        ValueError: an entry lacks a key, has an empty one, or has an unknown one.
     """
     found = []
     for number, entry in enumerate(tomllib.loads(text).get("survivor", []), start=1):
@@ -46,6 +46,6 @@ def read(text: str) -> list[Survivor]:
 
 
 def about_nothing(survivors: Iterable[Survivor], mutants: Iterable[Mutant]) -> list[Survivor]:
-    """Give the entries that are about no mutant: the line has changed, or was never there."""
+    """Return the entries without a mutant: the line has changed, or never existed."""
     there = {(each.file, each.line, each.becomes) for each in mutants}
     return [each for each in survivors if (each.file, each.line, each.becomes) not in there]

@@ -4,17 +4,17 @@
         nodes["node-2"].run("echo hello")
         subprocess.run(["ssh", "-F", nodes.ssh_config, "node-1", "echo hello"])
 
-There are two ways to make them, with the same promises: in Docker, where nodes can be cut off
-the network, and on loopback addresses, where nothing is needed but sshd. Standard library only.
+There are two kinds, with the same interface: in Docker, where nodes can
+be cut off the network, and on loopback addresses, which need sshd only. Standard library only.
 """
 
 from __future__ import annotations
 
-from .errors import NodesFault
-from .node import Node, Nodes, Way
-from .processes import Process
-from .start import WaysToAsk, start_nodes
-from .waiting import wait_until
+from tests.nodes.errors import NodesFault
+from tests.nodes.node import Node, Nodes, Way
+from tests.nodes.processes import Process
+from tests.nodes.start import WaysToAsk, start_nodes
+from tests.nodes.waiting import wait_until
 
 __all__ = [
     "Node",

@@ -1,12 +1,12 @@
-"""``python -m tests.nodes``: start one node and remove it, and say which way works here."""
+"""``python -m tests.nodes``: start one node and remove it, and print which kind works here."""
 
 from __future__ import annotations
 
-from .start import start_nodes
+from tests.nodes.start import start_nodes
 
 
 def main() -> None:
-    """Try it."""
+    """Start the node."""
     with start_nodes(1, say=print):
         pass
 

@@ -1,4 +1,4 @@
-"""The way in: keys, and the ssh config with which nothing of the developer's own is used."""
+"""Access to nodes: keys, and an ssh config that uses none of the developer's own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from .errors import NodesFault
-from .node import Node, Plan
-from .shells import shell_named
+from tests.nodes.errors import NodesFault
+from tests.nodes.node import Node, Plan
+from tests.nodes.shells import shell_named
 
 
 def make_key(path: Path) -> str:
-    """Make a key pair and give its public half, in one line."""
+    """Make a key pair; return its public half, in one line."""
     try:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)],
@@ -28,19 +28,19 @@ def make_key(path: Path) -> str:
 
 
 def furnish(plan: Plan, public_key: str) -> str:
-    """Make the folder of a node and what both ways want in it; give its public host key."""
+    """Make the folder of a node with the files of both kinds; return its public host key."""
     plan.folder.mkdir()
     plan.home.mkdir()
     (plan.folder / "authorized_keys").write_text(public_key + "\n", encoding="utf-8")
     plan.log.touch()
-    plan.log.chmod(0o666)  # sshd may be root in a container; whoever runs the tests reads it
+    plan.log.chmod(0o666)  # sshd may be root in a container; the user of the tests reads it
     return make_key(plan.folder / "host_key")
 
 
 def login_shell(plan: Plan) -> Path:
-    """Give the path of a node's login shell, whose last part is the name that it is called by.
+    """Return the path of a node's login shell, whose last part is the name that it is called by.
 
-    Busybox is whatever it is called, so it gets a link of the name in the node's folder.
+    Busybox acts by its name, so it gets a link of that name in the node's folder.
     """
     shell = shell_named(plan.shell)
     path = shell.path()

@@ -1,6 +1,6 @@
 """Nodes in Docker: a container each, on a network of their own, reached by its address.
 
-The containers share no file with this machine but the node's own folder, which is at the same
+The containers share only the node's own folder with this machine, which is at the same
 path in both. Their processes are read from this machine's /proc, also while they are paused.
 """
 
@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from . import engine
-from .access import furnish, login_shell
-from .errors import NodesFault
-from .image import account_files, image_for
-from .node import LISTENING, Node, Plan
-from .processes import Process, everything, look
-from .run import Run, read_pid
-from .shells import find
+from tests.nodes import engine
+from tests.nodes.access import furnish, login_shell
+from tests.nodes.errors import NodesFault
+from tests.nodes.image import account_files, image_for
+from tests.nodes.node import LISTENING, Node, Plan
+from tests.nodes.processes import Process, everything, look
+from tests.nodes.run import Run, read_pid
+from tests.nodes.shells import find
 
 PORT = 22
 NETWORKS = 20  # address ranges to try before giving up
-FIRST_HOST = 11  # .1 is the gateway; the others are left to whoever may want them
+FIRST_HOST = 11  # .1 is the gateway; the others are left for other uses
 
 
 class DockerNode(Node):
@@ -89,7 +89,7 @@ class DockerNode(Node):
         engine.docker("unpause", self._container)
 
     def stop_listening(self) -> None:
-        """Refuse: the sshd that listens is all that keeps a container up."""
+        """Refuse: the container stops with the sshd that listens."""
         raise NotImplementedError("a docker node goes down with its sshd: ask for local nodes")
 
     def cut(self) -> None:
@@ -97,11 +97,11 @@ class DockerNode(Node):
         engine.docker("network", "disconnect", self._network, self._container)
 
     def heal(self) -> None:
-        """Put it back, at the same address."""
+        """Reconnect it, at the same address."""
         engine.docker("network", "connect", f"--ip={self.address}", self._network, self._container)
 
     def _everything(self) -> list[Process]:
-        """Give the container's processes, found by their control group, numbered as inside."""
+        """Return the container's processes, found by their control group, numbered as inside."""
         if self._init is None:
             return []
         found = [process for process in everything() if self._holds(process.host_pid)]
@@ -128,7 +128,7 @@ class DockerNode(Node):
         return init is None or not init.alive
 
     def _kill(self, process: Process) -> None:
-        """SIGKILL a process; where it is root's and we are not, from inside."""
+        """Kill a process with SIGKILL; from inside where it is root's and the tests are not."""
         try:
             super()._kill(process)
         except PermissionError:
@@ -137,7 +137,7 @@ class DockerNode(Node):
 
 
 def inner_pid(pid: int) -> int:
-    """Give the number that a process has in the innermost of its pid namespaces, 0 if gone."""
+    """Return the number of a process in the innermost of its pid namespaces, 0 if it ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -147,10 +147,10 @@ def inner_pid(pid: int) -> int:
 
 
 def start_docker(run: Run, plans: list[Plan], public_key: str) -> tuple[list[Node], dict[str, str]]:
-    """Start the nodes; give them and their host keys by name."""
+    """Start the nodes; return them and their host keys by name."""
     engine.require()
     engine.sweep()
-    (run.folder / "docker").touch()  # the guardian looks into the engine as well
+    (run.folder / "docker").touch()  # the guardian uses the engine as well
     with ThreadPoolExecutor(max_workers=8) as pool:
         making_image = pool.submit(image_for, [plan.shell for plan in plans])
         making_network = pool.submit(make_network, run)
@@ -176,7 +176,7 @@ def start_one(run: Run, plan: Plan, address: str, network: str, image: str) -> D
 
 
 def make_network(run: Run) -> tuple[str, ipaddress.IPv4Network]:
-    """Make a network in an address range that nobody uses, and give its id and range."""
+    """Make a network in an unused address range; return its id and range."""
     taken = routes()
     refusal = "every address range tried is in use here"
     for _ in range(NETWORKS):
@@ -202,7 +202,7 @@ def make_network(run: Run) -> tuple[str, ipaddress.IPv4Network]:
 
 
 def routes() -> list[ipaddress.IPv4Network]:
-    """Give the networks that this machine has a route to, the default route left out."""
+    """Return the networks that this machine has a route to, without the default route."""
     found: list[ipaddress.IPv4Network] = []
     for line in Path("/proc/net/route").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()
@@ -213,10 +213,10 @@ def routes() -> list[ipaddress.IPv4Network]:
 
 
 def check_reachable(nodes: list[Node]) -> None:
-    """Make sure that containers can be reached by their addresses, as not every engine has it.
+    """Check that containers can be reached by their addresses, which not every engine allows.
 
     Raises:
-        NodesFault: they can't.
+        NodesFault: they cannot.
     """
     for node in nodes:
         try:

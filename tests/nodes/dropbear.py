@@ -1,8 +1,8 @@
 """Nodes whose SSH server is dropbear: its commands share the process group of their connection.
 
-Dropbear takes the home and the keys of an account from ``/etc/passwd`` and knows no other place.
-So each runs in a mount namespace of its own, in which the account has the node's home. That takes
-root.
+Dropbear takes the home and the keys of an account from ``/etc/passwd`` and from no other
+place. So each runs in a mount namespace of its own, in which the account has the node's home. That
+takes root.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .access import furnish, login_shell
-from .errors import NodesFault
-from .local import TRIES, LocalNode, account, free_port
-from .node import LISTENING, Plan
-from .run import Run, marker
-from .shells import find
-from .waiting import wait_until
+from tests.nodes.access import furnish, login_shell
+from tests.nodes.errors import NodesFault
+from tests.nodes.local import TRIES, LocalNode, account, free_port
+from tests.nodes.node import LISTENING, Plan
+from tests.nodes.run import Run, marker
+from tests.nodes.shells import find
+from tests.nodes.waiting import wait_until
 
 IN_A_NAMESPACE = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
 
 
 def why_not() -> str:
-    """Say why no dropbear can be started here; nothing where one can."""
+    """Return why no dropbear can be started here; an empty text if one can."""
     if os.getuid() != 0:
         return "a node with dropbear takes root, for a mount namespace of its own"
     done = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
@@ -56,7 +56,7 @@ class DropbearNode(LocalNode):
                 start_new_session=True,
             )
         self._run.children.append(self._sshd)
-        # It writes its number down when it listens.
+        # It writes its number to a file when it listens.
         wait_until(
             lambda: self._listener() is not None or self._has_ended(),
             limit=LISTENING,
@@ -67,7 +67,7 @@ class DropbearNode(LocalNode):
 
 
 def program(name: str) -> str:
-    """Give the path of a program of dropbear's.
+    """Return the path of a program of dropbear.
 
     Raises:
         NodesFault: it is not installed.
@@ -81,7 +81,7 @@ def program(name: str) -> str:
 def start_one_dropbear(
     run: Run, plan: Plan, public_key: str, address: str
 ) -> tuple[LocalNode, str]:
-    """Start a node, on another port if somebody was quicker; give it and its host key."""
+    """Start a node, on another port if that one was taken; return it and its host key."""
     if reason := why_not():
         raise NodesFault(reason)
     host_key = furnish(plan, public_key)
@@ -96,11 +96,11 @@ def start_one_dropbear(
                 raise
         else:
             return node, host_key
-    raise AssertionError  # the last trial returns or raises
+    raise AssertionError  # the last attempt returns or raises
 
 
 def furnish_for_dropbear(plan: Plan) -> None:
-    """Write the account and the keys as dropbear wants them."""
+    """Write the account and the keys as dropbear needs them."""
     keys = plan.home / ".ssh"
     keys.mkdir(mode=0o700)
     shutil.copy(plan.folder / "authorized_keys", keys / "authorized_keys")

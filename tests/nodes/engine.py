@@ -1,4 +1,4 @@
-"""The Docker engine, spoken to through its command line.
+"""The Docker engine, used through its command line.
 
 Rule 1: everything that is made carries two labels, the run's id and its owner.
 Rule 2: everything is removed by id, and only by these labels.
@@ -10,13 +10,13 @@ import os
 import subprocess
 from typing import BinaryIO
 
-from .errors import NodesFault
-from .owner import Owner
-from .waiting import wait_until
+from tests.nodes.errors import NodesFault
+from tests.nodes.owner import Owner
+from tests.nodes.waiting import wait_until
 
 RUN = "pegasus.test.run"
 OWNER = "pegasus.test.owner"
-ANSWER = 10.0  # seconds for an engine to say its version; a busy one took 2
+ANSWER = 10.0  # seconds for an engine to report its version; a busy one took 2
 WORK = 60.0  # seconds for any one command; the slowest, the import of the image, takes 1
 
 KINDS = (  # in the order of removal: what uses the others comes first
@@ -25,14 +25,14 @@ KINDS = (  # in the order of removal: what uses the others comes first
     (("image", "ls", "-a", "--no-trunc"), ("image", "rm")),
 )
 
-PASSING = (  # words of docker's where a removal fails that needs no more than another look
-    *("in use", "being used"),  # by what is about to go
-    *("No such", "not found", "already"),  # somebody else was quicker
+PASSING = (  # docker's message where a removal fails and needs another attempt
+    *("in use", "being used"),  # it is about to be removed
+    *("No such", "not found", "already"),  # another process removed it
 )
 
 
 def environment() -> dict[str, str]:
-    """Give the variables that say which engine is meant, and where its settings are."""
+    """Return the variables that select the engine and its settings."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -41,10 +41,11 @@ def environment() -> dict[str, str]:
 
 
 def docker(*arguments: str, stdin: BinaryIO | None = None, limit: float = WORK) -> str:
-    """Run a docker command and give what it says.
+    """Run a docker command and return its output.
 
     Raises:
-        NodesFault: there is no docker, no engine, no answer, or it failed; in docker's own words.
+        NodesFault: there is no docker, no engine, no answer, or it failed; with docker's own
+            message.
     """
     try:
         done = subprocess.run(
@@ -66,24 +67,24 @@ def docker(*arguments: str, stdin: BinaryIO | None = None, limit: float = WORK) 
 
 
 def require() -> str:
-    """Give the version of the engine that answers, or raise NodesFault."""
+    """Return the version of the engine that answers, or raise NodesFault."""
     return docker("version", "--format", "{{.Server.Version}}", limit=ANSWER)
 
 
 def labels(run: str, owner: Owner) -> dict[str, str]:
-    """Give the labels of everything that a run makes."""
+    """Return the labels of everything that a run makes."""
     return {RUN: run, OWNER: str(owner)}
 
 
 def label_options(run: str, owner: Owner) -> list[str]:
-    """Give the labels as options of ``docker run`` and ``docker network create``."""
+    """Return the labels as options of ``docker run`` and ``docker network create``."""
     return [f"--label={name}={value}" for name, value in labels(run, owner).items()]
 
 
 def remove_labelled(run: str) -> None:
     """Remove all containers, networks and images of a run; wait until the engine has done it.
 
-    Others may be at it too: the guardian, and whoever sweeps.
+    Other processes may do so at the same time: the guardian, and a sweep.
     """
     for listing, removal in KINDS:
 
@@ -95,16 +96,16 @@ def remove_labelled(run: str) -> None:
                 docker(*removal, *sorted(found))
             except NodesFault as fault:
                 if not any(words in str(fault) for words in PASSING):
-                    raise  # else look again
+                    raise  # else check again
             return False
 
         wait_until(gone, limit=WORK, what=f"the engine to remove {listing[0]}s of run {run}")
 
 
 def sweep() -> None:
-    """Remove what runs have left in the engine whose owner is dead and whose folder is gone.
+    """Remove the objects of runs whose owner is dead and whose folder is gone.
 
-    Where the folder is still there, the sweep of the folders has done it already.
+    Where the folder still exists, the sweep of the folders has removed them already.
     """
     shown = f'{{{{.Label "{RUN}"}}}} {{{{.Label "{OWNER}"}}}}'
     dead: set[str] = set()

@@ -1,7 +1,7 @@
-"""What can go wrong with test nodes, in words that name the next step."""
+"""Errors of test nodes, with messages that name the next step."""
 
 from __future__ import annotations
 
 
 class NodesFault(Exception):
-    """Test nodes can't be had, or can't do what was asked; the message says what to do."""
+    """Test nodes cannot be made or cannot do what was asked; the message names the next step."""

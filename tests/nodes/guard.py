@@ -1,6 +1,6 @@
 """``python -m tests.nodes.guard FOLDER``: remove a run of test nodes as soon as its owner is gone.
 
-Standard input is the lifeline: it ends when the owner closes it, exits or is killed.
+Standard input ends when the owner closes it, exits or is killed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from .run import remove
+from tests.nodes.run import remove
 
 
 def main() -> None:

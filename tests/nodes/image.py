@@ -1,8 +1,8 @@
 """The image of the docker nodes, made of this machine's own sshd, shells and tools.
 
-No registry is asked: the binaries, the libraries that ldd names and a few files of settings go
+No registry is used: the binaries, the libraries that ldd names and a few files of settings go
 into a tar, and that into ``docker import``. It takes about a second, once for a process that
-runs tests; the image goes when that process ends, by a guardian of its own.
+runs tests; a guardian removes the image when that process ends.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from . import engine
-from .errors import NodesFault
-from .run import Run
-from .shells import SHELLS, find, shell_named
+from tests.nodes import engine
+from tests.nodes.errors import NodesFault
+from tests.nodes.run import Run
+from tests.nodes.shells import SHELLS, find, shell_named
 
 TOOLS = """
     sh sshd awk base64 basename cat chmod cksum comm cp cut date dd df diff dirname echo env expr
@@ -30,8 +30,8 @@ TOOLS = """
     sha256sum sleep sort split stat stty sync tac tail tar tee test timeout touch tr true truncate
     tty uname uniq uptime wc whoami xargs yes
 """
-HELPERS = ("sshd-session", "sshd-auth")  # OpenSSH 9.8 and 10 have split these off
-SHARES = (  # what shells want beside themselves
+HELPERS = ("sshd-session", "sshd-auth")  # separate programs since OpenSSH 9.8 and 10
+SHARES = (  # tools that shells need
     "/usr/share/fish/config.fish",
     "/usr/share/fish/functions",
     "/usr/lib/locale/C.utf8",
@@ -46,14 +46,14 @@ SETTINGS = {
 
 @cache
 def image(extra: tuple[Path, ...] = ()) -> str:
-    """Give the id of an image with the tools, the shells installed here and some more files.
+    """Return the id of an image with the tools, the installed shells and some more files.
 
     Raises:
         NodesFault: something is not installed, or the engine refuses.
     """
     run = Run.begin()
-    atexit.register(run.end)  # also where what follows fails
-    (run.folder / "docker").touch()  # the guardian looks into the engine as well
+    atexit.register(run.end)  # also where the following steps fail
+    (run.folder / "docker").touch()  # the guardian uses the engine as well
     labels = [
         f"--change=LABEL {name}={value!r}".replace("'", '"')
         for name, value in engine.labels(run.id, run.owner).items()
@@ -84,7 +84,7 @@ def write_tar(file: IO[bytes], extra: Iterable[Path]) -> None:
 
 
 def programs() -> Iterator[Path]:
-    """Give the programs that are installed here, of those that tests may want."""
+    """Yield the installed programs among those that tests may need."""
     wanted = {shell.program for shell in SHELLS.values()} | set(TOOLS.split())
     absent: list[str] = []
     for name in sorted(wanted):
@@ -106,7 +106,7 @@ def programs() -> Iterator[Path]:
 
 
 def libraries(binaries: Iterable[Path]) -> set[Path]:
-    """Give the shared libraries of the binaries, the dynamic loader included."""
+    """Return the shared libraries of the binaries, the dynamic loader included."""
     done = subprocess.run(
         ["ldd", *map(str, binaries)],
         stdin=subprocess.DEVNULL,
@@ -119,12 +119,12 @@ def libraries(binaries: Iterable[Path]) -> set[Path]:
 
 
 def zsh_modules() -> list[Path]:
-    """Give the folder of zsh's modules, where there is one: even its printf may want one."""
+    """Return the folder of zsh's modules, if there is one: even its printf may need one."""
     return sorted(Path("/usr/lib").glob("*/zsh/*/zsh"))[-1:]
 
 
 def inside(path: Path) -> str:
-    """Give a file's name in the tar, where all that is in /bin or /lib is in /usr."""
+    """Return a file's name in the tar, where everything from /bin and /lib is in /usr."""
     name = str(path).lstrip("/")
     return f"usr/{name}" if name.partition("/")[0] in MOVED else name
 
@@ -138,7 +138,7 @@ def link(name: str, target: str) -> tarfile.TarInfo:
 
 
 def directory(name: str) -> tarfile.TarInfo:
-    """Make a folder; only /tmp is everybody's."""
+    """Make a folder; only /tmp is writable by all."""
     member = tarfile.TarInfo(name)
     member.type = tarfile.DIRTYPE
     member.mode = 0o1777 if name == "tmp" else 0o755
@@ -146,7 +146,7 @@ def directory(name: str) -> tarfile.TarInfo:
 
 
 def roots(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Give every file to root, readable by all."""
+    """Make root the owner of a file and the file readable by all."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     member.mode |= 0o444
@@ -154,7 +154,7 @@ def roots(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def image_for(shells: Iterable[str]) -> str:
-    """Give the image that has these shells.
+    """Return the image with these shells.
 
     Raises:
         NodesFault: one of them is not installed here.
@@ -164,9 +164,9 @@ def image_for(shells: Iterable[str]) -> str:
 
 
 def account_files(folder: Path, shell: Path, home: Path) -> tuple[str, list[tuple[Path, str]]]:
-    """Write passwd, group and shadow for one node, and give the account with their places.
+    """Write passwd, group and shadow for one node; return the account and their paths.
 
-    The account has the number of whoever runs the tests, so that both may read the other's files.
+    The account has the uid of the user of the tests, so that each can read the other's files.
     """
     uid, gid = os.getuid(), os.getgid()
     user = "tester" if uid else "root"

@@ -1,8 +1,8 @@
-"""Nodes without Docker: sshds on loopback addresses, run by whoever runs the tests.
+"""Nodes without Docker: sshds on loopback addresses, run by the user of the tests.
 
-An account can't be made here, so its login shell is played: sshd forces a small launcher on
-every session, which gives way to the shell just as sshd would have started it, with the same
-``argv``, the same home and working directory. The account's own shell starts the launcher with
+The tests cannot make an account, so they emulate its login shell: sshd forces a
+small launcher on every session, which executes the shell as sshd would have started it, with the
+same ``argv``, the same home and working directory. The account's own shell starts the launcher with
 a home that is empty, so that no start-up file of the developer's is read. Differences that
 remain: ``SHLVL`` and ``_`` are set, a marker is in the environment, and the longest
 command is some twenty bytes shorter than the kernel's limit for one argument.
@@ -17,14 +17,14 @@ import socket
 import subprocess
 from pathlib import Path
 
-from .access import furnish, login_shell
-from .errors import NodesFault
-from .node import Node, Plan
-from .processes import Process, end, kill
-from .run import Run, marker, processes_of, read_pid
-from .shells import find, shell_named
+from tests.nodes.access import furnish, login_shell
+from tests.nodes.errors import NodesFault
+from tests.nodes.node import Node, Plan
+from tests.nodes.processes import Process, end, kill
+from tests.nodes.run import Run, marker, processes_of, read_pid
+from tests.nodes.shells import find, shell_named
 
-TRIES = 5  # a port that was free a moment ago may be taken; once is rare, five times is a fault
+TRIES = 5  # a port that was free a moment ago may be taken; five in a row are a fault
 NO_LOGIN = {"nologin", "false", "sync", "halt", "shutdown"}
 
 LAUNCHER = """\
@@ -67,7 +67,7 @@ class LocalNode(Node):
         self._wait_listening(self._starts)
 
     def kill(self) -> None:
-        """SIGKILL sshd, its connections and every command on the node."""
+        """Kill sshd, its connections and every command on the node with SIGKILL."""
         end(self._everything, kill, what=self.name)
         if self._sshd is not None:
             self._sshd.wait()
@@ -75,7 +75,7 @@ class LocalNode(Node):
         (self._plan.folder / "sshd.pid").unlink(missing_ok=True)
 
     def stop_listening(self) -> None:
-        """End the sshd that listens, and it alone."""
+        """End only the sshd that listens."""
         if self._sshd is not None:
             self._sshd.terminate()
             self._sshd.wait()
@@ -83,7 +83,7 @@ class LocalNode(Node):
         (self._plan.folder / "sshd.pid").unlink(missing_ok=True)
 
     def cut(self) -> None:
-        """Refuse: the loopback interface has no cable to pull."""
+        """Refuse: the loopback interface cannot be disconnected."""
         raise NotImplementedError(
             "a local node can't be cut off the network: "
             "ask `nodes.can_cut` first, or run with PEGASUS_TEST_NODES=docker"
@@ -104,10 +104,10 @@ class LocalNode(Node):
 
 
 def account() -> pwd.struct_passwd:
-    """Give the account that runs the tests, in which every local node is logged in to.
+    """Return the account that runs the tests, in which every local node is logged in to.
 
     Raises:
-        NodesFault: there is none, or nobody can log in to it.
+        NodesFault: there is none, or login is disabled for it.
     """
     try:
         found = pwd.getpwuid(os.getuid())
@@ -125,7 +125,7 @@ def account() -> pwd.struct_passwd:
 
 
 def sshd_path() -> Path:
-    """Give sshd by its absolute path, as it insists on."""
+    """Return sshd's absolute path, which it requires."""
     path = find("sshd")
     if path is None:
         raise NodesFault("there is no sshd: `apt-get install openssh-server`")
@@ -133,11 +133,11 @@ def sshd_path() -> Path:
 
 
 def start_local(run: Run, plans: list[Plan], public_key: str) -> tuple[list[Node], dict[str, str]]:
-    """Start the nodes; give them and their host keys by name."""
+    """Start the nodes; return them and their host keys by name."""
     for plan in plans:
-        shell_named(plan.shell).path()  # complain about a missing shell before anything starts
+        shell_named(plan.shell).path()  # report a missing shell before anything starts
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # what sshd's service would have made
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # which sshd's service would have made
     nodes: list[Node] = []
     keys: dict[str, str] = {}
     for number, plan in enumerate(plans):
@@ -148,7 +148,7 @@ def start_local(run: Run, plans: list[Plan], public_key: str) -> tuple[list[Node
 
 
 def write_launcher(plan: Plan) -> None:
-    """Write the program that gives way to the node's login shell."""
+    """Write the program that executes the node's login shell."""
     (plan.folder / "nowhere").mkdir()
     launcher = plan.folder / "launcher"
     shell = login_shell(plan)
@@ -163,7 +163,7 @@ def write_launcher(plan: Plan) -> None:
 
 
 def start_one(run: Run, plan: Plan, address: str) -> LocalNode:
-    """Start a node on a port that is free, and on another if somebody was quicker."""
+    """Start a node on a free port, and on another if that one was taken."""
     for trial in range(1, TRIES + 1):
         port = free_port(address)
         environment = (f"HOME={plan.folder}/nowhere", marker(run.folder, plan.name))
@@ -184,11 +184,11 @@ def start_one(run: Run, plan: Plan, address: str) -> LocalNode:
                 raise
         else:
             return node
-    raise AssertionError  # the last trial returns or raises
+    raise AssertionError  # the last attempt returns or raises
 
 
 def free_port(address: str) -> int:
-    """Give a port that nobody uses at that address at the moment."""
+    """Return a port that is unused at that address at the moment."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]
@@ -196,7 +196,7 @@ def free_port(address: str) -> int:
 
 
 def is_locked() -> bool:
-    """Tell whether the account's password is locked, which sshd without PAM takes for a refusal."""
+    """Return whether the account's password is locked, which sshd without PAM refuses."""
     try:
         lines = Path("/etc/shadow").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""``python -m tests.nodes.needs``: see to it that all that test nodes need is installed.
+"""``python -m tests.nodes.needs``: install all that test nodes need.
 
-As root on Debian and its like, what is missing is installed with apt-get; elsewhere one
-sentence names it, and the exit status is 1. Nothing is done where nothing is missing.
+As root on Debian and derived systems, missing packages are installed with
+apt-get; elsewhere a message names them, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .shells import SHELLS, find
+from tests.nodes.shells import SHELLS, find
 
 PROGRAMS = {  # program: Debian package
     "ssh": "openssh-client",
@@ -25,17 +25,17 @@ PROGRAMS = {  # program: Debian package
     "ip": "iproute2",
     **{shell.program: shell.package for shell in SHELLS.values()},
 }
-POLICY = Path("/usr/sbin/policy-rc.d")  # asked by Debian's packages before they start a daemon
+POLICY = Path("/usr/sbin/policy-rc.d")  # read by Debian's packages before they start a daemon
 
 
 def missing_packages() -> list[str]:
-    """Name the packages that are missing, judged by the programs that are."""
+    """Return the missing packages, determined by the programs."""
     return sorted({package for name, package in PROGRAMS.items() if find(name) is None})
 
 
 @contextmanager
 def no_daemons() -> Iterator[None]:
-    """Keep openssh-server from starting the machine's own sshd as it is installed."""
+    """Prevent that openssh-server starts the machine's own sshd when it is installed."""
     if POLICY.exists():
         yield
         return
@@ -48,7 +48,7 @@ def no_daemons() -> Iterator[None]:
 
 
 def install(packages: list[str]) -> bool:
-    """Install packages with apt-get, with fresh lists if the ones at hand do not do."""
+    """Install packages with apt-get, with updated lists if the present ones are too old."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
     def apt_get(*arguments: str) -> bool:
@@ -62,7 +62,7 @@ def install(packages: list[str]) -> bool:
 
 
 def main() -> int:
-    """Install what is missing or say it; give the exit status."""
+    """Install or name what is missing; return the exit status."""
     packages = missing_packages()
     if not packages:
         return 0

@@ -1,4 +1,4 @@
-"""A test node, whichever way it is made: one real sshd with an address and a home of its own."""
+"""A test node of either kind: one real sshd with an address and a home of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from .errors import NodesFault
-from .processes import Process, end, kill
-from .waiting import wait_until
+from tests.nodes.errors import NodesFault
+from tests.nodes.processes import Process, end, kill
+from tests.nodes.waiting import wait_until
 
 Way: TypeAlias = Literal["docker", "local"]
 Server: TypeAlias = Literal["openssh", "dropbear"]
@@ -27,13 +27,13 @@ STOPPING = 5.0  # seconds until all processes of a node have stopped
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a node is to be.
+    """The description of a node to make.
 
     Attributes:
         name: its name, and its alias for ssh: ``node-1``.
         shell: its login shell, as `shells.shell_named` takes it.
         folder: its own folder on this machine, which docker nodes see at the same path.
-        options: lines of ``sshd_config`` that go before all others, and so win.
+        options: lines of ``sshd_config``, before all others, so that they have precedence.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Plan:
 
     @property
     def log(self) -> Path:
-        """Where sshd writes its log."""
+        """The log file of sshd."""
         return self.folder / "log"
 
     def sshd_config(self, *more: str, environment: tuple[str, ...] = ()) -> str:
-        """Put sshd's configuration together: stock, but for what makes it a test node."""
+        """Write sshd's configuration: stock, except for what makes it a test node."""
         wanted = [value for name, value in self.options if name.lower() == "setenv"]
         set_env = " ".join([*environment, *wanted])
         lines = [f"{name} {value}" for name, value in self.options if name.lower() != "setenv"]
@@ -61,7 +61,7 @@ class Plan:
             f"HostKey {self.folder}/host_key",
             f"AuthorizedKeysFile {self.folder}/authorized_keys",
             f"PidFile {self.folder}/sshd.pid",
-            "StrictModes no",  # the folders above are anybody's
+            "StrictModes no",  # other users may write to the folders above
             "PermitRootLogin prohibit-password",
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
@@ -75,7 +75,7 @@ class Plan:
 
 
 class Node(abc.ABC):
-    """One real sshd. What a test may do to it is the same both ways, `cut` excepted.
+    """One real sshd. A test can do the same to both kinds, except for `cut`.
 
     Attributes:
         name: ``node-1`` and so on; also its alias in the ssh config of its `Nodes`.
@@ -100,29 +100,29 @@ class Node(abc.ABC):
     def __repr__(self) -> str:
         return f"<{self.name} at {self.address}:{self.port}, {self.shell}>"
 
-    # What a test may ask.
+    # Queries.
 
     def log(self) -> str:
-        """Give what sshd has logged since the node was made, over all its starts."""
+        """Return the log of sshd since the node was made, over all its starts."""
         return self._plan.log.read_text(encoding="utf-8", errors="replace")
 
     def connections(self) -> int:
         """Count the SSH connections that were authenticated since the node was made.
 
-        Each `run` and each `ssh` of the test's own counts too.
+        Each `run` and `ssh` of the test counts as well.
         """
         return len(LET_IN.findall(self.log()))
 
     def processes(self) -> list[Process]:
-        """Give what was started on the node and is still there, zombies included, sshd's not."""
+        """Return the processes that were started on the node, zombies included, without sshd."""
         return [process for process in self._everything() if not process.is_sshd]
 
     def living(self) -> list[Process]:
-        """Give those of `processes` that are no zombies: the commands that still run."""
+        """Return those of `processes` that still run: no zombies."""
         return [process for process in self.processes() if process.alive]
 
     def sshds(self) -> list[Process]:
-        """Give the living sshd processes that serve connections, without the one that listens."""
+        """Return the living sshd processes that serve connections, without the one that listens."""
         listener = self._listener()
         return [
             process
@@ -141,8 +141,8 @@ class Node(abc.ABC):
 
         Args:
             arguments: the command; ssh joins several by spaces.
-            options: for ssh's ``-o``; they win over the ssh config.
-            stdin: what the command gets to read.
+            options: for ssh's ``-o``; they have precedence over the ssh config.
+            stdin: the input of the command.
             limit: seconds; `subprocess.TimeoutExpired` is raised after that.
         """
         extra = [f"-o{option}" for option in options]
@@ -155,9 +155,9 @@ class Node(abc.ABC):
         )
 
     def run(self, script: str, *, limit: float = ANSWERING) -> str:
-        """Run a script of the POSIX shell on the node over ssh and give its standard output.
+        """Run a script of the POSIX shell on the node over ssh and return its standard output.
 
-        It reaches ``sh`` by standard input, so that any login shell will do.
+        It reaches ``sh`` by standard input, so any login shell works.
 
         Raises:
             NodesFault: its exit status is not 0, with what it said on standard error.
@@ -168,7 +168,7 @@ class Node(abc.ABC):
             raise NodesFault(f"{self.name}: exit status {done.returncode}: {words}")
         return done.stdout.decode()
 
-    # What a test may do to it.
+    # Actions.
 
     def pause(self) -> None:
         """Freeze the node: sshd, its connections and its commands stop where they are."""
@@ -182,13 +182,13 @@ class Node(abc.ABC):
         wait_until(stopped, limit=STOPPING, what=f"{self.name} to stop")
 
     def resume(self) -> None:
-        """Let a paused node go on as if nothing had been."""
+        """Continue a paused node."""
         for process in self._everything():
             process.signal(signal.SIGCONT)
 
     @abc.abstractmethod
     def cut(self) -> None:
-        """Cut the node off the network: packets are lost, nothing is refused, nothing ends."""
+        """Disconnect the node from the network: packets are lost, connections stay open."""
 
     @abc.abstractmethod
     def heal(self) -> None:
@@ -196,44 +196,44 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def kill(self) -> None:
-        """Let the node go down at once, as in a power cut: sshd and every command on it."""
+        """Take the node down at once, as in a power cut: sshd and every command on it."""
 
     @abc.abstractmethod
     def start(self) -> None:
-        """Bring a killed node up again: the same address, port, host key and home."""
+        """Start a killed node again: the same address, port, host key and home."""
 
     @abc.abstractmethod
     def stop_listening(self) -> None:
-        """End the sshd that listens, as its restart does: connections stand; `start` ends it."""
+        """End the sshd that listens, as its restart does: connections continue; `start` ends it."""
 
     def kill_sessions(self) -> None:
-        """SIGKILL the sshd processes that serve connections; commands live on, and so does sshd."""
+        """Kill the sshd processes that serve connections; commands and the listener live on."""
         end(self.sshds, self._kill, what=f"the connections of {self.name}")
 
     def end_commands(self) -> None:
-        """SIGKILL every command on the node, for tests that leave some behind on purpose."""
+        """Kill every command on the node, for tests that leave some behind on purpose."""
         end(self.living, self._kill, what=f"the commands on {self.name}")
 
-    # What the two ways know.
+    # Differences between the two kinds.
 
     @abc.abstractmethod
     def _everything(self) -> list[Process]:
-        """Give all processes of the node, sshd and its helpers included."""
+        """Return all processes of the node, with sshd and its helpers."""
 
     def _kill(self, process: Process) -> None:
-        """SIGKILL one process of the node."""
+        """Kill one process of the node with SIGKILL."""
         kill(process)
 
     @abc.abstractmethod
     def _has_ended(self) -> bool:
-        """Tell whether the sshd that listens has ended."""
+        """Return whether the sshd that listens has ended."""
 
     @abc.abstractmethod
     def _listener(self) -> int | None:
-        """Give the pid of the sshd that listens, as this machine sees it, if it runs."""
+        """Return the pid of the sshd that listens, as this machine sees it, if it runs."""
 
     def _wait_listening(self, starts: int) -> None:
-        """Wait until sshd's log says for the ``starts``-th time that it listens."""
+        """Wait until sshd has logged for the ``starts``-th time that it listens."""
         said = f"Server listening on {self.address} port {self.port}."
 
         def settled() -> bool:
@@ -250,9 +250,9 @@ class Nodes:
 
     Attributes:
         way: ``docker`` or ``local``.
-        why: which way was taken and why, in one line.
+        why: the reason for this kind, in one line.
         ssh_config: a file for ssh's ``-F``, with the nodes' names as aliases.
-        key: the private key that opens all of them.
+        key: the private key for all of them.
         known_hosts: the nodes' host keys.
         can_cut: whether `Node.cut` works here.
     """
@@ -273,7 +273,7 @@ class Nodes:
         return len(self._nodes)
 
     def __getitem__(self, which: int | str) -> Node:
-        """Give a node by its number from 0, or by its name."""
+        """Return a node by its number from 0, or by its name."""
         if isinstance(which, int):
             return self._nodes[which]
         return next(node for node in self._nodes if node.name == which)

@@ -1,4 +1,4 @@
-"""Who started a run of test nodes: enough to tell later, from outside, whether it still lives."""
+"""The owner of a run of test nodes, so that another process can determine whether it lives."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import NodesFault
-from .processes import look
+from tests.nodes.errors import NodesFault
+from tests.nodes.processes import look
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process that no other can be mistaken for: boot, pid namespace, pid and time of birth."""
+    """A process, identified uniquely: boot, pid namespace, pid and time of birth."""
 
     boot: str
     pid_namespace: str
@@ -24,13 +24,13 @@ class Owner:
 
     @classmethod
     def parse(cls, text: str) -> Owner:
-        """Read back what `str` wrote; ValueError if it is anything else."""
+        """Parse the result of `str`; raises ValueError for anything else."""
         boot, namespace, pid, born = text.split()
         return cls(boot, namespace, int(pid), int(born))
 
     @classmethod
     def myself(cls) -> Owner:
-        """Give the owner that this process is."""
+        """Return this process as an owner."""
         me = look(os.getpid())
         if me is None:
             raise NodesFault("/proc shows no processes: test nodes need Linux with /proc mounted")
@@ -39,7 +39,7 @@ class Owner:
         return cls(boot, namespace, me.pid, me.born)
 
     def is_dead(self) -> bool:
-        """Tell whether the owner is certainly gone; one that can't be seen from here is not."""
+        """Return whether the owner has certainly ended; False if it is not visible from here."""
         me = Owner.myself()
         if self.boot != me.boot:
             return True

@@ -1,7 +1,7 @@
-"""The processes of this machine as /proc tells them, and which of them are somebody's.
+"""The processes of this machine from /proc, and to what they belong.
 
-Rule 1: a zombie is dead. It is listed, with its state, because tests want to tell it apart.
-Rule 2: a signal goes to one process that was just seen to belong, never to a group or to "all".
+Rule 1: a zombie is dead. It is listed, with its state, because tests distinguish it.
+Rule 2: a signal goes to one process that was just identified, never to a group or to all.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .waiting import wait_until
+from tests.nodes.waiting import wait_until
 
 PROC = Path("/proc")
-ENDING = 10.0  # seconds for SIGKILLed processes to be gone; a loaded machine took 2
+ENDING = 10.0  # seconds for SIGKILLed processes to end; a loaded machine took 2
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process, as it was when somebody looked.
+    """One process at the time of the query.
 
     Attributes:
-        pid: its number as the node itself sees it (what ``$$`` is there).
+        pid: its number on the node itself (the value of ``$$`` there).
         ppid: its parent's number, likewise; 0 if the parent lives outside the node.
         state: the letter of ``/proc/PID/stat``: R, S, D, T (stopped), Z (zombie) ...
         command: its command line, arguments joined by spaces; ``[name]`` for a zombie.
         name: the short name that the kernel keeps.
-        session: the number of its session, as this machine sees it.
-        host_pid: its number as this machine sees it.
+        session: the number of its session on this machine.
+        host_pid: its number on this machine.
         born: when it began, in clock ticks since boot; with ``host_pid`` it is unique.
     """
 
@@ -45,16 +45,16 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it still does anything: zombies do not, whoever has yet to reap them."""
+        """Whether it still runs: zombies do not."""
         return self.state not in "ZX"
 
     @property
     def is_sshd(self) -> bool:
-        """Whether it is sshd or one of the helpers that newer ones split off."""
+        """Whether it is sshd or one of its helper programs."""
         return self.name in {"sshd", "sshd-session", "sshd-auth", "dropbear"}
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to this very process; nothing happens if it is gone."""
+        """Send a signal to this process; does nothing if it has ended."""
         now = look(self.host_pid)
         if now is not None and now.born == self.born and self.host_pid > 1:
             with suppress(ProcessLookupError):
@@ -62,7 +62,7 @@ class Process:
 
 
 def look(pid: int) -> Process | None:
-    """Give one process of this machine, or None if there is none."""
+    """Return one process of this machine, or None if there is none."""
     try:
         stat = (PROC / str(pid) / "stat").read_text(errors="replace")
         words = (PROC / str(pid) / "cmdline").read_bytes()
@@ -84,16 +84,16 @@ def look(pid: int) -> Process | None:
 
 
 def everything() -> list[Process]:
-    """Give all the processes that this machine shows."""
+    """Return all processes that are visible on this machine."""
     pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal())
     return [process for pid in pids if (process := look(pid)) is not None]
 
 
 def has_in_environment(pid: int, marker: str) -> bool:
-    """Tell whether a process was started with an environment that contains ``marker``.
+    """Return whether a process was started with an environment that contains ``marker``.
 
-    The marker is ``NAME=value``; what follows the value is of no interest, so that the
-    marker may be the beginning of a longer one. Processes of other users say nothing.
+    The marker is ``NAME=value``; the text after the value is ignored, so the marker may be the
+    beginning of a longer one. The environment of other users' processes is not readable.
     """
     try:
         environment = (PROC / str(pid) / "environ").read_bytes()
@@ -103,10 +103,10 @@ def has_in_environment(pid: int, marker: str) -> bool:
 
 
 def belonging(seeds: Callable[[Process], bool]) -> list[Process]:
-    """Give the seeds, all their descendants, and everybody who shares a session with one of them.
+    """Return the seeds, all their descendants, and the processes of their sessions.
 
     A process that gave itself both an empty environment and a session of its own, and whose
-    parent is gone, can't be recognised by anybody: tests must not make such.
+    parent is gone, cannot be identified: tests must not make one.
     """
     processes = everything()
     mine = os.getsid(0)
@@ -120,16 +120,16 @@ def belonging(seeds: Callable[[Process], bool]) -> list[Process]:
 
 
 def kill(process: Process) -> None:
-    """SIGKILL a process."""
+    """Kill a process with SIGKILL."""
     process.signal(signal.SIGKILL)
 
 
 def end(
     find: Callable[[], Iterable[Process]], send: Callable[[Process], None], *, what: str
 ) -> None:
-    """Kill whatever ``find`` gives with ``send`` until it gives nothing living any more.
+    """Kill what ``find`` returns with ``send`` until it returns no living process.
 
-    Looking again each time catches those that were born between the look and the kill.
+    Each new search finds processes that started between the search and the kill.
     """
 
     def nothing_lives() -> bool:

@@ -1,10 +1,9 @@
-"""One run of test nodes: its folder, its owner, and how nothing of it outlives that owner.
+"""One run of test nodes: its folder, its owner, and its removal.
 
 Every run has a folder of its own and a guardian: a small process that waits for its standard
-input to end, which happens when the owner closes it, exits, or is killed in whatever way. Then
-the guardian removes all that the run has started. That is the only way in which nodes are
-removed, so that the path for accidents is the one that is taken every day.
-Where the guardian was killed too, the next run sweeps.
+input to end, which happens when the owner closes it, exits, or is killed. Then the guardian removes
+all that the run has started. Nodes are removed in no other way, so the path for accidents is used
+every time. Where the guardian was killed as well, the next run removes what is left.
 
 Rule 1: only what carries the run's own id is touched: marked processes, labelled containers.
 """
@@ -23,10 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import engine
-from .errors import NodesFault
-from .owner import Owner
-from .processes import Process, belonging, end, everything, has_in_environment, kill
+from tests.nodes import engine
+from tests.nodes.errors import NodesFault
+from tests.nodes.owner import Owner
+from tests.nodes.processes import Process, belonging, end, everything, has_in_environment, kill
 
 PREFIX = "pegasus-nodes-"
 MARKER = "PEGASUS_TEST_NODE"
@@ -39,10 +38,10 @@ class Run:
 
     Attributes:
         id: unique, and part of the folder's name.
-        folder: where all of its files are.
+        folder: contains all of its files.
         owner: this process.
         guardian: the process that removes everything.
-        children: processes of the run whose parent this process is, and so has to reap.
+        children: processes of the run that this process has to reap, as their parent.
     """
 
     id: str
@@ -80,7 +79,7 @@ class Run:
         self.end()
 
     def end(self) -> None:
-        """Let the guardian remove everything, and wait until it has; twice does no harm."""
+        """Make the guardian remove everything, and wait for its end; may be called twice."""
         if self.guardian.stdin:
             self.guardian.stdin.close()
         if self.guardian.wait(REMOVING) != 0:
@@ -90,22 +89,22 @@ class Run:
 
 
 def home_of_runs() -> Path:
-    """Give the folder in which the runs have theirs."""
+    """Return the folder of all runs."""
     return Path(tempfile.gettempdir()).resolve()
 
 
 def id_of(folder: Path) -> str:
-    """Give the id of the run whose folder this is."""
+    """Return the id of the run with this folder."""
     return folder.name.removeprefix(PREFIX)
 
 
 def marker(folder: Path, node: str = "*") -> str:
-    """Give what is in the environment of each command on a local node, or how it begins for all."""
+    """Return the mark in the environment of each command of a local node, or its start for all."""
     return f"{MARKER}={id_of(folder)}/" + ("" if node == "*" else f"{node}/")
 
 
 def processes_of(folder: Path, node: str = "*") -> list[Process]:
-    """Give the processes of a run's local nodes, or of one: sshds, commands and their children."""
+    """Return the processes of a run's local nodes, or of one, with sshds and descendants."""
     mark = marker(folder, node)
     listeners = {pid for file in folder.glob(f"{node}/sshd.pid") if (pid := read_pid(file))}
 
@@ -118,7 +117,7 @@ def processes_of(folder: Path, node: str = "*") -> list[Process]:
 
 
 def read_pid(file: Path) -> int | None:
-    """Give the number in a pid file, None if it is gone or still being written."""
+    """Return the number in a pid file, None if it is missing or incomplete."""
     try:
         return int(file.read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -130,7 +129,7 @@ def remove(folder: Path) -> None:
     if (folder / "docker").exists():
         engine.remove_labelled(id_of(folder))
     end(lambda: processes_of(folder), kill, what=f"the processes of {folder.name}")
-    shutil.rmtree(folder, ignore_errors=True)  # two sweeps may meet here
+    shutil.rmtree(folder, ignore_errors=True)  # two sweeps may do this at the same time
     if folder.exists():
         raise NodesFault(f"{folder} can't be removed")
 
@@ -138,22 +137,22 @@ def remove(folder: Path) -> None:
 def sweep() -> None:
     """Remove what runs have left behind whose owner and guardian were both killed."""
     left = [folder for folder in home_of_runs().glob(f"{PREFIX}*") if is_abandoned(folder)]
-    # An image can't be removed before the containers made of it, which are another run's.
+    # An image cannot be removed before the containers made of it, which belong to other runs.
     for folder in sorted(left, key=lambda folder: not any(folder.glob("node-*"))):
-        with suppress(NodesFault):  # the engine is down, say: a later run will sweep it
+        with suppress(NodesFault):  # while the engine is down, say: a later run removes it
             remove(folder)
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Tell whether nobody will remove a run any more; another user's is none of our business."""
+    """Return whether no process will remove a run any more; False for another user's."""
     try:
         owner = Owner.parse((folder / "owner").read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return False  # not ours to read, or just being made or removed
+        return False  # not readable, or just being made or removed
     return owner.is_dead() and not guardians(folder)
 
 
 def guardians(folder: Path) -> list[Process]:
-    """Give the living guardian of a run, which is about to remove it anyway."""
+    """Return the living guardian of a run, which will remove it."""
     words = f"{__package__}.guard {folder}"
     return [p for p in everything() if p.alive and p.command.endswith(words)]

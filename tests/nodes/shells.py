@@ -1,4 +1,4 @@
-"""The login shells that a node may have, where this machine keeps them, and how to get them."""
+"""The login shells of nodes, their places on this machine, and their packages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import NodesFault
+from tests.nodes.errors import NodesFault
 
 EVERYWHERE = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def find(program: str) -> Path | None:
-    """Find a program where systems keep theirs, whatever this process's PATH says."""
+    """Find a program where systems install theirs, independent of this process's PATH."""
     found = shutil.which(program, path=EVERYWHERE) or shutil.which(program)
     return Path(found) if found else None
 
@@ -23,7 +23,7 @@ class Shell:
     """A login shell.
 
     Attributes:
-        name: what tests call it.
+        name: its name in tests.
         program: the file to look for.
         called: the name under which it is run, its ``argv[0]``.
         package: the Debian package that has it.
@@ -35,7 +35,7 @@ class Shell:
     package: str
 
     def path(self) -> Path:
-        """Give the program's path on this machine.
+        """Return the program's path on this machine.
 
         Raises:
             NodesFault: it is not installed.
@@ -63,10 +63,10 @@ SHELLS = {
 
 
 def shell_named(name: str) -> Shell:
-    """Give the shell of that name; an absolute path is a shell of the test's own making.
+    """Return the shell of that name; an absolute path is a shell of the test.
 
     Raises:
-        NodesFault: nobody knows a shell of that name.
+        NodesFault: there is no shell of that name.
     """
     if name.startswith("/"):
         return Shell(name, name, Path(name).name, "what it needs")
@@ -78,5 +78,5 @@ def shell_named(name: str) -> Shell:
 
 
 def missing(names: Iterable[str] = tuple(SHELLS)) -> list[str]:
-    """Name the shells among those given that are not installed here."""
+    """Return the names of those shells that are not installed here."""
     return [name for name in names if find(SHELLS[name].program) is None]

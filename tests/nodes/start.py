@@ -1,4 +1,4 @@
-"""Starting test nodes, and choosing the way."""
+"""Starts test nodes, and chooses their kind."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal, TypeAlias
 
-from . import engine
-from .access import make_key, write_ssh_config
-from .docker import start_docker
-from .dropbear import start_one_dropbear
-from .errors import NodesFault
-from .local import start_local
-from .node import Node, Nodes, Plan, Server, Way
-from .run import Run, sweep
-from .shells import shell_named
+from tests.nodes import engine
+from tests.nodes.access import make_key, write_ssh_config
+from tests.nodes.docker import start_docker
+from tests.nodes.dropbear import start_one_dropbear
+from tests.nodes.errors import NodesFault
+from tests.nodes.local import start_local
+from tests.nodes.node import Node, Nodes, Plan, Server, Way
+from tests.nodes.run import Run, sweep
+from tests.nodes.shells import shell_named
 
 WaysToAsk: TypeAlias = Literal["auto", "docker", "local"]
 
 
 def say_on_stderr(words: str) -> None:
-    """Say which way was taken, for whoever did not ask for another place."""
+    """Write which kind was chosen, unless the caller asked for another place."""
     print(words, file=sys.stderr)
 
 
@@ -35,19 +35,19 @@ def start_nodes(
     server: Server = "openssh",
     say: Callable[[str], object] = say_on_stderr,
 ) -> Iterator[Nodes]:
-    """Start nodes, and remove them with all that ran on them when the block is left.
+    """Start nodes, and remove them with all their processes at the end of the block.
 
     Args:
         count: how many.
         way: ``docker``, ``local``, or ``auto``: Docker if that works, else local.
-        shells: their login shells, dealt out in turn: bash, dash, zsh, fish, tcsh, busybox, or
-            the absolute path of a program of the test's own.
-        options: lines for ``sshd_config``; what is not given is as a stock sshd has it.
+        shells: their login shells, in rotation: bash, dash, zsh, fish, tcsh, busybox, or
+            the absolute path of a program of the test.
+        options: lines for ``sshd_config``; other settings are those of a stock sshd.
         server: what listens; dropbear does on local nodes only, takes root and no options.
-        say: called with one line that says which way was taken, and why.
+        say: called with one line that states which kind was chosen, and why.
 
     Raises:
-        NodesFault: it can't be done; the message says what is missing.
+        NodesFault: they cannot be started; the message names what is missing.
     """
     for shell in shells:
         shell_named(shell)
@@ -67,7 +67,7 @@ def start_nodes(
 def choose(
     stack: ExitStack, way: WaysToAsk, shells: list[str], options: tuple[tuple[str, str], ...]
 ) -> Nodes:
-    """Start the nodes the way that was asked for, or the first that works."""
+    """Start nodes of the kind that was asked for, or the first kind that works."""
     if way != "auto":
         return start_one_way(stack, way, f"nodes: {way}, as asked", shells, options)
     try:
@@ -83,7 +83,7 @@ def choose(
 
 
 def start_dropbears(stack: ExitStack, shells: list[str]) -> Nodes:
-    """Start nodes with dropbear, which are local ones."""
+    """Start local nodes with dropbear."""
     run = stack.enter_context(Run.begin())
     public_key = make_key(run.folder / "key")
     nodes: list[Node] = []
@@ -102,7 +102,7 @@ def start_dropbears(stack: ExitStack, shells: list[str]) -> Nodes:
 def start_one_way(
     stack: ExitStack, way: Way, why: str, shells: list[str], options: tuple[tuple[str, str], ...]
 ) -> Nodes:
-    """Start the nodes; what has been started goes onto the stack, also if it fails half-way."""
+    """Start the nodes; each started one is on the stack, also if a later one fails."""
     run = stack.enter_context(Run.begin())
     public_key = make_key(run.folder / "key")
     plans = [

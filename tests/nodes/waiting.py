@@ -1,4 +1,4 @@
-"""Waiting for a condition with a limit, in place of sleeping and hoping."""
+"""Waits for a condition with a limit, instead of a sleep."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .errors import NodesFault
+from tests.nodes.errors import NodesFault
 
 T = TypeVar("T")
 
-PATIENCE = 10.0  # seconds; nothing that tests wait for takes longer unless it is broken
-GLANCE = 0.01  # seconds between two looks; well below anything that a test can feel
+PATIENCE = 10.0  # seconds; a wait of the tests takes longer only after a fault
+GLANCE = 0.01  # seconds between two checks; short compared with the tests
 
 
 def wait_until(
@@ -21,13 +21,13 @@ def wait_until(
     what: str = "what was to come",
     glance: float = GLANCE,
 ) -> T:
-    """Look at a condition until it holds, and give its (true) value.
+    """Wait until a condition holds, and return its (true) value.
 
     Args:
-        condition: asked again and again; anything true ends the waiting.
-        limit: seconds after which waiting is given up.
-        what: what is waited for, to follow "after 5 s still waiting for".
-        glance: seconds between two looks; less for a moment that passes quickly.
+        condition: called repeatedly; a true value ends the wait.
+        limit: seconds until the wait fails.
+        what: the awaited condition, to follow "after 5 s still waiting for".
+        glance: seconds between two checks; less for a short-lived condition.
 
     Raises:
         NodesFault: the limit passed.

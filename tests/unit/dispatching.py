@@ -9,14 +9,25 @@ from typing import TypeVar
 
 import trio
 
-from pegasus.dispatch import Run
+from pegasus.dispatch import BroadcastDispatcher, Dispatcher, QueueDispatcher, Run
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended, Noted
-from pegasus.model import Job, SubNode
-from pegasus.rendered import as_recorded
+from pegasus.model import Command, Job, SubNode
 from tests.fakes import FakeNodes, FakeQueue, Listening
 
 T = TypeVar("T")
+
+
+async def run_queue(bench: Bench) -> None:
+    """Run each job once."""
+    bench.dispatcher = QueueDispatcher(bench.run)
+    await bench.dispatcher.run_all()
+
+
+async def run_broadcast(bench: Bench) -> None:
+    """Run each job on every sub-node."""
+    bench.dispatcher = BroadcastDispatcher(bench.run)
+    await bench.dispatcher.run_all()
 
 
 class Bench:
@@ -30,17 +41,18 @@ class Bench:
         error_aborts: bool = False,
         retries: int = 0,
         timeout: float = math.inf,
-        fill: Callable[[Job, SubNode], str] | None = None,
+        fill: Callable[[Job, SubNode], Command] | None = None,
     ) -> None:
         self.nodes = FakeNodes()
         self.listening = Listening()
         self.queue = FakeQueue(commands, self.listening)
+        self.dispatcher: Dispatcher | None = None
         self.run = Run(
             name="test",
             sub_nodes=[SubNode(number, f"n{number}") for number in range(nodes)],
             open_session=self.nodes.open_session,
             queue=self.queue,
-            fill=lambda job, sub_node: as_recorded((fill or self.fill)(job, sub_node)),
+            fill=fill or self.fill,
             listener=self.listening,
             daemon=daemon,
             error_aborts=error_aborts,
@@ -48,15 +60,15 @@ class Bench:
             timeout=timeout,
         )
 
-    def fill(self, job: Job, sub_node: SubNode) -> str:
+    def fill(self, job: Job, sub_node: SubNode) -> Command:
         if "{{" in job.command:
             raise TemplateFault(1, 1, "unknown name")
-        return job.command
+        return Command(job.command)
 
     def follow(self) -> trio.MemorySendChannel[Sequence[SubNode]]:
         """Let the sub-nodes change; give the channel by which they do."""
         send, receive = trio.open_memory_channel[Sequence[SubNode]](1)
-        object.__setattr__(self.run, "roster", receive)
+        object.__setattr__(self.run, "sub_node_updates", receive)
         return send
 
     def events(self, kind: type[T]) -> list[T]:

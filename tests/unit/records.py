@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import trio
 
-from pegasus.events import Connected, Ended, Printed, Started, Taken
-from pegasus.model import Assignment, Exited, Job, Outcome, Stream, SubNode
+from pegasus.event_bus import EventBus
+from pegasus.events import Connected, Ended, Event, Printed, RunEnded, Started, Taken
+from pegasus.model import Assignment, Command, Exited, Job, Outcome, Stream, SubNode
 from pegasus.record import RunRecord, read_runs, writer
 from pegasus.record.recording import Record, open_record
 
@@ -54,7 +56,7 @@ async def recording(
 ) -> AsyncIterator[Record]:
     """Record a run in which nothing is amiss; the machine may be busy with other things."""
     with pytest.MonkeyPatch.context() as patch, trio.fail_after(LIMIT):
-        patch.setattr(writer, "STALL", stall)
+        patch.setattr(writer, "STALL_LIMIT", stall)
         async with open_record(
             queue,
             name,
@@ -63,9 +65,31 @@ async def recording(
             sub_nodes=sub_nodes,
             on_trouble=on_trouble,
         ) as record:
+            count_output(record)
             for node in sub_nodes:
                 record.tell(Connected(node))
             yield record
+
+
+def count_output(record: Record) -> None:
+    """Let an event bus stand in front of a record, as in a run."""
+    counter = EventBus(_Methods(record.tell, record.show))
+    record.tell = counter.tell  # type: ignore[method-assign]
+    record.show = counter.show  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class _Methods:
+    """A listener made of the methods that a record has before they are replaced."""
+
+    on_event: Callable[[Event], None]
+    on_output: Callable[[Printed], Awaitable[None]]
+
+    def tell(self, event: Event) -> None:
+        self.on_event(event)
+
+    async def show(self, printed: Printed) -> None:
+        await self.on_output(printed)
 
 
 def settle(record: Record) -> None:
@@ -90,7 +114,7 @@ def start(record: Record, number: int, *, node: SubNode = NODES[0]) -> Assignmen
 
 def start_on(record: Record, number: int, job: Job, node: SubNode) -> Assignment:
     """Tell that a job was started."""
-    assignment = Assignment(number, job, node, f"train {number}")
+    assignment = Assignment(number, job, node, Command(f"train {number}"))
     record.tell(Started(assignment))
     return assignment
 
@@ -116,7 +140,7 @@ async def run_some(queue: Path, name: str = "run-1") -> None:
         second = start(record, 2, node=NODES[2])
         await show(record, second, b"no such file\n", Stream.STDERR)
         end(record, second, Exited(3))
-        record.conclude(1, "done")
+        record.tell(RunEnded(1, "done"))
 
 
 def only_run(queue: Path) -> RunRecord:

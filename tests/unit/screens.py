@@ -15,7 +15,7 @@ import pyte
 import trio
 
 from pegasus.events import Printed
-from pegasus.model import Assignment, Job, Stream, SubNode
+from pegasus.model import Assignment, Command, Job, Stream, SubNode
 
 LIMIT = 20.0
 """Seconds after which a test that waits has failed; never reached on a machine that works."""
@@ -25,7 +25,7 @@ def assignment(
     number: int = 1, sub_node: int = 0, name: str = "node-1", command: str = "true"
 ) -> Assignment:
     """Make a job given to a sub-node."""
-    return Assignment(number, Job(command), SubNode(sub_node, name), command)
+    return Assignment(number, Job(command), SubNode(sub_node, name), Command(command))
 
 
 def out(job: Assignment, data: bytes) -> Printed:

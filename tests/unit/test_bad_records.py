@@ -21,7 +21,15 @@ from pegasus.commands.retry import RetrySettings, retry
 from pegasus.commands.status import StatusSettings, status
 from pegasus.commands.stop import StopSettings, stop
 from pegasus.errors import PegasusError
-from pegasus.events import Ended, Noted, Returned, Unreachable
+from pegasus.events import (
+    Ended,
+    LinesMissing,
+    Noted,
+    OutputMissing,
+    Returned,
+    SubNodeAdded,
+    Unreachable,
+)
 from pegasus.model import (
     Cancelled,
     Exited,
@@ -35,7 +43,7 @@ from pegasus.model import (
 )
 from pegasus.orders import LONGEST_ORDER, DrainOrder, OrderAnswer, orders_of, send
 from pegasus.queue_file.ledger import LEDGER
-from pegasus.record import journal
+from pegasus.record.encoding import line_of
 from tests.unit.records import NODES, end, only_run, queue_in, recording, show, start
 from tests.unit.test_status import SCHEMA, json_of
 
@@ -76,7 +84,9 @@ async def run_everything(queue: Path) -> None:
     """Record a run with each kind of line, which has died."""
     async with recording(queue) as record:
         record.tell(Unreachable(NODES[1], "Connection refused", 4.0))
-        record.tell(Unreachable(SubNode(7, "late", (("x", "1"),)), "No route to host", None))
+        late = SubNode(7, "late", (("x", "1"),))
+        record.tell(SubNodeAdded(late))
+        record.tell(Unreachable(late, "No route to host", None))
         record.tell(Noted("a note"))
         outcomes: list[Outcome] = [
             Exited(0),
@@ -98,10 +108,8 @@ async def run_everything(queue: Path) -> None:
     path = only_run(queue).folder.journal
     at = 1795302900.0
     gaps = [
-        journal.lines_gap_line(at, 3),
-        journal.output_gap_line(
-            at, job=1, sub_node=0, stream=Stream.STDOUT, span=(4, 9), words="No space"
-        ),
+        line_of(LinesMissing(3), at),
+        line_of(OutputMissing(1, 0, Stream.STDOUT, 4, 9, "No space"), at),
     ]
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:-1], *gaps, lines[-1]]))
@@ -219,11 +227,11 @@ def test_broken_lines(
     """A broken line is counted and passed over, wherever it is; as the first it hides its run."""
     queue, path, lines = recorded
     path.write_bytes(b"".join([*lines, line.encode() + b"\n"]))
-    assert "1 lines of the journal are broken" in json_of(capfd, queue)["runs"][0]["warnings"]
+    assert "1 line of the journal cannot be read" in json_of(capfd, queue)["runs"][0]["warnings"]
     ask_everything(queue, capfd)
     path.write_bytes(b"".join([line.encode() + b"\n", *lines]))
     assert (
-        "its first line is damaged. This run is left out. Move its folder away."
+        "its first line is damaged. This run is skipped. Move its folder away."
         in ask_everything(queue, capfd)
     )
     (warning,) = json_of(capfd, queue)["warnings"]

@@ -40,7 +40,7 @@ def test_ignoring_errors_is_the_default(tmp_path: Path, command: str, option: st
 @pytest.mark.parametrize("options", [["-e", "-i"], ["-ie"]], ids=" ".join)
 @pytest.mark.parametrize("command", ["q", "b"])
 def test_both_are_refused(tmp_path: Path, command: str, options: list[str]) -> None:
-    """Whoever asks for both is told so, and nothing is taken."""
+    """A request for both is an error, and nothing is taken."""
     done = pegasus(tmp_path, command, *options)
     assert done.returncode == 2
     assert "--error-aborts and --ignore-errors exclude each other" in done.stderr
@@ -52,7 +52,7 @@ def test_the_command_comes_first(tmp_path: Path, words: list[str]) -> None:
     """The original took options before the command; here the message says where they stand."""
     done = pegasus(tmp_path, *words)
     assert done.returncode == 2
-    assert f'"{words[0]}" is no command' in done.stderr
+    assert f'"{words[0]}" is not a command' in done.stderr
     assert "pegasus COMMAND [OPTIONS]" in done.stderr
 
 

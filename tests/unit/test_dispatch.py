@@ -12,20 +12,19 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import run_broadcast, run_queue
-from pegasus.dispatch.run import Fill
+from pegasus.dispatch import Fill, StoppedJob
 from pegasus.errors import FileFault, PegasusError, sole_error
 from pegasus.events import Connected, Ended, Returned, Unreachable
-from pegasus.model import Cancelled, Exited, Job, Lost, SubNode
+from pegasus.model import Cancelled, Command, Exited, Job, Lost, SubNode
 from tests.fakes import FakeBatch
-from tests.unit.dispatching import Bench
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 
 async def test_each_job_runs_once_in_order(autojump_clock: MockClock) -> None:
     """Every job of the queue is taken in order and runs exactly once."""
     commands = [f"sleep {i % 4}.{i}" for i in range(30)]
     bench = Bench(*commands)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.listening.taken == commands
     assert bench.commands_run == Counter(commands)
     assert all(outcome == Exited(0) for _, _, outcome in bench.listening.outcomes)
@@ -35,7 +34,7 @@ async def test_jobs_are_taken_when_a_sub_node_is_free(autojump_clock: MockClock)
     """A job stays in the queue until a sub-node can start it."""
     bench = Bench(*["sleep 10"] * 6, nodes=2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         assert len(bench.queue.jobs) == 4
         await trio.sleep(10)
@@ -46,7 +45,7 @@ async def test_an_empty_queue_ends_the_run(autojump_clock: MockClock) -> None:
     """With nothing to run and nothing running there is nothing to wait for."""
     bench = Bench()
     with trio.fail_after(2):
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert bench.listening.outcomes == []
 
 
@@ -54,7 +53,7 @@ async def test_a_job_added_while_another_runs(autojump_clock: MockClock) -> None
     """A job added while any command runs starts within half a second on a free sub-node."""
     bench = Bench("sleep 60")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(20)
         bench.queue.add("exit 3")
         await trio.sleep(0.5)
@@ -65,32 +64,32 @@ async def test_a_job_deleted_never_runs(autojump_clock: MockClock) -> None:
     """A job that is deleted from the queue before it is taken never runs."""
     bench = Bench("sleep 60", "sleep 60", "sleep 60", "exit 4")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(20)
         bench.queue.jobs.pop()
     assert "exit 4" not in bench.commands_run
 
 
 async def test_the_daemon_waits(autojump_clock: MockClock) -> None:
-    """A daemon waits for jobs for ever, and starts one within half a second."""
+    """A daemon waits for jobs without a limit, and starts one within half a second."""
     bench = Bench(daemon=True)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(600)
         bench.queue.add("exit 0")
         await trio.sleep(0.5)
         assert bench.commands_run == Counter(["exit 0"])
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_drain(autojump_clock: MockClock) -> None:
     """Draining takes nothing more, lets what runs end, and hangs up free sub-nodes at once."""
     bench = Bench("sleep 10", "sleep 20")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
-        bench.run.drain.begin()
-        await bench.run.drain.over.wait()
+        bench.run.ending.drain()
+        await bench.run.ending.drained.wait()
         bench.queue.add("exit 0")
         await trio.sleep(1)
         assert bench.nodes.open == 2
@@ -105,9 +104,9 @@ async def test_drain_while_connecting(autojump_clock: MockClock) -> None:
     bench = Bench("sleep 10", nodes=2)
     bench.nodes["n1"].reachable = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(3)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
         before = trio.current_time()
     assert trio.current_time() - before == pytest.approx(7, abs=0.5)
 
@@ -116,10 +115,10 @@ async def test_abort(autojump_clock: MockClock) -> None:
     """Cancelling a run accounts for every command that ran: cancelled."""
     bench = Bench(*["sleep 100"] * 5)
     with trio.move_on_after(5):
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert [outcome for _, _, outcome in bench.listening.outcomes] == [Cancelled()] * 3
     assert len(bench.queue.jobs) == 2
-    assert bench.run.drain.over.is_set()
+    assert bench.run.ending.drained.is_set()
 
 
 @pytest.mark.parametrize("ticks", range(40))
@@ -128,7 +127,7 @@ async def test_abort_at_any_step(ticks: int, autojump_clock: MockClock) -> None:
     commands = [f"exit {number}" for number in range(12)]
     bench = Bench(*commands, nodes=2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         for _ in range(ticks):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
@@ -146,11 +145,11 @@ LACKS = pytest.mark.parametrize("lacks", ["reachable", "has_shells"])
 async def test_a_node_that_is_unreachable(lacks: str, autojump_clock: MockClock) -> None:
     """The others do the work; the one is named with ssh's words and tried again, ever later.
 
-    So is one that lets us in and starts nothing; it is never told to be connected.
+    So is one that accepts connections and starts nothing; it is never reported as connected.
     """
     bench = Bench("sleep 1000", "sleep 1000", "sleep 1000", nodes=2)
     setattr(bench.nodes["n0"], lacks, False)
-    await run_queue(bench.run)
+    await run_queue(bench)
     tries = bench.nodes["n0"].tries
     pauses = [b - a for a, b in itertools.pairwise(tries)]
     assert all(1.15 * a < b or b > 44 for a, b in itertools.pairwise(pauses))
@@ -167,7 +166,7 @@ async def test_a_node_that_comes_back(autojump_clock: MockClock) -> None:
     bench = Bench(*["sleep 100"] * 4, nodes=2)
     bench.nodes["n0"].reachable = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(50)
         bench.nodes["n0"].reachable = True
     assert bench.nodes["n0"].ran
@@ -183,14 +182,14 @@ async def test_no_node_at_all(lacks: str, autojump_clock: MockClock) -> None:
         pytest.raises(PegasusError, match="No node can be reached, nothing was taken"),
         sole_error(),
     ):
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert len(bench.queue.jobs) == 1
 
 
 async def test_a_broken_connection(autojump_clock: MockClock) -> None:
     """What ran over a connection that broke is lost, and is not run again; the node comes back."""
     bench = Bench("hang up", "exit 0", nodes=1)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.listening.outcomes == [
         ("hang up", "n0", Lost("Connection refused")),
         ("exit 0", "n0", Exited(0)),
@@ -201,7 +200,7 @@ async def test_a_job_that_never_started(autojump_clock: MockClock) -> None:
     """A connection that breaks between the take and the start costs no job: another gets it."""
     bench = Bench(nodes=2, daemon=True)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(1)
         bench.queue.add("exit 0", "exit 1")
         real_take = bench.queue.take
@@ -219,7 +218,7 @@ async def test_a_job_that_never_started(autojump_clock: MockClock) -> None:
             "exit 0",
             "exit 1",
         ]
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert sorted(c for c, _, _ in bench.listening.outcomes) == ["exit 0", "exit 1"]
 
 
@@ -227,7 +226,7 @@ async def test_a_bad_entry_while_others_run(autojump_clock: MockClock) -> None:
     """A bad entry is named once and waited for while commands run; mended, the run goes on."""
     bench = Bench("sleep 30", "BAD", "exit 5")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(10)
         assert bench.notes == [
             "queue.yaml:1:1: this is bad. Waiting for the file to change.",
@@ -240,7 +239,7 @@ async def test_a_bad_entry_at_last(autojump_clock: MockClock) -> None:
     """With nothing left to wait for, a bad entry ends the run; it stays in the queue."""
     bench = Bench("exit 0", "BAD", "exit 5")
     with pytest.raises(FileFault, match="this is bad"), sole_error():
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert bench.commands_run == Counter(["exit 0"])
     assert len(bench.queue.jobs) == 2
 
@@ -249,7 +248,7 @@ async def test_a_template_that_cannot_be_filled(autojump_clock: MockClock) -> No
     """A command that can't be filled in is not taken."""
     bench = Bench("exit 0", "echo {{ nope }}")
     with pytest.raises(FileFault, match="unknown name"), sole_error():
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert bench.listening.taken == ["exit 0"]
 
 
@@ -257,7 +256,7 @@ async def test_a_full_disk(autojump_clock: MockClock) -> None:
     """A full disk is named once; what runs goes on, and so does the run when there is room."""
     bench = Bench("sleep 100", "exit 0", nodes=2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(1)
         bench.queue.full_until = trio.current_time() + 50
         bench.queue.add("exit 4")
@@ -271,16 +270,16 @@ async def test_a_full_disk_with_nothing_to_wait_for(autojump_clock: MockClock) -
     bench = Bench("exit 0")
     bench.queue.full_until = math.inf
     with pytest.raises(PegasusError, match="the disk is full"), sole_error():
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert len(bench.queue.jobs) == 1
 
 
 async def test_an_entry_that_is_not_written_to_its_end(autojump_clock: MockClock) -> None:
-    """A run does not end while somebody is at an entry; what it waits for is said once."""
+    """A run does not end while an entry is being written; what it waits for is reported once."""
     bench = Bench("exit 0")
     bench.queue.half_written = "queue.yaml: somebody writes."
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(50)
         assert bench.commands_run == Counter(["exit 0"])
         assert len(bench.queue.takes) < 5
@@ -291,23 +290,23 @@ async def test_an_entry_that_is_not_written_to_its_end(autojump_clock: MockClock
     assert bench.notes == ["queue.yaml: somebody writes."]
 
 
-async def test_somebody_who_writes_without_a_pause(autojump_clock: MockClock) -> None:
-    """A file that is another at each look is looked at from time to time, and the wait is told."""
+async def test_a_writer_without_pauses(autojump_clock: MockClock) -> None:
+    """A file that changes before each check is checked at intervals, and the wait is reported."""
     bench = Bench("exit 0")
     bench.queue.half_written = "queue.yaml: somebody writes."
-    bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each look
+    bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each check
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(10)
         assert bench.notes == ["queue.yaml: somebody writes."]
         assert 40 <= len(bench.queue.takes) <= 60
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_error_aborts(autojump_clock: MockClock) -> None:
     """With -e nothing is taken once a job has failed; the others that run go on to their end."""
     bench = Bench("sleep 30", "exit 1", "sleep 1", "exit 0", "exit 0", nodes=2, error_aborts=True)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.commands_run == Counter(["sleep 30", "exit 1"])
     assert bench.notes == ["A job failed: nothing more is taken."]
 
@@ -318,11 +317,11 @@ async def test_broadcast_in_lockstep(autojump_clock: MockClock) -> None:
     bench = Bench(*[f"sleep {rng.uniform(0, 9):.3f}" for _ in range(20)], nodes=8)
     pace = {node: rng.uniform(0.1, 3) for node in range(8)}
 
-    def fill(job: Job, sub_node: SubNode) -> str:
-        return f"sleep {float(job.command.split()[1]) * pace[sub_node.number]:.3f}"
+    def fill(job: Job, sub_node: SubNode) -> Command:
+        return Command(f"sleep {float(job.command.split()[1]) * pace[sub_node.number]:.3f}")
 
     object.__setattr__(bench.run, "fill", fill)
-    await run_broadcast(bench.run)
+    await run_broadcast(bench)
     spans = bench.listening.spans()
     assert len(spans) == 20 * 8
     for step in range(1, 20):
@@ -336,7 +335,7 @@ async def test_broadcast_with_an_unreachable_node(autojump_clock: MockClock) -> 
     bench = Bench("exit 0")
     bench.nodes["n1"].reachable = False
     with pytest.raises(PegasusError, match="n1 can't be reached"), sole_error():
-        await run_broadcast(bench.run)
+        await run_broadcast(bench)
     assert len(bench.queue.jobs) == 1
     assert not bench.commands_run
     # No other try is announced, since there is none.
@@ -347,13 +346,13 @@ async def test_broadcast_error_aborts(autojump_clock: MockClock) -> None:
     """With -e the step that failed ends everywhere, and the next stays in the queue."""
     bench = Bench("sleep 1", "x", "sleep 2", nodes=2, error_aborts=True)
 
-    def fill(job: Job, sub_node: SubNode) -> str:
+    def fill(job: Job, sub_node: SubNode) -> Command:
         if job.command == "x":
-            return "exit 1" if sub_node.number else "sleep 10"
-        return job.command
+            return Command("exit 1" if sub_node.number else "sleep 10")
+        return Command(job.command)
 
     object.__setattr__(bench.run, "fill", fill)
-    await run_broadcast(bench.run)
+    await run_broadcast(bench)
     assert [job.command for job in bench.queue.jobs] == ["sleep 2"]
     assert ("sleep 10", "n0", Exited(0)) in bench.listening.outcomes
 
@@ -361,7 +360,7 @@ async def test_broadcast_error_aborts(autojump_clock: MockClock) -> None:
 async def test_broadcast_goes_on_without_error_aborts(autojump_clock: MockClock) -> None:
     """Without -e a failed step is reported, and the next one begins on all."""
     bench = Bench("exit 1", "exit 0", nodes=2)
-    await run_broadcast(bench.run)
+    await run_broadcast(bench)
     assert len(bench.listening.outcomes) == 4
 
 
@@ -369,9 +368,9 @@ async def test_sub_nodes_come_and_go(autojump_clock: MockClock) -> None:
     """New sub-nodes join a run; one that is gone ends its command, and leaves."""
     bench = Bench("sleep 100", "sleep 100", nodes=2, daemon=True)
     send, receive = trio.open_memory_channel[Sequence[SubNode]](1)
-    object.__setattr__(bench.run, "roster", receive)
+    object.__setattr__(bench.run, "sub_node_updates", receive)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(10)
         await send.send([SubNode(0, "n1"), SubNode(1, "new", (("gpu", "1"),))])
         await trio.sleep(1)
@@ -382,7 +381,7 @@ async def test_sub_nodes_come_and_go(autojump_clock: MockClock) -> None:
         assert bench.nodes["n0"].open == 0
         assert bench.nodes["n1"].open == 1
         await trio.sleep(100)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert all(outcome == Exited(0) for _, _, outcome in bench.listening.outcomes)
     assert len(bench.listening.outcomes) == 3
 
@@ -390,7 +389,7 @@ async def test_sub_nodes_come_and_go(autojump_clock: MockClock) -> None:
 async def test_retries_go_to_another_sub_node(autojump_clock: MockClock) -> None:
     """A job that failed is tried again N times, each time on a sub-node that has not tried it."""
     bench = Bench("exit 3", "sleep 50", retries=2)
-    await run_queue(bench.run)
+    await run_queue(bench)
     tried = [
         event.assignment.sub_node.number
         for _, event in bench.listening.told
@@ -404,14 +403,14 @@ async def test_retries_go_to_another_sub_node(autojump_clock: MockClock) -> None
 async def test_retries_on_the_only_sub_node(autojump_clock: MockClock) -> None:
     """With one sub-node, that one tries again."""
     bench = Bench("exit 3", "exit 0", nodes=1, retries=3)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.commands_run == Counter({"exit 3": 4, "exit 0": 1})
 
 
 async def test_a_lost_job_is_tried_again(autojump_clock: MockClock) -> None:
     """A job whose connection broke is tried again only because retries were asked for."""
     bench = Bench("hang up", nodes=2, retries=1)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.commands_run == Counter({"hang up": 2})
 
 
@@ -421,9 +420,9 @@ async def test_draining_ends_retries(autojump_clock: MockClock) -> None:
     bench.nodes["n1"].reachable = False
     bench.nodes["n2"].reachable = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(10)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     finals = [e for _, e in bench.listening.told if isinstance(e, Ended) and not e.again]
     assert Counter(e.assignment.command for e in finals) == Counter(bench.listening.taken)
 
@@ -435,12 +434,12 @@ async def test_aborting_ends_retries(autojump_clock: MockClock) -> None:
 
     async def run() -> None:
         with aborting:
-            await run_queue(bench.run)
+            await run_queue(bench)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         await trio.sleep(10)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
         aborting.cancel()
     finals = [e for _, e in bench.listening.told if isinstance(e, Ended) and not e.again]
     assert Counter(e.assignment.command for e in finals) == Counter(bench.listening.taken)
@@ -449,7 +448,7 @@ async def test_aborting_ends_retries(autojump_clock: MockClock) -> None:
 async def test_a_timeout(autojump_clock: MockClock) -> None:
     """A command that runs longer than it may is ended, and has timed out."""
     bench = Bench("sleep 100", "sleep 5", timeout=10)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert sorted(str(outcome) for _, _, outcome in bench.listening.outcomes) == [
         "exit status: 0",
         "timed out after 10 s",
@@ -460,10 +459,11 @@ async def test_stopping_one_job(autojump_clock: MockClock) -> None:
     """One job can be ended while the others go on."""
     bench = Bench("sleep 100", "sleep 50", retries=3)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(10)
-        assert [a.command for a in bench.run.running.stop(1)] == ["sleep 100"]
-        assert bench.run.running.stop(7) == []
+        assert bench.dispatcher is not None
+        assert [a.command for a in bench.dispatcher.stop_job(1).running] == ["sleep 100"]
+        assert bench.dispatcher.stop_job(7) == StoppedJob([], [])
     assert {(c, o) for c, _, o in bench.listening.outcomes} == {
         ("sleep 100", Cancelled()),
         ("sleep 50", Exited(0)),
@@ -474,13 +474,13 @@ async def test_broadcast_retries(autojump_clock: MockClock) -> None:
     """In a broadcast the sub-node that failed tries again, and the step waits for it."""
     bench = Bench("x", "sleep 1", nodes=3, retries=2)
 
-    def fill(job: Job, sub_node: SubNode) -> str:
+    def fill(job: Job, sub_node: SubNode) -> Command:
         if job.command == "x":
-            return "exit 1" if sub_node.number == 1 else "sleep 5"
-        return job.command
+            return Command("exit 1" if sub_node.number == 1 else "sleep 5")
+        return Command(job.command)
 
     object.__setattr__(bench.run, "fill", fill)
-    await run_broadcast(bench.run)
+    await run_broadcast(bench)
     assert bench.nodes["n1"].ran == ["exit 1"] * 3 + ["sleep 1"]
     assert bench.nodes["n0"].ran == ["sleep 5", "sleep 1"]
 
@@ -491,7 +491,7 @@ async def test_a_job_that_comes_as_its_sub_node_goes_is_run(
     """A job that is taken in the moment in which its sub-node is taken out runs, here or there."""
     bench = Bench(nodes=2, daemon=True)
     send, receive = trio.open_memory_channel[Sequence[SubNode]](1)
-    object.__setattr__(bench.run, "roster", receive)
+    object.__setattr__(bench.run, "sub_node_updates", receive)
     take = bench.queue.take
 
     async def take_and_change_hosts(fills: Sequence[Fill]) -> FakeBatch:
@@ -501,9 +501,9 @@ async def test_a_job_that_comes_as_its_sub_node_goes_is_run(
 
     object.__setattr__(bench.queue, "take", take_and_change_hosts)  # to be there just then
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         bench.queue.add("exit 0")
         await trio.sleep(30)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert [outcome for *_, outcome in bench.listening.outcomes] == [Exited(0)]

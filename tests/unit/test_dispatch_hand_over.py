@@ -1,4 +1,4 @@
-"""The moment between a take and a start: whatever a sub-node does in it, the job is run."""
+"""Between a take and a start: whatever a sub-node does then, the job is run."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch.modes import _QueueDispatcher
-from pegasus.dispatch.run import Fill
+from pegasus.dispatch import Fill, QueueDispatcher
 from pegasus.events import Ended, Returned, Taken
 from pegasus.model import Exited, NotStarted
 from tests.fakes import FakeBatch
@@ -33,14 +32,14 @@ async def test_a_job_for_a_sub_node_that_leaves_goes_to_another(
 ) -> None:
     """A sub-node that is taken out of the hosts file after the take gets no job."""
     bench = Bench(nodes=2, daemon=True)
-    dispatcher = _QueueDispatcher(bench.run)
+    dispatcher = QueueDispatcher(bench.run)
     after_each_take(bench, dispatcher.workers[0].leave)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(dispatcher.run_all)
         await trio.sleep(5)
         bench.queue.add("exit 0", "sleep 1")
         await trio.sleep(10)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert bench.nodes["n0"].ran == []
     assert sorted(bench.nodes["n1"].ran) == ["exit 0", "sleep 1"]
     assert [outcome for *_, outcome in bench.listening.outcomes] == [Exited(0)] * 2
@@ -55,7 +54,7 @@ async def test_nothing_is_taken_for_a_shell_that_is_gone(autojump_clock: MockClo
     """
     bench = Bench("exit 0", nodes=1, daemon=True)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        nursery.start_soon(QueueDispatcher(bench.run).run_all)
         await trio.sleep(5)
         node = bench.nodes["n0"]
         node.reachable = False
@@ -66,7 +65,7 @@ async def test_nothing_is_taken_for_a_shell_that_is_gone(autojump_clock: MockClo
         assert [job.command for job in bench.queue.jobs] == ["sleep 1"]
         node.reachable = True
         await trio.sleep(100)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert node.ran == ["exit 0", "sleep 1"]
     taken = [event for _, event in bench.listening.told if isinstance(event, Taken)]
     assert len(taken) == 2
@@ -74,12 +73,12 @@ async def test_nothing_is_taken_for_a_shell_that_is_gone(autojump_clock: MockClo
 
 
 async def test_a_job_that_waits_for_another_try_ends_as_it_did(autojump_clock: MockClock) -> None:
-    """At a drain, a job that failed and was to be tried elsewhere has failed, and is told once."""
+    """At a drain, a job that failed and was to be tried elsewhere has failed, and ends once."""
     bench = Bench("exit 3", "sleep 20", nodes=2, retries=2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        nursery.start_soon(QueueDispatcher(bench.run).run_all)
         await trio.sleep(10)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     ends = [event for _, event in bench.listening.told if isinstance(event, Ended)]
     failed = [(e.outcome, e.again) for e in ends if e.assignment.command == "exit 3"]
     assert failed == [(Exited(3), True), (Exited(3), False)]
@@ -96,11 +95,11 @@ async def test_a_job_that_no_sub_node_is_left_for(autojump_clock: MockClock) -> 
 
     after_each_take(bench, cut_off)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        nursery.start_soon(QueueDispatcher(bench.run).run_all)
         await trio.sleep(5)
         bench.queue.add("exit 0")
         await trio.sleep(5)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert [outcome for *_, outcome in bench.listening.outcomes] == [
         NotStarted("the shell on the node was gone")
     ]
@@ -114,7 +113,7 @@ async def test_a_node_that_comes_while_another_runs_the_last_job(
     bench = Bench("sleep 300", nodes=2)
     bench.nodes["n1"].reachable = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_QueueDispatcher(bench.run).run_all)
+        nursery.start_soon(QueueDispatcher(bench.run).run_all)
         await trio.sleep(50)
         bench.queue.add("exit 0")
         bench.nodes["n1"].reachable = True

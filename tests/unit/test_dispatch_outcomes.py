@@ -1,4 +1,4 @@
-"""What became of jobs: of the last try that began, whatever came after it."""
+"""The outcome of a job is that of its last try that began."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import trio
 from trio.testing import MockClock
 
 from pegasus.commands.stages import Stages
-from pegasus.dispatch import Run, run_broadcast, run_queue
+from pegasus.event_bus import LiveState
 from pegasus.events import Ended, Returned, Started
-from pegasus.model import Cancelled, Job, SubNode
+from pegasus.model import Cancelled, Command, Job, SubNode
 from pegasus.orders import Request, StopJobOrder
+from pegasus.report.summary import utilisation_of
+from pegasus.run_state import SubNodeState
 from pegasus.screen import Screen
-from pegasus.summary import Summary
-from tests.unit.dispatching import Bench
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
-Mode = Callable[[Run], Awaitable[None]]
+Mode = Callable[[Bench], Awaitable[None]]
 MODES = pytest.mark.parametrize("mode", [run_queue, run_broadcast])
 
 
 def also_tell(bench: Bench, hear: Callable[[object], None]) -> None:
-    """Let a test hear what is told, as it is told."""
+    """Call a test's function with each event, after the listener."""
     tell = bench.listening.tell
 
     def tell_both(event: object) -> None:
@@ -47,7 +48,7 @@ def begin_once(bench: Bench) -> None:
 async def wait_and_end(bench: Bench, mode: Mode, end: Callable[[], None]) -> None:
     """Run until all is still, and do what ends it."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mode, bench.run)
+        nursery.start_soon(mode, bench)
         await trio.sleep(30)
         end()
 
@@ -57,7 +58,7 @@ async def test_a_returned_retry_then_a_drain(mode: Mode, autojump_clock: MockClo
     """A job that ran, and whose retry never started, ends as it ran."""
     bench = Bench("exit 7", nodes=1, retries=1)
     begin_once(bench)
-    await wait_and_end(bench, mode, bench.run.drain.begin)
+    await wait_and_end(bench, mode, bench.run.ending.drain)
     assert bench.finals == [(1, "n0", "exit status: 7")]
     assert len(bench.events(Returned)) > 1
     assert bench.commands_run == {"exit 7": 1}
@@ -65,7 +66,7 @@ async def test_a_returned_retry_then_a_drain(mode: Mode, autojump_clock: MockClo
 
 @MODES
 async def test_a_returned_retry_is_owed_its_try(mode: Mode, autojump_clock: MockClock) -> None:
-    """A retry that never started is no try: it comes when its sub-node is well again."""
+    """A retry that never started does not count: it comes when its sub-node works again."""
     bench = Bench("exit 7", nodes=1, retries=1)
     begin_once(bench)
 
@@ -88,7 +89,7 @@ async def test_a_retry_that_waits_and_a_drain(mode: Mode, autojump_clock: MockCl
             bench.nodes["n0"].reachable = False
 
     also_tell(bench, lose)
-    await wait_and_end(bench, mode, bench.run.drain.begin)
+    await wait_and_end(bench, mode, bench.run.ending.drain)
     assert bench.finals == [(1, "n0", "lost: Connection refused")]
     assert [ended.again for ended in bench.events(Ended)] == [True, False]
 
@@ -105,14 +106,14 @@ async def test_an_abort_in_the_moment_of_the_hand_over(
     """
     aborting = trio.CancelScope()
 
-    def fill(job: Job, sub_node: SubNode) -> str:
+    def fill(job: Job, sub_node: SubNode) -> Command:
         if len(bench.events(Ended)) == retries:
             aborting.cancel()  # the worker is gone by the time that it gets the job
-        return job.command
+        return Command(job.command)
 
     bench = Bench("exit 7", nodes=1, retries=retries, fill=fill)
     with aborting:
-        await run_queue(bench.run)
+        await run_queue(bench)
     assert bench.finals == [(1, "n0", outcome)]
     assert bench.commands_run.total() == retries
     assert len(bench.events(Returned)) == retries
@@ -122,7 +123,7 @@ async def test_error_aborts_counts_the_last_outcome(autojump_clock: MockClock) -
     """With -e a job that was tried as often as it may be drains the run, once, as it failed."""
     bench = Bench("exit 7", nodes=1, retries=1, error_aborts=True)
     also_tell(bench, lambda event: bench.queue.add("x") if isinstance(event, Ended) else None)
-    await run_queue(bench.run)
+    await run_queue(bench)
     assert bench.notes == ["A job failed: nothing more is taken."]
     assert bench.finals == [(1, "n0", "exit status: 7")]
     assert bench.commands_run == {"exit 7": 2}
@@ -138,7 +139,7 @@ async def test_a_run_that_fails_in_itself(autojump_clock: MockClock) -> None:
 
     object.__setattr__(bench.listening, "show", show)
     with pytest.RaisesGroup(RuntimeError, flatten_subgroups=True):
-        await run_queue(bench.run)
+        await run_queue(bench)
     ((_, _, outcome),) = bench.finals
     assert outcome == "lost: Pegasus failed while it ran: RuntimeError('a bug')"
 
@@ -166,7 +167,8 @@ async def ask(bench: Bench, number: int, sub_node: int | None = None) -> tuple[s
         yield cast("Request", asking)
 
     stages = Stages(cast("Screen", None))  # which is shown nothing
-    await stages.obey_orders(requests(), bench.run.running)
+    assert bench.dispatcher is not None
+    await stages.obey_orders(requests(), bench.dispatcher)
     (answer,) = asking.answers
     return answer
 
@@ -179,7 +181,7 @@ async def test_stopping_a_job_that_waits_for_another_try(
     bench = Bench("exit 7", "exit 0", nodes=1, retries=5)
     begin_once(bench)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(mode, bench.run)
+        nursery.start_soon(mode, bench)
         await trio.sleep(30)
         assert await ask(bench, 2) == ("Job 2 does not run now.", False)
         assert await ask(bench, 1, 3) == ("Job 1 does not run there now.", False)
@@ -189,7 +191,7 @@ async def test_stopping_a_job_that_waits_for_another_try(
         assert await ask(bench, 1) == ("Job 1 does not run now.", False)
         bench.nodes["n0"].starts_commands = True
         await trio.sleep(100)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert bench.commands_run == {"exit 7": 1, "exit 0": 1}
 
 
@@ -198,7 +200,7 @@ async def test_stopping_a_job_that_never_started(autojump_clock: MockClock) -> N
     bench = Bench("exit 7", nodes=1)
     bench.nodes["n0"].starts_commands = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(2)
         assert (await ask(bench, 1))[1]
     assert bench.finals == [(1, "n0", "not started: stopped before it began")]
@@ -208,7 +210,7 @@ async def test_stopping_a_job_that_runs(autojump_clock: MockClock) -> None:
     """``stop N`` of a retry that runs: the job is cancelled, and not tried again."""
     bench = Bench("sleep 50", nodes=2, retries=5, timeout=10)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(15)
         (first,) = bench.events(Ended)
         where = "n1" if str(first.assignment.sub_node) == "n0" else "n0"
@@ -220,15 +222,16 @@ async def test_stopping_a_job_that_runs(autojump_clock: MockClock) -> None:
 
 
 async def test_a_try_counts_once_as_time(autojump_clock: MockClock) -> None:
-    """The time of a try is counted once, also where its end is told again as the final one."""
+    """The time of a try is counted once, also where its end is reported again as the final one."""
     bench = Bench("sleep 50", nodes=1, retries=5, timeout=10)
-    summary = Summary()
-    also_tell(bench, summary.tell)  # type: ignore[arg-type]  # as told
+    live = LiveState()
+    live.state.sub_nodes[0] = SubNodeState(bench.run.sub_nodes[0])
+    also_tell(bench, live.tell)  # type: ignore[arg-type]  # as told
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(10)
         bench.nodes["n0"].starts_commands = False
         await trio.sleep(10)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert bench.finals == [(1, "n0", "timed out after 10 s")]
-    assert summary.utilisation(20) == "The sub-nodes were busy 50% of 20 s."
+    assert utilisation_of(live.state, 20) == "The sub-nodes were busy 50% of 20 s."

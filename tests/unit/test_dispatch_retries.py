@@ -8,11 +8,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import run_queue
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended
-from pegasus.model import Job, SubNode
-from tests.unit.dispatching import Bench
+from pegasus.model import Command, Job, SubNode
+from tests.unit.dispatching import Bench, run_queue
 
 A, B = SubNode(0, "n0"), SubNode(1, "n1")
 
@@ -26,7 +25,7 @@ async def test_a_sub_node_that_was_removed_is_not_waited_for(autojump_clock: Moc
     change = bench.follow()
     with trio.fail_after(100):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_queue, bench.run)
+            nursery.start_soon(run_queue, bench)
             await trio.sleep(5)  # one has run `exit 7`, and the other has not come to it
             (tried,) = [node for node in bench.events(Ended) if node.again]
             await change.send([tried.assignment.sub_node])
@@ -43,7 +42,7 @@ async def test_a_sub_node_that_is_on_its_way_out_is_not_waited_for(
     bench = Bench("sleep 300", "exit 7", nodes=2, retries=1)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         (tried,) = bench.events(Ended)
         await change.send([tried.assignment.sub_node])
@@ -60,7 +59,7 @@ async def test_a_sub_node_that_is_away_is_not_waited_for(
     if other == "never came":
         bench.nodes["n1"].answers_in = 1000
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         busy, idle = sorted(("n0", "n1"), key=lambda name: not bench.nodes[name].runs_now)
         bench.nodes[idle].reachable = False
@@ -77,7 +76,7 @@ async def test_a_retry_with_no_sub_node_left(autojump_clock: MockClock) -> None:
     bench = Bench("sleep 50", "exit 7", nodes=2, retries=1)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         assert not bench.finals
         await change.send([])
@@ -93,7 +92,7 @@ async def test_the_last_sub_node_leaves_with_the_job(autojump_clock: MockClock) 
     change = bench.follow()
     with trio.fail_after(100):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_queue, bench.run)
+            nursery.start_soon(run_queue, bench)
             await trio.sleep(2)
             await change.send([])
     assert bench.finals == [(1, "n0", "timed out after 5 s")]
@@ -104,7 +103,7 @@ async def test_a_sub_node_that_is_replaced_takes_the_retry(autojump_clock: MockC
     bench = Bench("sleep 50", "exit 7", nodes=2, retries=1)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         await change.send([SubNode(0, "new")])
     assert bench.nodes["new"].ran == ["exit 7"]
@@ -117,7 +116,7 @@ async def test_a_sub_node_that_comes_back_while_its_command_runs(
     bench = Bench("sleep 100", nodes=1, daemon=True)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         await change.send([B])
         await trio.sleep(5)
@@ -129,7 +128,7 @@ async def test_a_sub_node_that_comes_back_while_its_command_runs(
         assert len(bench.queue.jobs) == 1
         await trio.sleep(100)
         assert bench.nodes["n0"].ran == ["sleep 100", "exit 3"]  # and it stays at work
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_a_sub_node_that_comes_back_after_it_has_gone(autojump_clock: MockClock) -> None:
@@ -137,7 +136,7 @@ async def test_a_sub_node_that_comes_back_after_it_has_gone(autojump_clock: Mock
     bench = Bench(nodes=2, daemon=True)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         for sub_nodes in ([B], [A], [A, B], [B], [A]):
             await trio.sleep(5)
             await change.send(sub_nodes)
@@ -146,19 +145,19 @@ async def test_a_sub_node_that_comes_back_after_it_has_gone(autojump_clock: Mock
         bench.queue.add("exit 0")
         await trio.sleep(1)
         assert bench.nodes["n0"].ran == ["exit 0"]
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 # Where it can be filled in.
 
 
-def only_on(*names: str) -> Callable[[Job, SubNode], str]:
+def only_on(*names: str) -> Callable[[Job, SubNode], Command]:
     """Fill in ``{{ x }}`` on some sub-nodes only."""
 
-    def fill(job: Job, sub_node: SubNode) -> str:
+    def fill(job: Job, sub_node: SubNode) -> Command:
         if "{{ x }}" in job.command and sub_node.hostname not in names:
             raise TemplateFault(1, 1, "unknown name x")
-        return job.command.replace("{{ x }}", "7")
+        return Command(job.command.replace("{{ x }}", "7"))
 
     return fill
 
@@ -169,12 +168,12 @@ async def test_a_retry_where_it_can_be_filled_in(autojump_clock: MockClock) -> N
     change = bench.follow()
     bench.nodes["n2"].reachable = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await change.send([A, B, SubNode(2, "n2")])
         await trio.sleep(20)
         bench.nodes["n2"].reachable = True
         await trio.sleep(100)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert not bench.nodes["n1"].ran
     assert bench.commands_run == {"exit 7": 4}
     assert [outcome for *_, outcome in bench.finals] == ["exit status: 7"]
@@ -186,7 +185,7 @@ async def test_a_retry_that_can_be_filled_in_nowhere(autojump_clock: MockClock) 
     change = bench.follow()
     bench.nodes["n0"].has_shells = True
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(0.5)
         assert bench.finals == [(1, "n0", "exit status: 7")]  # n0 has tried it twice
         bench.queue.add("hang up # {{ x }}")
@@ -194,7 +193,7 @@ async def test_a_retry_that_can_be_filled_in_nowhere(autojump_clock: MockClock) 
         await change.send([B])
         await trio.sleep(5)
         assert bench.finals[1:] == [(2, "n0", "lost: Connection refused")]
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert not bench.nodes["n1"].ran
 
 
@@ -206,12 +205,12 @@ async def test_a_job_that_never_started_and_can_be_filled_in_nowhere(
     change = bench.follow()
     bench.nodes["n0"].starts_commands = False
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(0.5)
         await change.send([B])
         await trio.sleep(5)
         assert bench.finals == [(1, "n0", "not started: 1:1: unknown name x.")]
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_a_connected_sub_node_that_cannot_run_it_is_not_waited_for(
@@ -221,7 +220,7 @@ async def test_a_connected_sub_node_that_cannot_run_it_is_not_waited_for(
     bench = Bench("sleep 20", nodes=1, retries=1, daemon=True, fill=only_on("n0"))
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         await change.send([A, B])
         await trio.sleep(5)
@@ -231,4 +230,4 @@ async def test_a_connected_sub_node_that_cannot_run_it_is_not_waited_for(
         bench.queue.add("exit {{ x }}")
         await trio.sleep(10)
         assert bench.finals[1:] == [(3, "n0", "exit status: 7")]
-        bench.run.drain.begin()
+        bench.run.ending.drain()

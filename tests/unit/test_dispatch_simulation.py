@@ -1,4 +1,4 @@
-"""Random runs: nodes come, go, refuse and drop, jobs are stopped, and every job keeps its account.
+"""Random runs: nodes come, go, refuse and drop, jobs are stopped, and every job has one outcome.
 
 A seed makes one run. ``PEGASUS_SIMULATIONS`` sets how many there are.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,14 +15,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import run_broadcast, run_queue
+from pegasus.dispatch import Stage
 from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
-from pegasus.events import Connected, Ended, Returned, Started, Taken, Unreachable
-from pegasus.model import Assignment, Job, NotStarted, Outcome, SubNode
-from pegasus.record import RunRecord, journal
+from pegasus.events import Ended, Printed, Returned, RunBegan, RunEnded, Started, Taken
+from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, SubNode
+from pegasus.record import RunRecord
+from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import RunFolder
-from pegasus.summary import Summary, kind
-from tests.unit.dispatching import Bench
+from pegasus.report.summary import summary_of
+from pegasus.run_state import RunState, word_for
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "40"))
 CHAOS = 300.0
@@ -62,10 +63,10 @@ class Simulation:
         )
         return f"{text} #{number}{'!' * (self.rng.random() < 0.2)}"
 
-    def fill(self, job: Job, sub_node: SubNode) -> str:
+    def fill(self, job: Job, sub_node: SubNode) -> Command:
         if job.command.endswith("!") and sub_node.hostname in self.strange:
             raise TemplateFault(1, 1, "unknown name")
-        return job.command
+        return Command(job.command)
 
     async def go(self) -> None:
         """Run it to its end."""
@@ -74,7 +75,7 @@ class Simulation:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.chaos)
                 with self.aborting, trio.fail_after(CHAOS + END_LIMIT):
-                    await mode(self.bench.run)
+                    await mode(self.bench)
                 nursery.cancel_scope.cancel()
 
     async def chaos(self) -> None:
@@ -83,7 +84,7 @@ class Simulation:
             await trio.sleep(self.rng.expovariate(1 / 6))
             await self.hurt()
         if ends < 0.15:
-            self.bench.run.drain.begin()
+            self.bench.run.ending.drain()
         if ends < 0.07:
             await trio.sleep(self.rng.random() * 10)
             self.aborting.cancel()
@@ -105,8 +106,8 @@ class Simulation:
                 node.stands_for = self.rng.choice([0.0, 1.0, 5.0, float("inf")])
             case 6:
                 number = self.rng.randint(1, 25)
-                self.bench.run.running.stop(number)
-                self.bench.run.running.stop_waiting(number)
+                assert self.bench.dispatcher is not None
+                self.bench.dispatcher.stop_job(number)
             case 7:
                 self.bench.queue.add(self.command(self.rng.randint(100, 10**6)))
             case 8 if self.roster is not None:
@@ -121,8 +122,8 @@ class Simulation:
                 self.roster.send_nowait(sub_nodes)
 
     async def mend(self) -> None:
-        """Let one node be well from now on, or all that a broadcast needs; the others stay ill."""
-        names = self.nodes if self.broadcast else ["well"]
+        """Let one node work from now on, or all that a broadcast needs; the others stay broken."""
+        names = self.nodes if self.broadcast else ["works"]
         for name in names:
             node = self.bench.nodes[name]
             node.reachable = node.has_shells = node.starts_commands = True
@@ -135,13 +136,13 @@ class Simulation:
 
 @pytest.mark.parametrize("mode", ["queue", "broadcast"])
 @pytest.mark.parametrize("seed", range(SIMULATIONS))
-async def test_every_job_keeps_its_account(
+async def test_every_job_has_one_outcome(
     seed: int, mode: str, autojump_clock: MockClock, tmp_path: Path
 ) -> None:
-    """Whatever happens, each job that was taken has one end, and that is what became of it.
+    """Whatever happens, each job that was taken has one final outcome, and it is the right one.
 
-    None runs again without a retry, one that began is never told as not started, the run ends when
-    there is no more to do, and the journal and the summary say what became of each.
+    None runs again without a retry, one that began is never reported as not started, the run ends
+    when there is no more to do, and the journal and the summary have the outcome of each.
     """
     simulation = Simulation(seed, broadcast=mode == "broadcast")
     fault: PegasusError | None = None
@@ -159,7 +160,7 @@ async def test_every_job_keeps_its_account(
 
 
 def begun(simulation: Simulation) -> dict[tuple[int, str], list[tuple[Assignment, Outcome]]]:
-    """Give what became of all tries that began, by job and, in a broadcast, by sub-node."""
+    """Return the outcomes of all tries that began, by job and, in a broadcast, by sub-node."""
     tries: dict[tuple[int, str], list[tuple[Assignment, Outcome]]] = defaultdict(list)
     running: set[Assignment] = set()
     for _, event in simulation.bench.listening.told:
@@ -183,7 +184,7 @@ def key_of(simulation: Simulation, assignment: Assignment) -> tuple[int, str]:
 
 
 def check_account(simulation: Simulation) -> None:
-    """Look whether each job that was taken has one end, and the right one."""
+    """Check that each job that was taken has one end, and the right one."""
     bench = simulation.bench
     finals: dict[tuple[int, str], Ended] = {}
     for event in bench.events(Ended):
@@ -205,15 +206,17 @@ def check_account(simulation: Simulation) -> None:
     assert ran == bench.commands_run
     if not any(isinstance(event.outcome, NotStarted) for event in finals.values()):
         left = [job.command for job in bench.queue.jobs]
-        assert not left or bench.run.drain.begun or simulation.strange or not numbers
+        assert (
+            not left or bench.run.ending.stage > Stage.TAKING or simulation.strange or not numbers
+        )
 
 
 def check_record(simulation: Simulation, folder: Path) -> None:
     """Write the journal of it, and read what it says."""
-    bench, summary = simulation.bench, Summary()
-    facts = journal.Facts(
+    bench, state = simulation.bench, RunState(keep_successes=False)
+    began = RunBegan(
         name=folder.name,
-        format=journal.FORMAT,
+        format=FORMAT,
         pegasus="",
         mode="broadcast" if simulation.broadcast else "queue",
         queue_file="",
@@ -222,36 +225,28 @@ def check_record(simulation: Simulation, folder: Path) -> None:
         host="",
         locked=True,
         sub_nodes=tuple(bench.run.sub_nodes),
-        started_at=0.0,
         number=1,
     )
-    lines = [journal.facts_line(facts)]
+    lines = [line_of(began, 0.0)]
+    state.apply(began, 0.0)
     for at, event in bench.listening.told:
-        lines += lines_of(at, event)
-        if not hasattr(event, "stream"):
-            summary.tell(event)
-    lines.append(journal.run_ended_line(0.0, 0, "done"))
+        if not isinstance(event, Printed):
+            lines.append(line_of(event, at))
+            state.apply(event, at)
+    lines.append(line_of(RunEnded(0, "done"), 0.0))
     RunFolder(folder).journal.write_bytes(b"".join(lines))
-    record = RunRecord(RunFolder(folder), facts)
+    record = RunRecord(RunFolder(folder), began, 0.0)
     record.refresh()
-    assert not record.broken
+    assert not record.damaged
     finals = [event for event in bench.events(Ended) if not event.again]
     told = Counter((event.assignment.number, event.outcome) for event in finals)
     read = Counter(
-        (number, outcome) for number, job in record.jobs.items() for outcome in record.outcomes(job)
+        (number, outcome)
+        for number, job in record.state.jobs.items()
+        for outcome in record.state.outcomes(job)
     )
     assert read == told
-    counts = Counter(kind(event.outcome) for event in finals)
-    assert record.counts() == counts
-    said = summary.lines(lambda _: None)[0]
+    counts = Counter(word_for(event.outcome) for event in finals)
+    assert record.state.counts() == state.counts() == counts
+    said = summary_of(state, lambda _: None)[0]
     assert all(f"{count} {word}" in said for word, count in counts.items())
-
-
-def lines_of(at: float, event: object) -> Sequence[bytes]:
-    """Give the lines of the journal for something that happened."""
-    match event:
-        case Connected(sub_node) | Unreachable(sub_node):
-            return [journal.sub_node_line(at, sub_node), journal.event_line(event, at, {})]
-        case Started() | Returned() | Ended() | Taken():
-            return [journal.event_line(event, at, {})]
-    return []

@@ -9,21 +9,20 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import run_broadcast, run_queue
-from pegasus.dispatch.run import Fill
+from pegasus.dispatch import Fill
 from pegasus.errors import PegasusError, sole_error
 from pegasus.events import Returned, Started, Taken
 from pegasus.model import SubNode
 from tests.fakes import FakeBatch
-from tests.unit.dispatching import Bench
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 
-async def test_an_empty_queue_and_a_node_that_drops_us(autojump_clock: MockClock) -> None:
+async def test_an_empty_queue_and_a_node_that_drops_connections(autojump_clock: MockClock) -> None:
     """A run with nothing to do ends also where its only node drops each connection at once."""
     bench = Bench(nodes=1)
     bench.nodes["n0"].stands_for = 0
     with trio.fail_after(10):
-        await run_queue(bench.run)
+        await run_queue(bench)
 
 
 async def test_an_empty_queue_and_a_slow_node(autojump_clock: MockClock) -> None:
@@ -33,34 +32,34 @@ async def test_an_empty_queue_and_a_slow_node(autojump_clock: MockClock) -> None
     bench.nodes["n1"].reachable = False
     bench.nodes["n1"].answers_in = 30
     with pytest.raises(PegasusError, match="n1 can't be reached"), sole_error():
-        await run_broadcast(bench.run)
+        await run_broadcast(bench)
 
 
 async def test_a_disk_that_refuses_while_the_file_changes(autojump_clock: MockClock) -> None:
     """A disk that refuses is tried every five seconds, also while the file is another each time."""
     bench = Bench("sleep 100", nodes=2)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(1)
         bench.queue.full_until = math.inf
-        bench.queue.changed = lambda: True  # type: ignore[method-assign]  # somebody keeps writing
+        bench.queue.changed = lambda: True  # type: ignore[method-assign]  # at each check
         tried = len(bench.queue.takes)
         await trio.sleep(40)
         assert 7 <= len(bench.queue.takes) - tried <= 9
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_a_retry_while_the_disk_refuses(autojump_clock: MockClock) -> None:
     """A job that waits for another try needs no disk: it is tried again at once."""
     bench = Bench("sleep 100", "sleep 20", nodes=3, retries=1, timeout=10)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(1)
         bench.queue.full_until = trio.current_time() + 5000
         bench.queue.add("exit 0")
         await trio.sleep(11)
         assert bench.commands_run == {"sleep 100": 2, "sleep 20": 2}
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_a_free_sub_node_whose_connection_broke_gets_no_job(
@@ -70,7 +69,7 @@ async def test_a_free_sub_node_whose_connection_broke_gets_no_job(
     bench = Bench(nodes=2, daemon=True)
     change = bench.follow()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         bench.nodes["n0"].reachable = False
         bench.nodes["n0"].hang_up()
@@ -84,7 +83,7 @@ async def test_a_free_sub_node_whose_connection_broke_gets_no_job(
         bench.queue.add("sleep 2")
         await trio.sleep(5)
         assert len(bench.events(Taken)) == 2
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert not bench.events(Returned)
     assert len(bench.events(Started)) == 2
 
@@ -96,7 +95,7 @@ async def test_a_job_that_is_taken_as_its_sub_node_leaves(autojump_clock: MockCl
 
     async def take_and_change_hosts(fills: Sequence[Fill]) -> FakeBatch:
         taken = await take(fills)
-        if taken.jobs and len(bench.events(Taken)) == len(taken.jobs):
+        if taken.jobs and "new" not in bench.nodes.by_name:
             change.send_nowait([SubNode(0, "new")])
             while bench.nodes["new"].open == 0:
                 await trio.lowlevel.checkpoint()
@@ -104,11 +103,11 @@ async def test_a_job_that_is_taken_as_its_sub_node_leaves(autojump_clock: MockCl
 
     object.__setattr__(bench.queue, "take", take_and_change_hosts)  # to be there just then
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         bench.queue.add("exit 0", "exit 0")
         await trio.sleep(30)
-        bench.run.drain.begin()
+        bench.run.ending.drain()
     assert bench.nodes["new"].ran == ["exit 0", "exit 0"]
     assert [event.words for event in bench.events(Returned)] == ["its sub-node is leaving"] * 2
     assert [outcome for *_, outcome in bench.finals] == ["exit status: 0"] * 2
@@ -119,12 +118,12 @@ async def test_a_run_ends_whose_last_node_is_gone(autojump_clock: MockClock) -> 
     bench = Bench("sleep 10", nodes=1)
     node = bench.nodes["n0"]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         node.reachable = False
         node.hang_up()
         await trio.sleep(5)
-        assert bench.run.drain.over.is_set()
+        assert bench.run.ending.drained.is_set()
     assert [outcome for *_, outcome in bench.finals] == ["lost: Connection refused"]
 
 
@@ -134,12 +133,12 @@ async def test_a_run_waits_for_a_node_while_there_is_work(autojump_clock: MockCl
         bench = Bench("sleep 10", *more, nodes=1, retries=retries)
         node = bench.nodes["n0"]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_queue, bench.run)
+            nursery.start_soon(run_queue, bench)
             await trio.sleep(5)
             node.reachable = False
             node.hang_up()
             await trio.sleep(100)
-            assert not bench.run.drain.over.is_set()
+            assert not bench.run.ending.drained.is_set()
             node.reachable = True
         assert bench.commands_run.total() == 2
 
@@ -150,14 +149,14 @@ async def test_a_job_of_several_free_sub_nodes_is_taken_with_others(
     """Several free sub-nodes are served by one take."""
     bench = Bench(nodes=3, daemon=True)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(run_queue, bench)
         await trio.sleep(5)
         before = len(bench.queue.takes)
         bench.queue.add("sleep 5", "sleep 5", "sleep 5")
         await trio.sleep(3)
         assert len(bench.queue.takes) - before == 1
         assert bench.commands_run.total() == 3
-        bench.run.drain.begin()
+        bench.run.ending.drain()
 
 
 async def test_the_notice_of_a_drain_waits_for_what_begins(autojump_clock: MockClock) -> None:
@@ -166,10 +165,10 @@ async def test_the_notice_of_a_drain_waits_for_what_begins(autojump_clock: MockC
         bench = Bench("sleep 200", nodes=1)
         bench.nodes["n0"].begins_in = begins_in
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_queue, bench.run)
+            nursery.start_soon(run_queue, bench)
             await trio.sleep(0.5)
-            bench.run.drain.begin()
+            bench.run.ending.drain()
             began = trio.current_time() - 0.5
-            await bench.run.drain.over.wait()
+            await bench.run.ending.drained.wait()
             assert trio.current_time() - began == pytest.approx(over_in, abs=0.6)
             nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Who may connect when: limits by where ssh connects to, and one try for all after a failure."""
+"""Limits by the address that ssh connects to, and one try for all after a failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from pegasus.errors import NodeUnreachable
 from pegasus.transport import open_ssh
-from pegasus.transport.handshakes import CLOSED_LIMIT, HANDSHAKES, Gate, NotConnected
+from pegasus.transport.handshakes import CLOSED_LIMIT, HANDSHAKES, CircuitBreaker, NotConnected
 
 CLOSED = "kex_exchange_identification: read: Connection reset by peer"
 DENIED = "me@node: Permission denied (publickey)."
@@ -30,8 +30,10 @@ class Sshd:
     most: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def gate(self, *limits: trio.CapacityLimiter) -> Gate:
-        return Gate("node", limits or [trio.CapacityLimiter(HANDSHAKES)], self.notes.append)
+    def breaker(self, *limits: trio.CapacityLimiter) -> CircuitBreaker:
+        return CircuitBreaker(
+            "node", limits or [trio.CapacityLimiter(HANDSHAKES)], self.notes.append
+        )
 
     async def attempt(self) -> str:
         self.tries.append(trio.current_time())
@@ -53,14 +55,14 @@ class Visitors:
 
     def __init__(self, sshd: Sshd, count: int) -> None:
         self.sshd = sshd
-        self.gate = sshd.gate()
+        self.breaker = sshd.breaker()
         self.count = count
         self.connected = 0
         self.told: list[tuple[int, str]] = []
 
     async def connect_once(self, who: int) -> None:
         try:
-            await self.gate.connect(who, self.sshd.attempt)
+            await self.breaker.connect(who, self.sshd.attempt)
         except NodeUnreachable as error:
             self.told.append((who, error.words))
         else:
@@ -90,7 +92,7 @@ async def test_no_more_than_the_limit_at_once(autojump_clock: MockClock) -> None
 
 
 async def test_after_a_failure_one_tries_for_all(autojump_clock: MockClock) -> None:
-    """With a wrong key each round is one try, whose result all are told, and the first reason."""
+    """With a wrong key each round is one try, whose result all get, with the first reason."""
     sshd = Sshd(lambda number: DENIED if number <= HANDSHAKES else CLOSED)
     visitors = Visitors(sshd, 16)
     await visitors.all_connect(tries=5)
@@ -100,8 +102,8 @@ async def test_after_a_failure_one_tries_for_all(autojump_clock: MockClock) -> N
     assert sshd.notes == []
 
 
-async def test_all_are_told_at_once(autojump_clock: MockClock) -> None:
-    """Those that wait for their turn hear of the failure with it, and need no try of their own."""
+async def test_all_get_a_failure_at_once(autojump_clock: MockClock) -> None:
+    """Those that wait for their turn get the failure at once, and need no try of their own."""
     visitors = Visitors(Sshd(lambda _: DENIED), 100)
     with trio.fail_after(2 * ROUND_TRIP):
         await visitors.all_connect()
@@ -138,7 +140,7 @@ async def test_what_is_closed_before_login_is_tried_again(autojump_clock: MockCl
     assert "node closes connections before login, trying again" in visitors.sshd.notes[0]
 
 
-async def test_a_short_refusal_is_not_worth_a_word(autojump_clock: MockClock) -> None:
+async def test_a_short_refusal_is_not_reported(autojump_clock: MockClock) -> None:
     """A connection that sshd had no room for is made as soon as there is room."""
     visitors = Visitors(Sshd(lambda number: CLOSED if number in {4, 5, 6, 7, 8} else ""), 16)
     await visitors.all_connect()
@@ -148,7 +150,7 @@ async def test_a_short_refusal_is_not_worth_a_word(autojump_clock: MockClock) ->
 
 
 async def test_a_host_that_never_lets_in(autojump_clock: MockClock) -> None:
-    """Connections that are closed for half a minute make a host unreachable, and all are told."""
+    """Connections that are closed for half a minute make a host unreachable for all."""
     visitors = Visitors(Sshd(lambda _: CLOSED), 16)
     began = trio.current_time()
     await visitors.all_connect()
@@ -158,14 +160,14 @@ async def test_a_host_that_never_lets_in(autojump_clock: MockClock) -> None:
 
 
 async def test_a_reason_that_comes_while_it_waits(autojump_clock: MockClock) -> None:
-    """A sub-node that waits for a busy sshd hears at once of a failure that will not pass."""
+    """A sub-node that waits for a busy sshd gets a permanent failure at once."""
     visitors = Visitors(Sshd(lambda number: DENIED if number == 2 else CLOSED), 3)
     with trio.fail_after(2):
         await visitors.all_connect()
     assert [words for _, words in visitors.told] == [DENIED] * 3
 
 
-async def test_a_failure_here_is_nobody_elses(autojump_clock: MockClock) -> None:
+async def test_a_failure_here_affects_no_other_sub_node(autojump_clock: MockClock) -> None:
     """A sub-node for which something is missing here does not hold back the others."""
     visitors = Visitors(Sshd(), 4)
 
@@ -173,13 +175,13 @@ async def test_a_failure_here_is_nobody_elses(autojump_clock: MockClock) -> None
         raise NodeUnreachable("sh can't be started: Too many open files.")
 
     with pytest.raises(NodeUnreachable, match="Too many"):
-        await visitors.gate.connect("one", no_file)
+        await visitors.breaker.connect("one", no_file)
     await visitors.all_connect()
     assert visitors.connected == 4
 
 
 async def test_one_that_is_cancelled_leaves_its_turn(autojump_clock: MockClock) -> None:
-    """Whoever tries for all and is cancelled leaves it to the next."""
+    """A cancelled try for all leaves the turn to the next one."""
     visitors = Visitors(Sshd(lambda number: DENIED if number == 1 else ""), 2)
     await visitors.connect_once(0)
     await visitors.connect_once(1)
@@ -245,8 +247,8 @@ async def test_where_ssh_connects_to_counts(
     """
     config = tmp_path / "config"
     config.write_text(CONFIG)
-    async with open_ssh(config) as ways:
-        gates = [await ways.handshakes.gate(name) for name in (one, other)]
-    first, second = (gate._limits for gate in gates)
+    async with open_ssh(config) as ssh:
+        breakers = [await ssh.handshakes.breaker(name) for name in (one, other)]
+    first, second = (breaker._limits for breaker in breakers)
     assert len({id(limit) for limit in first} & {id(limit) for limit in second}) == common
-    assert (gates[0] is gates[1]) is alike
+    assert (breakers[0] is breakers[1]) is alike

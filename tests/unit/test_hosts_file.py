@@ -28,7 +28,9 @@ def test_a_text_is_one_sub_node() -> None:
     """A node listed plainly is one sub-node, spelled as ssh takes it."""
     names = ["node-1", "user@node-1", "ssh://user@host:2222", "localhost", "::1"]
     text = "".join(f"- '{name}'\n" for name in names)
-    assert hosts(text) == tuple(SubNode(i, name) for i, name in enumerate(names))
+    found = hosts(text)
+    assert [(each.number, each.hostname) for each in found] == list(enumerate(names))
+    assert [each.transport for each in found] == ["ssh"] * 3 + ["local"] * 2
 
 
 def test_a_mapping_is_every_combination_hostnames_outermost() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pegasus.lines import LONGEST_LINE, Block, EveryNth, Lines, behind, block_of
+from pegasus.lines import LONGEST_LINE, Block, EveryNth, LineSplitter, block_of, prefixed
 
 LONGEST = 8
 
@@ -20,7 +20,7 @@ texts = st.lists(
 
 def lines_of(*reads: bytes, longest: int = LONGEST_LINE) -> list[bytes]:
     """Give the lines that these reads make."""
-    lines = Lines(longest)
+    lines = LineSplitter(longest)
     block = b"".join(map(bytes, [*map(lines.feed, reads), lines.finish()]))
     assert block.endswith(b"\n") or not block
     return block.split(b"\n")[:-1]
@@ -93,7 +93,7 @@ def test_continuation_bytes_without_a_beginning_are_cut_where_they_must_be() -> 
 
 def test_a_progress_bar_is_shown_as_it_moves() -> None:
     r"""A line that a ``\r`` ends is there at once, and not only when the next one begins."""
-    lines = Lines()
+    lines = LineSplitter()
     assert bytes(lines.feed(b"10%\r")) == b"10%\n"
     assert bytes(lines.feed(b"\n20%")) == b""
     assert bytes(lines.feed(b"\r")) == b"20%\n"
@@ -104,7 +104,7 @@ def test_a_progress_bar_is_shown_as_it_moves() -> None:
 
 def test_a_line_without_end_needs_little_memory() -> None:
     """A 100 MB line passes in pieces, and no more than one of them is held back."""
-    lines = Lines()
+    lines = LineSplitter()
     read = b"x" * 50_000
     shown = 0
     for _ in range(2000):
@@ -115,7 +115,7 @@ def test_a_line_without_end_needs_little_memory() -> None:
 
 def test_lines_can_be_used_again_after_their_end() -> None:
     """An end forgets everything, also that a return came last."""
-    lines = Lines()
+    lines = LineSplitter()
     assert bytes(lines.feed(b"a\r")) + bytes(lines.finish()) == b"a\n"
     assert bytes(lines.feed(b"\n")) == b"\n"
 
@@ -134,9 +134,9 @@ def test_every_nth_line(counts: list[int], period: int) -> None:
 @given(st.lists(texts), st.binary().filter(lambda prefix: b"\n" not in prefix))
 def test_behind_a_prefix(reads: list[bytes], prefix: bytes) -> None:
     """Each line has the prefix in front, empty ones too; without it the lines are the same."""
-    lines = Lines()
+    lines = LineSplitter()
     blocks = [*map(lines.feed, reads), lines.finish()]
-    pieces = [piece for block in blocks for piece in behind(prefix, block)]
+    pieces = [piece for block in blocks for piece in prefixed(prefix, block)]
     shown = b"".join(pieces).split(b"\n")[:-1]
     assert all(line.startswith(prefix) for line in shown)
     assert [line.removeprefix(prefix) for line in shown] == expected(b"".join(reads))

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import trio
 
-from pegasus.commands import logs as command
 from pegasus.commands.logs import LogsSettings, logs
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.events import Ended
 from pegasus.model import Exited, Stream
+from pegasus.report import outputs
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -38,6 +38,7 @@ FOLLOW = """
 import sys
 from pathlib import Path
 from pegasus.commands.logs import LogsSettings, logs
+from pegasus.report import outputs
 sys.exit(logs(LogsSettings(queue_file=Path(sys.argv[1]), job=1, follow="follow" in sys.argv)))
 """
 
@@ -188,7 +189,7 @@ async def test_follow_a_job_whose_run_dies(tmp_path: Path, capfdbinary: Capture)
 async def test_followed_lines_do_not_mix(tmp_path: Path, capfdbinary: Capture) -> None:
     """Of several sub-nodes that are followed, none breaks into another's line."""
     queue = queue_in(tmp_path)
-    command_hold, command.HOLD = command.HOLD, LIMIT
+    command_hold, outputs.LINE_END_WAIT = outputs.LINE_END_WAIT, LIMIT
     try:
         async with recording(queue, broadcast=True) as record, trio.open_nursery() as nursery:
             job = take(record, 1)
@@ -202,7 +203,7 @@ async def test_followed_lines_do_not_mix(tmp_path: Path, capfdbinary: Capture) -
             end(record, first)
             end(record, second)
     finally:
-        command.HOLD = command_hold
+        outputs.LINE_END_WAIT = command_hold
     assert out + more[0] == b"aaaa\nbb\n"
     assert b"==> 0: node-1" in err
     assert b"==> 1: node-1" in more[1]
@@ -212,7 +213,7 @@ async def test_who_never_ends_a_line(
     tmp_path: Path, capfdbinary: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line that does not end holds the others back for a moment only."""
-    monkeypatch.setattr(command, "HOLD", 0.01)
+    monkeypatch.setattr(outputs, "LINE_END_WAIT", 0.01)
     queue = queue_in(tmp_path)
     async with recording(queue) as record, trio.open_nursery() as nursery:
         job = start(record, 1)

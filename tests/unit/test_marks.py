@@ -108,7 +108,7 @@ def test_any_last_words(words: str) -> None:
     ],
 )
 def test_last_words(words: str, outcome: object) -> None:
-    """A signal is told from an exit status by the shell's own words, or ksh's number."""
+    """A signal is distinguished from an exit status by the shell's message, or ksh's number."""
     assert read_end(words) == outcome
 
 

@@ -60,7 +60,7 @@ async def ask(master: Master, folder: Path) -> None:
     ],
 )
 async def test_another_protocol(said: bytes, tmp_path: Path) -> None:
-    """A master that speaks another protocol is told from one that is gone."""
+    """A master that uses another protocol is distinguished from one that is gone."""
     with pytest.RaisesGroup(MuxFault, flatten_subgroups=True):
         await ask(saying(said), tmp_path)
 
@@ -73,7 +73,7 @@ async def test_a_master_that_hangs_up(said: bytes, tmp_path: Path) -> None:
 
 
 async def test_a_node_that_takes_no_more_commands(tmp_path: Path) -> None:
-    """A refusal is told in the master's own words."""
+    """A refusal is reported in the master's own words."""
     reason = b"Session open refused by peer"
     body = struct.pack(">III", 0x80000003, 0, len(reason)) + reason
     refusal = struct.pack(">I", len(body)) + body

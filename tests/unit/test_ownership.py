@@ -10,7 +10,7 @@ import pytest
 
 from pegasus.ownership import is_private, is_strangers, may_be_planted
 from pegasus.transport import folder as sockets
-from tests.e2e.stranger import NOBODY, needs_root
+from tests.other_user import NOBODY, needs_root
 
 
 def is_ours_alone(folder: Path) -> Path:

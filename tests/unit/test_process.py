@@ -47,7 +47,7 @@ async def test_everything_is_read_in_order() -> None:
 
 
 async def test_a_command_waits_for_whoever_takes_what_it_prints() -> None:
-    """While nobody takes more, no more is read than one piece, and the pipe holds the rest back."""
+    """While the data is not taken, only one piece is read, and the pipe holds the rest back."""
     taken: list[bytes] = []
     go_on = trio.Event()
 
@@ -86,7 +86,7 @@ async def test_a_command_that_printed_much_is_still_read_as_it_prints() -> None:
 
 
 async def test_an_end_that_was_closed_here_ends_the_reading() -> None:
-    """Whoever closes a pipe that is being read ends the reading, and nothing fails."""
+    """Closing a pipe that is being read ends the reading without a failure."""
 
     async def take(_: bytes) -> None:
         await trio.lowlevel.checkpoint()

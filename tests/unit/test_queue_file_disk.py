@@ -1,11 +1,10 @@
-"""Promises of what stands between queue and disk: whole files, alike, and errors in words."""
+"""Promises of what stands between queue and disk: errors in words, locks and what is added."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus import durable
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry
 from pegasus.queue_file import QueueFile, consumed, content, disk_errors, lock
@@ -69,86 +67,6 @@ def test_the_next_step_is_that_of_the_error() -> None:
     assert "Copy" in steps[errno.EROFS]
     assert "ulimit -n" in steps[errno.EMFILE]
     assert "disk" in steps[errno.EIO]
-
-
-def test_all_is_written_though_the_system_writes_little(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A system call that writes less than it is given costs no byte."""
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
-    durable.write_new(tmp_path / "a", b"0123456789")
-    assert (tmp_path / "a").read_bytes() == b"0123456789"
-
-
-def test_a_new_file_replaces_none(tmp_path: Path) -> None:
-    """What stands there already, also a link, is left as it is."""
-    (tmp_path / "a").write_text("old")
-    (tmp_path / "b").symlink_to(tmp_path / "none")
-    for name in ("a", "b"):
-        with no_more_files(), pytest.raises(FileExistsError):
-            durable.write_new(tmp_path / name, b"new")
-    assert (tmp_path / "a").read_text() == "old"
-    assert not (tmp_path / "none").exists()
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
-def test_a_new_file_is_like_its_model(tmp_path: Path, mode: int) -> None:
-    """It has the mode and, where the file system has them, the attributes of its model."""
-    model = tmp_path / "model"
-    model.touch()
-    try:
-        os.setxattr(model, "user.note", b"mine")
-    except OSError:
-        attributes = {}
-    else:
-        attributes = {"user.note": b"mine"}
-    model.chmod(mode)
-    durable.write_new(tmp_path / "new", b"x", like=durable.model_of(model))
-    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
-    for name, value in attributes.items():
-        assert os.getxattr(tmp_path / "new", name) == value
-
-
-def test_a_new_file_without_a_model_is_as_any(tmp_path: Path) -> None:
-    """The umask decides."""
-    before = os.umask(0o027)
-    try:
-        durable.write_new(tmp_path / "new", b"x")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
-
-
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EIO])
-def test_a_folder_that_cannot_be_synced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    """A file system that does not sync folders is none the worse; a disk that fails is told."""
-
-    def fsync(fd: int) -> None:
-        raise OSError(number, "")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with no_more_files():
-        if number == errno.EIO:
-            with pytest.raises(OSError, match="Errno 5"):
-                durable.sync_folder(tmp_path)
-        else:
-            durable.sync_folder(tmp_path)
-
-
-def test_what_is_no_file_counts_as_empty(tmp_path: Path) -> None:
-    """A link or a pipe in the place of a file of Pegasus's own is not read, and holds nobody up."""
-    (tmp_path / "text").write_text("x")
-    (tmp_path / "link").symlink_to(tmp_path / "text")
-    os.mkfifo(tmp_path / "pipe")
-    with no_more_files():
-        assert durable.read_own(tmp_path / "text") == (os.geteuid(), b"x")
-        assert durable.read_own(tmp_path / "link") == (os.geteuid(), b"")
-        assert durable.read_own(tmp_path / "pipe") == (os.geteuid(), b"")
-        with pytest.raises(FileNotFoundError):
-            durable.read_own(tmp_path / "none")
 
 
 async def test_a_stopped_process_that_holds_the_record(

@@ -60,7 +60,7 @@ async def test_a_system_that_takes_no_advice(queue: Path, monkeypatch: pytest.Mo
 async def test_an_interrupted_take_before_one_that_is_refused(
     queue: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a crash left of a take is undone also by one that comes to nothing."""
+    """What a crash left of a take is undone also by a take that takes nothing."""
 
     def die(*_: object) -> None:
         os._exit(9)

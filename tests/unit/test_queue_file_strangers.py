@@ -14,7 +14,7 @@ from pegasus.errors import PegasusError
 from pegasus.model import Job
 from pegasus.queue_file import QueueFile, Receipt, consumed, lock
 from pegasus.queue_file.note import note_of
-from tests.e2e.stranger import NOBODY, needs_root
+from tests.other_user import NOBODY, needs_root
 from tests.unit.taking import unfilled
 
 RECORD = "- command:\n  - echo 1\n"
@@ -187,7 +187,7 @@ def test_words_in_a_lock_file_stay_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_that_is_a_pipe(tmp_path: Path) -> None:
-    """A named pipe in the place of a lock does not hold whoever asks who has it."""
+    """A named pipe in the place of a lock does not block a process that looks up its holder."""
     os.mkfifo(tmp_path / "lock")
     assert lock.holder(tmp_path / "lock") == "another process"
 

@@ -1,24 +1,20 @@
-"""What the record of a run promises: all of it, readable, by its owner only, whatever happens."""
+"""The record of a run: everything is recorded, readable, and by its owner only."""
 
-from __future__ import annotations
-
-import fcntl
 import json
 import os
 import stat
 import threading
-from functools import partial
 from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-import trio
 from hypothesis import given
 
-from pegasus.errors import PegasusError
-from pegasus.events import Ended, Event, Noted, Printed, Returned, Started, Taken, Unreachable
+from pegasus.events import (
+    Noted,
+    Taken,
+)
 from pegasus.model import (
-    Assignment,
     Cancelled,
     Exited,
     Job,
@@ -27,13 +23,11 @@ from pegasus.model import (
     NotStarted,
     Outcome,
     Stream,
-    SubNode,
     TimedOut,
 )
-from pegasus.record import choose_run, current_runs, find_runs, journal, read_runs, writer
-from pegasus.record import recording as recording_room
-from pegasus.record.reading import DIED, DIED_BEFORE
-from pegasus.record.recording import Record, open_record
+from pegasus.record import decoding, values, writer
+from pegasus.record.encoding import line_of
+from pegasus.record.recording import Record
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -75,7 +69,7 @@ def open_files() -> int:
 def waiting(record: Record) -> int:
     """Count the bytes of output that wait to be written."""
     assert record._opened is not None
-    return record._opened.writer._bytes - record._opened.writer._disk.bytes_done
+    return record._opened.writer._thread.waiting
 
 
 def wait_for(event: threading.Event) -> None:
@@ -146,19 +140,19 @@ async def test_every_outcome_comes_back(tmp_path: Path, outcome: Outcome) -> Non
     async with recording(queue) as record:
         end(record, start(record, 1), outcome)
     run = only_run(queue)
-    assert run.outcomes(run.jobs[1]) == [outcome]
+    assert run.state.outcomes(run.state.jobs[1]) == [outcome]
 
 
 @given(texts=st.lists(ANY_TEXT, min_size=4, max_size=4))
 def test_every_text_comes_back(texts: list[str]) -> None:
     """Newlines, quotes, emoji, halves of surrogate pairs: each text is read as it was written."""
     command, name, value, words = texts
-    taken = journal.event_line(Taken(1, Job(command, ((name, value),))), 1.0, {})
-    noted = journal.event_line(Noted(words), 1.0, {})
+    taken = line_of(Taken(1, Job(command, ((name, value),))), 1.0)
+    noted = line_of(Noted(words), 1.0)
     assert taken.count(b"\n") == noted.count(b"\n") == 1
-    data = journal.data_of(taken)
-    assert Job(data["command"], journal.params_of(data)) == Job(command, ((name, value),))
-    assert journal.data_of(noted)["text"] == words
+    data = decoding.data_of(taken)
+    assert Job(data["command"], values.params_of(data)) == Job(command, ((name, value),))
+    assert decoding.data_of(noted)["text"] == words
 
 
 async def test_params_keep_their_order(tmp_path: Path) -> None:
@@ -167,7 +161,7 @@ async def test_params_keep_their_order(tmp_path: Path) -> None:
     job = Job("x", (("zeta", "1e-4"), ("alpha", "010"), ("müll", "\udc80\n")))
     async with recording(queue) as record:
         record.tell(Taken(1, job))
-    assert only_run(queue).jobs[1].job == job
+    assert only_run(queue).state.jobs[1].job == job
 
 
 # What jobs print.
@@ -187,7 +181,7 @@ async def test_output_byte_for_byte(tmp_path: Path) -> None:
     output = run.folder.output
     assert (output / "7.stdout").read_bytes() == everything
     assert (output / "7.stderr").read_bytes() == b"no newline"
-    assert run.printed(run.jobs[7], Stream.STDOUT) == len(everything)
+    assert run.printed(run.state.jobs[7], Stream.STDOUT) == len(everything)
 
 
 async def test_much_output(tmp_path: Path) -> None:
@@ -198,7 +192,7 @@ async def test_much_output(tmp_path: Path) -> None:
         job = start(record, 1)
         for _ in range(1600):
             await show(record, job, block)
-            assert waiting(record) <= writer.ROOM + len(block)
+            assert waiting(record) <= writer.RECORD_ROOM + len(block)
         end(record, job)
     path = only_run(queue).folder.output / "1.stdout"
     assert path.stat().st_size == 1600 * len(block)
@@ -233,324 +227,4 @@ async def test_broadcast_output_by_sub_node(tmp_path: Path) -> None:
     run = only_run(queue)
     names = sorted(path.name for path in run.folder.output.iterdir())
     assert names == ["1-0.stdout", "1-1.stdout", "1-2.stdout"]
-    assert run.outcomes(run.jobs[1]) == [Exited(0), Exited(1), Exited(2)]
-
-
-# What it comes to.
-
-
-async def test_a_run_that_goes_on(tmp_path: Path) -> None:
-    """While a run goes on, its record says what runs, and is read on from where it was."""
-    queue = queue_in(tmp_path)
-    async with recording(queue) as record:
-        job = start(record, 1)
-        end(record, start(record, 2, node=NODES[1]), Killed(11))
-        run = only_run(queue)
-        assert only_run(queue).state == "running"
-        assert [each.number for each, _ in run.running()] == [1]
-        assert run.counts() == {"running": 1, "killed": 1}
-        assert not run.refresh()
-        end(record, job)
-        assert run.refresh()
-        assert run.counts() == {"succeeded": 1, "killed": 1}
-    assert run.refresh()
-    assert only_run(queue).state == run.state == "ended"
-
-
-async def test_a_run_that_died(tmp_path: Path) -> None:
-    """What ran, or was about to, when Pegasus died is lost, and told apart from what ended."""
-    queue = queue_in(tmp_path)
-    async with recording(queue) as record:
-        end(record, start(record, 1))
-        start(record, 2)
-        take(record, 3)
-    path = only_run(queue).folder.journal
-    path.write_bytes(path.read_bytes().rsplit(b"\n", 2)[0] + b"\n")  # without its last line
-    run = only_run(queue)
-    assert run.state == "died"
-    assert [run.outcomes(job) for job in run.jobs.values()] == [[Exited(0)], [DIED], [DIED_BEFORE]]
-    assert run.counts() == {"succeeded": 1, "lost": 2}
-    assert not list(run.running())
-
-
-async def test_returned_and_tried_again(tmp_path: Path) -> None:
-    """A job that never started, or is tried once more, has not come to its end."""
-    queue = queue_in(tmp_path)
-    async with recording(queue) as record:
-        job = start(record, 1)
-        record.tell(Returned(job, "its connection broke"))
-        record.tell(Unreachable(NODES[0], "Connection refused", 1.0))
-        record.tell(Started(Assignment(1, job.job, NODES[1], "train 1")))
-        failed = start(record, 2)
-        await show(record, failed, b"first\n")
-        record.tell(Ended(failed, Exited(1), 1.0, again=True))
-        run = only_run(queue)
-        assert [each.sub_node for each in run.jobs[1].executions] == [1]
-        assert run.outcomes(run.jobs[2]) == [None]
-        assert run.counts() == {"running": 1, "taken": 1}
-        assert run.sub_nodes[0].words == "Connection refused"
-        second = Assignment(2, failed.job, NODES[2], "train 2")
-        record.tell(Started(second))
-        await show(record, second, b"second\n")
-        end(record, second)
-        record.tell(Ended(job, NotStarted("no sub-node was left for it"), 0.0))
-        run.refresh()
-        assert run.outcomes(run.jobs[2]) == [Exited(0)]
-        assert run.outcomes(run.jobs[1]) == [NotStarted("no sub-node was left for it")]
-        path = run.output(2, 2, Stream.STDOUT)
-    assert path.read_bytes() == b"first\nsecond\n"
-
-
-async def test_given_up(tmp_path: Path) -> None:
-    """A job that was to be tried again, and is not, ended as it did the last time."""
-    queue = queue_in(tmp_path)
-    async with recording(queue) as record:
-        job = start(record, 1)
-        record.tell(Ended(job, TimedOut(5.0), 5.0, again=True))
-        record.tell(Ended(job, TimedOut(5.0), 5.0))
-        settle(record)
-        run = only_run(queue)
-        assert run.outcomes(run.jobs[1]) == [TimedOut(5.0)]
-        assert len(run.jobs[1].executions) == 1
-
-
-async def test_sub_nodes_that_come_later(tmp_path: Path) -> None:
-    """A sub-node that was added during the run is in the record like the others."""
-    queue = queue_in(tmp_path)
-    late = SubNode(9, "node-9", (("gpu", "1"),))
-    async with recording(queue) as record:
-        end(record, start(record, 1, node=late))
-    assert only_run(queue).sub_nodes[9].sub_node == late
-
-
-# What can't be read.
-
-
-async def test_tolerant_reading(tmp_path: Path) -> None:
-    """A torn or broken line hides no other, and what a newer Pegasus writes is passed over."""
-    queue = queue_in(tmp_path)
-    await run_some(queue)
-    path = only_run(queue).folder.journal
-    whole = path.read_bytes()
-    first, rest = whole.split(b"\n", 1)
-    first = first.replace(b'"format":1', b'"format":2').replace(b'"pegasus":"', b'"pegasus":"9')
-    bad = b'{"event":"ended","job\n[1]\n\xff\n{"event":"ended","at":1}\n{"event":"new","at":1}\n'
-    torn = b'{"event":"taken","at":1,"job":3'
-    path.write_bytes(first + b"\n" + bad + rest + torn)
-    run = only_run(queue)
-    assert run.counts() == {"succeeded": 1, "failed": 1}
-    assert (run.broken, run.unknown) == (4, 1)
-    assert "a newer Pegasus" in run.warnings[0]
-    assert "4 lines of the journal are broken" in run.warnings[1]
-    with path.open("ab") as file:
-        file.write(b',"command":"x","params":{}}\n')
-    assert run.refresh()
-    assert 3 in run.jobs
-
-
-def test_unknown_outcomes_count_as_lost() -> None:
-    """An outcome of a kind that a newer Pegasus knows is no success."""
-    outcome = journal.outcome_of({"kind": "paused"})
-    assert isinstance(outcome, Lost)
-    assert "paused" in outcome.words
-
-
-async def test_finding_runs(tmp_path: Path) -> None:
-    """The runs of a queue are found by its file, the newest last; another queue's are not."""
-    queue, other = queue_in(tmp_path), tmp_path / "other.yaml"
-    assert read_runs(queue) == []
-    await run_some(queue, "run-1")
-    await run_some(other, "run-2")
-    await run_some(queue, "run-0")
-    (tmp_path / ".pegasus/died-at-once").mkdir()
-    assert [run.name for run in read_runs(queue)] == ["0001-run-1", "0003-run-0"]
-    async with recording(queue, "run-3"), recording(queue, "run-4"):
-        await run_some(queue, "run-5")
-        assert [run.name for run in current_runs(find_runs(queue))] == [
-            "0004-run-3",
-            "0005-run-4",
-        ]
-    assert [run.name for run in current_runs(find_runs(queue))] == ["0006-run-5"]
-
-
-async def test_a_moved_folder(tmp_path: Path) -> None:
-    """A folder that is moved takes its record with it."""
-    queue = queue_in(tmp_path)
-    (tmp_path / "a").mkdir()
-    moved = queue.rename(tmp_path / "a" / queue.name)
-    await run_some(moved)
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert only_run(tmp_path / "b" / "queue.yaml").state == "ended"
-
-
-async def test_choosing_a_run(tmp_path: Path) -> None:
-    """A run is named by its name, by its number, or by a part of its name that no other has."""
-    queue = queue_in(tmp_path)
-    with pytest.raises(PegasusError, match="No run of this queue is recorded"):
-        choose_run(find_runs(queue), "1")
-    for name in "20261121-231500-1", "20261121-231500-12":
-        await run_some(queue, name)
-    runs = find_runs(queue)
-    assert choose_run(runs, "0001-20261121-231500-1") is runs[0]
-    assert choose_run(runs, "-12") is runs[1]
-    assert choose_run(runs, "1") is choose_run(runs, "0001") is choose_run(runs, "01") is runs[0]
-    assert choose_run(runs, "2") is runs[1]
-    with pytest.raises(PegasusError, match="Several runs"):
-        choose_run(runs, "2026")
-    with pytest.raises(PegasusError, match="There is no run 'x'"):
-        choose_run(runs, "x")
-
-
-async def test_the_same_name_twice(tmp_path: Path) -> None:
-    """Two runs of one name, on two machines, do not share a record."""
-    queue = queue_in(tmp_path)
-    async with recording(queue) as first, recording(queue) as second:
-        assert (first.name, second.name) == ("0001-run-1", "0002-run-1")
-
-
-# Whatever happens.
-
-
-async def test_a_run_that_fails(tmp_path: Path) -> None:
-    """A run that ends by an error says so."""
-    queue = queue_in(tmp_path)
-    with pytest.raises(ZeroDivisionError):
-        async with recording(queue):
-            raise ZeroDivisionError
-    run = only_run(queue)
-    assert run.end is not None
-    assert (run.end.how, run.end.exit_status) == ("failed", None)
-
-
-async def test_no_record_at_all(tmp_path: Path) -> None:
-    """A run whose folder can't be written to goes on without a record, and says so once."""
-    (tmp_path / ".pegasus").write_text("in the way")
-    said: list[str] = []
-    async with recording(tmp_path / "queue.yaml", on_trouble=said.append) as record:
-        job = start(record, 1)
-        await show(record, job, b"x")
-        end(record, job)
-        record.conclude(0, "done")
-        assert record.folder is None
-    assert len(said) == 1
-    assert f"{tmp_path}/.pegasus" in said[0]
-    assert "is not recorded" in said[0]
-
-
-async def test_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the file system has no locks, that is said, and the process is looked for instead."""
-
-    def no_flock(fd: int, operation: int) -> None:
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", no_flock)
-    said: list[str] = []
-    queue = queue_in(tmp_path)
-    async with recording(queue, on_trouble=said.append) as record:
-        start(record, 1)
-        assert only_run(queue).state == "running"
-    assert len(said) == 1
-    assert "cannot be locked" in said[0]
-    path = only_run(queue).folder.journal
-    lines = path.read_bytes().splitlines()
-    gone = b'"pid":%d' % 2**30
-    lines[0] = lines[0].replace(b'"pid":%d' % os.getpid(), gone)
-    path.write_bytes(b"\n".join(lines[:-1]) + b"\n")
-    assert only_run(queue).state == "died"
-
-
-async def test_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the disk hangs, telling does not wait, and whoever prints can be cancelled."""
-    monkeypatch.setattr(recording_room, "LAST_WORDS", 0.01)
-    queue = queue_in(tmp_path)
-    hang, hangs = threading.Event(), threading.Event()
-
-    def stall() -> None:
-        hangs.set()
-        hang.wait(LIMIT)
-
-    async with recording(queue, stall=0.01) as record:
-        assert record._opened is not None
-        thread = record._opened.writer._thread
-        record._opened.writer._steps.put(stall)
-        assert await trio.to_thread.run_sync(hangs.wait, LIMIT)
-        for number in range(1, 1000):
-            end(record, start(record, number))
-        assert len(only_run(queue).jobs) == 0
-        job = start(record, 1000)
-        with trio.move_on_after(0.05) as scope:
-            while True:
-                await show(record, job, bytes(1_000_000))
-        assert scope.cancelled_caught
-    hang.set()
-    await trio.to_thread.run_sync(thread.join, LIMIT)
-    assert len(only_run(queue).jobs) == 1000
-    assert only_run(queue).state == "ended"
-
-
-@pytest.mark.parametrize("stall", [0.01, 0.1, 0.4, 10.0])
-def test_a_disk_that_stalls_again_and_again(stall: float) -> None:
-    """A short stall is waited for; with many the run still has nine tenths of its time."""
-    now = waited = 0.0
-
-    def wait(limit: float) -> bool:
-        nonlocal now, waited
-        seconds = min(limit, stall)
-        now, waited = now + seconds, waited + seconds
-        return stall <= limit
-
-    patience = writer.Patience(lambda: now)
-    assert patience.wait(wait) == (stall < writer.STALL)
-    for _ in range(1000):
-        now += 0.2
-        patience.wait(wait)
-    assert waited <= writer.STALL + 0.1 * now + writer.LEAST
-    now += writer.STALL / writer.SHARE
-    assert patience.wait(wait) == (stall < writer.STALL)
-
-
-async def test_lines_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the lines for which neither disk nor memory has room it is told how many are missing."""
-    monkeypatch.setattr(writer, "MOST_LINES", 100)
-    queue = queue_in(tmp_path)
-    hang = threading.Event()
-    async with recording(queue) as record:
-        assert record._opened is not None
-        record._opened.writer._steps.put(partial(wait_for, hang))
-        for number in range(500):
-            record.tell(Noted(f"note {number}"))
-        hang.set()
-    run = only_run(queue)
-    assert run.gaps >= 400
-    assert "the disk took no more" in run.warnings[0]
-
-
-@pytest.mark.parametrize(
-    "event", [Noted("x"), Returned(Assignment(1, Job("x"), NODES[0], "x"), "")]
-)
-async def test_events_out_of_the_blue(tmp_path: Path, event: Event) -> None:
-    """Nothing that is told can make the record fail."""
-    queue = queue_in(tmp_path)
-    async with recording(queue) as record:
-        record.tell(event)
-        await record.show(Printed(Assignment(5, Job("x"), NODES[0], "x"), Stream.STDOUT, b""))
-    assert only_run(queue).state == "ended"
-
-
-async def test_many_jobs(tmp_path: Path) -> None:
-    """A run of many thousand jobs can be read."""
-    queue = queue_in(tmp_path)
-    async with open_record(
-        queue, "run-1", mode="queue", hosts_file="h", sub_nodes=NODES, on_trouble=print
-    ) as record:
-        start(record, 1)
-    path = only_run(queue).folder.journal
-    job = Job("train {{ x }}", (("x", "1"),))
-    with path.open("ab") as file:
-        for number in range(2, 20_001):
-            given_ = Assignment(number, job, NODES[0], "train 1")
-            for event in Taken(number, job), Started(given_), Ended(given_, Exited(0), 1.0):
-                file.write(journal.event_line(event, 1.0, {}))
-    run = only_run(queue)
-    assert len(run.jobs) == 20_000
-    assert run.counts()["succeeded"] == 19_999
+    assert run.state.outcomes(run.state.jobs[1]) == [Exited(0), Exited(1), Exited(2)]

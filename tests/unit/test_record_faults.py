@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pegasus.events import Noted
+from pegasus.events import Noted, RunEnded
 from pegasus.model import Exited, Stream
-from pegasus.record.reading import DIED, DIED_BEFORE
+from pegasus.run_state.jobs import INTERRUPTED, INTERRUPTED_BEFORE_START
 from tests.unit.records import NODES, end, only_run, queue_in, recording, settle, show, start
 
 WRITER = """
@@ -64,15 +64,22 @@ def test_killed_at_any_moment(tmp_path: Path, moment: int) -> None:
         said[word].add(int(digits))
 
     run = only_run(queue)
-    assert run.state == "died"
-    assert run.broken == 0
+    assert run.liveness == "died"
+    assert run.damaged == 0
+    state = run.state
     ended = {
-        number for number, job in run.jobs.items() if Exited(number % 256) in run.outcomes(job)
+        number
+        for number, job in run.state.jobs.items()
+        if Exited(number % 256) in state.outcomes(job)
     }
     assert said["ended"] <= ended <= said["ending"]
-    assert run.jobs.keys() <= said["starting"]
-    for number in run.jobs.keys() - ended:
-        assert run.outcomes(run.jobs[number])[0] in [DIED, DIED_BEFORE]
+    assert run.state.jobs.keys() <= said["starting"]
+    for number in run.state.jobs.keys() - ended:
+        (outcome,) = state.outcomes(state.jobs[number])
+        assert outcome in [
+            INTERRUPTED,
+            INTERRUPTED_BEFORE_START,
+        ]
     for number in ended:
         path = run.output(number, 0, Stream.STDOUT)
         assert path.read_bytes() == b"output of %d\n" % number
@@ -110,8 +117,8 @@ async def test_a_full_disk(small_disk: Path) -> None:
     assert len(said) == 1
     assert "No space left on device" in said[0]
     run = only_run(queue)
-    assert run.counts() == {"succeeded": 198, "failed": 1}
-    execution = run.jobs[1].executions[0]
+    assert run.state.counts() == {"succeeded": 198, "failed": 1}
+    execution = run.state.jobs[1].executions[0]
     output = run.output(1, 0, Stream.STDOUT).read_bytes()
     missing = execution.missing[Stream.STDOUT]
     assert missing > 0
@@ -166,14 +173,14 @@ async def test_a_torn_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room
         end(record, start(record, 21))
     run = only_run(queue)
     assert len(said) == 1
-    assert run.broken <= 1
-    assert run.counts() == {"succeeded": 2}
+    assert run.damaged <= 1
+    assert run.state.counts() == {"succeeded": 2}
     assert b"".join(b"note %d\n" % number for number in range(1, 20)) == b"".join(
         line.partition(b'"text":"')[2].removesuffix(b'"}') + b"\n"
         for line in run.folder.journal.read_bytes().splitlines()
         if line.startswith(b'{"event":"noted"') and line.endswith(b"}")
     )
-    missing = run.jobs[20].executions[0].missing[Stream.STDOUT]
+    missing = run.state.jobs[20].executions[0].missing[Stream.STDOUT]
     path = run.output(20, 0, Stream.STDOUT)
     recorded = path.stat().st_size if path.exists() else 0
     assert recorded + missing == 1000
@@ -193,8 +200,8 @@ async def test_many_jobs_print_on_a_full_disk(
             job = start(record, number)
             await show(record, job, bytes(100_000))
             end(record, job)
-        record.conclude(0, "done")
+        record.tell(RunEnded(0, "done"))
     assert len(said) == 1
     run = only_run(queue)
-    assert run.state == "died"
-    assert run.outcomes(run.jobs[1]) == [Exited(0)]
+    assert run.liveness == "died"
+    assert run.state.outcomes(run.state.jobs[1]) == [Exited(0)]

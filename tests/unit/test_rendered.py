@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from pegasus.commands.run import fill
-from pegasus.dispatch import Run, run_broadcast, run_queue
+from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import FileFault, TemplateFault, sole_error
 from pegasus.model import Exited, Job, SubNode
 from pegasus.rendered import LONGEST_COMMAND, Values, render
@@ -64,8 +64,8 @@ class Bench:
 
     def __init__(self, *sub_nodes: SubNode, retries: int = 0, timeout: float = math.inf) -> None:
         self.nodes = FakeNodes()
-        self.queue = FakeQueue(["{{ pre }}"])
         self.listening = Listening()
+        self.queue = FakeQueue(["{{ pre }}"], self.listening)
         self.run = Run(
             name="test",
             sub_nodes=sub_nodes,
@@ -89,7 +89,7 @@ async def test_a_retry_never_runs_an_empty_command(autojump_clock: MockClock) ->
     empty = bench.nodes["n1 (pre=)"]
     empty.reachable = False  # so that the other one takes the job
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench.run)
+        nursery.start_soon(QueueDispatcher(bench.run).run_all)
         await trio.sleep(2)
         empty.reachable = True
     assert bench.ran == ["sleep 100", "sleep 100"]
@@ -101,7 +101,7 @@ async def test_a_broadcast_checks_every_command(autojump_clock: MockClock, bad: 
     """A job that one sub-node cannot be given is not taken; the longest one is not all of them."""
     bench = Bench(node(0, pre="printf " + "x" * 100_000), node(1, pre=bad))
     with pytest.raises(FileFault, match="this command, filled in, is"), sole_error():
-        await run_broadcast(bench.run)
+        await BroadcastDispatcher(bench.run).run_all()
     assert bench.ran == []
     assert list(bench.queue.jobs) == [Job("{{ pre }}")]
 

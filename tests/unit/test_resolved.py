@@ -31,9 +31,9 @@ async def test_the_configuration_of_the_run_is_asked(tmp_path: Path) -> None:
     """The file given with --ssh-config decides, for every spelling of a host."""
     config = tmp_path / "config"
     config.write_text("Host a b\n  Hostname 127.0.0.9\n  Port 2201\n  ProxyCommand nc %h %p\n")
-    async with open_ssh(config) as ways:
-        a, b = await ways.resolver.resolve("a"), await ways.resolver.resolve("ssh://b")
-        other = await ways.resolver.resolve("me@127.0.0.9")
+    async with open_ssh(config) as ssh:
+        a, b = await ssh.resolver.resolve("a"), await ssh.resolver.resolve("ssh://b")
+        other = await ssh.resolver.resolve("me@127.0.0.9")
     assert a == b
     assert (a.hostname, a.port, a.proxy) == ("127.0.0.9", 2201, "nc %h %p")
     assert (other.hostname, other.port, other.proxy) == ("127.0.0.9", 22, "")
@@ -58,7 +58,7 @@ def test_what_ssh_leaves_out(said: str, resolved: Resolved) -> None:
 
 @pytest.mark.parametrize("argv", [["no-such-ssh"], ["sh", "-c", "echo hostname b; exit 1"]])
 async def test_an_ssh_that_does_not_answer(argv: list[str]) -> None:
-    """The name is taken as it is written: whoever connects is told what is wrong."""
+    """The name is used as it is written: the connection reports what is wrong."""
     assert await Resolver(lambda to: argv).resolve("Name") == Resolved("Name")
 
 

@@ -21,6 +21,7 @@ from pegasus.events import Ended, Started, Taken
 from pegasus.model import (
     Assignment,
     Cancelled,
+    Command,
     Entry,
     Exited,
     Job,
@@ -72,7 +73,7 @@ def tell(record: Record, number: int, job: Job, outcomes: Sequence[Outcome | Non
     """Record what became of a job, on one sub-node after the other; None where it still runs."""
     record.tell(Taken(number, job))
     for sub_node, outcome in zip(NODES, outcomes, strict=False):
-        assignment = Assignment(number, job, sub_node, f"filled in {job.command}")
+        assignment = Assignment(number, job, sub_node, Command(f"filled in {job.command}"))
         record.tell(Started(assignment))
         if outcome is not None:
             record.tell(Ended(assignment, outcome, 1.0))
@@ -245,7 +246,7 @@ async def test_a_run_that_goes_on(queue: Path, capfd: pytest.CaptureFixture[str]
         tell(record, 2, Job("runs"), [None])
         tell(record, 3, Job("taken"), [])
         with trio.fail_after(20):  # a thread writes it down
-            while 3 not in read_run(queue, None).jobs:
+            while 3 not in read_run(queue, None).state.jobs:
                 await trio.sleep(0.01)
         settings = RetrySettings(queue_file=queue, jobs=(1, 2, 3), color="never")
         assert await retry(settings) is ExitStatus.JOB_FAILED

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.commands.retry import read_run
+from pegasus.events import RunEnded
 from pegasus.model import Exited
 from pegasus.record import find_runs, read_runs
 from pegasus.record.folder import make_folder
@@ -33,7 +34,7 @@ async def test_a_clock_that_was_set_back(
     for hours, name in enumerate(names):
         monkeypatch.setattr(time, "time", lambda back=hours * HOUR: now() - back)
         await run_some(queue, name)
-    assert [run.facts.number for run in find_runs(queue)] == [1, 2, 3]
+    assert [run.began.number for run in find_runs(queue)] == [1, 2, 3]
     newest = f"0003-{names[-1]}"
     assert read_run(queue, None).name == newest
     assert [run["run"] for run in json_of(capfd, queue)["runs"]] == [newest]
@@ -56,7 +57,7 @@ async def test_a_clock_that_is_set_back_during_a_run(
         start(record, 8, node=NODES[1])
         monkeypatch.setattr(time, "time", lambda: now() - 100 * HOUR)
         said = text_of(capfd, queue)
-        record.conclude(0, "done")
+        record.tell(RunEnded(0, "done"))
     rows = said.split("Succeeded, the last 5")[1].split("\n\n")[0].splitlines()[2:]
     assert [row.split()[0] for row in rows] == ["3", "4", "5", "6", "7"]
     assert "running, 7 succeeded" in said
@@ -78,7 +79,7 @@ async def test_records_without_numbers(tmp_path: Path) -> None:
         path.write_bytes(json.dumps(facts).encode() + b"\n" + rest)
         folder.rename(folder.with_name(name))
     await run_some(queue, "20251121-231500-3")
-    assert [(run.name, run.facts.number) for run in read_runs(queue)] == [
+    assert [(run.name, run.began.number) for run in read_runs(queue)] == [
         ("20261121-231500-2", None),
         ("20301121-231500-1", None),
         ("0001-20251121-231500-3", 1),
@@ -178,6 +179,6 @@ async def test_the_name_of_a_run_stays_with_its_folder(tmp_path: Path) -> None:
     await run_some(queue)
     record_of(queue).rename(tmp_path / ".pegasus" / "kept")
     run = only_run(queue)
-    assert (run.name, run.facts.number) == ("kept", 1)
+    assert (run.name, run.began.number) == ("kept", 1)
     await run_some(queue, "later")
     assert read_runs(queue)[-1].name == "0001-later"

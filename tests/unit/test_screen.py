@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus.events import Connected, Ended, Noted, Printed, Started, Taken, Unreachable
-from pegasus.lines import LONGEST_LINE, Lines
+from pegasus.lines import LONGEST_LINE, LineSplitter
 from pegasus.model import (
     Assignment,
     Cancelled,
+    Command,
     Exited,
     Job,
     Killed,
@@ -34,7 +35,7 @@ GPU = SubNode(0, "node-1", (("container", "gpu0"),))
 async def test_a_job_from_its_run_line_to_its_done_line() -> None:
     """Output goes to standard output, all else to standard error, behind the sub-node's name."""
     command = "python train.py --bs 8"
-    job = Assignment(1, Job(command), GPU, command)
+    job = Assignment(1, Job(command), GPU, Command(command))
     with pipe() as stdout, pipe() as stderr:
         async with open_screen(stdout_fd=stdout.fd, stderr_fd=stderr.fd) as screen:
             screen.tell(Taken(1, job.job))
@@ -207,7 +208,7 @@ async def test_bytes_pass_as_they_are() -> None:
 async def test_names_are_one_line() -> None:
     """A parameter with a newline in it does not tear lines apart."""
     odd = SubNode(0, "n", (("x", "a\nb\udce9"),))
-    job = Assignment(1, Job("true"), odd, "true")
+    job = Assignment(1, Job("true"), odd, Command("true"))
     with pipe() as both:
         async with open_screen(stdout_fd=both.fd, stderr_fd=both.fd) as screen:
             await screen.show(out(job, b"text\n"))
@@ -331,6 +332,6 @@ def test_each_job_can_be_read_out_of_the_mix(told: list[tuple[int, Stream, bytes
         for stream in Stream:
             prefix = f"[{job.sub_node}] ".encode()
             found = [line for line in shown[stream].split(b"\n") if line.startswith(prefix)]
-            lines = Lines()
+            lines = LineSplitter()
             block = bytes(lines.feed(expected[number, stream])) + bytes(lines.finish())
             assert [line.removeprefix(prefix) for line in found] == block.split(b"\n")[:-1]

@@ -156,7 +156,7 @@ async def test_cancelling_does_not_wait_for_a_stalled_reader() -> None:
 
 async def test_a_failing_run_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """When Pegasus itself fails, a stalled reader has a moment, and then the error comes out."""
-    monkeypatch.setattr(listener, "LAST_WORDS", 0.01)
+    monkeypatch.setattr(listener, "SCREEN_END_LIMIT", 0.01)
 
     async def fail(fd: int) -> None:
         async with open_screen(stdout_fd=fd, stderr_fd=fd) as screen:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pegasus.events import Ended, Started, Unreachable
-from pegasus.model import Assignment, Exited, Job, SubNode
+from pegasus.model import Assignment, Command, Exited, Job, SubNode
 from pegasus.screen import layout, listener, open_screen
 from pegasus.terminal_text import fit, is_plain
 from tests.unit.screens import Terminal, assignment, err, out, pipe, terminal
@@ -101,7 +101,7 @@ async def test_jobs_cannot_play_with_the_terminal() -> None:
     """Nothing that a job, a command or a name says moves the cursor or clears the screen."""
     nasty = "\x1b[2J\x1b[H\x1b]0;title\x07\x1b[?1049h\x1b[5;5Hx\x1bc"
     command = f"echo {nasty}"
-    job = Assignment(1, Job(command), SubNode(0, "n", (("p", "\x1b[2J"),)), command)
+    job = Assignment(1, Job(command), SubNode(0, "n", (("p", "\x1b[2J"),)), Command(command))
     with terminal() as tty:
         async with screen_on(tty) as screen:
             screen.tell(Started(job))
@@ -190,7 +190,7 @@ async def test_little_is_laid_out_in_one_go(monkeypatch: pytest.MonkeyPatch) -> 
             await screen.show(out(assignment(), "é\n".encode() + b"x" * 50_000 + b"\n"))
         assert tty.display()[-1].rstrip().endswith("x")
     assert slow
-    assert max(slow) <= listener._SLICE + len("à ".encode())
+    assert max(slow) <= listener._TERMINAL_SLICE + len("à ".encode())
 
 
 async def test_much_output_on_a_terminal() -> None:

@@ -13,8 +13,8 @@ from pegasus.colour import PALETTE, in_colour_of, wants_colour
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.lines import LONGEST_LINE, block_of
 from pegasus.model import Lost, SubNode
-from pegasus.screen import words
-from pegasus.terminal_text import LONGEST_WORDS, fit, on_one_line, visible
+from pegasus.screen import messages
+from pegasus.terminal_text import LONGEST_QUOTE, fit, on_one_line, visible
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -213,33 +213,33 @@ LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 def test_a_message_is_one_line_whatever_is_in_it(one: str, two: str, three: str) -> None:
     """No text of a node, a file or a user begins a line of Pegasus's, or is a control character."""
     node = SubNode(0, one, ((two, three),))
-    own = words.OwnWords()
+    own = messages.OwnMessages()
     trouble = own.about(Unreachable(node, three, None))
     again = own.about(Connected(node))
     note = own.about(Noted(one))
-    lines = [trouble, again, note, words.own_lines(two), words.ended(Lost(one))]
+    lines = [trouble, again, note, messages.own_lines(two), messages.ended(Lost(one))]
     for line in lines:
         assert line is not None
         assert not LINE_ENDS.search(line)
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", line)
-    several = words.own_lines(one, two, three)
+    several = messages.own_lines(one, two, three)
     assert len(several.split("\n")) == 3
 
 
 @pytest.mark.parametrize("character", ["x", "\n", "\x1b", "é", "日", "\U0001f600", "\udc80"])
 def test_messages_are_bounded(character: str) -> None:
     """However long a text is, its message stays one line; a node's words are cut earlier."""
-    block = bytes(block_of(words.own_lines(character * 1_000_000)))
+    block = bytes(block_of(messages.own_lines(character * 1_000_000)))
     assert block.count(b"\n") == 1
     assert len(block) <= LONGEST_LINE
-    assert len(on_one_line("a" + character * 1_000_000)) <= LONGEST_WORDS + 3
+    assert len(on_one_line("a" + character * 1_000_000)) <= LONGEST_QUOTE + 3
 
 
 def test_words_of_a_node_are_on_one_line() -> None:
     """Lines are joined, blanks are single, and control characters are visible."""
     assert on_one_line(" a\r\n\n  b\t c \x1b[2J\x85d\n") == r"a; b c \x1b[2J; d"
     assert on_one_line("") == on_one_line("\n") == ""
-    longest = "a" * LONGEST_WORDS
+    longest = "a" * LONGEST_QUOTE
     assert on_one_line(longest) == longest
-    half = LONGEST_WORDS // 2
+    half = LONGEST_QUOTE // 2
     assert on_one_line(f"{longest}the end") == f"{'a' * half} … {'a' * (half - 7)}the end"

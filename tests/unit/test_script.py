@@ -13,8 +13,8 @@ import trio
 
 from pegasus.model import Exited, Killed, Lost, Outcome
 from pegasus.process import open_child
-from pegasus.transport.script import SCRIPT, encode, hand_over, remote_command
-from pegasus.transport.shell import Shell, open_shell
+from pegasus.transport.script import NODE_SCRIPT, encode, hand_over, remote_command
+from pegasus.transport.shell import NodeShell, open_shell
 from tests.contract import LIMIT, Output, assignment, run_command, run_in, run_in_one
 
 SHELLS = (
@@ -41,14 +41,14 @@ class Session:
         self.sh = sh
         changes = [f"{name}={value}" for name, value in environment.items()]
         # Nothing that the tests' own surroundings ignore, as `nohup` does, stays ignored.
-        self.argv = ["env", "--default-signal", *changes, *sh, "-c", SCRIPT]
+        self.argv = ["env", "--default-signal", *changes, *sh, "-c", NODE_SCRIPT]
 
-    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
-        return open_shell(open_child(self.argv, 2.0), lost, trio.Event())
+    def open_shell(self) -> AbstractAsyncContextManager[NodeShell]:
+        return open_shell(open_child(self.argv, 2.0), lost)
 
 
 async def lost(status: int) -> Outcome:
-    """Say what can be said of a shell that went without a word."""
+    """Diagnose a shell that ended without a report."""
     await trio.lowlevel.checkpoint()
     return Lost(f"status {status}")
 
@@ -102,7 +102,7 @@ async def test_a_cancelled_command_is_ended(session: Session) -> None:
     command = "trap 'echo bye; exit' TERM; sleep 1000 & echo $!; wait"
     with trio.fail_after(LIMIT), trio.CancelScope() as scope:
         async with session.open_shell() as shell, trio.open_nursery() as nursery:
-            nursery.start_soon(shell.run, assignment(command), "run-1", output.show)
+            nursery.start_soon(shell.run, assignment(command), "run-1", output.show, trio.Event())
             while not output.stdout:
                 await trio.sleep(0.01)
             scope.cancel()
@@ -217,7 +217,7 @@ async def test_a_group_of_its_own(session: Session, tmp_path: Path) -> None:
     """A job has a process group of its own where the server gives it none: it leads a session."""
     argv = sharing(session, tmp_path, "setsid")
     command = "echo $OUTER $(cut -d' ' -f5,6 /proc/self/stat); kill -USR1 0; sleep 9"
-    async with open_shell(open_child(argv, 2.0), lost, trio.Event()) as shell:
+    async with open_shell(open_child(argv, 2.0), lost) as shell:
         outcome, output, _ = await run_in(shell, command)
     outer, group, leader = output.stdout.split()
     assert outcome == Killed(signal.SIGUSR1)
@@ -232,7 +232,7 @@ async def test_a_group_of_its_own_without_setsid(session: Session, tmp_path: Pat
     """Where there is no setsid, a shell that knows `set -m` makes the group."""
     argv = sharing(session, tmp_path)
     command = "echo $OUTER $(cut -d' ' -f5 /proc/self/stat); kill -USR1 0; sleep 9"
-    async with open_shell(open_child(argv, 2.0), lost, trio.Event()) as shell:
+    async with open_shell(open_child(argv, 2.0), lost) as shell:
         outcome, output, _ = await run_in(shell, command)
         outer, group = output.stdout.split()
         assert (outcome, group != outer) == (Killed(signal.SIGUSR1), True)
@@ -245,7 +245,7 @@ async def test_a_leader_stays_where_it_is(session: Session, tmp_path: Path) -> N
     (tmp_path / "sh").symlink_to(real(session.sh))
     path = f"PATH={tmp_path}:{os.environ['PATH']}"
     argv = ["env", "--default-signal", path, "bash", "-c", remote_command()]
-    async with open_shell(open_child(argv, 2.0), lost, trio.Event()) as shell:
+    async with open_shell(open_child(argv, 2.0), lost) as shell:
         outcome, output, _ = await run_in(shell, "cut -d' ' -f5,6 /proc/self/stat")
     group, leader = output.stdout.split()
     assert (outcome, group) == (Exited(0), leader)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
 
 from pegasus.dispatch import Session
-from pegasus.model import SubNode
+from pegasus.hosts_file import read_hosts
 from pegasus.transport import open_ssh, session_opener
 from pegasus.transport.local import LocalSession
 from tests import contract
@@ -28,7 +29,7 @@ async def open_fake() -> AsyncIterator[Session]:
 async def open_local() -> AsyncIterator[Session]:
     """Open a session on localhost."""
     await trio.lowlevel.checkpoint()
-    yield LocalSession(trio.Event())
+    yield LocalSession()
 
 
 @pytest.fixture(params=["fake", "local"])
@@ -39,12 +40,13 @@ def open_session(request: pytest.FixtureRequest) -> contract.OpenSession:
 
 
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "LOCALHOST", "127.0.0.1", "::1"])
-async def test_names_of_this_machine(name: str) -> None:
+async def test_names_of_this_machine(name: str, tmp_path: Path) -> None:
     """This machine needs no SSH, however its name is written."""
-    async with (
-        open_ssh(None) as ways,
-        session_opener(ways, trio.Event())(SubNode(0, name)) as session,
-    ):
+    hosts = tmp_path / "hosts.yaml"
+    hosts.write_text(f'- "{name}"\n', encoding="utf-8")
+    (sub_node,) = read_hosts(hosts)
+    assert sub_node.transport == "local"
+    async with open_ssh(None) as ssh, session_opener(ssh)(sub_node) as session:
         assert isinstance(session, LocalSession)
 
 

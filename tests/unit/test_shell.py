@@ -1,4 +1,4 @@
-"""What a shell on a node makes of its words, fed to it in one piece as a busy machine does."""
+"""A shell whose messages arrive in one piece, as on a busy machine."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from trio.testing import MockClock
 from pegasus.errors import NodeUnreachable
 from pegasus.model import Lost, Outcome
 from pegasus.process import Pipes
-from pegasus.transport.shell import READY_LIMIT, SLOW_START, Shell
+from pegasus.transport.shell import READY_LIMIT, SLOW_START, NodeShell
 from tests.contract import LIMIT, begin_to_wait
 
 MARK = b"\x1e" + b"5" * 32
 
 
 async def lost(_: int) -> Outcome:
-    """Judge a shell that goes without a word: none here does."""
+    """Diagnose a shell that ends without a report: none here does."""
     await trio.lowlevel.checkpoint()
     return Lost("")
 
 
 async def test_a_command_that_is_over_before_anybody_looks(autojump_clock: MockClock) -> None:
-    """Who waited for its beginning hears of it, although the next command is awaited by then."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())  # no words go to the node here
+    """A task that waits for its beginning is woken, although the shell is ready again by then."""
+    shell = NodeShell(cast("Pipes", None), MARK, lost)  # no words go to the node here
     for side in (shell._stdout, shell._stderr):
-        await shell._take_in(side, MARK + b"r")
+        await shell._receive(side, MARK + b"r")
     with trio.fail_after(LIMIT):
         async with trio.open_nursery() as nursery:
             waits = trio.Event()
             nursery.start_soon(begin_to_wait, shell, waits)
             await waits.wait()
-            await shell._take_in(shell._stderr, MARK + b"b" + MARK + b"e 0\n" + MARK + b"r")
-            await shell._take_in(shell._stdout, MARK + b"e" + MARK + b"r")
+            await shell._receive(shell._stderr, MARK + b"b" + MARK + b"e 0\n" + MARK + b"r")
+            await shell._receive(shell._stdout, MARK + b"e" + MARK + b"r")
             assert await shell.wait_next()
             assert not shell.begun
 
 
-async def wait_ready(shell: Shell, said: list[tuple[float, str]]) -> None:
-    """Wait for a shell, and note what is said meanwhile, and when."""
+async def wait_ready(shell: NodeShell, said: list[tuple[float, str]]) -> None:
+    """Wait for a shell, and record what is reported meanwhile, and when."""
     began = trio.current_time()
     await shell.wait_ready(lambda words: said.append((trio.current_time() - began, words)))
 
 
 async def test_start_up_files_that_never_end(autojump_clock: MockClock) -> None:
-    """After five seconds a person is told what is waited for and what was printed, on one line."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())
-    await shell._take_in(shell._stdout, b"\x1b[1mChoose:\x1b[0m\r\n 1) one\n\n2) two\x07\xff\n")
-    await shell._take_in(shell._stderr, b"\x1b]0;title\x07bash: " + MARK + b": command not found\n")
+    """After five seconds the wait is reported, with what was printed, on one line."""
+    shell = NodeShell(cast("Pipes", None), MARK, lost)
+    await shell._receive(shell._stdout, b"\x1b[1mChoose:\x1b[0m\r\n 1) one\n\n2) two\x07\xff\n")
+    await shell._receive(shell._stderr, b"\x1b]0;title\x07bash: " + MARK + b": command not found\n")
     said: list[tuple[float, str]] = []
     printed = "Choose:; 1) one; 2) two\\x07\N{REPLACEMENT CHARACTER}; bash: command not found"
     with pytest.raises(NodeUnreachable) as caught:
@@ -69,8 +69,8 @@ async def test_start_up_files_that_never_end(autojump_clock: MockClock) -> None:
 
 async def test_start_up_files_that_print_much(autojump_clock: MockClock) -> None:
     """Of much output the end is shown, where a question stands."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())
-    await shell._take_in(shell._stdout, b"news of the day\n" * 9000 + b"Continue? [y/n] ")
+    shell = NodeShell(cast("Pipes", None), MARK, lost)
+    await shell._receive(shell._stdout, b"news of the day\n" * 9000 + b"Continue? [y/n] ")
     said: list[tuple[float, str]] = []
     with pytest.raises(NodeUnreachable):
         await wait_ready(shell, said)
@@ -79,13 +79,13 @@ async def test_start_up_files_that_print_much(autojump_clock: MockClock) -> None
 
 
 async def test_a_shell_that_is_ready_in_time(autojump_clock: MockClock) -> None:
-    """Nothing is said of start-up files that end."""
-    shell = Shell(cast("Pipes", None), MARK, lost, trio.Event())
+    """Nothing is reported about start-up files that end."""
+    shell = NodeShell(cast("Pipes", None), MARK, lost)
     said: list[tuple[float, str]] = []
     with trio.fail_after(LIMIT):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait_ready, shell, said)
             await trio.sleep(SLOW_START - 1)
             for side in (shell._stdout, shell._stderr):
-                await shell._take_in(side, b"welcome\n" + MARK + b"r")
+                await shell._receive(side, b"welcome\n" + MARK + b"r")
     assert said == []

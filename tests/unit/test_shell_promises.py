@@ -1,4 +1,4 @@
-"""What a shell that waits for a command promises, whatever is at its other end."""
+"""The contract of a shell that waits for a command, whatever is at its other end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from trio.testing import (
 from pegasus.errors import CannotStart, NodeUnreachable
 from pegasus.model import Exited, Lost, NotStarted, Outcome
 from pegasus.process import Pipes
-from pegasus.transport.shell import KILL_GRACE, READY_LIMIT, Shell, open_shell
+from pegasus.transport.shell import KILL_GRACE, READY_LIMIT, NodeShell, open_shell
 from tests.contract import Output, assignment
 
 
@@ -27,7 +27,7 @@ class FakeChild:
 
     Attributes:
         heard: the lines that came on standard input.
-        deaf: whether nobody reads standard input.
+        deaf: whether its standard input is not read any more.
         mark: the shell's, once it has come.
     """
 
@@ -70,7 +70,7 @@ class FakeChild:
 
 
 async def lost(status: int) -> Outcome:
-    """Judge that the connection broke."""
+    """Diagnose a broken connection."""
     await trio.lowlevel.checkpoint()
     return Lost(f"ssh ended with {status}")
 
@@ -83,7 +83,7 @@ async def started(child: FakeChild) -> AsyncIterator[Pipes]:
 
 
 @asynccontextmanager
-async def ready(child: FakeChild, hurry: trio.Event | None = None) -> AsyncIterator[Shell]:
+async def ready(child: FakeChild) -> AsyncIterator[NodeShell]:
     """Open a shell whose child is ready at once."""
     async with trio.open_nursery() as nursery:
 
@@ -93,9 +93,7 @@ async def ready(child: FakeChild, hurry: trio.Event | None = None) -> AsyncItera
             await child.say(b"r")
 
         nursery.start_soon(get_ready)
-        async with open_shell(
-            started(child), lost, hurry if hurry is not None else trio.Event()
-        ) as shell:
+        async with open_shell(started(child), lost) as shell:
             yield shell
 
 
@@ -105,10 +103,10 @@ def unreachable(words: str) -> pytest.RaisesExc[NodeUnreachable]:
 
 
 async def test_a_shell_that_is_never_ready(autojump_clock: MockClock) -> None:
-    """Nobody waits for ever for a shell that says nothing: the message has the limit."""
+    """The wait for a shell that reports nothing has a limit, which is in the message."""
     began = trio.current_time()
     with pytest.raises(NodeUnreachable, match=f"was not ready in {READY_LIMIT:g} seconds"):
-        async with open_shell(started(FakeChild()), lost, trio.Event()):
+        async with open_shell(started(FakeChild()), lost):
             pass
     assert trio.current_time() - began == pytest.approx(READY_LIMIT, abs=1)
 
@@ -118,7 +116,7 @@ async def test_a_shell_that_is_never_ready(autojump_clock: MockClock) -> None:
     [(b"", "the shell on the node ended before it was ready"), (b" no sh \n", "^no sh$")],
 )
 async def test_a_shell_that_ends_first(autojump_clock: MockClock, said: bytes, words: str) -> None:
-    """A node's own words explain why there is no shell; where it has none, that is said."""
+    """A node's own message explains why there is no shell; without one there is a default."""
     child = FakeChild()
     async with trio.open_nursery() as nursery:
 
@@ -128,7 +126,7 @@ async def test_a_shell_that_ends_first(autojump_clock: MockClock, said: bytes, w
 
         nursery.start_soon(speak)
         with unreachable(words):
-            async with open_shell(started(child), lost, trio.Event()):
+            async with open_shell(started(child), lost):
                 pass
 
 
@@ -142,7 +140,7 @@ async def test_a_shell_that_cannot_be_started(autojump_clock: MockClock) -> None
         yield
 
     with pytest.raises(NodeUnreachable, match="ssh can't be started: Too many open files"):
-        async with open_shell(refused(), lost, trio.Event()):
+        async with open_shell(refused(), lost):
             pass
 
 
@@ -151,23 +149,34 @@ async def test_a_job_for_a_shell_that_is_gone(autojump_clock: MockClock) -> None
     child = FakeChild()
     async with ready(child) as shell:
         child.deaf = True
-        outcome = await shell.run(assignment("true"), "run", Output().show)
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
         await child.end()
     assert outcome == NotStarted("the shell on the node was gone (Broken pipe)")
 
 
-async def test_a_shell_that_goes_without_a_word(autojump_clock: MockClock) -> None:
-    """What became of its command is for the connection to judge, by the status of its end."""
+async def test_a_job_for_a_shell_whose_outputs_have_ended(autojump_clock: MockClock) -> None:
+    """A command for a shell that has ended has not started, also if its input can be written to."""
+    child = FakeChild()
+    async with ready(child) as shell:
+        await child.end()
+        await shell.wait_broken()
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
+    assert outcome == NotStarted("the shell on the node was gone")
+    assert child.heard == []
+
+
+async def test_a_shell_that_ends_without_a_report(autojump_clock: MockClock) -> None:
+    """The connection determines the outcome of its command, from the status of its end."""
     child = FakeChild()
     async with ready(child) as shell, trio.open_nursery() as nursery:
         nursery.start_soon(child.end)
-        outcome = await shell.run(assignment("true"), "run", Output().show)
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
         assert shell.begun
     assert outcome == Lost("ssh ended with 255")
 
 
 async def test_an_idle_shell_is_dismissed(autojump_clock: MockClock) -> None:
-    """A shell without a command is told to go, and one whose command has ended, too."""
+    """A shell without a command is ended, and one whose command has ended, too."""
     idle, used = FakeChild(), FakeChild()
     async with ready(idle):
         pass
@@ -180,45 +189,45 @@ async def test_an_idle_shell_is_dismissed(autojump_clock: MockClock) -> None:
 
     async with ready(used) as shell, trio.open_nursery() as nursery:
         nursery.start_soon(begin_and_end)
-        outcome = await shell.run(assignment("true"), "run", Output().show)
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
         assert await shell.wait_next()
     assert outcome == Exited(0)
     assert used.heard[1:] == [b"bye\n"]
 
 
-@pytest.mark.parametrize("hurry", [False, True])
-async def test_an_aborted_command(autojump_clock: MockClock, *, hurry: bool) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_an_aborted_command(autojump_clock: MockClock, *, at_once: bool) -> None:
     """It gets SIGTERM, and SIGKILL ten seconds later; where there is no time, SIGKILL at once."""
-    child, hurried = FakeChild(), trio.Event()
-    if hurry:
-        hurried.set()
-    async with ready(child, hurried) as shell:
+    child, kill_now = FakeChild(), trio.Event()
+    if at_once:
+        kill_now.set()
+    async with ready(child) as shell:
         with trio.move_on_after(5) as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(child.say, b"b")
-                await shell.run(assignment("sleep"), "run", Output().show)
+                await shell.run(assignment("sleep"), "run", Output().show, kill_now)
         assert scope.cancelled_caught
         assert not await shell.wait_next()
     told = [line for line in child.heard if line in {b"TERM\n", b"KILL\n"}]
-    assert told == ([b"KILL\n"] if hurry else [b"TERM\n", b"KILL\n"])
-    if not hurry:
+    assert told == ([b"KILL\n"] if at_once else [b"TERM\n", b"KILL\n"])
+    if not at_once:
         at = [when for line, when in zip(child.heard, child.times, strict=True) if line in told]
         assert at[1] - at[0] == pytest.approx(KILL_GRACE)
 
 
-async def test_hurry_cuts_the_grace_short(autojump_clock: MockClock) -> None:
+async def test_kill_now_cuts_the_grace_short(autojump_clock: MockClock) -> None:
     """A third Ctrl-C ends what the second gave ten seconds."""
-    child, hurried = FakeChild(), trio.Event()
-    async with ready(child, hurried) as shell, trio.open_nursery() as nursery:
+    child, kill_now = FakeChild(), trio.Event()
+    async with ready(child) as shell, trio.open_nursery() as nursery:
         nursery.start_soon(child.say, b"b")
 
         async def run() -> None:
             with trio.move_on_after(5):
-                await shell.run(assignment("sleep"), "run", Output().show)
+                await shell.run(assignment("sleep"), "run", Output().show, kill_now)
 
         nursery.start_soon(run)
         await trio.sleep(7)
         assert child.heard[-1] == b"TERM\n"
-        hurried.set()
+        kill_now.set()
         await trio.sleep(0.1)
         assert child.heard[-1] == b"KILL\n"

@@ -17,7 +17,6 @@ from pathlib import Path
 import trio
 
 from pegasus import duration
-from pegasus.commands.streams import STDOUT, write
 from pegasus.errors import (
     ExitStatus,
     FileFault,
@@ -31,6 +30,7 @@ from pegasus.interrupt import open_interrupts
 from pegasus.model import Job, SubNode
 from pegasus.process import raise_open_files_limit
 from pegasus.rendered import Values, render_with
+from pegasus.standard_streams import STDOUT, write
 from pegasus.terminal_text import fit, on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
@@ -207,8 +207,8 @@ async def _connect(settings: CheckSettings, sub_nodes: tuple[SubNode, ...]) -> E
     with open_interrupts() as signals, sole_error():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at_once, signals, nursery.cancel_scope)
-            async with open_ssh(settings.ssh_config, on_note=_note) as ways:
-                open_session = session_opener(ways, trio.Event())
+            async with open_ssh(settings.ssh_config, on_note=_note) as ssh:
+                open_session = session_opener(ssh)
                 async with trio.open_nursery() as tries:
                     for sub_node in sub_nodes:
                         tries.start_soon(_try, open_session, sub_node, len(sub_nodes), answered)

@@ -1,4 +1,4 @@
-"""What the short commands have in common: a screen to say things on, and an end by Ctrl-C."""
+"""The frame of the short commands: a screen, and an end by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pegasus.screen import Screen, open_screen
 async def in_foreground(
     work: Callable[[Screen], Awaitable[ExitStatus]], color: ColorChoice, interrupted: str = ""
 ) -> ExitStatus:
-    """Do some work that the first signal cancels; the second ends its last words as well.
+    """Do some work, which the first signal cancels; the second one also cancels its last messages.
 
     Args:
-        work: is given a screen, and gives the exit status.
-        color: what ``--color`` says.
+        work: gets a screen, and returns the exit status.
+        color: the value of ``--color``.
         interrupted: the message for work that was cancelled; empty for none.
 
     Returns:
-        What the work gave; INTERRUPTED where it was cancelled.
+        The exit status of the work; INTERRUPTED where it was cancelled.
 
     Raises:
-        PegasusError: what the work raised.
+        PegasusError: raised by the work.
     """
     status = ExitStatus.INTERRUPTED
     with open_interrupts() as signals, sole_error():

@@ -18,7 +18,8 @@ from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Outcome, succeeded
 from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
-from pegasus.record import JobRecord, RunRecord, choose_run, find_runs
+from pegasus.record import RunRecord, choose_run, find_runs
+from pegasus.run_state import JobState
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
 
@@ -49,7 +50,7 @@ class RetrySettings:
 class Chosen:
     """The jobs to put back, and the reasons for the others, by number."""
 
-    jobs: tuple[JobRecord, ...]
+    jobs: tuple[JobState, ...]
     refused: dict[int, str]
 
 
@@ -113,20 +114,20 @@ def choose(run: RunRecord, numbers: Sequence[int], back: Collection[int]) -> Cho
         numbers: of the wanted jobs; none means all.
         back: the numbers of those that were put back before.
     """
-    wanted = sorted(set(numbers)) or list(run.jobs)
+    wanted = sorted(set(numbers)) or list(run.state.jobs)
     refused = {number: _refusal(run, number, back) for number in wanted}
     return Chosen(
-        tuple(run.jobs[number] for number, why in refused.items() if not why),
+        tuple(run.state.jobs[number] for number, why in refused.items() if not why),
         {number: why for number, why in refused.items() if why},
     )
 
 
 def _refusal(run: RunRecord, number: int, back: Collection[int]) -> str:
     """Give the reason why a job cannot be put back; empty if it can."""
-    job = run.jobs.get(number)
+    job = run.state.jobs.get(number)
     if job is None:
         return "there is no such job in this run"
-    outcomes = run.outcomes(job)
+    outcomes = run.state.outcomes(job)
     if None in outcomes:
         return "it still runs" if job.executions else "it is about to start"
     if all(outcome is not None and succeeded(outcome) for outcome in outcomes):
@@ -164,7 +165,7 @@ def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]
     lines = [f"Put {many} of run {run.name} back at {where} of {settings.queue_file}."]
     if not chosen.jobs:
         lines = [_nothing(settings, run, chosen)]
-    elif run.facts.mode == "broadcast":
+    elif run.began.mode == "broadcast":
         lines = [lines[0].removesuffix(".") + "; a broadcast runs each on every sub-node again:"]
     shown = chosen.jobs[:MOST_JOBS_SHOWN]
     lines += [f"  job {job.number} ({_why(run, job)}): {_short(job)}" for job in shown]
@@ -186,13 +187,13 @@ def _nothing(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> str:
     return f"Nothing of run {run.name} is put back ({counts})."
 
 
-def _why(run: RunRecord, job: JobRecord) -> str:
-    if run.facts.mode == "queue" or not job.executions:
-        return on_one_line(str(run.outcomes(job)[0]))
+def _why(run: RunRecord, job: JobState) -> str:
+    if run.began.mode == "queue" or not job.executions:
+        return on_one_line(str(run.state.outcomes(job)[0]))
     bad = [
-        f"{on_one_line(str(outcome))} on {_name(run, execution.sub_node)}"
-        for execution in run.final(job)
-        if _is_bad(outcome := run.outcome_of(execution))
+        f"{on_one_line(str(outcome))} on {execution.sub_node}"
+        for execution in job.final
+        if _is_bad(outcome := run.state.outcome_of(execution))
     ]
     more = len(bad) - _SHOWN_NODES
     return "; ".join(bad[:_SHOWN_NODES]) + (f"; and on {more:,} more" if more > 0 else "")
@@ -202,12 +203,7 @@ def _is_bad(outcome: Outcome | None) -> bool:
     return outcome is not None and not succeeded(outcome)
 
 
-def _name(run: RunRecord, number: int) -> str:
-    record = run.sub_nodes.get(number)
-    return f"sub-node {number}" if record is None else str(record.sub_node)
-
-
-def _short(job: JobRecord) -> str:
+def _short(job: JobState) -> str:
     """Give the command in one line, as it will be in the queue, and its parameters."""
     text = job.job.command
     text = text if len(text) <= _SHOWN_COMMAND else text[:_SHOWN_COMMAND] + " …"

@@ -1,7 +1,7 @@
-"""``pegasus queue`` and ``pegasus broadcast``: open things in order, and hand them down.
+"""``pegasus queue`` and ``pegasus broadcast``: open resources in order, and pass them on.
 
-A run reads from the outside in: signals, the screen, the ways into the nodes, the dispatcher. The
-first signal ends the taking, the second ends the commands, the third ends them at once.
+From the outside in: signals, the screen, the record, the SSH connections, the dispatcher. The first
+signal drains the run, the second aborts it, the third kills what runs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Literal
 import trio
 
 from pegasus.commands.stages import Stages
-from pegasus.dispatch import Drain, Run, run_broadcast, run_queue
+from pegasus.dispatch import BroadcastDispatcher, Ending, QueueDispatcher, Run, Stage
 from pegasus.errors import ExitStatus, PegasusError, sole_error
-from pegasus.events import Ended, Event, Listener, Noted, Printed
+from pegasus.event_bus import EventBus, LiveState
+from pegasus.events import Listener, Noted, RunEnded, RunMode, RunResult
 from pegasus.findings import notes_on
 from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
 from pegasus.interrupt import open_interrupts
@@ -30,18 +31,19 @@ from pegasus.orders import orders_of, read_orders
 from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import QueueFile
 from pegasus.queue_file.job_source import JobSource
-from pegasus.record import How, Mode, OutputName
+from pegasus.record import OutputName
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
+from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.run_state import Result, RunState
 from pegasus.screen import Screen, open_screen
-from pegasus.summary import Summary
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
-"""An environment variable; where it is set each command takes a client process of ssh's."""
+"""An environment variable; where it is set, each shell is opened by an ``ssh`` client process."""
 
-LAST_WORDS = 3.0
-"""Seconds that the screen has for its last words when everything was to end at once."""
+FINAL_SCREEN_WAIT = 3.0
+"""Seconds that the screen has to write what waits after the run was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +64,11 @@ class RunSettings:
     """The state in which the hosts file was read."""
 
 
-class Listeners:
-    """Several listeners as one."""
-
-    def __init__(self, *listeners: Listener) -> None:
-        self._listeners = listeners
-
-    def tell(self, event: Event) -> None:
-        """Tell each."""
-        for listener in self._listeners:
-            listener.tell(event)
-
-    async def show(self, printed: Printed) -> None:
-        """Show it to each, one after the other."""
-        for listener in self._listeners:
-            await listener.show(printed)
-
-
 async def run(settings: RunSettings) -> ExitStatus:
     """Run the queue, or broadcast it.
 
     Raises:
-        PegasusError: a file or the machine is not as it has to be; nothing was taken.
+        PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
     settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
     sub_nodes = read_hosts(settings.hosts_file)
@@ -118,9 +103,9 @@ async def _run_on_screen(
         async with screen_opened as screen:
             stages = Stages(screen)
             nursery.start_soon(stages.obey, signals)
-            nursery.start_soon(_drain_when, reader_gone, stages.drain)
+            nursery.start_soon(_drain_when, reader_gone, stages.ending)
             status = await _run_recorded(settings, sub_nodes, queue, screen, stages)
-            nursery.start_soon(_close_when, stages.hurry, closing)
+            nursery.start_soon(_close_when, stages.ending.kill_now, closing)
     return status
 
 
@@ -131,8 +116,8 @@ async def _run_recorded(
     screen: Screen,
     stages: Stages,
 ) -> ExitStatus:
-    """Run with a record, and say what it came to."""
-    summary, began = Summary(), trio.current_time()
+    """Run with a record, and print the summary."""
+    live, began = LiveState(), trio.current_time()
     error: PegasusError | None = None
     record_opened = open_record(
         queue.real,
@@ -143,90 +128,87 @@ async def _run_recorded(
         on_trouble=screen.say,
     )
     async with record_opened as record:
-        # The record first: what is on the screen is in the journal.
-        others = Listeners(screen, summary)
-        listener = Listeners(record, others)
+        # The record comes first: what is on the screen is in the journal.
+        bus = EventBus(record, screen, live)
+        live.tell(record.began)
         for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
-            listener.tell(Noted(str(written)))
+            bus.tell(Noted(str(written)))
         if words := queue.blind_spot():
-            listener.tell(Noted(words))
-        with stages.aborting:
-            try:
-                source = JobSource(queue, record, others, may_be_missing=settings.daemon)
-                await _dispatch(
-                    settings, sub_nodes, source, record=record, listener=listener, stages=stages
-                )
-            except PegasusError as caught:
-                error = caught
-                screen.say(str(caught))
-        status = _status(error, summary, interrupted=stages.interrupted)
-        record.conclude(status, _how(error, stages))
-    if not summary.empty:
+            bus.tell(Noted(words))
+        try:
+            source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
+            await _dispatch(settings, sub_nodes, source, record=record, listener=bus, stages=stages)
+        except PegasusError as caught:
+            error = caught
+            screen.say(str(caught))
+        status = _status(error, live.state, interrupted=stages.interrupted)
+        bus.tell(RunEnded(status, _result(error, stages)))
+    if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)
-        screen.say(*_last_words(settings, summary, record, wall, logs=logs))
+        screen.say(*_last_words(settings, live.state, record, wall, logs=logs))
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
 
 
-def _status(error: PegasusError | None, summary: Summary, *, interrupted: bool) -> ExitStatus:
+def _status(error: PegasusError | None, state: RunState, *, interrupted: bool) -> ExitStatus:
     if error is not None:
         return error.exit_status
     if interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.SUCCESS if summary.all_succeeded else ExitStatus.JOB_FAILED
+    return ExitStatus.JOB_FAILED if state.failure_count else ExitStatus.SUCCESS
 
 
-def _mode(settings: RunSettings) -> Mode:
+def _mode(settings: RunSettings) -> RunMode:
     return "broadcast" if settings.broadcast else "queue"
 
 
-def _how(error: PegasusError | None, stages: Stages) -> How:
+def _result(error: PegasusError | None, stages: Stages) -> RunResult:
     if error is not None:
         return "failed"
-    if stages.aborting.cancel_called:
+    if stages.ending.stage >= Stage.ABORTING:
         return "aborted"
-    return "drained" if stages.drain.begun else "done"
+    return "drained" if stages.ending.stage is Stage.DRAINING else "done"
 
 
 async def _has_outputs(record: Record) -> bool:
-    """Tell whether there are outputs to look at; no where the disk does not say in time."""
-    with trio.move_on_after(LAST_WORDS):
+    """Return whether there are recorded outputs; False where the disk does not answer in time."""
+    with trio.move_on_after(FINAL_SCREEN_WAIT):
         return await trio.to_thread.run_sync(record.has_outputs, abandon_on_cancel=True)
     return False
 
 
 def _last_words(
-    settings: RunSettings, summary: Summary, record: Record, wall: float, *, logs: bool
+    settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
 ) -> list[str]:
-    """Give the summary, with where the outputs are and how to try again what failed."""
+    """Return the summary, with the paths of the outputs and the command for a retry."""
 
-    def log_of(ended: Ended) -> str | None:
-        if record.folder is None or not logs:
+    def log_of(result: Result) -> str | None:
+        if record.folder is None or not logs or result.execution is None:
             return None
-        job, sub_node = ended.assignment.number, ended.assignment.sub_node.number
+        job, sub_node = result.job.number, result.execution.sub_node.number
         name = OutputName(job, sub_node, Stream.STDOUT).file_name(_mode(settings))
         path = Path(os.path.relpath(record.folder.output / name))
         return f"{path.with_suffix('')}.*"
 
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
-    words = [*summary.lines(log_of), summary.utilisation(wall)]
-    if not summary.all_succeeded and record.kept:
+    words = [*summary_of(state, log_of), utilisation_of(state, wall)]
+    if state.failure_count and record.kept:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
     return words
 
 
-async def _close_when(hurry: trio.Event, closing: trio.CancelScope) -> None:
-    """Leave a screen that stands still behind, but only where everything has to end at once."""
-    await hurry.wait()
-    closing.deadline = trio.current_time() + LAST_WORDS
+async def _close_when(kill_now: trio.Event, closing: trio.CancelScope) -> None:
+    """Do not wait for a screen that stalls, once the run is killed."""
+    await kill_now.wait()
+    closing.deadline = trio.current_time() + FINAL_SCREEN_WAIT
 
 
-async def _drain_when(reader_gone: trio.Event, drain: Drain) -> None:
+async def _drain_when(reader_gone: trio.Event, ending: Ending) -> None:
     await reader_gone.wait()
-    drain.begin()
+    ending.drain()
 
 
 async def _dispatch(
@@ -238,49 +220,50 @@ async def _dispatch(
     listener: Listener,
     stages: Stages,
 ) -> None:
-    """Open the ways into the nodes, and deal, with an ear for whoever asks for something."""
-    send_roster, roster = trio.open_memory_channel[Sequence[SubNode]](0)
+    """Open the connections and run the jobs; follow orders and changes of the hosts file."""
+    send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
+    by_clients = BY_CLIENTS in os.environ
 
     def note(words: str) -> None:
         listener.tell(Noted(words))
 
-    with sole_error():
+    with stages.ending.working, sole_error():
         async with (
-            open_ssh(
-                settings.ssh_config, by_clients=BY_CLIENTS in os.environ, on_note=note
-            ) as ways,
+            open_ssh(settings.ssh_config, by_clients=by_clients, on_note=note) as ssh,
             trio.open_nursery() as nursery,
         ):
             one_run = Run(
                 name=record.name,
                 sub_nodes=sub_nodes,
-                open_session=session_opener(ways, stages.hurry),
+                open_session=session_opener(ssh),
                 queue=source,
                 fill=fill,
                 listener=listener,
-                drain=stages.drain,
+                ending=stages.ending,
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
                 timeout=settings.timeout,
-                roster=roster,
+                sub_node_updates=updates,
             )
+            mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
+            dispatcher = mode(one_run)
             if record.folder is not None:
                 requests = read_orders(orders_of(record.folder.path))
-                nursery.start_soon(stages.obey_orders, requests, one_run.running)
+                nursery.start_soon(stages.obey_orders, requests, dispatcher)
             if not settings.broadcast:
                 seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_roster, note)
-            await (run_broadcast if settings.broadcast else run_queue)(one_run)
+                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+            await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 
 
 def fill(job: Job, sub_node: SubNode) -> Command:
-    """Render a job for a sub-node; a take that was cancelled stops here.
+    """Render a job for a sub-node; a take that was cancelled ends here.
 
     Raises:
-        TemplateFault: it can't be.
+        TemplateFault: it cannot be rendered.
     """
-    with suppress(RuntimeError):  # not a worker thread: a retry renders in Trio's thread
+    with suppress(RuntimeError):  # a retry is rendered in Trio's own thread
         trio.from_thread.check_cancelled()
     return render(job, sub_node)

@@ -1,4 +1,4 @@
-"""The stages of an end, and who asks for them: signals, and orders from other terminals."""
+"""Ends a run early when signals, or orders from other terminals, ask for it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from pegasus.dispatch import Drain, Running
+from pegasus.dispatch import Dispatcher, Ending, Stage
 from pegasus.orders import AbortOrder, DrainOrder, Request, StopJobOrder
 from pegasus.screen import Screen
 
 
 class Stages:
-    """The three stages of an end: no more taking, no more running, no more patience."""
+    """Moves a run from one stage of its end to the next.
+
+    Args:
+        screen: shows each stage.
+
+    Attributes:
+        ending: the end of the run.
+        interrupted: whether a user asked for it.
+    """
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self.drain = Drain()
-        self.aborting = trio.CancelScope()
-        self.hurry = trio.Event()
+        self.ending = Ending()
         self.interrupted = False
 
     async def obey(self, signals: AsyncIterator[str]) -> None:
-        """Go one stage further with each signal."""
+        """Move one stage further with each signal."""
         async with trio.open_nursery() as nursery:
             stages = iter([lambda name: nursery.start_soon(self._drain, name), self._abort])
             async for name in signals:
@@ -30,25 +36,24 @@ class Stages:
                 next(stages, self._kill)(name)
 
     async def _drain(self, name: str) -> None:
-        """Take nothing more; the notice is a promise, so it comes after what it promises."""
-        self.drain.begin()
-        await self.drain.over.wait()
-        if not self.aborting.cancel_called:
+        """Take nothing more; the notice is shown once all that was taken has begun."""
+        self.ending.drain()
+        await self.ending.drained.wait()
+        if self.ending.stage is Stage.DRAINING:
             self._screen.say(
                 f"{name}: nothing more is taken; what runs goes on to its end. "
                 "Once more to end it (SIGTERM, SIGKILL after 10 s)."
             )
 
     def _abort(self, name: str) -> None:
-        self.drain.begin()
-        self.aborting.cancel(reason=name)
+        self.ending.abort()
         self._screen.say(f"{name}: ending what runs. Once more to kill it at once.")
 
     def _kill(self, name: str) -> None:
-        self.hurry.set()
+        self.ending.kill()
         self._screen.say(f"{name}: killing what runs.")
 
-    async def obey_orders(self, requests: AsyncIterator[Request], running: Running) -> None:
+    async def obey_orders(self, requests: AsyncIterator[Request], dispatcher: Dispatcher) -> None:
         """Do what other terminals ask for, and answer."""
         async for request in requests:
             match request.order:
@@ -61,15 +66,16 @@ class Stages:
                     self._abort("pegasus stop --now")
                     request.answer("What runs is being ended.")
                 case StopJobOrder(number, sub_node):
-                    _answer_stop(request, running, number, sub_node)
+                    _answer_stop(request, dispatcher, number, sub_node)
 
 
-def _answer_stop(request: Request, running: Running, number: int, sub_node: int | None) -> None:
+def _answer_stop(
+    request: Request, dispatcher: Dispatcher, number: int, sub_node: int | None
+) -> None:
     """End a job that runs, or that waits for another try, and answer."""
-    ended = running.stop(number, sub_node)
-    waited = running.stop_waiting(number, sub_node)
-    where = ", ".join(str(assignment.sub_node) for assignment in ended)
-    words = [f"Job {number} is being ended on {where}."] if ended else []
-    words += [f"Job {number} waited for another try, and gets none."] if waited else []
+    stopped = dispatcher.stop_job(number, sub_node)
+    where = ", ".join(str(assignment.sub_node) for assignment in stopped.running)
+    words = [f"Job {number} is being ended on {where}."] if stopped.running else []
+    words += [f"Job {number} waited for another try, and gets none."] if stopped.waiting else []
     nothing = f"Job {number} does not run {'there ' * (sub_node is not None)}now."
     request.answer(" ".join(words) or nothing, done=bool(words))

@@ -1,13 +1,12 @@
-"""``pegasus status``: what runs where, what waits, what ended how; of runs that go on or are over.
+"""``pegasus status``: what runs where, what waits and what ended how, during a run or after it.
 
-It reads the record and the queue file, and never needs the run itself: any terminal will do, and
-any time.
+It reads the record and the queue file and never needs the run itself, so it works in any terminal
+and at any time.
 """
 
 from __future__ import annotations
 
-import io
-import json
+import gc
 import os
 import sys
 import time
@@ -15,37 +14,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.text import Text
-
-from pegasus import grid
-from pegasus.commands.streams import STDOUT, write
-from pegasus.commands.tables import about_run, table_of_runs, visible
-from pegasus.errors import ExitStatus, FileFault, PegasusError
+from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
-from pegasus.record import (
-    RunRecord,
-    UnreadableRecords,
-    choose_run,
-    current_runs,
-    find_runs,
-    report_of,
-)
+from pegasus.report.overview import Overview, OverviewReader
+from pegasus.standard_streams import STDOUT, write
 
-REDRAW = 1.0
+REDRAW_PERIOD = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
 
-WATCHED = 10
-"""How many rows of a table ``--watch`` shows at most: what is off the screen can't be seen."""
+WATCHED_ROWS = 10
+"""Rows of a table that ``--watch`` shows at most: rows below the screen cannot be seen."""
 
-NARROW = 80
-"""Columns where there is no terminal to ask: what everything fits."""
+DEFAULT_WIDTH = 80
+"""Columns where the output is no terminal."""
 
-
-LOCK_PATIENCE = 0.5
-"""Seconds to wait for the lock where a crash left something to be brought to its end: a run that
-lives takes its jobs in milliseconds, and would do the same."""
+RECOVERY_LOCK_WAIT = 0.5
+"""Seconds to wait for the lock where a crash interrupted a take: a run that goes on holds it for
+milliseconds, and completes or undoes that take itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +38,11 @@ class StatusSettings:
     """What the command line asks; see ``pegasus status --help``.
 
     Attributes:
-        queue_file: the queue's.
-        run: a run's name, or a part of it; None for those that go on, else for the newest.
+        queue_file: its path.
+        run: a run's name or a part of it; None for those that go on, otherwise the newest.
         runs: list all runs instead.
         json: for programs.
-        watch: again and again.
+        watch: show it again and again.
     """
 
     queue_file: Path
@@ -67,155 +52,70 @@ class StatusSettings:
     watch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What is in the queue file: how many jobs (None: there is no file), and the first fault."""
-
-    jobs: int | None
-    fault: str | None = None
-
-
 def status(settings: StatusSettings) -> ExitStatus:
-    """Say how things are.
+    """Report on runs.
 
     Returns:
-        Success, whatever became of the jobs; that is what the run's own exit status is for.
+        Success, whatever the outcomes of jobs: those are in the exit status of the run.
 
     Raises:
         PegasusError: there is no such run, neither a record nor a queue, or it can't be read.
     """
+    gc.disable()  # a journal is read into objects that all stay: collecting takes a third of a look
     queue = QueueFile(settings.queue_file)
-    # A crash may have kept back from a record what only the next to hold the lock can hand over.
+    # Only who holds the lock can add to a record what an interrupted take has not.
     if queue.is_interrupted():
-        import trio  # noqa: PLC0415 -- half of the time of a look, and hardly ever needed
+        import trio  # noqa: PLC0415 -- takes half of the time of a look, and is hardly ever needed
 
-        trio.run(queue.recover, LOCK_PATIENCE)
-    view = _View(settings)
-    try:
+        trio.run(queue.recover, RECOVERY_LOCK_WAIT)
+    reader = OverviewReader(settings.queue_file, settings.run, all_runs=settings.runs)
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # the user has seen enough
         if settings.watch:
-            _watch(view)
+            _watch(settings, reader)
         else:
-            view.look()
-            write(STDOUT, view.text())
-    except (BrokenPipeError, KeyboardInterrupt):
-        pass  # whoever asked has seen enough
+            overview, _ = reader.read()
+            write(STDOUT, _text(settings, overview))
     return ExitStatus.SUCCESS
 
 
-class _View:
-    """What was asked for, as it is now; ``look`` looks again."""
+def _text(settings: StatusSettings, overview: Overview) -> bytes:
+    if settings.json:
+        from pegasus.report.status_json import report_text  # noqa: PLC0415 -- rich is not needed
 
-    def __init__(self, settings: StatusSettings) -> None:
-        self._settings = settings
-        self._queue = QueueFile(settings.queue_file)
-        self._known: dict[str, RunRecord] = {}
-        self._seen: object = ()
-        self._runs: list[RunRecord] = []
-        self._warnings: list[str] = []
-        self._waiting = Waiting(None)
+        return report_text(overview).encode() + b"\n"
+    from pegasus.report.tables import about, written  # noqa: PLC0415 -- rich takes as long as all else
 
-    def look(self) -> bool:
-        """Read on, and tell whether anything changed."""
-        before = [run.name for run in self._runs], self._warnings
-        self._warnings = []
-        self._runs = [self._known.setdefault(run.name, run) for run in self._asked_for()]
-        changed = [self._refresh(run) for run in self._runs]
-        state = self._queue.state()
-        if (seen := (state, self._queue.real)) != self._seen:
-            self._seen, self._waiting = seen, _waiting(self._queue)
-            changed.append(True)
-        return any(changed) or before != ([run.name for run in self._runs], self._warnings)
-
-    def _refresh(self, run: RunRecord) -> bool:
-        """Read on in a run; one that was removed meanwhile is shown once more, as it was."""
-        try:
-            return run.refresh()
-        except PegasusError as error:
-            self._warnings.append(str(error))
-            return False
-
-    def text(self) -> bytes:
-        """Say it all at once."""
-        if self._settings.json:
-            return json.dumps(self._report()).encode() + b"\n"
-        terminal = os.isatty(1)
-        file = io.StringIO()
-        width = _columns() if terminal else NARROW
-        console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
-        console.print(self.shown(None, width))
-        return file.getvalue().encode("utf-8", "backslashreplace")
-
-    def shown(self, most: int | None, width: int) -> RenderableType:
-        """Lay it out in so many columns, with so many rows a table at most."""
-        if self._settings.runs:
-            return Group(table_of_runs(self._runs), *self._rest())
-        shown = [part for run in self._runs for part in about_run(run, most, width)]
-        return Group(*shown, *self._rest(), _about_queue(self._queue.path, self._waiting))
-
-    def _asked_for(self) -> list[RunRecord]:
-        try:
-            runs = find_runs(self._queue.real, self._warnings)
-        except UnreadableRecords as error:
-            runs, self._warnings = [], [str(error)]
-        if not runs and self._settings.run is None and self._queue.state() is None:
-            raise PegasusError(
-                f"{self._queue.path}: there is no such file, and no run of it is recorded beside "
-                "it. Go to its folder, or name it with --queue-file."
-            )
-        if self._settings.run is not None:
-            return [choose_run(runs, self._settings.run)]
-        return runs if self._settings.runs else current_runs(runs)
-
-    def _rest(self) -> list[Text]:
-        """Say what could not be read, and where there is nothing that there is nothing."""
-        nothing = [] if self._runs else [Text("No run of this queue is recorded.")]
-        return [*(Text(f"Mind: {visible(warning)}") for warning in self._warnings), *nothing]
-
-    def _report(self) -> object:
-        with_jobs = not self._settings.runs
-        waiting = self._waiting
-        queue = self._queue.path, waiting.jobs, waiting.fault
-        return report_of(*queue, self._runs, self._warnings, with_jobs=with_jobs)
+    terminal = os.isatty(STDOUT)
+    width = _columns() if terminal else DEFAULT_WIDTH
+    return written(about(overview, None, width), width, terminal=terminal)
 
 
-def _watch(view: _View) -> None:
-    if view._settings.json or not os.isatty(1):  # noqa: SLF001 -- a friend, in the same file
+def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
+    overview, _ = reader.read()
+    gc.freeze()  # what the journal contains so far stays: later collections need not visit it
+    gc.enable()
+    if settings.json or not os.isatty(STDOUT):
+        write(STDOUT, _text(settings, overview))
         while True:
-            if view.look():
-                write(STDOUT, view.text())
-            time.sleep(REDRAW)
+            time.sleep(REDRAW_PERIOD)
+            overview, changed = reader.read()
+            if changed:
+                write(STDOUT, _text(settings, overview))
+    from rich.console import Console, Group  # noqa: PLC0415 -- as above
+    from rich.live import Live  # noqa: PLC0415
+
+    from pegasus.report.tables import about, as_text  # noqa: PLC0415
+
     console = Console(file=sys.stdout)
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            view.look()
-            live.update(view.shown(WATCHED, console.width), refresh=True)
-            time.sleep(REDRAW)
+            overview, _ = reader.read()
+            parts = about(overview, WATCHED_ROWS, console.width)
+            live.update(Group(*map(as_text, parts)), refresh=True)
+            time.sleep(REDRAW_PERIOD)
 
 
 def _columns() -> int:
     with suppress(OSError):
-        return os.get_terminal_size(1).columns or NARROW
-    return NARROW
-
-
-# What waits.
-
-
-def _waiting(queue: QueueFile) -> Waiting:
-    if queue.state() is None:
-        return Waiting(None)
-    jobs, fault = 0, None
-    for entry in queue.entries():
-        if isinstance(entry, FileFault):
-            fault = fault or str(entry)
-        else:
-            jobs += grid.count(entry)
-    return Waiting(jobs, fault)
-
-
-def _about_queue(path: str, waiting: Waiting) -> Text:
-    if waiting.jobs is None:
-        return Text(f"{visible(path)}: there is no such file.")
-    noun = "job waits" if waiting.jobs == 1 else "jobs wait"
-    text = f"{waiting.jobs:,} {noun} in {visible(path)}."
-    return Text(f"{text}\n{visible(waiting.fault)}" if waiting.fault else text)
+        return os.get_terminal_size(STDOUT).columns or DEFAULT_WIDTH
+    return DEFAULT_WIDTH

@@ -19,7 +19,6 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.orders import AbortOrder, DrainOrder, Order, StopJobOrder
 from pegasus.queue_file import QueueFile
 from pegasus.record import RunRecord, choose_run, find_runs
-from pegasus.record.folder import is_held
 from pegasus.screen import Screen
 
 
@@ -123,7 +122,7 @@ async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[b
         ) from error
     reply = await orders.wait_obeyed(
         sent,
-        is_alive=partial(is_held, run.folder, run.facts),
+        is_alive=run.is_alive,
         on_wait=partial(screen.say, f"waiting for run {run.name} ({_where(run)})"),
     )
     screen.say(orders.describe_reply(order, reply, run.name, _where(run)))
@@ -131,4 +130,4 @@ async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[b
 
 
 def _where(run: RunRecord) -> str:
-    return f"process {run.facts.pid} on {run.facts.host}"
+    return f"process {run.began.pid} on {run.began.host}"

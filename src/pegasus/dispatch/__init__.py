@@ -1,21 +1,28 @@
-"""Who runs what, and when: the queue's jobs and the sub-nodes' free hands.
+"""Decides which sub-node runs which job, and when.
 
-Rule 1: take only what can be started.
-Rule 2: this room knows no file, no ssh and no screen; it is handed a queue and sessions, and tells
-a listener what happens.
+Rule 1: only a job that can be started is taken from the queue.
+Rule 2: this package depends on no file, no SSH and no screen: it gets a queue and sessions through
+protocols, and reports events to a listener.
 """
 
-from pegasus.dispatch.modes import run_broadcast, run_queue
-from pegasus.dispatch.run import Batch, Drain, Queue, Run, Running, Session, Shell
+from pegasus.dispatch.dispatcher import Dispatcher, StoppedJob
+from pegasus.dispatch.ending import EndedBy, Ending, Stage
+from pegasus.dispatch.modes import BroadcastDispatcher, QueueDispatcher
+from pegasus.dispatch.ports import Batch, Fill, Queue, Session, Shell
+from pegasus.dispatch.run import Run
 
 __all__ = [
     "Batch",
-    "Drain",
+    "BroadcastDispatcher",
+    "Dispatcher",
+    "EndedBy",
+    "Ending",
+    "Fill",
     "Queue",
+    "QueueDispatcher",
     "Run",
-    "Running",
     "Session",
     "Shell",
-    "run_broadcast",
-    "run_queue",
+    "Stage",
+    "StoppedJob",
 ]

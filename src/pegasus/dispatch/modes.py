@@ -1,226 +1,185 @@
-"""The two ways to deal: each job once, or each job everywhere."""
+"""The two modes: each job runs once, or each job runs on every sub-node."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
 
 import trio
 
-from pegasus.dispatch.again import Waiting
-from pegasus.dispatch.desk import Dispatcher
-from pegasus.dispatch.run import Run
-from pegasus.dispatch.worker import Slot, Worker
-from pegasus.errors import PegasusError, TemplateFault
+from pegasus.dispatch.choice import choose
+from pegasus.dispatch.dispatcher import Dispatcher
+from pegasus.dispatch.retry_queue import WaitingJob
+from pegasus.dispatch.worker import Away, Worker
+from pegasus.errors import PegasusError
+from pegasus.events import SubNodeAdded
 from pegasus.model import Command, Job, SubNode, TakenJob
 
 
-async def run_queue(run: Run) -> None:
-    """Run each job once, on the next free sub-node, until the queue is empty or drained.
+class QueueDispatcher(Dispatcher):
+    """Runs each job once, on the next sub-node that is ready, until the queue is empty."""
 
-    Raises:
-        FileFault: the queue file can't be read on, and nothing runs that one could wait for.
-        PegasusError: no sub-node at all can be reached.
-    """
-    await _QueueDispatcher(run).run_all()
+    per_sub_node = False
 
-
-async def run_broadcast(run: Run) -> None:
-    """Run each job on every sub-node; the next is taken when all are done with this one.
-
-    Raises:
-        FileFault: the queue file can't be read on.
-        PegasusError: a sub-node can't be reached at the start.
-    """
-    await _BroadcastDispatcher(run).run_all()
-
-
-_Match: TypeAlias = tuple[Waiting, Slot, str]
-"""A job that waits once more, the slot that it gets, and the command that it is there."""
-
-
-class _QueueDispatcher(Dispatcher):
-    """Each job once, on the next free sub-node."""
-
-    everywhere = False
-
-    async def deal_and_hire(self, workers: trio.Nursery) -> None:
-        """Deal, and follow the roster."""
+    async def take_and_follow(self, workers: trio.Nursery) -> None:
+        """Take and assign jobs, and follow the changes of the sub-nodes meanwhile."""
         async with trio.open_nursery() as nursery:
-            if self.run.roster is not None:
-                nursery.start_soon(self._follow, self.run.roster, workers)
-            await self.deal()
+            if self.run.sub_node_updates is not None:
+                nursery.start_soon(self._follow, self.run.sub_node_updates, workers)
+            await self.take_and_assign()
             nursery.cancel_scope.cancel(reason="nothing more will be taken")
 
     async def _follow(
-        self, roster: trio.MemoryReceiveChannel[Sequence[SubNode]], nursery: trio.Nursery
+        self, updates: trio.MemoryReceiveChannel[Sequence[SubNode]], nursery: trio.Nursery
     ) -> None:
-        """Hire a worker for each new sub-node, and let those go whose sub-node is gone."""
-        async for sub_nodes in roster:
+        """Add a worker for each new sub-node, and let the workers of removed ones leave."""
+        async for sub_nodes in updates:
             others = sorted(self.workers, key=lambda worker: worker.leaving)
             for sub_node in sub_nodes:
+                # A worker that is leaving stays: a new one would run a second command beside it.
                 same = (
                     worker
                     for worker in others
-                    # One that is on its way out would else run a command beside the new one's.
-                    if _alike(worker.sub_node, sub_node) and (not worker.leaving or worker.stay())
+                    if _are_alike(worker.sub_node, sub_node)
+                    and (not worker.leaving or worker.stay())
                 )
                 if worker := next(same, None):
                     others.remove(worker)
                 else:
-                    nursery.start_soon(self._hire(sub_node).serve, self)
+                    nursery.start_soon(self._add_worker(sub_node).serve)
             for worker in others:
                 worker.leave()
-            self.tell_news()
+            self.notify()
 
-    def _hire(self, sub_node: SubNode) -> Worker:
-        """Make a worker for a sub-node, with a number that none has had."""
+    def _add_worker(self, sub_node: SubNode) -> Worker:
+        """Add a worker for a sub-node, with a number that no other has had."""
         number = max(worker.sub_node.number for worker in self.workers) + 1
-        worker = Worker(replace(sub_node, number=number), self.run)
+        worker = Worker(replace(sub_node, number=number), self.run, self)
         self.workers.append(worker)
+        self.run.listener.tell(SubNodeAdded(worker.sub_node))
         return worker
 
-    async def deal(self) -> None:
+    async def take_and_assign(self) -> None:
+        """Take one job for each ready worker, until the queue is empty."""
         while await self.wait_work(1):
-            self._hand_over_again()
-            slots = self.slots()
-            if not slots:
+            self._assign_waiting()
+            workers = list(self.ready)
+            if not workers:
                 continue
-            fills = [partial(self._fill, slot.worker.sub_node) for slot in slots]
-            taken = await self.take(fills)
-            for slot, each in zip(slots, taken.jobs, strict=False):
-                self.hand_over(slot, each.number, each.job, each.commands[0])
-            if taken.fault is not None:
-                await self.more_after(taken.fault)
-            elif len(taken.jobs) < len(slots) and not await self.more():
+            batch = await self.take([partial(self._fill, worker.sub_node) for worker in workers])
+            for worker, taken in zip(workers, batch.jobs, strict=False):
+                self.assign(worker, taken.number, taken.job, taken.commands[0])
+            if batch.fault is not None:
+                await self.wait_after(batch.fault)
+            elif len(batch.jobs) < len(workers) and not await self.wait_more():
                 return
 
     def _fill(self, sub_node: SubNode, job: Job) -> tuple[Command, ...]:
         return (self.run.fill(job, sub_node),)
 
-    def _hand_over_again(self) -> None:
-        """Hand jobs that wait once more to the slots that are there for them."""
+    def _assign_waiting(self) -> None:
+        """Assign waiting jobs to ready workers."""
+        if not self.retries:
+            return
         self.end_hopeless()
-        for waiting, slot, command in self._matches():
-            self.again.remove(waiting)
-            self.hand_over(slot, waiting.number, waiting.job, command)
+        workers = {worker.sub_node.number: worker for worker in self.ready}
+        for waiting, sub_node in self._pairs():
+            command = self.retries.command(waiting, sub_node)
+            if command is not None:
+                self.retries.remove(waiting)
+                self.assign(workers[sub_node.number], waiting.number, waiting.job, command)
 
-    def _matches(self) -> list[_Match]:
-        """Pair jobs that wait with slots, on sub-nodes that have not tried them where there are."""
-        free: list[Slot] = self.slots()
-        matches: list[_Match] = []
-        for waiting in self.again.waiting:
-            if not free:
-                break
-            if match := self._match(waiting, free):
-                free.remove(match[1])
-                matches.append(match)
-        return matches
-
-    def _match(self, waiting: Waiting, free: list[Slot]) -> _Match | None:
-        """Choose a slot for a job; none, where a sub-node that is busy now is better."""
-        tried = set(waiting.tries.sub_nodes)
-        fresh = [slot for slot in free if slot.worker.sub_node.number not in tried]
-        for slot in fresh:
-            if (command := self._command(waiting, slot.worker)) is not None:
-                return waiting, slot, command
-        for worker in self.workers:
-            untried = worker.connected and worker.sub_node.number not in tried
-            if untried and self._command(waiting, worker) is not None:
-                return None
-        for slot in free:
-            if (command := self._command(waiting, slot.worker)) is not None:
-                return waiting, slot, command
-        return None
-
-    def _command(self, waiting: Waiting, worker: Worker) -> str | None:
-        """Fill a job in for a sub-node, once; None where it can't be."""
-        commands, number = waiting.tries.commands, worker.sub_node.number
-        if number not in commands:
-            try:
-                commands[number] = self.run.fill(waiting.job, worker.sub_node)
-            except TemplateFault as fault:
-                commands[number], waiting.tries.fault = None, str(fault)
-        return commands[number]
+    def _pairs(self) -> list[tuple[WaitingJob, SubNode]]:
+        return choose(
+            self.retries.waiting,
+            [worker.sub_node for worker in self.ready],
+            [worker.sub_node for worker in self.workers if worker.connected],
+            self.retries.can_run,
+        )
 
     def can_try_again(self) -> bool:
+        """Return whether there is a ready worker for a job that waits."""
+        if not self.retries:
+            return False
         self.end_hopeless()
-        return bool(self.again) and bool(self._matches())
+        return bool(self._pairs())
 
     def end_hopeless(self) -> None:
-        """End the waiting of jobs that can't be filled in for any sub-node that stays."""
-        for waiting in self.again.waiting:
+        """End the waiting of jobs that cannot be rendered for any sub-node that stays."""
+        for waiting in self.retries.waiting:
             staying = (worker for worker in self.workers if not worker.leaving)
-            if not any(self._command(waiting, worker) is not None for worker in staying):
-                self.again.remove(waiting)
+            if not any(self.retries.can_run(waiting, worker.sub_node) for worker in staying):
                 self.give_up(waiting, waiting.tries.fault or waiting.words)
 
-    def unreached(self, worker: Worker) -> None:
+    def unreachable(self, worker: Worker) -> None:
+        """Fail where no sub-node that stays was ever connected, and none is being tried."""
         if self.closed or self.has_taken or worker.leaving:
-            return  # it is over for all or for this one, or something was taken, so one was reached
-        if all(other.failed and not other.reached for other in self.workers if not other.leaving):
+            return
+        staying = (each for each in self.workers if not each.leaving)
+        if all(
+            isinstance(each.state, Away) and not each.history.ever_connected for each in staying
+        ):
             raise PegasusError(
                 f"No node can be reached, nothing was taken. Try `ssh {worker.sub_node.hostname} "
                 "echo ok` by hand."
             )
 
 
-def _alike(one: SubNode, other: SubNode) -> bool:
-    return replace(one, number=other.number) == other
+class BroadcastDispatcher(Dispatcher):
+    """Runs each job on every sub-node; takes the next one when all have ended this one."""
 
+    per_sub_node = True
 
-class _BroadcastDispatcher(Dispatcher):
-    """Each job on every sub-node, in lockstep."""
-
-    everywhere = True
-
-    async def deal(self) -> None:
+    async def take_and_assign(self) -> None:
+        """Take one job when all workers are ready, until the queue is empty."""
         while await self.wait_work(len(self.workers)):
-            slots = self.slots()
-            slots.sort(key=lambda slot: slot.worker.sub_node.number)
-            taken = await self.take([self._fill_all])
-            for each in taken.jobs:
-                await self._step(slots, each)
-            if taken.fault is not None:
-                await self.more_after(taken.fault)
-            elif not taken.jobs and not await self.more():
+            batch = await self.take([self._fill])
+            for taken in batch.jobs:
+                await self._step(taken)
+            if batch.fault is not None:
+                await self.wait_after(batch.fault)
+            elif not batch.jobs and not await self.wait_more():
                 return
 
-    async def _step(self, slots: list[Slot], taken: TakenJob) -> None:
-        """Run one job everywhere, and wait for all, also for those that try once more."""
-        for slot, command in zip(slots, taken.commands, strict=True):
-            self.hand_over(slot, taken.number, taken.job, command)
-        self._hand_over_again()
-        while self.running() or self.again:
-            await self.wait_news()
-            self._hand_over_again()
-
-    def _hand_over_again(self) -> None:
-        """Give sub-nodes their command once more, once they are ready.
-
-        The step failed on them, or never started: nobody else can run it for them.
-        """
-        if not self.again:
-            return
-        slots = {slot.worker.sub_node.number: slot for slot in self.slots()}
-        for waiting in self.again.waiting:
-            before = waiting.assignment
-            if slot := slots.get(before.sub_node.number):
-                self.again.remove(waiting)
-                self.hand_over(slot, before.number, before.job, before.command)
-
-    def _fill_all(self, job: Job) -> tuple[Command, ...]:
+    def _fill(self, job: Job) -> tuple[Command, ...]:
         return tuple(self.run.fill(job, worker.sub_node) for worker in self.workers)
 
+    async def _step(self, taken: TakenJob) -> None:
+        """Run one job on every sub-node, and wait for all, also for those that try again."""
+        for worker, command in zip(self.workers, taken.commands, strict=True):
+            self.assign(worker, taken.number, taken.job, command)
+        self._assign_waiting()
+        while self.is_running() or self.retries:
+            await self.wait_changed()
+            self._assign_waiting()
+
+    def _assign_waiting(self) -> None:
+        """Assign commands once more to the sub-nodes where they failed or never started.
+
+        No other sub-node can run them instead.
+        """
+        if not self.retries:
+            return
+        workers = {worker.sub_node.number: worker for worker in self.ready}
+        for waiting in self.retries.waiting:
+            last = waiting.assignment
+            if worker := workers.get(last.sub_node.number):
+                self.retries.remove(waiting)
+                self.assign(worker, last.number, last.job, last.command)
+
     def can_try_again(self) -> bool:
-        self.hear_slots()
+        """Return False: between two steps no job waits."""
         return False
 
-    def unreached(self, worker: Worker) -> None:
-        if not self.has_taken and not worker.reached and not self.closed:
+    def unreachable(self, worker: Worker) -> None:
+        """Fail where a sub-node was never connected, and nothing was taken."""
+        if not (self.has_taken or worker.history.ever_connected or self.closed):
             raise PegasusError(
                 f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
                 "nothing was taken. Repair it, or take it out of the hosts file."
             )
+
+
+def _are_alike(one: SubNode, other: SubNode) -> bool:
+    return replace(one, number=other.number) == other

@@ -1,20 +1,21 @@
-"""A worker: the task that wraps one sub-node, keeps it connected and at work.
+"""A worker: the task that keeps one sub-node connected and runs commands on it.
 
-Rule 1: a worker says that it is free only when a shell on its sub-node waits for a command.
-Rule 2: whatever it was handed it accounts for: ended in some way, or returned.
+Rule 1: a worker is ready only while a shell on its sub-node waits for a command.
+Rule 2: a worker reports what happened to every command that it was assigned: it ended, or returned.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import trio
 
 from pegasus import duration
-from pegasus.dispatch.patience import SEVERAL_LOSSES, STEADY, Patience
-from pegasus.dispatch.run import Run, Session, Shell
+from pegasus.dispatch.backoff import STEADY, ConnectionHistory
+from pegasus.dispatch.ending import EndedBy, RunningCommand
+from pegasus.dispatch.ports import Session, Shell
+from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
@@ -29,245 +30,293 @@ from pegasus.model import (
     TimedOut,
 )
 
-DROPS_TOLD = 2
-"""Connections that broke in a row before they were steady, from which on the next one is told only
-once it is steady: else ``connected`` and the same reason would be told again and again."""
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The first try to connect is under way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """A worker's word that its shell is ready for one command."""
-
-    worker: Worker
-    give: trio.MemorySendChannel[Assignment]
-
-    @property
-    def stands(self) -> bool:
-        """Tell whether the shell is still there."""
-        return self.give.statistics().open_receive_channels > 0
+class Preparing:
+    """The sub-node is connected, and no shell is ready yet for the next command."""
 
 
-class Desk(Protocol):
-    """Where workers report."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A shell waits for a command."""
+
+    shell: Shell
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A command was assigned, and its end is not reported yet."""
+
+    shell: Shell
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The last try to connect failed, or the connection broke, for this reason."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The worker's task has ended."""
+
+
+WorkerState: TypeAlias = Connecting | Preparing | Ready | Busy | Away | Finished
+
+
+class WorkerReports(Protocol):
+    """What workers report to the dispatcher."""
 
     @property
     def closed(self) -> bool:
-        """Tell whether nothing more will be taken."""
+        """Whether nothing more will be assigned."""
 
-    def announce(self, slot: Slot) -> None:
-        """Offer a slot."""
+    def offer(self, worker: Worker) -> None:
+        """Report that a worker is ready."""
 
-    def unreached(self, worker: Worker) -> None:
-        """Take note that a worker's sub-node can't be reached."""
+    def withdraw(self, worker: Worker) -> None:
+        """Report that a worker is not ready any more."""
+
+    def unreachable(self, worker: Worker) -> None:
+        """Report that a worker's sub-node cannot be reached.
+
+        Raises:
+            PegasusError: the run cannot continue without it.
+        """
 
     def take_back(self, assignment: Assignment, words: str) -> None:
-        """Take back a job that certainly never started."""
+        """Report a command that certainly never started."""
 
     def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
-        """Take note of an end."""
+        """Report the end of a command."""
 
 
-@dataclass(eq=False, slots=True)
 class Worker:
-    """The task that wraps a sub-node, as the dispatcher sees it.
+    """The task that keeps one sub-node connected and runs commands on it.
+
+    Args:
+        sub_node: where it runs commands.
+        run: the run that it belongs to.
+        reports: gets its reports.
 
     Attributes:
-        sub_node: what it wraps.
-        run: the run that it works for.
-        scope: its whole life.
-        shell: the shell that waits for a command, or runs one; None once it is gone.
-        assignment: what it was handed and has not accounted for yet.
-        reached: whether it has ever been connected.
-        failed: whether its connection broke, or the last try to connect failed.
-        leaving: whether it is to go when it has done what it was handed; or has gone.
-        patience: what went wrong with it, and how long to wait because of it.
-        steady: whether its connection is one to rely on.
-        told_away: whether the last that was told of it is that it can't be reached.
+        sub_node: where it runs commands.
+        state: what it does at present.
+        leaving: whether it is to end as soon as it has no command.
+        history: what happened to its connections.
     """
 
-    sub_node: SubNode
-    run: Run
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    shell: Shell | None = None
-    assignment: Assignment | None = None
-    reached: bool = False
-    failed: bool = False
-    leaving: bool = False
-    patience: Patience = field(default_factory=Patience)
-    steady: bool = False
-    told_away: bool = False
+    def __init__(self, sub_node: SubNode, run: Run, reports: WorkerReports) -> None:
+        self.sub_node = sub_node
+        self.state: WorkerState = Connecting()
+        self.leaving = False
+        self.history = ConnectionHistory()
+        self._run = run
+        self._reports = reports
+        self._scope = trio.CancelScope()
+        self._woken = trio.Event()
 
     @property
     def connected(self) -> bool:
-        """Tell whether it works, or could, and will go on to."""
-        return self.reached and not self.failed and not self.leaving
+        """Whether its sub-node is connected and stays in the run."""
+        return isinstance(self.state, Preparing | Ready | Busy) and not self.leaving
 
-    async def serve(self, desk: Desk) -> None:
-        """Keep the sub-node connected and at work, until nothing more will come."""
+    async def serve(self) -> None:
+        """Keep the sub-node connected and run commands, until nothing more will be assigned."""
         try:
-            with self.scope:
-                while not desk.closed and not self.leaving:
-                    await self._connect_and_work(desk)
+            with self._scope:
+                while not self._is_over:
+                    await self._connect_and_work()
         finally:
-            self._account(desk, NotStarted("aborted before it began"), 0.0)
+            self._account(NotStarted("aborted before it began"), 0.0)
+            self.state = Finished()
+
+    # Orders of the dispatcher.
+
+    def assign(self, shell: Shell, assignment: Assignment) -> None:
+        """Assign a command to the shell that is ready."""
+        self.state = Busy(shell, assignment)
+        self._woken.set()
 
     def leave(self) -> None:
-        """Go as soon as nothing runs."""
+        """End as soon as no command runs."""
         self.leaving = True
-        if self.assignment is None:
-            self.scope.cancel(reason="nothing more for this sub-node")
+        self._withdraw()
+        if not isinstance(self.state, Busy):
+            self._scope.cancel(reason="no more commands for this sub-node")
 
     def stay(self) -> bool:
-        """Stay after all, if it is not too late: only while what it was handed keeps it."""
-        if self.assignment is None:
-            return False
-        self.leaving = False
-        return True
+        """Revoke ``leave``; return whether this was possible, which is while a command runs."""
+        if isinstance(self.state, Busy):
+            self.leaving = False
+        return not self.leaving
 
-    async def _connect_and_work(self, desk: Desk) -> None:
-        """Work until nothing more comes, or the connection breaks; wait before the next try."""
+    # The connection.
+
+    @property
+    def _is_over(self) -> bool:
+        return self.leaving or self._reports.closed
+
+    async def _connect_and_work(self) -> None:
+        """Work until the connection breaks, and wait before the next try."""
         pause: float | None = None
         try:
-            async with self.run.open_session(self.sub_node) as session:
-                await self._work(desk, session)
+            async with self._run.open_session(self.sub_node) as session:
+                self.history.begin()
+                await self._work(session)
         except NodeUnreachable as error:
-            pause = self._fail(desk, error.words)
+            pause = self._fail(error.words)
         if pause is not None:
             await trio.sleep(pause)
 
-    def _fail(self, desk: Desk, words: str) -> float | None:
-        """Tell that the sub-node can't be reached; give the seconds until the next try, if any."""
-        self._hand_back(desk, words)
-        stood = self.reached and not self.failed
-        self.failed = self.told_away = True
-        too_many = self.patience.loss_is_new and self.patience.losses == SEVERAL_LOSSES
-        pause = self.patience.fail(stood=stood)
-        again_in = None if desk.closed or self.leaving else pause
+    def _fail(self, words: str) -> float | None:
+        """Report that the sub-node cannot be reached; return the seconds until the next try."""
+        next_try = self.history.fail(was_connected=isinstance(self.state, Preparing))
+        self.state = Away(words)
+        again_in = None if self._is_over else next_try.pause
         try:
-            desk.unreached(self)
-        except PegasusError:  # the run ends: nobody tries again
+            self._reports.unreachable(self)
+        except PegasusError:  # the run ends, so there is no other try
             again_in = None
             raise
         finally:
-            self.run.listener.tell(Unreachable(self.sub_node, words, again_in))
-        if again_in is not None and too_many:
-            self._tell_losses(again_in)
+            self._run.listener.tell(Unreachable(self.sub_node, words, again_in))
+        if again_in is not None and next_try.losses is not None:
+            self._report_losses(next_try.losses, again_in)
         return again_in
 
-    def _tell_losses(self, pause: float) -> None:
-        """Say once that jobs will come slower from now on."""
-        self.run.listener.tell(
+    def _report_losses(self, losses: int, pause: float) -> None:
+        """Report, once, that the sub-node will get jobs less often."""
+        self._run.listener.tell(
             Noted(
-                f"{self.sub_node} lost {self.patience.losses} jobs in a row: it gets the next one "
+                f"{self.sub_node} lost {losses} jobs in a row: it gets the next one "
                 f"in {duration.words(pause)}, and after each further loss it waits longer, until "
                 "a job ends on it. Find out why its connection breaks, or take it out of the "
                 "hosts file."
             )
         )
 
-    def _connected(self) -> None:
-        """Tell, once, that the sub-node can take jobs: a way to it without a shell is none."""
-        first, self.reached, self.failed = not self.reached, True, False
-        if first or (self.told_away and self.patience.drops < DROPS_TOLD):
-            self._tell_connected()
-
-    def _tell_connected(self) -> None:
-        self.told_away = False
-        self.run.listener.tell(Connected(self.sub_node))
-
-    def _become_steady(self) -> None:
-        """Rely on the connection from now on."""
-        self.steady = True
-        self.patience.steady()
-        if self.told_away:
-            self._tell_connected()
+    def _report_connected(self) -> None:
+        self._run.listener.tell(Connected(self.sub_node))
 
     async def _wait_steady(self) -> None:
         await trio.sleep(STEADY)
-        self._become_steady()
+        if self.history.become_steady():
+            self._report_connected()
 
-    async def _work(self, desk: Desk, session: Session) -> None:
-        """Run one job after the other over an open session."""
-        self.steady = False
-        while not desk.closed and not self.leaving:
-            async with session.open_shell() as self.shell:
-                self._connected()
-                outcome = await self._work_in(desk, self.shell)
+    # The shells.
+
+    async def _work(self, session: Session) -> None:
+        """Run one command after the other over an open session."""
+        while not self._is_over:
+            async with session.open_shell() as shell:
+                self.state = Preparing()
+                if self.history.connect():
+                    self._report_connected()
+                outcome = await self._work_in(shell)
             if isinstance(outcome, Lost | NotStarted):
                 raise NodeUnreachable(outcome.words)
 
-    async def _work_in(self, desk: Desk, shell: Shell) -> Outcome:
-        """Run one job after the other in a shell, for as long as it takes more."""
+    async def _work_in(self, shell: Shell) -> Outcome:
+        """Run commands in one shell until it takes no more; return the last outcome."""
+        ready = Ready(shell)
         with sole_error():
             async with trio.open_nursery() as nursery:
-                give, receive = trio.open_memory_channel[Assignment](1)
-                nursery.start_soon(self._hear_break, shell, receive)
-                if not self.steady:
+                nursery.start_soon(self._watch, shell)
+                if not self.history.steady:
                     nursery.start_soon(self._wait_steady)
-                again = True
-                with give, receive:
-                    while again:
-                        assignment = await self._next(desk, Slot(self, give), receive)
-                        outcome = await self._run_one(desk, shell, assignment)
-                        over = desk.closed or self.leaving
-                        if over or isinstance(outcome, Lost | NotStarted):
-                            break
-                        again = await shell.wait_next()
-                nursery.cancel_scope.cancel(reason="this shell is through")
+                takes_another = True
+                while takes_another:
+                    assignment = await self._wait_assigned(ready)
+                    outcome = await self._run_one(shell, assignment)
+                    if self._is_over or isinstance(outcome, Lost | NotStarted):
+                        break
+                    takes_another = await shell.wait_next()
+                nursery.cancel_scope.cancel(reason="this shell takes no more commands")
         return outcome
 
-    async def _hear_break(
-        self, shell: Shell, receive: trio.MemoryReceiveChannel[Assignment]
-    ) -> None:
-        """Let nothing more be given to a shell that is gone."""
+    async def _watch(self, shell: Shell) -> None:
+        """Stop being ready as soon as the shell is gone."""
         await shell.wait_broken()
-        self.shell = None
-        receive.close()
+        self._withdraw()
+        self._woken.set()
 
-    async def _next(
-        self, desk: Desk, slot: Slot, receive: trio.MemoryReceiveChannel[Assignment]
-    ) -> Assignment:
-        """Say that a shell is ready, and wait for what it shall run."""
-        try:
-            desk.announce(slot)
-            return await receive.receive()
-        except trio.ClosedResourceError:
-            raise NodeUnreachable("the connection broke") from None
+    async def _wait_assigned(self, ready: Ready) -> Assignment:
+        """Become ready, and wait for a command.
 
-    async def _run_one(self, desk: Desk, shell: Shell, assignment: Assignment) -> Outcome:
-        began = trio.current_time()
-        outcome: Outcome = Cancelled()
+        Raises:
+            NodeUnreachable: the shell is gone.
+        """
+        self._woken = trio.Event()
+        self.state = ready
+        self._reports.offer(self)
         try:
-            with self.run.running.entered(assignment, self.run.timeout) as scope:
-                outcome = await shell.run(assignment, self.run.name, self.run.listener.show)
+            await self._woken.wait()
+        finally:
+            self._withdraw()
+        if isinstance(self.state, Busy):
+            return self.state.assignment
+        raise NodeUnreachable("the connection broke")
+
+    def _withdraw(self) -> None:
+        if isinstance(self.state, Ready):
+            self.state = Preparing()
+            self._reports.withdraw(self)
+
+    # The command.
+
+    async def _run_one(self, shell: Shell, assignment: Assignment) -> Outcome:
+        run, began = self._run, trio.current_time()
+        command = RunningCommand(assignment, began + run.timeout)
+        run.ending.running[command] = None
+        try:
+            with command.scope:
+                outcome = await shell.run(
+                    assignment, run.name, run.listener.show, run.ending.kill_now
+                )
+            if command.scope.cancelled_caught:
+                outcome = self._ended_outcome(command)
         except BaseException as error:
-            # Also a group of cancellations. What began must not be told as not started, even where
-            # Pegasus itself fails.
-            failed = isinstance(error, Exception)
-            outcome = Lost(f"Pegasus failed while it ran: {error!r}") if failed else Cancelled()
-            self._account(desk, outcome, trio.current_time() - began)
+            # Also a group of cancellations. A command that began must not be reported as not
+            # started, even where Pegasus itself fails.
+            if isinstance(error, Exception):
+                outcome = Lost(f"Pegasus failed while it ran: {error!r}")
+            else:
+                outcome = self._ended_outcome(command)
+            self._account(outcome, trio.current_time() - began)
             raise
-        if scope.cancelled_caught and scope.deadline < math.inf:
-            outcome = TimedOut(self.run.timeout)
-        if isinstance(outcome, NotStarted):
-            self.assignment = None
-            desk.take_back(assignment, outcome.words)
-            return outcome
-        if isinstance(outcome, Lost):
-            self.patience.lose()
-        elif isinstance(outcome, Exited | Killed):  # told by the node itself
-            self.patience.losses = 0
-            self._become_steady()
-        self._account(desk, outcome, trio.current_time() - began)
+        finally:
+            del run.ending.running[command]
+        self._finish(assignment, outcome, trio.current_time() - began)
         return outcome
 
-    def _hand_back(self, desk: Desk, words: str) -> None:
-        """Hand back a job that came in the very moment in which the shell broke."""
-        if self.assignment is not None:
-            assignment, self.assignment = self.assignment, None
-            desk.take_back(assignment, words)
+    def _ended_outcome(self, command: RunningCommand) -> Outcome:
+        """Return the outcome of a command that Pegasus ended."""
+        if command.ended_by is EndedBy.TIME_LIMIT:
+            return TimedOut(self._run.timeout)
+        return Cancelled()
 
-    def _account(self, desk: Desk, outcome: Outcome, seconds: float) -> None:
-        if self.assignment is not None:
-            assignment, self.assignment = self.assignment, None
-            desk.end(assignment, outcome, seconds)
+    def _finish(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
+        """Report what happened to a command."""
+        if isinstance(outcome, NotStarted):
+            self.state = Preparing()
+            self._reports.take_back(assignment, outcome.words)
+            return
+        if isinstance(outcome, Lost):
+            self.history.lose_job()
+        elif isinstance(outcome, Exited | Killed) and self.history.complete_job():
+            self._report_connected()  # the node itself reported this end
+        self._account(outcome, seconds)
+
+    def _account(self, outcome: Outcome, seconds: float) -> None:
+        """Report the end of the assigned command, if there is one."""
+        if isinstance(self.state, Busy):
+            assignment, self.state = self.state.assignment, Preparing()
+            self._reports.end(assignment, outcome, seconds)

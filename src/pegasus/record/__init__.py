@@ -1,16 +1,17 @@
 """The record: what happened in a run, on disk, under ``.pegasus/`` beside the queue file.
 
-Rule 1: one folder a run: a journal of whole lines, the bytes that each job printed, and a lock
-that says whether the run goes on. Nothing in it is ever changed afterwards, nor removed.
-Rule 2: a disk that is full, slow or gone costs the run nothing but the record: telling neither
-fails nor waits for it, and what is missing is said once and marked.
-Rule 3: readers believe whole lines, in their order; what they do not know they pass over.
-Rule 4: other users see none of it.
+Rule 1: a run has one folder: a journal of whole lines, the output of each job, and a lock that is
+held while the run goes on. Nothing in it is changed or removed afterwards.
+Rule 2: a disk that is full, slow or gone costs the run nothing but the record: a listener neither
+fails nor waits because of it. What is missing is reported once, and marked in the journal.
+Rule 3: readers use whole lines, in their order, and skip what they do not know.
+Rule 4: other users cannot read it.
 
-The parts: ``journal`` (events <-> lines), ``folder`` (paths, modes, the lock), ``disk`` and
-``writer`` (a thread that writes), ``recording`` (the listener), ``reading`` (what a journal
-comes to), ``finding`` (which runs there are) and ``report`` (that, as JSON). Here stands what
-readers need; who writes imports ``recording`` by its name, since readers can do without Trio.
+The parts: ``encoding`` and ``decoding`` (events <-> lines), ``values`` and ``fields`` (what lines
+consist of), ``folder`` (paths, modes, the lock), ``disk`` and ``writer`` (a thread that writes),
+``recording`` (the listener), ``reading`` (a journal -> the state of a run) and ``finding`` (which
+runs there are). This module exports what readers need. Who writes a record imports ``recording``
+by its name, because readers do without Trio.
 """
 
 from __future__ import annotations
@@ -22,27 +23,23 @@ from pegasus.record.finding import (
     find_runs,
     read_runs,
 )
-from pegasus.record.folder import OutputName, RunFolder
-from pegasus.record.journal import How, Mode
-from pegasus.record.reading import Execution, JobRecord, RunEnd, RunRecord, SubNodeRecord
-from pegasus.record.report import REPORT_VERSION, report_of, run_report
+from pegasus.record.folder import OutputName, RunFolder, output_stem
+from pegasus.record.growing_output import GrowingOutput
+from pegasus.record.reading import Liveness, RunRecord
+from pegasus.record.values import outcome_data, sub_node_data
 
 __all__ = [
-    "REPORT_VERSION",
-    "Execution",
-    "How",
-    "JobRecord",
-    "Mode",
+    "GrowingOutput",
+    "Liveness",
     "OutputName",
-    "RunEnd",
     "RunFolder",
     "RunRecord",
-    "SubNodeRecord",
     "UnreadableRecords",
     "choose_run",
     "current_runs",
     "find_runs",
+    "outcome_data",
+    "output_stem",
     "read_runs",
-    "report_of",
-    "run_report",
+    "sub_node_data",
 ]

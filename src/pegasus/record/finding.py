@@ -1,6 +1,6 @@
-"""Which runs there are, and which one a person means.
+"""Finds the runs of a queue, and the run that a user means.
 
-Rule 1: finding a run reads the first line of its journal, and no more.
+Rule 1: to find a run is to read the first line of its journal, and no more.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from pathlib import Path
 
 from pegasus.errors import PegasusError
 from pegasus.record import folder as folders
-from pegasus.record import journal
+from pegasus.record.decoding import began_of
 from pegasus.record.folder import RunFolder
 from pegasus.record.reading import RunRecord
 
 _LONGEST_NUMBER = 20
-"""Digits of a number that is looked for; no run's has more."""
+"""Digits of a run number that a user may type; no run has more."""
 
 _SHOWN_NAMES = 5
-"""Names of runs in a message: enough to see what they look like."""
+"""Names of runs in a message: enough to show their form."""
 
 
 class UnreadableRecords(PegasusError):
-    """The folder of all records can't be read by this user."""
+    """This user cannot read the folder of all records."""
 
 
 def find_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]:
-    """Find the runs of a queue, the newest last; none of their journals is read yet.
+    """Find the runs of a queue, the newest last; their journals are not read yet.
 
-    What is no run is passed over, and one that cannot be read is left out.
+    Other folders are skipped. A run that cannot be read is skipped with a warning.
 
     Args:
         queue: the real path of the queue file, which need not exist.
-        warnings: gets a sentence for each run that was left out, or one for many.
+        warnings: gets a sentence for each run that was skipped, or one for many.
 
     Raises:
-        PegasusError: somebody else has put the record there.
-        UnreadableRecords: none of it can be read.
+        PegasusError: another user owns the folder of records.
+        UnreadableRecords: the folder of records cannot be read.
     """
     records = folders.records_of(queue)
     try:
@@ -57,16 +57,16 @@ def find_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]
     if warnings is not None:
         warnings += left_out[:_SHOWN_NAMES]
         if more := len(left_out) - _SHOWN_NAMES:
-            warnings += [f"{records}: {more:,} more runs are left out."] * (more > 0)
-    # Two queue files in one folder share the place. The whole path would be wrong: the folder
-    # may have been moved since, or be seen from another machine.
-    runs = [run for run in found if run and Path(run.facts.queue_file).name == queue.name]
+            warnings += [f"{records}: {more:,} more runs are skipped."] * (more > 0)
+    # Two queue files in one folder share the records. Their names are compared and not their paths:
+    # the folder may have been moved, or mounted elsewhere on another machine.
+    runs = [run for run in found if run and Path(run.began.queue_file).name == queue.name]
     return sorted(runs, key=_age)
 
 
 def _age(run: RunRecord) -> tuple[int, float, str]:
-    """Order runs by their numbers: a clock may be wrong. Those without one are the oldest."""
-    return run.facts.number or 0, run.facts.started_at, run.name
+    """Order runs by number, since a clock may be wrong. Runs without a number are the oldest."""
+    return run.began.number or 0, run.began_at, run.name
 
 
 def _is_number(text: str) -> bool:
@@ -74,28 +74,28 @@ def _is_number(text: str) -> bool:
 
 
 def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
-    """Find a run; None for one that died before it had written its first line."""
+    """Find a run; None for one that was killed before it wrote its first line."""
     try:
         with folders.open_to_read(folder.journal) as file:
             line = file.readline()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        left_out.append(f"{_unreadable(folder.path, error)} This run is left out.")
+        left_out.append(f"{_unreadable(folder.path, error)} This run is skipped.")
         return None
     try:
-        return RunRecord(folder, journal.facts_of(folder.name, line))
+        return RunRecord(folder, *began_of(folder.name, line))
     except ValueError:
         if line.endswith(b"\n"):
             left_out.append(
-                f"{folder.journal}: its first line is damaged. This run is left out. Move its "
+                f"{folder.journal}: its first line is damaged. This run is skipped. Move its "
                 "folder away."
             )
         return None
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    """Say why a folder of records cannot be read, and what to do about it."""
+    """Explain why a folder of records cannot be read, and what to do."""
     words = f"{path}: this record cannot be read: {error.strerror or error}."
     if not isinstance(error, PermissionError):
         return words
@@ -117,7 +117,7 @@ def read_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]
 
 
 def _refreshed(run: RunRecord, warnings: list[str] | None) -> bool:
-    """Read on in a run; tell False, with a warning, where it can't be read any more."""
+    """Read on in a run; False, with a warning, where it can no longer be read."""
     try:
         run.refresh()
     except PegasusError as error:
@@ -128,19 +128,19 @@ def _refreshed(run: RunRecord, warnings: list[str] | None) -> bool:
 
 
 def current_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Give the runs that a person means who names none: all that go on, else the newest."""
+    """Return the runs that are meant without a name: all that go on, otherwise the newest."""
     return [run for run in runs if run.alive] or list(runs[-1:])
 
 
 def choose_run(runs: Sequence[RunRecord], name: str) -> RunRecord:
-    """Give the run of a name or a number, or of a part of a name that no other has.
+    """Return the run with a name or number, or with a part of a name that no other run has.
 
     Raises:
         PegasusError: there is none, or there are several.
     """
     fitting = (
         [run for run in runs if run.name == name]
-        or [run for run in runs if _is_number(name) and run.facts.number == int(name)]
+        or [run for run in runs if _is_number(name) and run.began.number == int(name)]
         or [run for run in runs if name in run.name]
     )
     if len(fitting) == 1:

@@ -1,8 +1,8 @@
-"""Where a record lies, who may look at it, and the lock by which a run is known to go on.
+"""The place of a record, its permissions, and the lock that shows that a run goes on.
 
-Rule 1: folders are for their owner only, and so are the files in them.
-Rule 2: the lock is the operating system's: whatever ends Pegasus frees it. It stands on a file of
-its own, which is never written to after the lock is held.
+Rule 1: folders and the files in them are for their owner only.
+Rule 2: the lock is one of the operating system, which releases it however Pegasus ends. It is on a
+file of its own, which is never written to while the lock is held.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pegasus import durable
+from pegasus.events import RunBegan, RunMode
 from pegasus.model import Stream
 from pegasus.ownership import is_strangers, make_private_folder, owner_of
-from pegasus.record.journal import Facts, Mode
 
 RECORDS = ".pegasus"
 """The folder of all records, beside the queue file."""
@@ -37,24 +37,28 @@ _NUMBERED = re.compile(r"([0-9]{1,18})(?:-.*)?", re.DOTALL)
 """Names of runs that begin with a number."""
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
-"""What a file system without locks says."""
+"""Errors of a file system without locks."""
 
 _LOCK_TRIES = 1000
-"""How often a lock is tried that a reader may just be looking at; it looks for microseconds."""
+"""Tries of a lock that a reader may be testing at this moment; a test takes microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputName:
-    """Which output of which command a file holds."""
+    """Identifies an output of a command, which has a file."""
 
     job: int
     sub_node: int
     stream: Stream
 
-    def file_name(self, mode: Mode) -> str:
-        """Give the name of its file: in a broadcast one job has an output on each sub-node."""
-        where = f"-{self.sub_node}" if mode == "broadcast" else ""
-        return f"{self.job}{where}.{self.stream.value}"
+    def file_name(self, mode: RunMode) -> str:
+        """Give the name of its file; in a broadcast a job has an output on each sub-node."""
+        return f"{output_stem(self.job, self.sub_node, mode)}.{self.stream.value}"
+
+
+def output_stem(job: int, sub_node: int, mode: RunMode) -> str:
+    """Give the name of an output's file without its suffix: ``1``, in a broadcast ``1-0``."""
+    return f"{job}-{sub_node}" if mode == "broadcast" else str(job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +74,26 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """What happened."""
+        """The file of events."""
         return self.path / "journal.jsonl"
 
     @property
     def lock(self) -> Path:
-        """What is locked while the run goes on; who runs it is written in there."""
+        """The file that is locked while the run goes on; it names the process of the run."""
         return self.path / "lock"
 
     @property
     def output(self) -> Path:
-        """The folder of what jobs print."""
+        """The folder of the jobs' output."""
         return self.path / "output"
 
 
 def records_of(queue: Path) -> Path:
-    """Give the folder of all records of a queue, from the queue file's real path."""
+    """Give the folder of all records of a queue.
+
+    Args:
+        queue: the real path of the queue file.
+    """
     return queue.parent / RECORDS
 
 
@@ -161,10 +169,10 @@ def refuse_strangers(queue: Path) -> None:
 
 
 def open_to_read(path: Path) -> BinaryIO:
-    """Open a file of a record; a pipe or the like in its place holds nobody.
+    """Open a file of a record, without waiting where a pipe is in its place.
 
     Raises:
-        OSError: it can't be read, or is no file.
+        OSError: it cannot be read, or is no regular file.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -174,13 +182,13 @@ def open_to_read(path: Path) -> BinaryIO:
 
 
 def hold_lock(folder: RunFolder) -> tuple[int, bool]:
-    """Lock a run's folder, until the file descriptor is closed.
+    """Lock a run's folder until the file descriptor is closed.
 
     Returns:
-        The file descriptor, and whether it is locked; not where the file system has no locks.
+        The file descriptor, and whether it is locked: some file systems have no locks.
 
     Raises:
-        OSError: the file can't be made.
+        OSError: the file cannot be made.
     """
     fd = durable.open_private(folder.lock)
     os.write(fd, f"{os.getpid()} {socket.gethostname()}\n".encode("utf-8", "backslashreplace"))
@@ -199,14 +207,14 @@ def hold_lock(folder: RunFolder) -> tuple[int, bool]:
     return fd, False
 
 
-def is_held(folder: RunFolder, facts: Facts) -> bool:
-    """Tell whether the Pegasus of a run lives.
+def is_held(folder: RunFolder, began: RunBegan) -> bool:
+    """Report whether the process of a run still runs.
 
-    Where it could not lock, its process is looked for on this machine, and one on another
-    machine is believed to live.
+    Where it could not lock, its process is searched for on this machine; a process on another
+    machine counts as running.
     """
-    if not facts.locked:
-        return facts.host != socket.gethostname() or _process_lives(facts.pid)
+    if not began.locked:
+        return began.host != socket.gethostname() or _process_exists(began.pid)
     try:
         fd = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -223,7 +231,7 @@ def is_held(folder: RunFolder, facts: Facts) -> bool:
         os.close(fd)
 
 
-def _process_lives(pid: int) -> bool:
+def _process_exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

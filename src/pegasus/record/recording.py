@@ -11,7 +11,6 @@ import os
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -21,16 +20,26 @@ from pathlib import Path
 import trio
 
 from pegasus import __version__, durable
-from pegasus.events import Connected, Ended, Event, Printed, Returned, Started, Taken, Unreachable
-from pegasus.model import Assignment, Stream, SubNode
+from pegasus.events import (
+    Ended,
+    Event,
+    LinesMissing,
+    Printed,
+    Returned,
+    RunBegan,
+    RunEnded,
+    RunMode,
+    Started,
+    Taken,
+)
+from pegasus.model import Assignment, SubNode
 from pegasus.record import folder as folders
-from pegasus.record import journal
-from pegasus.record.disk import Disk, Removed
+from pegasus.record.disk import RecordRemoved, RunFiles
+from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import OutputName, RunFolder
-from pegasus.record.journal import FORMAT, Facts, How, Mode
-from pegasus.record.writer import Writer
+from pegasus.record.writer import RecordWriter
 
-LAST_WORDS = 5.0
+RECORD_END_LIMIT = 5.0
 """Seconds that the disk has at the end of a run for what waits. One that is only busy needs
 less."""
 
@@ -45,20 +54,21 @@ class Record:
     """A listener that writes a run down; see ``open_record``, which makes one.
 
     Attributes:
-        name: the run's, which is its folder's.
+        began: the run's first event, with its name and number.
         folder: where the record is; None where there is none.
     """
 
-    def __init__(
-        self, name: str, opened: _Opened | None, sub_nodes: Sequence[SubNode] = ()
-    ) -> None:
-        self.name = name
+    def __init__(self, began: RunBegan, opened: _OpenedRecord | None) -> None:
+        self.began = began
         self.folder = opened.folder if opened else None
         self._opened = opened
-        self._known = {sub_node.number for sub_node in sub_nodes}
         self._has_receipts = False
-        self._printed: dict[tuple[int, int], Counter[Stream]] = {}
-        self._end: tuple[int | None, How] = (None, "failed")
+        self._end = RunEnded(None, "failed")
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.began.name
 
     def receipt(self, events: Sequence[Taken]) -> tuple[Path, bytes] | None:
         """Give the journal's path, and the lines for jobs that are about to be taken.
@@ -71,7 +81,7 @@ class Record:
         if self._opened is None:
             return None
         self._has_receipts = True
-        lines = [journal.event_line(event, time.time(), {}) for event in events]
+        lines = [line_of(event, time.time()) for event in events]
         return self._opened.folder.journal, b"".join(lines)
 
     def tell(self, event: Event) -> None:
@@ -80,54 +90,28 @@ class Record:
         On a disk that is well, a start or an end stands in the journal on return: nobody meets a
         job that runs, or reads of an end, that the journal does not know of.
         """
-        if self._opened is None:
-            return
-        writer = self._opened.writer
+        if isinstance(event, RunEnded):
+            self._end = event
+        elif self._opened is not None:
+            self._write(event, self._opened.writer)
+
+    def _write(self, event: Event, writer: RecordWriter) -> None:
         if isinstance(event, Taken) and self._has_receipts:
             writer.expect_torn_line()  # its receipt may have been appended in part
-        self._introduce(event)
-        printed: Counter[Stream] = Counter()
         if isinstance(event, Ended | Returned):
-            key = _key(event.assignment)
-            printed = self._printed.pop(key, printed)
-            writer.close_outputs(*key)
-        writer.put_line(journal.event_line(event, time.time(), printed))
+            writer.close_outputs(*_key(event.assignment))
+        writer.put_line(line_of(event, time.time()))
         if isinstance(event, Started | Ended):
             writer.settle()
-
-    def _introduce(self, event: Event) -> None:
-        """Write down a sub-node that came while the run went on, before what it does."""
-        match event:
-            case Connected(sub_node) | Unreachable(sub_node, _, _):
-                pass
-            case Started(assignment) | Ended(assignment, _, _, _):
-                sub_node = assignment.sub_node
-            case _:
-                return
-        if sub_node.number not in self._known and self._opened is not None:
-            self._known.add(sub_node.number)
-            self._opened.writer.put_line(journal.sub_node_line(time.time(), sub_node))
 
     async def show(self, printed: Printed) -> None:
         """Write output down; waits while the disk does not keep up."""
         if self._opened is None or not printed.data:
             await trio.lowlevel.checkpoint()
             return
-        key = _key(printed.assignment)
-        self._printed.setdefault(key, Counter())[printed.stream] += len(printed.data)
         writer = self._opened.writer
-        writer.put_output(OutputName(*key, printed.stream), printed.data)
+        writer.put_output(OutputName(*_key(printed.assignment), printed.stream), printed.data)
         await writer.wait_room()
-
-    def conclude(self, exit_status: int, how: How) -> None:
-        """Say what the run came to; a run that never does has failed.
-
-        Args:
-            exit_status: what the shell gets.
-            how: ``done`` with all there was, ``drained`` or ``aborted`` by a person or after a
-                failure, or ``failed`` because something was not as it has to be.
-        """
-        self._end = (exit_status, how)
 
     @property
     def kept(self) -> bool:
@@ -145,7 +129,7 @@ class Record:
         """Write the end down, wait until it is written, and let go of the lock."""
         await trio.lowlevel.cancel_shielded_checkpoint()
         if self._opened is not None:
-            self._opened.writer.put_line(journal.run_ended_line(time.time(), *self._end))
+            self._opened.writer.put_line(line_of(self._end, time.time()))
             try:
                 await self._opened.writer.close()
             finally:
@@ -153,9 +137,9 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class _OpenedRecord:
     folder: RunFolder
-    writer: Writer
+    writer: RecordWriter
     lock_fd: int
     removed: threading.Event
 
@@ -165,14 +149,14 @@ async def open_record(
     queue: Path,
     name: str,
     *,
-    mode: Mode,
+    mode: RunMode,
     hosts_file: str,
     sub_nodes: Sequence[SubNode],
     on_trouble: Callable[[str], None],
 ) -> AsyncIterator[Record]:
     """Record a run for the length of the block, in a folder beside its queue file.
 
-    At the end everything is written, or given up when the disk takes nothing for LAST_WORDS.
+    At the end everything is written, or given up when the disk takes nothing for RECORD_END_LIMIT.
 
     Args:
         queue: the real path of the queue file, which need not exist.
@@ -183,35 +167,33 @@ async def open_record(
         on_trouble: is told, in a sentence or two, why there is no record, or why something is
             missing in it; once, and once more where the run cannot lock its record.
     """
-    facts = Facts(
+    began = RunBegan(
         name=name,
         number=None,
-        format=FORMAT,
-        pegasus=__version__,
         mode=mode,
         queue_file=str(queue),
         hosts_file=hosts_file,
+        sub_nodes=tuple(sub_nodes),
         pid=os.getpid(),
         host=socket.gethostname(),
-        locked=True,
-        sub_nodes=tuple(sub_nodes),
-        started_at=time.time(),
+        locked=False,
+        format=FORMAT,
+        pegasus=__version__,
     )
-    opened: _Opened | None = None
+    record = Record(began, None)
     try:
-        opened = _open(queue, facts, on_trouble)
+        record = _open(queue, began, on_trouble)
     except OSError as error:
         on_trouble(_words(error, folders.records_of(queue), "is not recorded"))
-    record = Record(opened.folder.name if opened else name, opened, sub_nodes)
     try:
         yield record
     finally:
-        with trio.move_on_after(LAST_WORDS, shield=True):
+        with trio.move_on_after(RECORD_END_LIMIT, shield=True):
             await record.close()
 
 
-def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Opened:
-    folder, number = folders.make_folder(queue, facts.name)
+def _open(queue: Path, began: RunBegan, on_trouble: Callable[[str], None]) -> Record:
+    folder, number = folders.make_folder(queue, began.name)
     lock_fd, locked = folders.hold_lock(folder)
     if not locked:
         on_trouble(
@@ -223,29 +205,29 @@ def _open(queue: Path, facts: Facts, on_trouble: Callable[[str], None]) -> _Open
     except OSError:
         os.close(lock_fd)
         raise
-    facts = replace(facts, name=folder.name, number=number, locked=locked)
+    began = replace(began, name=folder.name, number=number, locked=locked)
     removed = threading.Event()
-    writer = _writer(folder, facts, journal_fd, on_trouble, removed)
-    return _Opened(folder, writer, lock_fd, removed)
+    writer = _writer(folder, began, journal_fd, on_trouble, removed)
+    return Record(began, _OpenedRecord(folder, writer, lock_fd, removed))
 
 
 def _writer(
     folder: RunFolder,
-    facts: Facts,
+    began: RunBegan,
     journal_fd: int,
     on_trouble: Callable[[str], None],
     removed: threading.Event,
-) -> Writer:
+) -> RecordWriter:
     def tell_trouble(error: OSError) -> None:
         words = _words(error, folder.path, "goes on, and its record lacks what has no room")
-        if isinstance(error, Removed):
+        if isinstance(error, RecordRemoved):
             removed.set()
             words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
-    disk = Disk(folder, facts.mode, journal_fd, tell_trouble)
-    writer = Writer(disk, lambda count: journal.lines_gap_line(time.time(), count))
-    writer.put_line(journal.facts_line(facts))
+    disk = RunFiles(folder, began.mode, journal_fd, tell_trouble)
+    writer = RecordWriter(disk, lambda count: line_of(LinesMissing(count), time.time()))
+    writer.put_line(line_of(began, time.time()))
     writer.settle()
     return writer
 

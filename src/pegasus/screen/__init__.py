@@ -1,13 +1,13 @@
-"""Events -> the terminal: who says what, in which colour, how wide, and without ever waiting.
+"""Events and output -> the terminal: prefixes, colours, widths, and bounded waiting.
 
 Rule 1: nothing else in Pegasus writes to standard output or standard error during a run.
-Rule 2: a line is written whole, behind the name of whoever says it; lines never mix.
-Rule 3: a job's output is never left out; it waits, and so does the job. Telling never waits;
-what there is no room for is counted, and the count is told.
-Rule 4: no reader that stalls or leaves, no full disk and no terminal that is gone ends a run.
+Rule 2: a line is written whole, after the name of its source; lines never mix.
+Rule 3: a job's output is never left out; where there is no room, the job waits. An event never
+waits; lines for which there is no room are counted, and the count is shown later.
+Rule 4: no stalled or closed reader, no full disk and no closed terminal ends a run.
 
-The parts: ``listener`` (the screen that a run talks to), ``words`` (what Pegasus says of an
-event), ``layout`` (lines -> the bytes for one output) and ``output`` (bytes -> one file).
+The parts: ``listener`` (the screen as a run uses it), ``messages`` (the texts of events),
+``layout`` (lines -> the bytes for one output) and ``output`` (bytes -> one file).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Lines and whose they are -> the bytes for one output.
+"""Lines and their source -> the bytes for one output.
 
-Rule 1: a pipe or a file gets the bytes as they are, a terminal only what it can be trusted with.
-Rule 2: nothing here writes; of the terminal it only asks how wide it is, anew for every block.
+Rule 1: a pipe or a file gets the bytes as they are, a terminal only harmless ones.
+Rule 2: nothing here writes. It reads the width of the terminal, again for every block.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
+from pegasus.buffers import Buffer
 from pegasus.colour import in_bold, in_colour_of
-from pegasus.lines import Block, behind
+from pegasus.lines import Block, prefixed
 from pegasus.model import SubNode
-from pegasus.pieces import Piece
 from pegasus.terminal_text import fit, visible
 
 NARROWEST_TEXT = 10
-"""Columns of text beside the prefix for which wrapping is worth it. With fewer of them a line
-would become a ribbon, and the terminal's own wrapping reads better."""
-
+"""Columns of text beside the prefix that are needed for wrapping. With fewer, the terminal's own
+wrapping is easier to read."""
 
 INDENT = 4
-"""Columns by which a line of Pegasus's own is indented where it goes on in the next row: what
-stands directly behind ``[Pegasus]`` is always the beginning of a line, and never a text that a
-node chose and that was wrapped there. The lines of a summary are indented by two."""
+"""Columns by which the further rows of a message of Pegasus are indented. So the text right after
+``[Pegasus]`` is always the beginning of a message, and never a part of a node's text that was
+wrapped there. The lines of a summary are indented by two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class _Prefix:
 
 
 def _fit_own(block: bytes, columns: int | None, *, colour: bool) -> bytes:
-    """Do what ``fit`` does, with the rows after the first of each line indented."""
+    """Do the same as ``fit``, but indent the rows after the first of each line."""
     if columns is None:
         return fit(block, None, colour=colour)
     rows: list[bytes] = []
@@ -50,13 +49,13 @@ def _fit_own(block: bytes, columns: int | None, *, colour: bool) -> bytes:
 
 
 class Layout:
-    """How lines look on one output.
+    """The look of lines on one output.
 
     Args:
-        fd: the output, asked for its width.
-        terminal: whether it is one.
-        colour: whether names have colours there.
-        environ: ``COLUMNS`` counts where the terminal does not know its width.
+        fd: the output, whose width is read.
+        terminal: whether it is a terminal.
+        colour: whether prefixes have colours.
+        environ: ``COLUMNS`` is used where the terminal does not know its width.
     """
 
     def __init__(
@@ -68,14 +67,14 @@ class Layout:
         self._environ = environ
         self._prefixes: dict[SubNode | None, _Prefix] = {}
 
-    def lines_of(self, sub_node: SubNode | None, block: Block) -> Sequence[Piece]:
-        """Lay out a block of lines of a sub-node's, or of Pegasus's own (None)."""
+    def lines_of(self, sub_node: SubNode | None, block: Block) -> Sequence[Buffer]:
+        """Lay out a block of lines of a sub-node, or of Pegasus (None)."""
         prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
         if self._terminal and block:
             columns = self._columns_beside(prefix)
             rows = _fit_own if sub_node is None else fit
             block = Block.of(rows(bytes(block), columns, colour=self._colour))
-        return behind(prefix.data, block)
+        return prefixed(prefix.data, block)
 
     def _new_prefix(self, sub_node: SubNode | None) -> _Prefix:
         name = f"[{'Pegasus' if sub_node is None else visible(str(sub_node))}]"
@@ -91,13 +90,13 @@ class Layout:
         return columns if columns >= NARROWEST_TEXT else None
 
     def _width(self) -> int:
-        """Give the terminal's width, 0 where nobody knows it.
+        """Give the terminal's width, 0 where it is unknown.
 
-        The terminal is asked first: ``COLUMNS`` is what it was when the shell last looked.
+        The terminal comes first: ``COLUMNS`` is only as new as the shell's last prompt.
         """
         try:
             columns = os.get_terminal_size(self._fd).columns
-        except OSError:  # it vanished; the writer will notice
+        except OSError:  # it is gone; the write will fail
             columns = 0
         said = self._environ.get("COLUMNS", "")
         return columns or (int(said) if said.isdecimal() and len(said) < len("10000") else 0)

@@ -1,7 +1,7 @@
-"""The screen as a run sees it: a listener that is told events and shown output.
+"""The screen as a run uses it: a listener for events and output.
 
-Rule 1: one output per file, however many descriptors lead to it, so that order is kept where it
-can be seen, and a reader of one that stalls does not hold back the other.
+Rule 1: there is one output for each file, however many descriptors lead to it. So lines in one file
+keep their order, and a stalled reader of one file does not hold back the other.
 """
 
 from __future__ import annotations
@@ -16,42 +16,45 @@ from typing import TypeAlias
 import trio
 
 from pegasus.colour import ColorChoice, wants_colour
-from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Taken, Unreachable
-from pegasus.lines import Block, EveryNth, Lines, block_of
+from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Unreachable
+from pegasus.lines import Block, EveryNth, LineSplitter, block_of
 from pegasus.model import Assignment, Stream, SubNode
-from pegasus.screen import words
+from pegasus.screen import messages
 from pegasus.screen.layout import Layout
 from pegasus.screen.output import ROOM_FOR_EVENTS, ROOM_FOR_NOTES, Output
 from pegasus.terminal_text import is_plain
 
-LAST_WORDS = 5.0
-"""Seconds that readers have for what waits when a run fails. One that is only slow needs less,
-and nobody should have to wait for a traceback longer than that."""
+SCREEN_END_LIMIT = 5.0
+"""Seconds that readers have for the rest of the text when a run fails. A slow reader needs less,
+and a person should not wait longer for a traceback."""
 
-_Key: TypeAlias = tuple[int, int, Stream]
-"""Whose stream: the job's number, the sub-node's number, and which stream."""
+_TextKey: TypeAlias = tuple[int, int, Stream]
+"""Identifies a stream: the job's number, the sub-node's number, and the stream."""
 
-_SLICE = 16 * 1024
-"""Bytes that are laid out for a terminal in one go where they are not plain ASCII, which takes up
-to 1 us a byte; and signals and keep-alives should not wait for more than that."""
+_TERMINAL_SLICE = 16 * 1024
+"""Bytes that are laid out for a terminal at a time where they are not plain ASCII. That takes up
+to 1 us a byte, and signals and keep-alives should not wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where lines go, and how they look there."""
+class _ScreenFile:
+    """A file that the screen writes to, and the layout of lines there."""
 
     output: Output
     layout: Layout
     terminal: bool
 
     def slices(self, data: bytes) -> Iterator[bytes]:
-        if not self.terminal or len(data) <= _SLICE:
+        if not self.terminal or len(data) <= _TERMINAL_SLICE:
             yield data
             return
         # The first line may have begun in earlier data, which need not have been plain.
         plain = data.find(b"\n") + 1 if is_plain(data) else 0
         slow = memoryview(data)[: plain or None]
-        yield from (bytes(slow[start : start + _SLICE]) for start in range(0, len(slow), _SLICE))
+        yield from (
+            bytes(slow[start : start + _TERMINAL_SLICE])
+            for start in range(0, len(slow), _TERMINAL_SLICE)
+        )
         if 0 < plain < len(data):
             yield data[plain:]
 
@@ -63,11 +66,11 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
-    """One stream of a job's: its lines, and which of them are shown."""
+class _TextStream:
+    """A stream of a job: its lines, and which of them are shown."""
 
     sub_node: SubNode
-    lines: Lines
+    lines: LineSplitter
     shown: EveryNth
 
     def feed(self, data: bytes) -> Block:
@@ -78,10 +81,10 @@ class _Text:
 
 
 class Screen:
-    """A listener that shows a run to a person; see ``open_screen``, which makes one.
+    """A listener that shows a run; see ``open_screen``, which makes one.
 
-    All of a job's output stands between its run line and its done line, as far as they go to
-    the same file. Call ``show`` for one stream of one job from one task at a time.
+    All output of a job comes between its run line and its done line, as far as they go to the
+    same file. Call ``show`` for one stream of one job from one task at a time.
     """
 
     def __init__(
@@ -96,71 +99,71 @@ class Screen:
         self._period = print_period
         self._on_reader_gone = on_reader_gone
         self._reader_gone = False
-        self._own = words.OwnWords()
-        self._texts: dict[_Key, _Text] = {}
-        self._places: dict[Stream, _Place] = {}
-        files: dict[object, _Place] = {}
+        self._messages = messages.OwnMessages()
+        self._texts: dict[_TextKey, _TextStream] = {}
+        self._by_stream: dict[Stream, _ScreenFile] = {}
+        files: dict[object, _ScreenFile] = {}
         for stream, fd in fds.items():
-            place = files.setdefault(_file_of(fd), self._place(stream, fd, color, environ))
-            self._places[stream] = place
+            file = files.setdefault(_file_of(fd), self._open_file(stream, fd, color, environ))
+            self._by_stream[stream] = file
         self._files = tuple(files.values())
 
     def tell(self, event: Event) -> None:
-        """Say what there is to say of an event; never waits, never fails."""
+        """Show an event; never waits, never fails."""
         match event:
-            case Taken():
-                pass
             case Started(assignment):
-                self._say(assignment.sub_node, words.started(assignment))
+                self._say(assignment.sub_node, messages.started(assignment))
             case Ended(assignment, outcome):
                 for stream in Stream:
                     self._finish_text(_key(assignment, stream))
-                self._say(assignment.sub_node, words.ended(outcome))
+                self._say(assignment.sub_node, messages.ended(outcome))
             case Connected() | Unreachable() | Noted():
-                if text := self._own.about(event):
+                if text := self._messages.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
+            case _:  # not shown
+                pass
 
     async def show(self, printed: Printed) -> None:
-        """Show what a command printed; waits while its reader does not keep up."""
+        """Show output of a command; waits while the reader is too slow."""
         if self._period == 0:
             await trio.lowlevel.checkpoint()
             return
-        place = self._places[printed.stream]
-        for data in place.slices(printed.data):
-            await place.output.wait_room()
-            if not place.output.gone:
+        file = self._by_stream[printed.stream]
+        for data in file.slices(printed.data):
+            await file.output.wait_room()
+            if not file.output.gone:
                 text = self._text(printed)
-                place.show(text.sub_node, text.feed(data))
+                file.show(text.sub_node, text.feed(data))
 
     def say(self, *lines: str) -> None:
-        """Say something in Pegasus's own name.
+        """Show messages of Pegasus.
 
         Args:
             lines: each is shown as one line, whatever it contains.
         """
-        self._say(None, words.own_lines(*lines), ROOM_FOR_NOTES)
+        self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
 
     async def wait_written(self) -> None:
-        """Wait until all that was told stands on standard error, or never will.
+        """Wait until all events are written to standard error, or never will be.
 
-        That takes as long as its reader likes: bound it.
+        The time depends on the reader: bound it.
         """
-        await self._places[Stream.STDERR].output.wait_written()
+        await self._by_stream[Stream.STDERR].output.wait_written()
 
     def close(self) -> None:
-        """Show the last lines of whoever has not ended, and let the writers end; waits not."""
+        """Show the last lines of jobs that have not ended, and let the writers end; never waits."""
         for key in list(self._texts):
             self._finish_text(key)
         for file in self._files:
             file.output.close()
 
     def writers(self) -> list[Callable[[], Awaitable[None]]]:
-        """Give the tasks that write, one for each file; they end when all is closed and written."""
+        """Give the tasks of the files; they end when all is closed and written."""
         return [file.output.run for file in self._files]
 
-    def _place(
+    def _open_file(
         self, stream: Stream, fd: int, color: ColorChoice, environ: Mapping[str, str]
-    ) -> _Place:
+    ) -> _ScreenFile:
         terminal = os.isatty(fd)
         colour = wants_colour(color, environ, terminal=terminal)
         layout = Layout(fd, terminal=terminal, colour=colour, environ=environ)
@@ -169,9 +172,11 @@ class Screen:
             terminal=terminal,
             on_gone=self._lose_reader,
             on_fault=partial(self._say_fault, stream),
-            left_out=lambda count: b"".join(layout.lines_of(None, block_of(words.left_out(count)))),
+            left_out=lambda count: b"".join(
+                layout.lines_of(None, block_of(messages.left_out(count)))
+            ),
         )
-        return _Place(output, layout, terminal)
+        return _ScreenFile(output, layout, terminal)
 
     def _lose_reader(self) -> None:
         if not self._reader_gone:
@@ -179,24 +184,24 @@ class Screen:
             self._on_reader_gone()
 
     def _say_fault(self, stream: Stream, error: OSError) -> None:
-        other = self._places[Stream.STDERR if stream is Stream.STDOUT else Stream.STDOUT]
-        if other is not self._places[stream]:
-            other.say(None, words.unwritable(stream, error), ROOM_FOR_NOTES)
+        other = self._by_stream[Stream.STDERR if stream is Stream.STDOUT else Stream.STDOUT]
+        if other is not self._by_stream[stream]:
+            other.say(None, messages.unwritable(stream, error), ROOM_FOR_NOTES)
 
     def _say(self, sub_node: SubNode | None, text: str, room: int = ROOM_FOR_EVENTS) -> None:
-        self._places[Stream.STDERR].say(sub_node, text, room)
+        self._by_stream[Stream.STDERR].say(sub_node, text, room)
 
-    def _text(self, printed: Printed) -> _Text:
+    def _text(self, printed: Printed) -> _TextStream:
         key = _key(printed.assignment, printed.stream)
         text = self._texts.get(key)
         if text is None:
-            text = _Text(printed.assignment.sub_node, Lines(), EveryNth(self._period))
+            text = _TextStream(printed.assignment.sub_node, LineSplitter(), EveryNth(self._period))
             self._texts[key] = text
         return text
 
-    def _finish_text(self, key: _Key) -> None:
+    def _finish_text(self, key: _TextKey) -> None:
         if text := self._texts.pop(key, None):
-            self._places[key[2]].show(text.sub_node, text.finish())
+            self._by_stream[key[2]].show(text.sub_node, text.finish())
 
 
 @asynccontextmanager
@@ -211,18 +216,17 @@ async def open_screen(
 ) -> AsyncIterator[Screen]:
     """Show a run on two files, which stay open.
 
-    At the end all that was told is written out, however long a reader takes; bound that where it
-    matters. When the block fails a reader has ``LAST_WORDS`` for it, and when it is cancelled
-    nothing more is waited for: what waits is lost.
+    At the end everything is written, however long a reader takes; bound that where it matters.
+    When the block fails, readers have ``SCREEN_END_LIMIT``. When it is cancelled, the rest is lost.
 
     Args:
-        stdout_fd: where what jobs print to their standard output goes.
-        stderr_fd: where everything else goes.
-        color: what ``--color`` says.
-        print_period: show each N-th line of each stream of a job's; 0 shows none.
-        environ: where ``NO_COLOR``, ``FORCE_COLOR``, ``TERM`` and ``COLUMNS`` are looked up.
-        on_reader_gone: called once, from a task of the screen's, when the reader of either file
-            has gone away.
+        stdout_fd: the file for the standard output of jobs.
+        stderr_fd: the file for everything else.
+        color: the value of ``--color``.
+        print_period: show each N-th line of each stream of a job; 0 shows none.
+        environ: the environment, for ``NO_COLOR``, ``FORCE_COLOR``, ``TERM`` and ``COLUMNS``.
+        on_reader_gone: called once, from a task of the screen, when the reader of either file
+            has gone.
     """
     fds = {Stream.STDOUT: stdout_fd, Stream.STDERR: stderr_fd}
     screen = Screen(
@@ -240,20 +244,20 @@ async def open_screen(
             yield screen
         except Exception as error:  # noqa: BLE001 - raised again below, when all is written
             failure = error
-            nursery.cancel_scope.deadline = trio.current_time() + LAST_WORDS
+            nursery.cancel_scope.deadline = trio.current_time() + SCREEN_END_LIMIT
         finally:
             screen.close()
     if failure is not None:
         raise failure
 
 
-def _key(assignment: Assignment, stream: Stream) -> _Key:
+def _key(assignment: Assignment, stream: Stream) -> _TextKey:
     return assignment.number, assignment.sub_node.number, stream
 
 
 def _file_of(fd: int) -> object:
     try:
         status = os.fstat(fd)
-    except OSError:  # closed; the first write will say so
+    except OSError:  # closed; the first write will fail
         return fd
     return status.st_dev, status.st_ino

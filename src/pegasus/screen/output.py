@@ -1,14 +1,10 @@
-"""One file that text goes to: what waits for it, and the thread that writes.
+"""One file that text is written to, and what waits for it.
 
-Rule 1: writes block, and happen in a thread of the file's own. ``O_NONBLOCK`` is never set: it
-would be set for the user's shell and for every child as well.
-Rule 2: what waits is bounded for those who can wait (``wait_room``) and for those who cannot
+Rule 1: writes block, and happen in a thread of this file. ``O_NONBLOCK`` is never set: it
+would be set for the user's shell and for every child process as well.
+Rule 2: what waits is bounded for callers that can wait (``wait_room``) and for those that cannot
 (``offer``).
-Rule 3: an error is no exception here; it is the end of this output, or it is told once.
-
-The thread is not one of Trio's: to hand something to one of those costs a tenth of a millisecond,
-as long as it takes to write what a job prints in one go. This one takes what waits by itself, and
-speaks to Trio only when somebody there wants to know.
+Rule 3: an error is not raised; it ends this output, or is reported once.
 """
 
 from __future__ import annotations
@@ -16,19 +12,19 @@ from __future__ import annotations
 import errno
 import os
 import select
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
+from itertools import chain
+from typing import TypeAlias
 
 import trio
 
-from pegasus.pieces import MOST_PIECES, Piece, byte_at, without
+from pegasus.buffers import MOST_BUFFERS, Buffer, byte_at, without
+from pegasus.writer_thread import BatchLimits, WriterThread
 
 ROOM_FOR_JOBS = 1024 * 1024
-"""Bytes that may wait before jobs that print have to: sixteen full pipes, enough to ride out a
-pager's or a terminal's hiccup, and little enough that ``| head`` is obeyed at once."""
+"""Bytes that may wait before jobs that print have to: sixteen full pipes, enough for the pauses of
+a pager or a terminal, and few enough that ``| head`` takes effect at once."""
 
 ROOM_FOR_EVENTS = 4 * ROOM_FOR_JOBS
 """Bytes that may wait before run and done lines are left out: some forty thousand of them."""
@@ -37,39 +33,44 @@ ROOM_FOR_NOTES = 2 * ROOM_FOR_EVENTS
 """Bytes that may wait before notes are left out: the answer to a Ctrl-C has room when events
 have none."""
 
-_ONE_WRITE = 256 * 1024
-"""Bytes that are written at a time, of what waits; one block is always written whole."""
+_SCREEN_WRITE = 256 * 1024
+"""Bytes that are written at a time; one block of lines is always written whole."""
 
-_ENOUGH = MOST_PIECES // 2
-"""Pieces that are written at a time, about: a block has two, and is never parted."""
+_SCREEN_BATCHES = BatchLimits(
+    size=_SCREEN_WRITE,
+    items=MOST_BUFFERS // 2 - 1,  # a block has two buffers, and a torn line needs one more
+    wake=_SCREEN_WRITE,
+    gather=0.005,  # nobody reads faster, and waking the thread for each line costs more than it
+)
 
-_SMALL = 1024
-"""Bytes below which pieces are joined: a piece takes some hundred bytes of memory itself, which the
-bounds above do not count."""
+_SMALL_BLOCK = 1024
+"""Bytes below which the buffers of a block are joined: a buffer takes some hundred bytes of memory
+itself, which the bounds above do not count."""
 
-_GATHER = 0.005
-"""Seconds in which the thread lets text gather when it has just written some: nobody reads faster,
-and to wake it for each line would cost more than to write it."""
+_STOP_LOOK = 1000
+"""Milliseconds after which a thread that waits for a non-blocking reader checks whether it shall
+end."""
 
-_LOOK_AGAIN = 1000
-"""Milliseconds after which a thread that waits for a non-blocking reader looks whether anybody
-still waits for the thread."""
+_READER_GONE = frozenset((errno.EPIPE, errno.ECONNRESET))
 
-_GONE = frozenset((errno.EPIPE, errno.ECONNRESET))
+_Buffers: TypeAlias = Sequence[Buffer]
 
 
 class Output:
-    """One file's queue, and ``run``, the task that sees to it that it is emptied.
+    """The queue of one file, and ``run``, the task that waits until it is written.
 
-    Call it from Trio's thread only, as long as nothing else is said.
+    Call it from Trio's thread only.
 
     Args:
-        fd: where to write; it stays open when the output is closed.
-        terminal: whether it is one; one that is hung up would not say so any more.
-        on_gone: called once, when nobody is left who could read.
-        on_fault: called with the first error of any other kind. Later text is still tried,
-            for a full disk may have room again.
-        left_out: makes the line that says how many lines were left out.
+        fd: the file; it stays open when the output is closed.
+        terminal: whether it is a terminal, which reports EIO once it has hung up.
+        on_gone: called once, when no reader is left.
+        on_fault: called with the first error of any other kind. Later text is tried again, for a
+            full disk may have room by then.
+        left_out: makes the line that reports how many lines were left out.
+
+    Attributes:
+        gone: whether no reader is left; then nothing more is written.
     """
 
     def __init__(
@@ -82,201 +83,114 @@ class Output:
         left_out: Callable[[int], bytes],
     ) -> None:
         self.gone = False
-        self._pen = _Pen(fd, self._hear_progress, self._hear_error)
-        self._gone_errors = _GONE | {errno.EIO} if terminal else _GONE
+        self._fd = fd
+        self._gone_errors = _READER_GONE | {errno.EIO} if terminal else _READER_GONE
         self._on_gone = on_gone
         self._on_fault = on_fault
         self._line_about = left_out
-        self._put = 0  # bytes, ever
         self._left_out = 0
-        self._faulty = False
+        self._faulty = self._torn = False
         self._turn = trio.Lock()
-        self._progress = trio.lowlevel.ParkingLot()
         self._closed = trio.Event()
+        self._thread: WriterThread[_Buffers] = WriterThread(
+            "pegasus screen", self._write, _SCREEN_BATCHES, on_progress=self._see_progress
+        )
 
     @property
     def waiting(self) -> int:
         """How many bytes are not written yet."""
-        return self._put - self._pen.done
+        return self._thread.waiting
 
     async def wait_room(self) -> None:
-        """Wait until there is room for jobs' output; whoever waits longest goes on first.
+        """Wait until there is room for jobs' output; the task that waits longest goes on first.
 
         What is put before the next checkpoint has the room for itself.
         """
         async with self._turn:
-            await self._wait_until(lambda: self.waiting <= ROOM_FOR_JOBS)
+            await self._thread.wait_room(ROOM_FOR_JOBS)
 
     async def wait_written(self) -> None:
-        """Wait until everything that has been queued so far is written, or never will be."""
+        """Wait until everything that was queued so far is written, or never will be."""
         await trio.lowlevel.checkpoint()
-        goal = self._put
-        await self._wait_until(lambda: self._pen.done >= goal)
+        await self._thread.wait_written()
 
-    async def _wait_until(self, enough: Callable[[], bool]) -> None:
-        while not enough():
-            self._pen.tell_progress()
-            if not enough():
-                await self._progress.park()
-
-    def put(self, *pieces: Piece) -> None:
-        """Queue what must not be lost: whole lines."""
-        if self.gone or not pieces:
+    def put(self, *buffers: Buffer) -> None:
+        """Queue a block of whole lines that must not be lost."""
+        if self.gone or not buffers:
             return
         if self._left_out and self.waiting <= ROOM_FOR_EVENTS:
-            self._say_left_out()
-        self._enqueue(pieces)
+            self._report_left_out()
+        self._enqueue(buffers)
 
     def offer(self, data: bytes, room: int) -> None:
         """Queue lines, or only count them where more than ``room`` bytes wait already."""
         if self.waiting > room:
             self._left_out += data.count(b"\n")
-            self._pen.tell_progress()
+            self._thread.request_progress()
         else:
             self.put(data)
 
     def close(self) -> None:
-        """Let ``run`` end when the queue is empty."""
+        """Let ``run`` end when everything is written."""
         if self._left_out and not self.gone:
-            self._say_left_out()
+            self._report_left_out()
         self._closed.set()
 
     async def run(self) -> None:
-        """Write until closed. When cancelled, leave the thread to its fate, at once."""
+        """Wait until all is closed and written. When cancelled, end at once; what waits is lost."""
         try:
             await self._closed.wait()
             await self.wait_written()
         finally:
-            self._pen.put_down()
+            self._thread.stop()
 
-    def _enqueue(self, pieces: Sequence[Piece]) -> None:
-        size = sum(map(len, pieces))
-        self._put += size
-        self._pen.write(pieces if size >= _SMALL else [b"".join(pieces)])
+    def _enqueue(self, buffers: _Buffers) -> None:
+        size = sum(map(len, buffers))
+        self._thread.put(buffers if size >= _SMALL_BLOCK else [b"".join(buffers)], size)
 
-    def _say_left_out(self) -> None:
+    def _report_left_out(self) -> None:
         count, self._left_out = self._left_out, 0
         self._enqueue([self._line_about(count)])
 
-    def _hear_progress(self) -> None:
-        self._progress.unpark_all()
+    def _see_progress(self) -> None:
         if self._left_out and not self.gone:
             if self.waiting:
-                self._pen.tell_progress()
+                self._thread.request_progress()
             else:
-                self._say_left_out()
+                self._report_left_out()
 
-    def _hear_error(self, error: OSError) -> None:
+    def _see_error(self, error: OSError) -> None:
         if error.errno in self._gone_errors:
-            self._lose()
+            if not self.gone:
+                self.gone = True
+                self._on_gone()
         elif not self._faulty:
             self._faulty = True
             self._on_fault(error)
 
-    def _lose(self) -> None:
-        if not self.gone:
-            self.gone = True
-            self._pen.discard()
-            self._on_gone()
+    def _write(self, blocks: Sequence[_Buffers]) -> None:
+        """Write blocks, in the thread.
 
-
-class _Pen:
-    """The thread that writes to one file, and the few words that it and Trio's thread exchange.
-
-    Attributes:
-        done: bytes that were written, or never will be; ever.
-    """
-
-    def __init__(
-        self, fd: int, on_progress: Callable[[], None], on_error: Callable[[OSError], None]
-    ) -> None:
-        self.done = 0
-        self._fd = fd
-        self._on_progress = on_progress
-        self._on_error = on_error
-        self._token = trio.lowlevel.current_trio_token()
-        self._queue: SimpleQueue[Sequence[Piece]] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._torn = self._discards = self._put_down = False
-        self._told = True
-        self._given = 0  # bytes, ever
-        self._urgent = threading.Event()
-
-    # What Trio's thread does.
-
-    def write(self, pieces: Sequence[Piece]) -> None:
-        """Have whole lines written, in pieces; the first time the thread begins."""
-        before = self._given // _ONE_WRITE
-        self._given += sum(map(len, pieces))
-        self._queue.put(pieces)
-        if self._given // _ONE_WRITE > before:
-            self._urgent.set()
-        if self._thread is None:
-            # A daemon: one that is stuck in a write must not keep Python from ending.
-            self._thread = threading.Thread(target=self._work, name="pegasus screen", daemon=True)
-            self._thread.start()
-
-    def tell_progress(self) -> None:
-        """Ask to be told of the next progress; look then whether it was not made already."""
-        self._told = False
-        self._urgent.set()
-
-    def discard(self) -> None:
-        """Write nothing more of what waits, and of what still comes."""
-        self._discards = True
-
-    def put_down(self) -> None:
-        """Let the thread end, as soon as its write does."""
-        self._discards = self._put_down = True
-        self._queue.put(())
-        self._urgent.set()
-
-    # What the thread does.
-
-    def _work(self) -> None:
-        while not self._put_down:
-            pieces = self._take()
-            if not self._discards:
-                self._write(pieces)
-            # First this, then the look: Trio's thread goes the other way.
-            self.done += sum(map(len, pieces))
-            if not self._told:
-                self._told = True
-                self._call_soon(self._on_progress)
-            if self._given - self.done < _ONE_WRITE:
-                self._urgent.wait(_GATHER)
-            self._urgent.clear()
-
-    def _take(self) -> list[Piece]:
-        pieces = [*self._queue.get()]
-        size = sum(map(len, pieces))
-        with suppress(Empty):
-            while size < _ONE_WRITE and len(pieces) < _ENOUGH:
-                more = self._queue.get_nowait()
-                pieces += more
-                size += sum(map(len, more))
-        return pieces
-
-    def _write(self, pieces: list[Piece]) -> None:
-        left = [b"\n", *pieces] if self._torn else pieces
-        while left and not self._put_down:
+        What an error cuts off is lost; the next text starts on a line of its own. The record keeps
+        such lines and writes them again, since it can wait for a disk and a reader can not.
+        """
+        left = list(chain.from_iterable(blocks))
+        if self._torn:
+            left.insert(0, b"\n")
+        while left and not (self.gone or self._thread.stopped):
             try:
-                count = os.writev(self._fd, left)
-            except BlockingIOError:  # somebody else set O_NONBLOCK on the file that we share
+                count = os.writev(self._fd, left[:MOST_BUFFERS])
+            except BlockingIOError:  # another process set O_NONBLOCK on the file, which we share
                 _wait_writable(self._fd)
             except OSError as error:
-                self._call_soon(partial(self._on_error, error))
+                self._thread.call_soon(partial(self._see_error, error))
                 return
             else:
                 self._torn = count > 0 and byte_at(left, count - 1) != ord("\n")
                 left = without(left, count)
 
-    def _call_soon(self, what: Callable[[], object]) -> None:
-        with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(what)
-
 
 def _wait_writable(fd: int) -> None:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
-    poll.poll(_LOOK_AGAIN)
+    poll.poll(_STOP_LOOK)

@@ -1,7 +1,7 @@
-"""Ways into a sub-node: how ssh is spelled, and how to do without it on localhost.
+"""Sessions on sub-nodes: over SSH, and without SSH on localhost.
 
-Rule 1: a session is open for the length of its block, and nothing of it is left afterwards.
-Rule 2: sessions know nothing of queues and of each other; the same names stand in each way.
+Rule 1: a session is open during its block, and leaves nothing behind.
+Rule 2: sessions depend on no queue and not on each other; each kind uses the same names.
 """
 
 from __future__ import annotations
@@ -9,33 +9,31 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import trio
-
 from pegasus.model import SubNode
 from pegasus.transport import local, ssh
-from pegasus.transport.shell import Shell
-from pegasus.transport.ways import Ssh, open_ssh
+from pegasus.transport.shell import NodeShell
+from pegasus.transport.ssh_context import SshContext, open_ssh
 
-__all__ = ["OpenSession", "Session", "Shell", "Ssh", "open_ssh", "session_opener"]
+__all__ = ["NodeSession", "NodeShell", "OpenSession", "SshContext", "open_ssh", "session_opener"]
 
-Session = local.LocalSession | ssh.SshSession
-OpenSession = Callable[[SubNode], AbstractAsyncContextManager[Session]]
+NodeSession = local.LocalSession | ssh.SshSession
+OpenSession = Callable[[SubNode], AbstractAsyncContextManager[NodeSession]]
 
 
-def session_opener(ways: Ssh, hurry: trio.Event) -> OpenSession:
-    """Give the function that opens a session into a sub-node, over SSH or on localhost.
+def session_opener(context: SshContext) -> OpenSession:
+    """Return the function that opens a session on a sub-node, with the transport of its entry.
 
     Args:
-        ways: how ssh is called in this run.
-        hurry: set when commands shall not be given time to end.
+        context: how ssh is called in this run.
     """
 
     @asynccontextmanager
-    async def open_session(sub_node: SubNode) -> AsyncIterator[Session]:
-        if sub_node.hostname.lower() in local.NAMES:
-            yield local.LocalSession(hurry)
-        else:
-            async with ssh.open_session(ways, sub_node, hurry) as session:
-                yield session
+    async def open_session(sub_node: SubNode) -> AsyncIterator[NodeSession]:
+        match sub_node.transport:
+            case "local":
+                yield local.LocalSession()
+            case "ssh":
+                async with ssh.open_session(context, sub_node) as session:
+                    yield session
 
     return open_session

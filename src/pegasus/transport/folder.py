@@ -1,8 +1,8 @@
 """The private folder of a run's control sockets, and of the configuration that ssh is called with.
 
-Rule 1: nobody else can guess its name, or write to it.
+Rule 1: no other user can guess its name or write to it.
 Rule 2: it is removed at the end of the run, and also when Pegasus is killed.
-Rule 3: where somebody removes it during the run, as cleaners of /tmp do, another one is made.
+Rule 3: where something removes it during the run, as cleaners of /tmp do, a new one is made.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from pegasus.errors import PegasusError
 from pegasus.ownership import is_private
 from pegasus.process import open_child
 
-KEEPER = r"""TMOUT=0; trap '' HUP INT TERM QUIT PIPE
+FOLDER_SCRIPT = r"""TMOUT=0; trap '' HUP INT TERM QUIT PIPE
 d=$(mktemp -d "$1") || exit
 printf '%s\n' "$d" && read -r x
 rm -rf "$d"
 """
-# The directory of the control sockets under guard: the little sh that makes it removes it when its
-# lifeline is closed, and so there is no moment at which Pegasus can be killed and leave it behind.
-# Its name is made up by the very program that makes it: one that stands on a command line could be
-# seen, and taken, by anybody.
+# A small sh makes the directory of the control sockets, and removes it when its standard input is
+# closed. So there is no moment at which Pegasus can be killed and leave the directory behind. The
+# program that makes the directory also chooses its name: every user could see a name on a command
+# line, and take it.
 
 PLACE_LIMIT = 50
-"""Bytes of the path of the directory for our directory: OpenSSH leaves ninety for the whole path of
-a socket, and ours is 23 bytes and a number longer."""
+"""Bytes of the path of the parent directory: OpenSSH allows ninety for the path of a socket, and
+the path of ours is 23 bytes and a number longer than that of the parent."""
 
 _PLAIN_PATH = re.compile(r"/[\w./@+=:,-]*", re.ASCII)
-"""Paths in which ssh finds nothing to expand: no ``%h``, ``${HOME}``, quotes, blanks or ``*``."""
+"""Paths in which ssh expands nothing: no ``%h``, ``${HOME}``, quotes, blanks or ``*``."""
 
-KEEPER_PATIENCE = 2.0
-"""Seconds to remove a directory with a few files in it, on a machine that may be busy."""
+REMOVAL_LIMIT = 2.0
+"""Seconds to remove a directory with a few files in it, on a busy machine."""
 
 FALLBACKS = """\
 # Written by Pegasus for one run: the user's settings first, since in ssh the first value wins.
@@ -49,25 +49,25 @@ Host *
 """
 
 
-class Folder:
-    """The folder; there is none before the first ``ensure``.
+class SocketFolder:
+    """The folder; it does not exist before the first ``ensure``.
 
     Args:
         user_config: the file to read instead of the user's and the system's configuration.
-        nursery: where the folder is kept.
-        on_note: is told that it had to be made anew.
+        nursery: runs the task that removes the folder.
+        on_note: gets a sentence when a new folder had to be made.
 
     Attributes:
-        path: of the folder that is used now.
-        over: set when nothing needs it any more: it is removed then.
+        path: of the folder that is in use.
+        unused: set when nothing needs the folder any more; it is removed then.
     """
 
     def __init__(
         self, user_config: Path | None, nursery: trio.Nursery, on_note: Callable[[str], None]
     ) -> None:
         self.path = Path()
-        self.over = trio.Event()
-        # As it is now: the working directory may be another one later.
+        self.unused = trio.Event()
+        # The working directory may change later.
         self._user_config = user_config.absolute() if user_config else None
         self._nursery = nursery
         self._on_note = on_note
@@ -75,17 +75,17 @@ class Folder:
 
     @property
     def config(self) -> Path:
-        """The configuration that ssh is called with."""
+        """The configuration file that ssh is called with."""
         return self.path / "config"
 
     async def ensure(self) -> None:
-        """Make the folder, where there is none or somebody removed it or what is in it.
+        """Make the folder, unless it exists with its content.
 
         Raises:
-            PegasusError: there is no room for one.
+            PegasusError: it can't be made.
         """
         async with self._making:
-            if self._stands():
+            if self._exists():
                 return
             lost, self.path = self.path, await self._nursery.start(self._keep)
             if lost != Path():
@@ -94,7 +94,7 @@ class Folder:
                     f"goes on with {self.path}."
                 )
 
-    def _stands(self) -> bool:
+    def _exists(self) -> bool:
         if self._link_needed() and not self._link(self.path).is_symlink():
             return False
         return self.config.is_file()
@@ -102,33 +102,33 @@ class Folder:
     async def _keep(  # noqa: ASYNC114 -- ensure has it started by the nursery
         self, task_status: trio.TaskStatus[Path]
     ) -> None:
-        """Make a folder, and remove it when all is over, also where all is cancelled."""
-        place = _place()
-        argv = ["sh", "-c", KEEPER, "pegasus", str(place / "pgs-XXXXXXXXXXXX")]
-        async with open_child(argv, KEEPER_PATIENCE) as keeper:
-            made = await keeper.stdout.receive_some()
+        """Make a folder, and remove it once it is unused, also after a cancellation."""
+        parent = _place()
+        argv = ["sh", "-c", FOLDER_SCRIPT, "pegasus", str(parent / "pgs-XXXXXXXXXXXX")]
+        async with open_child(argv, REMOVAL_LIMIT) as child:
+            made = await child.stdout.receive_some()
             if not made:
-                said = await keeper.stderr.receive_some()
+                printed = await child.stderr.receive_some()
                 raise PegasusError(
-                    f"No directory can be made: {said.decode(errors='replace').strip()}. "
-                    f"Make room for a small one in {place}."
+                    f"No directory can be made: {printed.decode(errors='replace').strip()}. "
+                    f"Make room for a small one in {parent}."
                 )
             path = Path(os.fsdecode(bytes(made).removesuffix(b"\n")))
             try:
-                self._furnish(path)
+                self._write_config(path)
             except OSError as error:
                 raise PegasusError(
-                    f"{path} can't be written to: {error.strerror}. Make room in {place}."
+                    f"{path} can't be written to: {error.strerror}. Make room in {parent}."
                 ) from error
             task_status.started(path)
-            # Whoever asked for it may have been cancelled just now: then it is not needed.
+            # The caller may have been cancelled meanwhile; then the folder is not needed.
             await trio.lowlevel.checkpoint_if_cancelled()
-            # Commands are ended over their control sockets, also when all is cancelled.
+            # Commands are ended over their control sockets, also after a cancellation.
             with trio.CancelScope(shield=True):
-                await self.over.wait()
+                await self.unused.wait()
 
-    def _furnish(self, path: Path) -> None:
-        """Write the configuration; a path that ssh would read otherwise gets another name."""
+    def _write_config(self, path: Path) -> None:
+        """Write the configuration; a path in which ssh would expand something gets a link."""
         if self._user_config is None:
             files = ["~/.ssh/config", "/etc/ssh/ssh_config"]
         elif self._link_needed():
@@ -147,7 +147,7 @@ class Folder:
 
 
 def _place() -> Path:
-    """Give the directory for private directories of sockets."""
+    """Return the directory in which the folder is made."""
     given = os.environ.get("XDG_RUNTIME_DIR", "")
     plain = _PLAIN_PATH.fullmatch(given) and len(given) <= PLACE_LIMIT
     usable = plain and is_private(Path(given)) and os.access(given, os.W_OK | os.X_OK)

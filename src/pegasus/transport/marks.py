@@ -1,20 +1,21 @@
-"""A stream of bytes in which a mark tells what is the shell's and what is the command's.
+"""Separates the output of a shell from the output of its command, by marks in the stream.
 
 Rule 1: pure; it neither reads nor waits.
-Rule 2: a byte that is not part of a mark is the command's, and comes out exactly once, in order.
+Rule 2: a byte that is not part of a mark belongs to the command, and is returned exactly once, in
+order.
 """
 
 from __future__ import annotations
 
 import enum
 
-WORDS_LIMIT = 4096
-"""Bytes of the shell's last words that are kept: they fit on a line, unless a node sends
-invalid data."""
+END_LINE_LIMIT = 4096
+"""Bytes that are kept of the line that reports the end: it is shorter, unless a node sends invalid
+data."""
 
 
 class Phase(enum.IntEnum):
-    """How far a shell has come."""
+    """What a shell has reported so far."""
 
     STARTING = 0
     READY = 1
@@ -28,11 +29,11 @@ _TURNS = {b"r": Phase.READY, b"b": Phase.RUNNING, b"e": Phase.ENDED, b"x": Phase
 
 
 class Marks:
-    """Takes the marks out of one output of a shell.
+    """Removes the marks from one output of a shell.
 
     Attributes:
-        phase: how far the shell has come, by this output.
-        words: what followed the mark of the end up to its line's end; None until it is complete.
+        phase: the last phase that this output reported.
+        words: the rest of the line behind the mark of the end; None until it is complete.
     """
 
     def __init__(self, mark: bytes) -> None:
@@ -43,18 +44,18 @@ class Marks:
         self.words: bytes | None = None
 
     def begin(self) -> None:
-        """Begin anew with a shell that is ready for another command."""
+        """Start again, with a shell that is ready for another command."""
         self._line, self.words = b"", None
         self.phase = Phase.READY
 
     def feed(self, data: bytes) -> bytes:
-        """Take in the next bytes; give back those that are the command's.
+        """Process the next bytes; return those that belong to the command.
 
-        Before the shell is ready these are what the account's start-up files print; after the
+        Before the shell is ready these are the output of the account's start-up files; after the
         command's end there are none.
         """
         if not self._held and self._mark[:1] not in data and self.phase < Phase.ENDED:
-            return data  # nothing to look for: what most of a job's output is, at a memchr's cost
+            return data  # no mark: the common case, for the cost of a memchr
         data = self._held + data
         self._held = b""
         output = []
@@ -84,14 +85,14 @@ class Marks:
         return b""
 
     def _beginning_of_mark(self, data: bytes) -> int:
-        """Count the bytes at the end of the data that may be the beginning of a mark."""
+        """Return how many bytes at the end of the data may be the beginning of a mark."""
         start = data.rfind(self._mark[:1], max(0, len(data) - len(self._mark) + 1))
         return len(data) - start if start >= 0 and self._mark.startswith(data[start:]) else 0
 
     def _read_words(self, data: bytes) -> None:
         if self.words is None:
             line, newline, _ = (self._line + data).partition(b"\n")
-            if newline or len(line) > WORDS_LIMIT:
-                self.words = line[:WORDS_LIMIT]
+            if newline or len(line) > END_LINE_LIMIT:
+                self.words = line[:END_LINE_LIMIT]
             else:
                 self._line = line

@@ -1,8 +1,8 @@
-"""What ssh prints -> why a connection failed, in one line, and whether that may pass by itself.
+"""The output of ssh -> why a connection failed, in one line, and whether this may be temporary.
 
 Rule 1: pure; only text.
 Rule 2: ssh, the node and a ProxyCommand print to one stream. Where a connection failed, the last
-message of ssh's counts, with those before it that explain it; banners and warnings do not.
+message of ssh counts, with the messages before it that explain it; banners and warnings do not.
 """
 
 from __future__ import annotations
@@ -22,75 +22,75 @@ _BEFORE_LOGIN = re.compile(
     r"|ssh: connect to host .* port \d+: Connection reset by peer"
     r"|(?:Exceeded MaxStartups|Not allowed at this time)"
 )
-"""The connection was closed before login: sshd was busy, or refuses this address for some time."""
+"""The connection was closed before login: sshd was busy, or refuses this address temporarily."""
 
 _CLOSED_LATE = re.compile(r"Connection closed by .* port -?\d+")
-"""The same, where the node may have said why: PAM refuses an account (``pam_nologin``,
-``pam_slurm_adopt``, an account that has expired) after the keys were accepted."""
+"""The same, where the node may have printed the reason: PAM refuses an account (``pam_nologin``,
+``pam_slurm_adopt``, an expired account) after the keys were accepted."""
 
 _PROXY_ENDED = re.compile(r"Connection (?:closed|reset) by UNKNOWN port -?\d+")
-"""A jump or a ProxyCommand ended; what it printed before tells why."""
+"""A jump or a ProxyCommand ended; the reason is in what it printed before."""
 
 _FOLLOWS = re.compile(
     r"Disconnected from |stdio forwarding failed|Connection to .* port \d+ timed out"
     r"|.*: terminating, \d+ bad configuration option"
 )
-"""Messages that only say that ssh ends, after the one that tells why."""
+"""Messages that only report that ssh ends, after the one that has the reason."""
 
-_FAILURE = re.compile(
+_CAUSE = re.compile(
     r"refused|denied|fail|timed out|time-?out|resolve|unreachable|no route|prohibited|unknown|"
     r"not found|not known|no such|unable|cannot|can't|could not|invalid|error",
     re.IGNORECASE,
 )
-"""Words by which a message of a jump's or a ProxyCommand's is known as the reason it ended."""
+"""Words that mark a message of a jump or a ProxyCommand as the reason why it ended."""
 
 _EXPLAINS = re.compile(
     r"@ +(?P<alarm>WARNING: .*?) *@$"  # a block about a host's key, or about the user's own
     r"|Offending .* in |Host key for .* has changed|No .* host key is known for "
     r"|Load key |no such identity: |sign_and_send_pubkey: "
 )
-"""Messages without which the last one is not understood."""
+"""Messages that are needed to understand the last one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ConnectFailure:
     """Why a connection failed.
 
     Attributes:
         words: the reason, in ssh's own words; empty where it printed none.
-        before_login: whether the connection was just closed before login, which may pass.
+        before_login: whether the connection was closed before login, which may be temporary.
     """
 
     words: str
     before_login: bool = False
 
 
-def printed(said: bytes) -> list[str]:
-    """Give the lines that ssh printed, without its warnings."""
-    lines = (line.strip() for line in said.decode(errors="replace").splitlines())
+def printed(output: bytes) -> list[str]:
+    """Return the lines that ssh printed, without its warnings."""
+    lines = (line.strip() for line in output.decode(errors="replace").splitlines())
     return [line for line in lines if line and not _WARNINGS.match(line)]
 
 
-def failure(said: bytes) -> Failure:
-    """Tell from what ssh printed why a connection failed."""
-    lines = printed(said)
+def failure(output: bytes) -> ConnectFailure:
+    """Return why a connection failed, from what ssh printed."""
+    lines = printed(output)
     if not lines:
-        return Failure("")
+        return ConnectFailure("")
     through_proxy = _PROXY_ENDED.match(lines[-1]) is not None
     while len(lines) > 1 and (_FOLLOWS.match(lines[-1]) or _PROXY_ENDED.match(lines[-1])):
         lines.pop()
     if not _BEFORE_LOGIN.match(lines[-1]):
-        return Failure(_explained(lines))
+        return ConnectFailure(_explained(lines))
     others = [line for line in lines if not _BEFORE_LOGIN.match(line) and not _FOLLOWS.match(line)]
-    causes = [line for line in others if _FAILURE.search(line)]
+    causes = [line for line in others if _CAUSE.search(line)]
     if through_proxy and causes:
-        return Failure(_explained(causes))
+        return ConnectFailure(_explained(causes))
     if others and _CLOSED_LATE.match(lines[-1]):
-        return Failure(f"{others[-1]}; {lines[-1]}", before_login=True)
-    return Failure(lines[-1], before_login=True)
+        return ConnectFailure(f"{others[-1]}; {lines[-1]}", before_login=True)
+    return ConnectFailure(lines[-1], before_login=True)
 
 
 def _explained(lines: list[str]) -> str:
-    """Give the last line, behind those that explain it."""
+    """Return the last line, after those that explain it."""
     before = [match["alarm"] or line for line in lines[:-1] if (match := _EXPLAINS.match(line))]
     return "; ".join(dict.fromkeys([*before, lines[-1]]))

@@ -1,12 +1,11 @@
-"""Commands over a control master without a process for each: OpenSSH's own multiplexing protocol.
+"""Runs commands over a control master without a client process: OpenSSH's multiplexing protocol.
 
-The words are those of PROTOCOL.mux in OpenSSH's sources. The kernel carries our ends of three
-pipes to the master, so that the bytes of a command never pass through a client; and a command's
-exit status comes as a message of its own.
+The terms are those of PROTOCOL.mux in OpenSSH's sources. The kernel passes the other ends of three
+pipes to the master, so that the output of a command never passes through a client. The exit status
+of a command is a message of the protocol.
 
-Rule 1: a conversation that does not go as the protocol has it is a `MuxFault`; what to do instead
-is the caller's business.
-Rule 2: nothing is asked of a master that would make it open a connection.
+Rule 1: a violation of the protocol is a `MuxFault`; the caller decides what to do instead.
+Rule 2: no request makes a master open a connection.
 """
 
 from __future__ import annotations
@@ -35,28 +34,27 @@ SESSION_OPENED = 0x80000006
 NO_ESCAPE_CHARACTER = 0xFFFFFFFF
 
 MESSAGE_LIMIT = 256 * 1024
-"""Bytes of a message that are believed: OpenSSH's own limit."""
+"""The longest message, in bytes, that is accepted: OpenSSH's own limit."""
 
 END_LIMIT = 0.1
-"""Seconds for the word that a command has ended, from a node where it has: a round trip. One that
-goes on for a while is not waited for."""
+"""Seconds to wait for the exit message of a command that has ended: a round trip. A command that
+still runs is not waited for."""
 
 
 class MuxFault(Exception):
-    """The master does not speak the protocol as it is known here."""
+    """The master does not follow the protocol as it is known here."""
 
 
 @dataclass(frozen=True, slots=True)
 class MuxSession(Pipes):
-    """A command that a control master runs for us."""
+    """A command that a control master runs."""
 
     stream: trio.SocketStream
 
     async def wait(self) -> int:
-        """Wait for the command's end, and give its exit status.
+        """Wait for the command's end, and return its exit status.
 
-        255 stands for a command that a signal ended, and for a connection that broke, as it does
-        with a client.
+        255 means that a signal ended the command or that the connection broke, as with a client.
         """
         try:
             while True:
@@ -68,15 +66,15 @@ class MuxSession(Pipes):
 
 
 def sent_environment(patterns: Sequence[str], environ: Mapping[bytes, bytes]) -> list[bytes]:
-    """Give the variables that a client of ssh's would send, as ``NAME=VALUE``.
+    """Return the variables that an ssh client would send, as ``NAME=VALUE``.
 
-    What SetEnv says is no business of a client's: the master adds it by itself, after these. It
-    also drops what its own SendEnv does not permit.
+    The master itself adds the variables of SetEnv after these, and drops what its own SendEnv does
+    not permit.
 
     Args:
-        patterns: of the names (SendEnv), with ``*`` and ``?``, as ``ssh -G`` gives them: ssh has
-            carried out those with a ``-`` in front.
-        environ: the variables that there are.
+        patterns: of the names (SendEnv), with ``*`` and ``?``, as ``ssh -G`` prints them: ssh has
+            already applied those with a leading ``-``.
+        environ: the environment.
     """
     wanted = [re.compile(_expression(os.fsencode(pattern)), re.DOTALL) for pattern in patterns]
     return [
@@ -87,7 +85,7 @@ def sent_environment(patterns: Sequence[str], environ: Mapping[bytes, bytes]) ->
 
 
 def _expression(pattern: bytes) -> bytes:
-    """Write a pattern of ssh's as a regular expression; ``[`` means nothing special there."""
+    """Return a pattern of ssh as a regular expression; ``[`` has no special meaning there."""
     return re.escape(pattern).replace(rb"\*", b".*").replace(rb"\?", b".")
 
 
@@ -95,30 +93,30 @@ def _expression(pattern: bytes) -> bytes:
 async def open_mux_session(
     path: Path, command: str, environment: Sequence[bytes] = ()
 ) -> AsyncIterator[MuxSession]:
-    """Run a command over the master of a control socket; leaving the block lets go of it.
+    """Run a command over the master of a control socket; leaving the block releases it.
 
     Args:
         path: of the control socket.
         command: what to run.
-        environment: what to send of the environment, as ``NAME=VALUE``.
+        environment: the variables to send, as ``NAME=VALUE``.
 
     Raises:
         NodeUnreachable: the master is gone, or the node takes no more commands.
-        CannotStart: there can be no more pipes here.
-        MuxFault: the master speaks another protocol.
+        CannotStart: no more pipes can be made here.
+        MuxFault: the master uses another protocol.
     """
-    with ExitStack() as given:
+    with ExitStack() as passed:
         (stdin, theirs_in), (stdout, theirs_out), (stderr, theirs_err) = (
-            _pipe(given, is_input=True),
-            _pipe(given, is_input=False),
-            _pipe(given, is_input=False),
+            _pipe(passed, is_input=True),
+            _pipe(passed, is_input=False),
+            _pipe(passed, is_input=False),
         )
         async with stdin, stdout, stderr, await _connect(path) as stream:
             try:
                 await _greet(stream)
-                await _ask(stream, command, environment)
-                await _hand_over(stream, (theirs_in, theirs_out, theirs_err))
-                given.close()
+                await _request(stream, command, environment)
+                await _pass_pipes(stream, (theirs_in, theirs_out, theirs_err))
+                passed.close()
                 await _confirm(stream)
             except trio.BrokenResourceError as error:
                 raise NodeUnreachable("the connection is gone") from error
@@ -131,15 +129,15 @@ async def open_mux_session(
                     await session.wait()
 
 
-def _pipe(given: ExitStack, *, is_input: bool) -> tuple[trio.lowlevel.FdStream, int]:
-    """Make a pipe: our end, and the one that is given away, which is closed afterwards."""
+def _pipe(passed: ExitStack, *, is_input: bool) -> tuple[trio.lowlevel.FdStream, int]:
+    """Make a pipe; the end that is passed to the master is closed afterwards."""
     try:
         spare_open_files()
         reading, writing = os.pipe()
     except OSError as error:  # too many open files
         raise CannotStart("a command", error) from error
     theirs, ours = (reading, writing) if is_input else (writing, reading)
-    given.callback(os.close, theirs)
+    passed.callback(os.close, theirs)
     return trio.lowlevel.FdStream(ours), theirs
 
 
@@ -157,16 +155,16 @@ async def _greet(stream: trio.SocketStream) -> None:
         raise MuxFault(f"the master greets with {kind:#x}, not with version {VERSION}")
 
 
-async def _ask(stream: trio.SocketStream, command: str, environment: Sequence[bytes]) -> None:
-    """Ask for a session: no terminal, no X11, no agent, no subsystem, no escape character."""
-    request = struct.pack(">II", NEW_SESSION, 0) + _string(b"")
-    request += struct.pack(">IIIII", 0, 0, 0, 0, NO_ESCAPE_CHARACTER)
+async def _request(stream: trio.SocketStream, command: str, environment: Sequence[bytes]) -> None:
+    """Request a session: no terminal, no X11, no agent, no subsystem, no escape character."""
+    message = struct.pack(">II", NEW_SESSION, 0) + _string(b"")
+    message += struct.pack(">IIIII", 0, 0, 0, 0, NO_ESCAPE_CHARACTER)
     strings = (b"", command.encode(), *environment)
-    await _send(stream, request + b"".join(map(_string, strings)))
+    await _send(stream, message + b"".join(map(_string, strings)))
 
 
-async def _hand_over(stream: trio.SocketStream, fds: tuple[int, ...]) -> None:
-    """Hand over the ends of the pipes, each with a byte of its own as the protocol has it."""
+async def _pass_pipes(stream: trio.SocketStream, fds: tuple[int, ...]) -> None:
+    """Pass the ends of the pipes, each with one byte, as the protocol requires."""
     for fd in fds:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))]
         try:
@@ -216,5 +214,5 @@ def _numbers(body: bytes, count: int) -> tuple[int, ...]:
 
 
 def _words(body: bytes) -> str:
-    """Read the reason behind the number of the request."""
+    """Return the reason, which follows the number of the request."""
     return body[8:].decode(errors="replace")

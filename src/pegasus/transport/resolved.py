@@ -1,7 +1,7 @@
-"""What ssh makes of a destination: the host, the way to it, and the environment that it sends.
+"""How ssh interprets a destination: the host, the route to it, and the environment that it sends.
 
-Rule 1: ssh itself is asked (``ssh -G``), once for each spelling; nothing of its configuration is
-read here. A name that ssh does not answer for is taken as it is written.
+Rule 1: ssh itself resolves it (``ssh -G``), once for each spelling; Pegasus does not read ssh's
+configuration. A name that ssh does not resolve is used as it is written.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import trio
 from pegasus.destination import NoDestination
 from pegasus.process import end_group
 
-ANSWER_LIMIT = 20.0
-"""Seconds for ssh to answer; it takes some milliseconds, unless it asks a name server, or a command
+RESOLVE_LIMIT = 20.0
+"""Seconds for ``ssh -G``, which takes milliseconds, unless it queries a name server or the command
 of a ``Match exec`` hangs."""
 
 _SPELLING = re.compile(r"%[nk]")
@@ -33,14 +33,14 @@ class Resolved:
     Attributes:
         hostname: the address or name that ssh connects to, in lower case.
         port: its port.
-        jump: the first ProxyJump, as it is written in the configuration; empty where there is none.
-        proxy: the ProxyCommand, with its ``%h`` unexpanded; empty where there is none.
+        jump: the first ProxyJump, as it is written in the configuration; empty without one.
+        proxy: the ProxyCommand, with its ``%h`` unexpanded; empty without one.
         send_env: the patterns of the variables that are sent (SendEnv), in their order; one with a
-            ``-`` in front takes patterns back.
+            leading ``-`` removes patterns.
         set_env: names and values that are set (SetEnv).
-        forward_agent: what ForwardAgent says; ``no`` where the agent is not forwarded.
-        settings: stands for all settings; two destinations that differ in nothing but their
-            spelling have the same. Empty where ssh did not answer.
+        forward_agent: the value of ForwardAgent; ``no`` where the agent is not forwarded.
+        settings: a hash of all settings; two destinations that differ in their spelling only have
+            the same one. Empty where ssh did not resolve the destination.
     """
 
     hostname: str
@@ -57,7 +57,7 @@ class Resolver:
     """Resolves destinations, each once.
 
     Args:
-        argv: gives the words of ``ssh -G`` for a destination.
+        argv: returns the command line of ``ssh -G`` for a destination.
     """
 
     def __init__(self, argv: Callable[[str], list[str]]) -> None:
@@ -66,7 +66,7 @@ class Resolver:
         self._locks: dict[str, trio.Lock] = {}
 
     async def resolve(self, name: str) -> Resolved:
-        """Give what ssh makes of a destination, as it is written in the hosts file."""
+        """Return how ssh interprets a destination, as it is written in the hosts file."""
         async with self._locks.setdefault(name, trio.Lock()):
             if name in self._known:
                 return self._known[name]
@@ -76,7 +76,7 @@ class Resolver:
             return found
 
     async def _ask(self, name: str) -> Resolved:
-        with trio.move_on_after(ANSWER_LIMIT):
+        with trio.move_on_after(RESOLVE_LIMIT):
             try:
                 done = await trio.run_process(
                     self._argv(name),
@@ -87,21 +87,21 @@ class Resolver:
                     deliver_cancel=end_group,
                 )
             except (OSError, NoDestination):
-                return Resolved(name)  # whoever connects is told why there is no ssh
+                return Resolved(name)  # the connection reports why there is no ssh
             if done.returncode == 0:
                 return read(name, done.stdout.decode(errors="surrogateescape"))
         return Resolved(name)
 
 
-def read(name: str, said: str) -> Resolved:
-    """Read the output of ``ssh -G``.
+def read(name: str, output: str) -> Resolved:
+    """Parse the output of ``ssh -G``.
 
     Args:
-        name: the destination, for what the output lacks.
-        said: lines of a setting's name in lower case, a blank, and its value.
+        name: the destination, used where the output has no hostname.
+        output: lines of a setting's name in lower case, a blank, and its value.
     """
     settings: dict[str, list[str]] = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         key, _, value = line.partition(" ")
         settings.setdefault(key, []).append(value)
 
@@ -119,15 +119,15 @@ def read(name: str, said: str) -> Resolved:
         send_env=tuple(settings.get("sendenv", ())),
         set_env=tuple(_pair(each) for each in settings.get("setenv", ())),
         forward_agent=first("forwardagent") or "no",
-        settings=_settings(said),
+        settings=_settings(output),
     )
 
 
-def _settings(said: str) -> str:
-    """Give the same for two outputs that differ in the spelling of the destination only."""
-    kept = [line for line in said.splitlines() if not line.startswith("host ")]
+def _settings(output: str) -> str:
+    """Return a hash that ignores the spelling of the destination."""
+    kept = [line for line in output.splitlines() if not line.startswith("host ")]
     if any(_SPELLING.search(line) for line in kept):
-        kept.append(said)  # a command or a file name has the spelling in it
+        kept.append(output)  # a command or a file name has the spelling in it
     return hashlib.sha256("\n".join(kept).encode(errors="surrogateescape")).hexdigest()
 
 

@@ -1,18 +1,19 @@
-r"""What runs on a sub-node: a few lines of POSIX sh that run one command after the other.
+r"""The shell on a sub-node: some lines of POSIX sh that run one command after the other.
 
-The same lines run everywhere: over SSH they are the remote command, on localhost the arguments of
-``sh -c``. So a job meets the same surroundings on both.
+The same lines run everywhere: over SSH they are the remote command, on localhost the argument of
+``sh -c``. So a job has the same environment on both.
 
-The conversation, on standard input: the mark; for each command a line ``job`` with its environment
-and a line with the command itself; at any time a signal, by name, for whatever runs; ``bye`` when
-nothing more will come. On both outputs: whatever the account's start-up files print; MARK ``r``
-when ready; the command's output; MARK ``e``; then MARK ``r`` once more, or MARK ``x`` when the
-shell goes. On standard error there is a MARK ``b`` when the command begins, and behind the MARK
-``e`` stands how it ended: an exit status, as the shell sees it, after the shell's own words about a
-signal, if it had any; with ``=`` in front where the status alone tells the two apart.
+The protocol, on standard input: the mark; for each command a line ``job`` with its environment and
+a line with the command itself; at any time the name of a signal for the command; ``bye`` when
+nothing more will come. On both outputs: the output of the account's start-up files; MARK ``r`` when
+ready; the command's output; MARK ``e``; then MARK ``r`` once more, or MARK ``x`` when the shell
+exits. On standard error there is a MARK ``b`` when the command begins. The MARK ``e`` there is
+followed by how the command ended: the shell's own message about a signal, if it has one, and the
+exit status, as the shell reports it, with a leading ``=`` where the status alone distinguishes a
+signal from an exit status.
 
-Rule 1: standard input is the lifeline: its end, for whatever reason but ``bye``, is the end of the
-command's process group.
+Rule 1: standard input is the lifeline: its end, for any reason but ``bye``, ends the command's
+process group.
 Rule 2: a shell takes another command only when nothing is left of the one before: no process that
 could print into the next one's output, or be ended with it.
 """
@@ -24,14 +25,14 @@ import string
 from pegasus.model import Exited, Killed, Lost, Outcome
 
 ORPHAN_GRACE = 5
-"""Seconds between SIGTERM and SIGKILL for a command whose Pegasus is gone: shorter than for one
-that is aborted, so that ten seconds suffice for all."""
+"""Seconds between SIGTERM and SIGKILL for a command after Pegasus was killed: shorter than for an
+aborted one, so that everything has ended after ten seconds."""
 
-MOST_NEWCOMERS = 256
-"""Processes that began on the node during a command and are looked at afterwards, one by one; after
-more of them a fresh shell is cheaper."""
+NEW_PROCESSES_LIMIT = 256
+"""Processes that began on the node during a command and are checked afterwards, one by one; for
+more of them a new shell is cheaper."""
 
-SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
+NODE_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
 read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
 if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
 if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
@@ -92,7 +93,7 @@ _a :
       [ $((${_o%.*} - ${_u%.*})) -le 1 ] || return 1
     _o=$_q
     while read -r _l _l _l _l _n </proc/loadavg && [ "$_n" != "$_o" ]; do
-      [ "$_n" -gt "$_o" ] && [ $((_n - _q)) -lt MOST_NEWCOMERS ] || return 1
+      [ "$_n" -gt "$_o" ] && [ $((_n - _q)) -lt NEW_PROCESSES_LIMIT ] || return 1
       while [ "$_o" -lt "$_n" ]; do
         _o=$((_o + 1))
         [ -e /proc/$_o/stat ] && IFS= read -r _l </proc/$_o/stat || continue
@@ -162,80 +163,89 @@ _a :
   done
   printf %se "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
 )
-""".replace("ORPHAN_GRACE", str(ORPHAN_GRACE)).replace("MOST_NEWCOMERS", str(MOST_NEWCOMERS))
-# Four processes: the one that began, which waits; the watcher, who reads the lifeline; the runner,
-# whose child is the command; and the reporter, who alone writes marks when the command has ended.
-# Why they are as they are:
-# - a process group of its own: `kill -s NAME 0` would else end whatever shares the group. OpenSSH
-#   gives each command one; dropbear and tinysshd do not, and there the group is that of the
-#   connection. The script is its own first argument over SSH, so that it can be started once more
-#   as the leader of a group: by setsid, or by `set -m` in a sh that needs no terminal for that.
-#   Where there is neither it stays in the group that it has.
-# - TMOUT: bash and ksh would take a `read` that waits that long for the end of the lifeline.
-# - bash that is called sh says nothing of signals: it is asked to be bash.
-# - handlers for all signals that can be handled (`_a`): a command may send any of them to its whole
-#   group, and the shells above it have to be there to report it. By number: not all shells know the
-#   same names. Left out are SIGKILL, and SIGSTOP, SIGTSTP, SIGCONT, SIGCHLD, SIGTTIN, SIGTTOU and
-#   SIGWINCH, which end nothing, by the numbers of Linux and of BSD; and 32 and 33, which belong to
-#   the C library. Those above 31 are tried first: where a system has none, an unknown number in
-#   `trap` ends some shells.
-# - yash and AT&T's ksh have numbers of their own for signals: with `=` in front, a status is exact.
-# - the one that waits says nothing: how the watcher ended is nobody's business.
-# - what is set has a name that no account uses, and is unset first: an account's own variable that
-#   is exported stays so when it is set anew, and the command would find the mark in it.
-# - `kill -s NAME 0` reaches the shell's own process group whatever its number, in every sh, and
-#   nothing else; negative numbers are read differently by different kills.
-# - the watcher reads with the shell's own `read`: no process of its own, and no byte too many.
-# - a process group of its own within the job's session (`timeout`, `set -m`) is ended as well,
-#   where /proc tells of it: process by process, and only if the session is the shell's own, which
-#   it is if and only if it has the number of the shell's group. SIGKILL is sent until nothing is
-#   found any more, since some may be born meanwhile.
-# - handlers that do nothing (`trap :`) and not "ignore": the command gets the defaults again.
-# - the runner's own standard error is the pipe to the reporter: what a shell says there ("Killed")
-#   is how it tells a signal from an exit status of 128 and more, and it must not mix with what the
-#   command says.
-# - that it begins is said by the very process that becomes the command: a signal that came
-#   earlier could be lost on a shell that has forked and not yet given up its handlers. But AT&T's
-#   ksh takes a signal that comes while it waits for a subshell for the end of that, so there the
-#   command is not made of one, and SIGTERM in its very first moment is lost: SIGKILL is not. What
-#   that ksh says of a signal goes to where the command's standard error is when it begins, so a sh
-#   in between opens the command's own; and 5 is named, as it would be closed for it otherwise.
+""".replace("ORPHAN_GRACE", str(ORPHAN_GRACE)).replace(
+    "NEW_PROCESSES_LIMIT", str(NEW_PROCESSES_LIMIT)
+)
+# Four processes: the first one, which waits; the watcher, which reads the lifeline; the runner,
+# whose child is the command; and the reporter, which alone writes marks after the command has
+# ended.
+# The reasons:
+# - A process group of its own: otherwise `kill -s NAME 0` would end everything that shares the
+#   group. OpenSSH makes one for each command; dropbear and tinysshd do not, and there the group is
+#   that of the connection. Over SSH the script is its own first argument, so that it can start
+#   itself again as the leader of a group: with setsid, or with `set -m` in a sh that needs no
+#   terminal for that. Where there is neither, it stays in the group that it has.
+# - TMOUT: bash and ksh would treat a `read` that waits this long as the end of the lifeline.
+# - bash prints no messages about signals when it is called as sh, so its POSIX mode is turned off.
+# - Handlers for all signals that can be handled (`_a`): a command may send any of them to its
+#   whole group, and the shells above it must survive to report it. The signals are numbers, since
+#   not all shells know the same names. Left out are SIGKILL, and SIGSTOP, SIGTSTP, SIGCONT,
+#   SIGCHLD, SIGTTIN, SIGTTOU and SIGWINCH, which end nothing, by the numbers of Linux and of BSD;
+#   and 32 and 33, which belong to the C library. Those above 31 are tried first: where a system
+#   does not have them, an unknown number in `trap` ends some shells.
+# - yash and AT&T's ksh have their own numbers for signals: a status with a leading `=` is exact.
+# - The first process reports nothing: how the watcher ended is not relevant to the job.
+# - Each variable that is set has a name that no account uses, and is unset first: a variable that
+#   is exported by the account stays exported when it is set again, and would show the mark to the
+#   command.
+# - `kill -s NAME 0` signals the shell's own process group and nothing else, in every sh; different
+#   kills interpret negative numbers differently.
+# - The watcher reads with the shell's own `read`: this needs no process and reads no byte too
+#   many.
+# - A process group of its own within the job's session (`timeout`, `set -m`) is ended as well,
+#   where /proc lists it: process by process, and only if the session is the shell's own, which is
+#   so if and only if it has the number of the shell's group. SIGKILL is sent until no process is
+#   found, since new ones may begin meanwhile.
+# - Handlers that do nothing (`trap :`) instead of ignored signals: the command gets the defaults.
+# - The runner's standard error is the pipe to the reporter: the shell's message there ("Killed")
+#   is what distinguishes a signal from an exit status of 128 and more, and it must not mix with
+#   the output of the command.
+# - The process that becomes the command itself reports the beginning: a signal that came earlier
+#   could be lost in a shell that has forked and has not reset its handlers yet. But AT&T's ksh
+#   treats a signal that comes while it waits for a subshell as the end of the subshell. So there
+#   the command is not run in one, and SIGTERM in its first moment is lost; SIGKILL is not. The
+#   message of that ksh about a signal goes to the standard error that the command has when it
+#   begins, so a sh in between opens the command's own; and 5 is named, since it would otherwise be
+#   closed for the command.
 # - `clean`: whatever a command left behind is younger than the command. So only processes are
-#   looked at whose numbers were given since, up to the newest, which /proc/loadavg names; again,
-#   until no number was given during the look. One of the shell's session, or with an end of its
-#   pipes, or that can't be looked at (unless it has no memory any more, and so is ending): another
-#   command needs a fresh shell. As it does where the numbers are of no use: no /proc, somebody
-#   else's, one that hides processes, numbers that stand still or are not those of this /proc (a
-#   container may show its host's), or more than a second, in which the numbers may go once round.
-# - the dot that keeps a command's last newlines: in no encoding is it the second half of a letter,
-#   as an `x` may be (Shift JIS, GBK), and SendEnv may have sent such a locale.
-# - what the watcher passes on stands behind the mark as well, and the runner skips anything else:
-#   a command can write into that pipe.
-# - a command that was told to end may leave others of its group behind that take their time;
-#   the watcher stays for the SIGKILL until they are gone. Where there is no /proc to look at,
-#   the wait is always as long as the grace.
-# - a reporter whose runner goes without a word tells the end and no more: somebody has killed the
-#   runner, and the command may live on until the lifeline is closed.
-# - the watcher goes before the shell says that it goes: closing the lifeline afterwards must not
+#   checked whose numbers were assigned since, up to the newest, which /proc/loadavg contains; this
+#   is repeated until no number was assigned during the check. Another command needs a new shell if
+#   one of them belongs to the shell's session, or has an end of its pipes open, or cannot be
+#   checked (unless it has no memory any more, and so is ending). The same holds where the numbers
+#   are useless: without /proc, with that of another process namespace or one that hides processes,
+#   with numbers that do not increase or are not those of this /proc (a container may show its
+#   host's), and after more than a second, in which the numbers may wrap around.
+# - The dot that keeps a command's last newlines is in no encoding the second byte of a letter, as
+#   an `x` may be (Shift JIS, GBK), and SendEnv may have sent such a locale.
+# - The lines that the watcher passes to the runner contain the mark, and the runner ignores
+#   others: a command can write into that pipe.
+# - A command that gets SIGTERM may leave processes of its group behind that need some time; the
+#   watcher stays for the SIGKILL until they have ended. Where there is no /proc, the wait is
+#   always as long as the grace.
+# - A reporter whose runner exits without a report only reports the end: the runner was killed, and
+#   the command may continue until the lifeline is closed.
+# - The watcher exits before the shell reports its exit: closing the lifeline afterwards must not
 #   end what the command left in the background on purpose.
 
-_PLAIN = frozenset((string.ascii_letters + string.digits + " _-+=:,./@(){}[]<>|&;#~*?^").encode())
-"""Bytes that no login shell there is treats specially between single quotes."""
+_UNQUOTED_BYTES = frozenset(
+    (string.ascii_letters + string.digits + " _-+=:,./@(){}[]<>|&;#~*?^").encode()
+)
+"""Bytes that no known login shell treats specially between single quotes."""
 
 
 def encode(text: str) -> str:
-    r"""Write a text so that the format of a shell's ``printf`` gives it back, in one plain line.
+    r"""Return a text as a ``printf`` format that prints it, in one plain line.
 
     The first byte is always written as a number: a format must not begin with a dash.
     """
     return "".join(
-        chr(byte) if index and byte in _PLAIN else f"\\{byte:03o}"
+        chr(byte) if index and byte in _UNQUOTED_BYTES else f"\\{byte:03o}"
         for index, byte in enumerate(text.encode())
     )
 
 
 def hand_over(words: str, command: str) -> bytes:
-    """Write the two lines that hand a command over: as it is, where that can be read back.
+    """Return the two lines that hand a command over; a command that is plain text is not encoded.
 
     Args:
         words: the command's environment: the run, the job, the sub-node.
@@ -247,26 +257,26 @@ def hand_over(words: str, command: str) -> bytes:
 
 
 def remote_command() -> str:
-    """Give the remote command that starts the shell, whatever the account's login shell is."""
-    return f'exec sh -c \'set -- "$(printf "{encode(SCRIPT)}")"; eval "$1"\''
+    """Return the remote command that starts the shell under any login shell."""
+    return f'exec sh -c \'set -- "$(printf "{encode(NODE_SCRIPT)}")"; eval "$1"\''
 
 
 def read_end(words: str) -> Outcome:
-    """Read what the shell says about the end of a command: its status behind its own words.
+    """Parse the shell's report of the end of a command: its own message, and the status.
 
-    A shell gives 128 + N for a signal N, ksh 256 + N, yash 384 + N, and only its words tell the
-    first from an exit status. It has none for SIGINT and SIGPIPE; there the number has to be
-    believed, unless ``=`` says that it is exact.
+    For a signal N a shell returns 128 + N, ksh 256 + N, yash 384 + N. Only the message
+    distinguishes the first from an exit status. There is no message for SIGINT and SIGPIPE; there
+    the number decides, unless a leading ``=`` marks it as exact.
     """
-    said, _, number = words.strip("\n").rpartition(" ")
+    message, _, number = words.strip("\n").rpartition(" ")
     exact, number = number.startswith("="), number.removeprefix("=")
     if not number:
-        return Killed(9)  # whoever was to say it, which nothing else can end
+        return Killed(9)  # the runner did not report the end; only SIGKILL ends it without a report
     if not (number.isascii() and number.isdigit()):
         return Lost(f"its shell sent an invalid end message: {words!r}")
     status = int(number)
     if status > 256:
         return Killed((status - 256) % 128)
-    if not exact and status > 128 and (said.strip() or status in {128 + 2, 128 + 13}):
+    if not exact and status > 128 and (message.strip() or status in {128 + 2, 128 + 13}):
         return Killed(status - 128)
     return Exited(status)

@@ -1,10 +1,9 @@
-"""A session over SSH: one control master a sub-node, and the commands over its control socket.
+"""A session over SSH: one control master for each sub-node, and commands over its control socket.
 
-Rule 1: ssh is the user's own, with the user's own configuration; what would break a run is
-overruled on the command line, what is merely a default stands behind the user's own settings.
-Rule 2: a master belongs to its block: it ends with it, and also when Pegasus is killed.
-Rule 3: nothing is ever sent over a connection that ssh opened by itself: a client that finds its
-master gone must fail, not connect.
+Rule 1: see ``ssh_context`` for the options and the configuration of ssh.
+Rule 2: a master ends with the block that opened it, and also when Pegasus is killed.
+Rule 3: nothing is sent over a connection that ssh opened on its own: a client that does not find
+its master must fail, not connect.
 """
 
 from __future__ import annotations
@@ -28,31 +27,30 @@ from pegasus.transport.handshakes import NotConnected
 from pegasus.transport.messages import failure, printed
 from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
 from pegasus.transport.script import remote_command
-from pegasus.transport.shell import Shell, open_shell
-from pegasus.transport.ways import Ssh
+from pegasus.transport.shell import NodeShell, open_shell
+from pegasus.transport.ssh_context import SshContext
 
 CONNECT_LIMIT = 60.0
-"""Seconds that a connection may need before it is given up. ssh's own ConnectTimeout ends at the
-banner; a node that hangs after it would be waited for until sshd's LoginGraceTime of 120 s."""
+"""Seconds for a connection. ssh's own ConnectTimeout ends at the banner; without this limit a node
+that hangs after the banner would be waited for until sshd's LoginGraceTime of 120 s."""
 
-CLIENT_PATIENCE = 0.1
-"""Seconds for a client to end by itself. One whose command left something in the background
-would not for as long as that lives; what is lost by ending it is nothing."""
+CLIENT_EXIT_LIMIT = 0.1
+"""Seconds for a client to exit by itself. A client does not exit while its command has a process in
+the background; nothing is lost when it is ended."""
 
-MASTER_PATIENCE = 2.0
-"""Seconds for a master to say good-bye to its node."""
+MASTER_EXIT_LIMIT = 2.0
+"""Seconds for a master to close the connection to its node."""
 
-WORDS_LIMIT = 8192
-"""Bytes of what ssh says that are kept: its last words are the ones that explain."""
+MESSAGES_LIMIT = 8192
+"""Bytes that are kept of ssh's messages: the last ones contain the reason of a failure."""
 
 KEPT = 8 * 1024 * 1024
-"""Bytes that the C library of a master keeps for later instead of returning them to the system: two
-of ssh's buffers for a command whose output nobody reads fast enough, which grow to 2 MB, piece by
-piece, and shrink again. With many commands that print at once ssh would else spend more time on
-getting and returning memory than on everything else. The GNU library knows these settings, others
-pay no heed to them."""
+"""Bytes that the C library of a master keeps instead of returning them to the system: two buffers
+of ssh for a command whose output is not read fast enough, which grow to 2 MB in small steps and
+shrink again. With many commands that print at once ssh would otherwise spend most of its time on
+allocating and returning memory. The GNU library has these settings, others ignore them."""
 
-GUARD = r"""pegasus_s=$1; pegasus_d=$2; shift 2
+MASTER_SCRIPT = r"""pegasus_s=$1; pegasus_d=$2; shift 2
 exec 3<&0 </dev/null
 MALLOC_MMAP_THRESHOLD_=KEPT MALLOC_TRIM_THRESHOLD_=KEPT "$@" 3<&- & p=$!
 ( TMOUT=0; trap '' HUP INT QUIT
@@ -67,112 +65,111 @@ wait $p
 while kill -s 0 $p; do wait $p; done
 kill -s TERM 0; rm -f "$pegasus_s"
 """.replace("KEPT", str(KEPT))
-# A master under guard: the little sh above it has its lifeline, and ends it when the lifeline is
-# closed. A line on the lifeline is Pegasus's own good-bye; its end without one means that Pegasus
-# was killed, and then the directory of the control sockets goes as well. What ssh started itself, a
-# ProxyCommand say, is of the same group, and goes with it. Where sh is bash, TMOUT would end a
-# lifeline after so many seconds.
+# A small sh starts the master, and ends it when its own standard input, the lifeline, is closed. A
+# line on the lifeline means that Pegasus closes the session; its end without a line means that
+# Pegasus was killed, and then the directory of the control sockets is removed as well. What ssh
+# started itself, for example a ProxyCommand, is in the same process group and ends with it. TMOUT
+# is 0 since bash would otherwise end its `read` of the lifeline after that many seconds.
 
 
 class SshSession:
     """An open connection to a sub-node."""
 
-    def __init__(self, ssh: Ssh, to: str, socket: Path, hurry: trio.Event) -> None:
-        self._ssh = ssh
+    def __init__(self, context: SshContext, to: str, socket: Path) -> None:
+        self._context = context
         self._to = to
         self._socket = socket
-        self._hurry = hurry
-        self._words = b""
-        self._arrived = trio.Event()
-        self._gone = False
+        self._messages = b""
+        self._decided = trio.Event()  # the socket has appeared, or ssh has ended
+        self._has_ended = False
 
-    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+    def open_shell(self) -> AbstractAsyncContextManager[NodeShell]:
         """Start a shell on the node that waits for a command.
 
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        return open_shell(self._open_pipes(), self._judge, self._hurry, self._say_slow)
+        return open_shell(self._open_pipes(), self._diagnose, self._report_slow)
 
-    def _say_slow(self, words: str) -> None:
-        """Say what a shell is waited for, and how to see it: once for all sub-nodes of a node."""
-        self._ssh.note_once(f"{self._to}: {words}. Try `ssh {self._to} echo ok` by hand.")
+    def _report_slow(self, words: str) -> None:
+        """Report, once for all sub-nodes of a node, that a shell is slow, and how to check it."""
+        self._context.note_once(f"{self._to}: {words}. Try `ssh {self._to} echo ok` by hand.")
 
     @asynccontextmanager
     async def _open_pipes(self) -> AsyncIterator[Pipes]:
-        """Start the shell's command: over the control socket itself, or by a client of ssh's."""
+        """Start the shell's command: over the control socket itself, or with an ssh client."""
         async with AsyncExitStack() as stack:
-            if not self._ssh.by_clients.is_set():
-                send = (await self._ssh.resolver.resolve(self._to)).send_env
+            if not self._context.by_clients.is_set():
+                send = (await self._context.resolver.resolve(self._to)).send_env
                 environment = sent_environment(send, os.environb)
                 try:
                     session = open_mux_session(self._socket, remote_command(), environment)
                     pipes: Pipes = await stack.enter_async_context(session)
                 except MuxFault as fault:
-                    self._ssh.fall_back(fault)
+                    self._context.fall_back(fault)
                 else:
                     yield pipes
                     return
-            yield await stack.enter_async_context(open_child(self._client(), CLIENT_PATIENCE))
+            yield await stack.enter_async_context(open_child(self._client(), CLIENT_EXIT_LIMIT))
 
     def _client(self) -> list[str]:
         options = ("-o", "ControlMaster=no", "-S", str(self._socket), "-o", "ProxyCommand=false")
-        return self._ssh.argv(*options, to=self._to, command=[remote_command()])
+        return self._context.argv(*options, to=self._to, command=[remote_command()])
 
-    async def _judge(self, status: int) -> Outcome:
-        """Say what became of a command whose shell went without a word.
+    async def _diagnose(self, status: int) -> Outcome:
+        """Return the outcome of a command whose shell did not report it.
 
-        If the connection is as good as before, somebody killed the shell, and only SIGKILL can.
+        If the connection still works, the shell was killed, which only SIGKILL can do.
         """
         try:
             async with self.open_shell():
                 return Killed(9)
         except NodeUnreachable:
-            words = "; ".join(printed(self._words))
+            words = "; ".join(printed(self._messages))
             return Lost(words or f"the connection broke (ssh ended with status {status})")
 
-    async def read_words(self, source: trio.abc.ReceiveStream) -> None:
-        """Keep what ssh prints, to its end; see ``wait_open`` for what is forgotten."""
+    async def read_messages(self, source: trio.abc.ReceiveStream) -> None:
+        """Keep what ssh prints, until it ends; ``wait_open`` discards what is not needed."""
         async for data in source:
-            self._words = (self._words + data)[-WORDS_LIMIT:]
-        self._gone = True
-        self._arrived.set()  # what won't come any more need not be waited for
+            self._messages = (self._messages + data)[-MESSAGES_LIMIT:]
+        self._has_ended = True
+        self._decided.set()
 
     async def wait_open(self, source: trio.abc.ReceiveStream) -> None:
-        """Wait for the control socket, which appears when the node has let us in.
+        """Wait for the control socket, which appears when the node has accepted the login.
 
-        What was printed before, banners and warnings, has nothing to do with what comes later.
+        What was printed before, banners and warnings, is discarded: it explains no later failure.
 
         Args:
-            source: what ``read_words`` reads.
+            source: the stream that ``read_messages`` reads.
 
         Raises:
-            NotConnected: it has not; in ssh's own words.
+            NotConnected: the node is not reached, or refuses the login; in ssh's own words.
         """
-        expected = self._ssh.arrivals.expected(self._socket.name, self._arrived)
+        expected = self._context.watcher.expect(self._socket.name, self._decided)
         with trio.move_on_after(CONNECT_LIMIT), expected:
-            await self._arrived.wait()
-            if self._gone:
-                found = failure(self._words)
+            await self._decided.wait()
+            if self._has_ended:
+                found = failure(self._messages)
                 words = found.words or "ssh ended without a message; try `ssh -v` by hand"
-                # Without its folder ssh could not make its socket: the next try has another one.
+                # Without its folder ssh could not make its socket; the next try has a new folder.
                 may_pass = found.before_login or not self._socket.parent.exists()
                 raise NotConnected(words, may_pass=may_pass)
             _drop_unread(source)
-            self._words = b""
+            self._messages = b""
             return
         raise NotConnected(f"no connection within {CONNECT_LIMIT:g} seconds")
 
 
 def _drop_unread(source: trio.abc.ReceiveStream) -> None:
-    """Drop what stands in a pipe now; whoever waits for it goes on waiting."""
+    """Discard what is in a pipe now; a task that waits for more continues to wait."""
     if isinstance(source, trio.lowlevel.FdStream):
         with suppress(OSError):
             os.read(source.fileno(), FULL_PIPE)
 
 
 @asynccontextmanager
-async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIterator[SshSession]:
+async def open_session(context: SshContext, sub_node: SubNode) -> AsyncIterator[SshSession]:
     """Connect to a sub-node: one control master of its own.
 
     Raises:
@@ -181,29 +178,29 @@ async def open_session(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncI
     async with AsyncExitStack() as stack:
 
         async def attempt() -> SshSession:
-            return await stack.enter_async_context(_open_once(ssh, sub_node, hurry))
+            return await stack.enter_async_context(_open_once(context, sub_node))
 
-        await _settle(ssh)
-        gate = await ssh.handshakes.gate(sub_node.hostname)
-        yield await gate.connect(sub_node, attempt)
+        await _prepare(context)
+        breaker = await context.handshakes.breaker(sub_node.hostname)
+        yield await breaker.connect(sub_node, attempt)
 
 
 @asynccontextmanager
-async def _open_once(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIterator[SshSession]:
+async def _open_once(context: SshContext, sub_node: SubNode) -> AsyncIterator[SshSession]:
     """Try once to connect.
 
     Raises:
-        NotConnected: the host is not to be reached, or does not let us in.
-        NodeUnreachable: something is missing here.
+        NotConnected: the host is not reached, or refuses the login.
+        NodeUnreachable: something is missing on this machine.
     """
-    await _settle(ssh)
-    socket = ssh.folder.path / str(next(ssh.numbers))
-    session = SshSession(ssh, sub_node.hostname, socket, hurry)
-    master = ssh.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
-    argv = ["sh", "-c", GUARD, "pegasus", str(socket), str(ssh.folder.path), *master]
+    await _prepare(context)
+    socket = context.folder.path / str(next(context.numbers))
+    session = SshSession(context, sub_node.hostname, socket)
+    master = context.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
+    argv = ["sh", "-c", MASTER_SCRIPT, "pegasus", str(socket), str(context.folder.path), *master]
     with sole_error():
         async with _open_master(argv) as child, trio.open_nursery() as nursery:
-            nursery.start_soon(session.read_words, child.stderr)
+            nursery.start_soon(session.read_messages, child.stderr)
             try:
                 await session.wait_open(child.stderr)
                 yield session
@@ -213,19 +210,19 @@ async def _open_once(ssh: Ssh, sub_node: SubNode, hurry: trio.Event) -> AsyncIte
                     child.write_now(b"good-bye\n")
 
 
-async def _settle(ssh: Ssh) -> None:
+async def _prepare(context: SshContext) -> None:
     try:
-        await ssh.settle()
-    except PegasusError as error:  # the folder can't be made anew: maybe it can be later
+        await context.prepare()
+    except PegasusError as error:  # the folder can't be made now; it may be possible later
         raise NodeUnreachable(str(error)) from error
 
 
 @asynccontextmanager
 async def _open_master(argv: Sequence[str]) -> AsyncIterator[Child]:
-    """Start a master; where it can't be started one sub-node can't be reached, no more."""
+    """Start a master; where this fails, only this sub-node can't be reached."""
     async with AsyncExitStack() as stack:
         try:
-            child = await stack.enter_async_context(open_child(argv, MASTER_PATIENCE))
+            child = await stack.enter_async_context(open_child(argv, MASTER_EXIT_LIMIT))
         except CannotStart as error:
             raise NodeUnreachable(str(error)) from error
         yield child

@@ -1,0 +1,103 @@
+"""The early end of a run in stages, and who ended a command.
+
+Rule 1: a stage is only ever followed by a later one.
+Rule 2: the first cause that ends a command is the one that counts.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import trio
+
+from pegasus.model import Assignment
+
+
+class EndedBy(enum.Enum):
+    """Who or what ended a command before it ended by itself."""
+
+    TIME_LIMIT = "the command reached its time limit"
+    STOP_JOB = "a user stopped the job"
+    ABORT = "a user aborted the run"
+
+
+class RunningCommand:
+    """A command that runs, with the cancel scope that ends it.
+
+    Args:
+        assignment: what runs.
+        deadline: when its time limit is reached, on Trio's clock.
+
+    Attributes:
+        assignment: what runs.
+        scope: encloses the command while it runs.
+    """
+
+    __slots__ = ("_ended_by", "assignment", "scope")
+
+    def __init__(self, assignment: Assignment, deadline: float) -> None:
+        self.assignment = assignment
+        self.scope = trio.CancelScope(deadline=deadline)
+        self._ended_by: EndedBy | None = None
+
+    @property
+    def ended_by(self) -> EndedBy | None:
+        """The first cause that ended the command; None while there is none."""
+        if self._ended_by is None and self.scope.cancel_called:
+            self._ended_by = EndedBy.TIME_LIMIT  # every other cause is set in `end`
+        return self._ended_by
+
+    def end(self, cause: EndedBy) -> None:
+        """End the command, unless it is being ended already."""
+        if self.ended_by is None:
+            self._ended_by = cause
+            self.scope.cancel(reason=cause.value)
+
+
+class Stage(enum.IntEnum):
+    """How far the early end of a run has come."""
+
+    TAKING = 0
+    DRAINING = 1
+    ABORTING = 2
+    KILLING = 3
+
+
+class Ending:
+    """Ends a run early: first the taking of jobs, then the commands, then the commands at once.
+
+    Attributes:
+        stage: the stage that the run is in.
+        taking: the dispatcher enters this scope around the taking of jobs.
+        working: the caller enters this scope around the whole work of the run.
+        kill_now: set when commands that are being ended get SIGKILL at once.
+        drained: set when nothing more will be taken and every taken job has begun.
+        running: the commands that run, in the order in which they began.
+    """
+
+    def __init__(self) -> None:
+        self.stage = Stage.TAKING
+        self.taking = trio.CancelScope()
+        self.working = trio.CancelScope()
+        self.kill_now = trio.Event()
+        self.drained = trio.Event()
+        self.running: dict[RunningCommand, None] = {}
+
+    def drain(self) -> None:
+        """Take nothing more; commands that run continue."""
+        self.stage = max(self.stage, Stage.DRAINING)
+        self.taking.cancel(reason="the run is drained")
+
+    def abort(self) -> None:
+        """Take nothing more, and end the commands that run."""
+        self.drain()
+        self.stage = max(self.stage, Stage.ABORTING)
+        for command in self.running:
+            command.end(EndedBy.ABORT)
+        self.working.cancel(reason=EndedBy.ABORT.value)
+
+    def kill(self) -> None:
+        """Take nothing more, and kill the commands that run."""
+        self.abort()
+        self.stage = Stage.KILLING
+        self.kill_now.set()

@@ -1,0 +1,103 @@
+"""The protocols by which dispatch uses a queue and sessions.
+
+Rule 1: these protocols are all that dispatch requires of other packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias
+
+import trio
+
+from pegasus.errors import PegasusError
+from pegasus.events import Printed
+from pegasus.model import Assignment, Command, Job, Outcome, TakenJob
+
+Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
+"""Renders a job for the sub-nodes of one place; raises TemplateFault."""
+
+
+class Shell(Protocol):
+    """A shell on a sub-node that runs one command at a time."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the command has begun, has ended, or cannot begin any more."""
+
+    async def wait_begun(self) -> None:
+        """Wait until the command has begun, or cannot begin any more."""
+
+    async def wait_broken(self) -> None:
+        """Wait until the shell is gone."""
+
+    async def run(
+        self,
+        assignment: Assignment,
+        run_name: str,
+        show: Callable[[Printed], Awaitable[None]],
+        kill_now: trio.Event,
+    ) -> Outcome:
+        """Run a command, and return once its outcome is known.
+
+        The command is handed over before the first checkpoint. Cancelled, this ends the command
+        before it raises.
+
+        Args:
+            assignment: what to run.
+            run_name: the run's name, for the command's environment.
+            show: gets the command's output.
+            kill_now: once set, a command that is being ended gets SIGKILL at once.
+        """
+
+    async def wait_next(self) -> bool:
+        """Wait until the shell has finished its command; return whether it takes another one."""
+
+
+class Session(Protocol):
+    """An open connection to a sub-node."""
+
+    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+        """Start a shell that waits for a command.
+
+        Raises:
+            NodeUnreachable: the shell could not be started.
+        """
+
+
+class Batch(Protocol):
+    """The result of a take."""
+
+    @property
+    def jobs(self) -> Sequence[TakenJob]:
+        """The jobs that were taken, in the order of the fills that rendered them."""
+
+    @property
+    def fault(self) -> PegasusError | None:
+        """Why the next job could not be taken, if there is a reason."""
+
+
+class Queue(Protocol):
+    """The source of jobs. It numbers, records and reports the jobs that it gives."""
+
+    async def take(self, fills: Sequence[Fill]) -> Batch:
+        """Take up to one job for each fill. A take that is cancelled has taken nothing.
+
+        Raises:
+            PegasusError: nothing can be taken at present; nothing was taken.
+        """
+
+    async def is_empty(self) -> bool:
+        """Return whether there is no job and no fault; takes nothing.
+
+        Raises:
+            PegasusError: the queue cannot be read at present.
+        """
+
+    def changed(self) -> bool:
+        """Return whether the queue may have changed since the last take."""
+
+    @property
+    def pending(self) -> str:
+        """A sentence about an entry that is not completely written yet; empty without one."""

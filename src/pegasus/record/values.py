@@ -1,0 +1,94 @@
+"""Outcomes, parameters and sub-nodes <-> the JSON objects that stand for them in a record."""
+
+from __future__ import annotations
+
+from pegasus.model import (
+    Cancelled,
+    Exited,
+    Killed,
+    Lost,
+    NotStarted,
+    Outcome,
+    Params,
+    SubNode,
+    TimedOut,
+)
+from pegasus.record import fields
+from pegasus.record.fields import Data
+
+_EXITED = tuple(map(Exited, range(256)))
+"""One object for each exit status: nearly all outcomes of a journal are one of them."""
+
+
+def outcome_data(outcome: Outcome) -> Data:
+    """Write an outcome as its kind and what belongs to it."""
+    match outcome:
+        case Exited(status):
+            return {"kind": "exited", "status": status}
+        case Killed(number):
+            return {"kind": "killed", "signal": number}
+        case Cancelled():
+            return {"kind": "cancelled"}
+        case TimedOut(limit):
+            return {"kind": "timed_out", "limit": limit}
+        case Lost(words):
+            return {"kind": "lost", "words": words}
+        case NotStarted(words):
+            return {"kind": "not_started", "words": words}
+
+
+def outcome_of(data: Data) -> Outcome:  # noqa: PLR0911 -- one for each kind
+    """Read an outcome; one of a kind that a newer Pegasus knows counts as lost.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match fields.text(data, "kind"):
+        case "exited":
+            return _EXITED[fields.whole(data, "status", most=255)]
+        case "killed":
+            return Killed(fields.whole(data, "signal"))
+        case "cancelled":
+            return Cancelled()
+        case "timed_out":
+            return TimedOut(fields.seconds(data, "limit"))
+        case "lost":
+            return Lost(fields.text(data, "words"))
+        case "not_started":
+            return NotStarted(fields.text(data, "words"))
+        case kind:
+            return Lost(f"it ended as {kind!r}, which this version of Pegasus does not know")
+
+
+def params_of(data: Data) -> Params:
+    """Read parameters, in the order in which they were written.
+
+    Raises:
+        ValueError: they are none.
+    """
+    return fields.texts(data, "params")
+
+
+def sub_node_data(sub_node: SubNode) -> Data:
+    """Write a sub-node."""
+    return {
+        "number": sub_node.number,
+        "hostname": sub_node.hostname,
+        "params": dict(sub_node.params),
+        "transport": sub_node.transport,
+    }
+
+
+def sub_node_of(data: Data) -> SubNode:
+    """Read a sub-node; earlier versions wrote no transport.
+
+    Raises:
+        ValueError: it is none.
+    """
+    local = data.get("transport") == "local"
+    return SubNode(
+        fields.whole(data, "number"),
+        fields.text(data, "hostname"),
+        params_of(data),
+        "local" if local else "ssh",
+    )

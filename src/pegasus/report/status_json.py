@@ -1,0 +1,152 @@
+"""Runs as JSON, for programs: what ``pegasus status --json`` prints.
+
+Rule 1: what is documented in ``docs/reference/record.md`` and in ``status.schema.json`` is a
+promise: a field may be added, but one that is renamed, removed or given another meaning makes a
+new REPORT_VERSION.
+Rule 2: pure, but for the sizes of files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from pegasus.model import Exited, Outcome, Stream
+from pegasus.record import RunRecord, outcome_data, output_stem, sub_node_data
+from pegasus.report.overview import Overview
+from pegasus.run_state import Execution, JobState, RunState, SubNodeState
+
+REPORT_VERSION = 1
+"""The version of what a report says."""
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+_encode = json.JSONEncoder(check_circular=False).encode
+_quote = json.encoder.encode_basestring_ascii
+
+_STDOUT, _STDERR = Stream
+_SUFFIXES = {stream: f".{stream.value}" for stream in Stream}
+
+
+def report_text(overview: Overview) -> str:
+    """Write an overview, on one line; the jobs only of runs that were asked for one by one."""
+    head = {
+        "version": REPORT_VERSION,
+        "queue_file": overview.queue_file,
+        "waiting": overview.waiting,
+        "fault": overview.fault,
+        "warnings": list(overview.warnings),
+    }
+    runs = [_run_text(run, with_jobs=not overview.all_runs) for run in overview.runs]
+    return _with_list(head, "runs", runs)
+
+
+def _with_list(head: JsonObject, name: str, texts: Sequence[str]) -> str:
+    """Write an object whose last field is a list of values that are JSON already."""
+    return f"{_encode(head)[:-1]}, {_encode(name)}: [{', '.join(texts)}]}}"
+
+
+def _run_text(run: RunRecord, *, with_jobs: bool) -> str:
+    report = run_report(run)
+    if not with_jobs:
+        return _encode(report)
+    writer = _JobWriter(run)
+    return _with_list(report, "jobs", [writer.text_of(job) for job in run.state.jobs.values()])
+
+
+def run_report(run: RunRecord) -> JsonObject:
+    """Give the report of one run, without its jobs."""
+    began, state, end = run.began, run.state, run.state.end
+    return {
+        "run": run.name,
+        "number": began.number,
+        "state": run.liveness,
+        "mode": began.mode,
+        "queue_file": began.queue_file,
+        "hosts_file": began.hosts_file,
+        "host": began.host,
+        "pid": began.pid,
+        "pegasus": began.pegasus,
+        "format": began.format,
+        "started_at": run.began_at,
+        "ended_at": end.at if end else None,
+        "exit_status": end.exit_status if end else None,
+        "how": end.result if end else None,
+        "folder": str(run.folder.path),
+        "bytes": run.size(),
+        "counts": {word.replace(" ", "_"): count for word, count in state.counts().items()},
+        "warnings": run.warnings,
+        "sub_nodes": [_sub_node(each) for each in state.sub_nodes.values()],
+    }
+
+
+def _sub_node(state: SubNodeState) -> JsonObject:
+    words = {"state": state.connection, "words": state.words}
+    return sub_node_data(state.sub_node) | words
+
+
+class _JobWriter:
+    """Writes the jobs of one run as JSON.
+
+    It writes text and not objects: a run may have a hundred thousand jobs, and that takes a third
+    of the time of building objects and encoding them.
+    """
+
+    def __init__(self, run: RunRecord) -> None:
+        self._state = run.state
+        self._mode = run.began.mode
+        self._output = _encode(f"{run.folder.output}/")[:-1]
+
+    def text_of(self, job: JobState) -> str:
+        """Write a job."""
+        state = self._state
+        outcomes = ", ".join([_outcome(each) for each in state.outcomes(job) if each is not None])
+        executions = ", ".join([self._execution(job, each) for each in job.executions])
+        params = ", ".join([f"{_quote(name)}: {_quote(text)}" for name, text in job.job.params])
+        return (
+            f'{{"job": {job.number}, "state": "{_job_state(state, job)}", '
+            f'"command": {_quote(job.job.command)}, "params": {{{params}}}, '
+            f'"taken_at": {job.taken_at!r}, "outcomes": [{outcomes}], '
+            f'"executions": [{executions}]}}'
+        )
+
+    def _execution(self, job: JobState, execution: Execution) -> str:
+        outcome, command = self._state.outcome_of(execution), execution.command
+        stem = output_stem(job.number, execution.assignment.sub_node.number, self._mode)
+        return (
+            f'{{"sub_node": {execution.assignment.sub_node.number}, '
+            f'"command": {"null" if command is None else _quote(command)}, '
+            f'"started_at": {_number(execution.started_at)}, '
+            f'"ended_at": {_number(execution.ended_at)}, "seconds": {_number(execution.seconds)}, '
+            f'"again": {"true" if execution.again else "false"}, '
+            f'"outcome": {"null" if outcome is None else _outcome(outcome)}, '
+            f'"stdout": {self._stream(stem, execution, _STDOUT)}, '
+            f'"stderr": {self._stream(stem, execution, _STDERR)}}}'
+        )
+
+    def _stream(self, stem: str, execution: Execution, stream: Stream) -> str:
+        size = execution.printed.get(stream)
+        if size is None and execution.outcome is not None:
+            size = 0
+        return (
+            f'{{"file": {self._output}{stem}{_SUFFIXES[stream]}", "bytes": {_number(size)}, '
+            f'"missing": {execution.missing.get(stream, 0)}}}'
+        )
+
+
+def _outcome(outcome: Outcome) -> str:
+    if isinstance(outcome, Exited):  # nearly all are
+        return f'{{"kind": "exited", "status": {outcome.status}}}'
+    return _encode(outcome_data(outcome))
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else repr(value)
+
+
+def _job_state(state: RunState, job: JobState) -> str:
+    if not job.is_open or state.is_over:
+        return "ended"
+    return "running" if "running" in state.words_of(job) else "taken"

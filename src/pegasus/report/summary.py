@@ -1,0 +1,64 @@
+"""The summary at the end of a run: outcomes by number, and each command that did not succeed.
+
+Rule 1: pure; it reads the state of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pegasus import duration
+from pegasus.run_state import OUTCOME_WORDS, Result, RunState
+from pegasus.terminal_text import on_one_line, visible
+
+_COMMAND_LIMIT = 200
+"""Characters of a command in the summary: enough to identify it. The log has all of it."""
+
+_NAMED_SUB_NODES = 8
+"""Sub-nodes that are listed by name; of more, only the least and the most busy are named."""
+
+
+def summary_of(state: RunState, log_of: Callable[[Result], str | None]) -> list[str]:
+    """Give a line of counts, and one for each command that did not succeed.
+
+    Args:
+        state: of a run that is over.
+        log_of: gives the path of a command's log; None where there is none.
+    """
+    counts = state.counts()
+    total = counts.total()
+    words = ", ".join(f"{counts[word]} {word}" for word in OUTCOME_WORDS if counts[word])
+    lines = [f"{total} command{'s' if total > 1 else ''}: {words}."]
+    for result in state.failures():
+        log = log_of(result)
+        lines.append(_line(result) + (f"  [{log}]" if log else ""))
+    return lines
+
+
+def utilisation_of(state: RunState, wall: float) -> str:
+    """Give the share of the time in which commands ran on the sub-nodes.
+
+    Args:
+        state: of a run.
+        wall: seconds that the run took.
+    """
+    nodes = [each for each in state.sub_nodes.values() if each.was_connected or each.busy]
+    shares = [(each.busy / wall if wall else 0.0, str(each.sub_node)) for each in nodes]
+    mean = sum(share for share, _ in shares) / max(1, len(shares))
+    words = f"The sub-nodes were busy {mean:.0%} of {duration.words(wall)}"
+    if len(shares) == 1:
+        return f"{words}."
+    if len(shares) > _NAMED_SUB_NODES:
+        (least, idle), (most, busy) = min(shares), max(shares)
+        return f"{words}: from {least:.0%} ({idle}) to {most:.0%} ({busy})."
+    return f"{words}: {', '.join(f'{name} {share:.0%}' for share, name in shares)}."
+
+
+def _line(result: Result) -> str:
+    execution = result.execution
+    command = result.job.job.command if execution is None else execution.assignment.command
+    shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
+    where = f"job {result.job.number}" + (f" on {execution.sub_node}" if execution else "")
+    outcome = on_one_line(str(result.outcome))
+    took = duration.words((execution.seconds if execution else None) or 0.0)
+    return visible(f"  {where}: {outcome}, after {took}: {shown}")

@@ -1,0 +1,315 @@
+"""Runs as people see them: what runs where and what ended how, as paragraphs and tables.
+
+Rule 1: whatever a text of others contains, it takes one line here.
+Rule 2: a table costs microseconds a row: a run may have failed a hundred thousand times.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.filesize import decimal
+from rich.text import Text
+
+from pegasus import duration, terminal_text
+from pegasus.record import RunRecord
+from pegasus.report.overview import Overview
+from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState
+
+LATEST_SUCCESSES = 5
+"""How many of the commands that succeeded are listed: the last ones, which show the progress."""
+
+WORDS_WIDTH = 24
+"""Columns for a sub-node's name, and for an outcome. Longer ones continue in the next row, which
+leaves room for some of the command in 80 columns."""
+
+_GAP = 2
+"""Columns between two columns of a table."""
+
+_LAID_OUT_COMMAND = 500
+"""Characters of a command that are laid out; more fit no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Lines of a table, laid out."""
+
+    lines: Sequence[str]
+
+
+ReportPart: TypeAlias = Text | Rows
+"""A paragraph, which is wrapped where it is shown, or lines of a table."""
+
+
+def visible(text: str) -> str:
+    """Put a text on one line, as wide as it will be written, also what UTF-8 cannot express."""
+    return terminal_text.visible(text).encode("utf-8", "backslashreplace").decode()
+
+
+def on_one_line(words: str) -> str:
+    """Do the same with the words of a node or of ssh, which may be long and of several lines."""
+    return visible(terminal_text.on_one_line(words))
+
+
+_CONSOLE = Console()
+"""What rich asks for the width of tabs, which no text here contains."""
+
+
+@lru_cache(maxsize=1024)  # the same outcome is shown again and again
+def folded(text: str, width: int) -> list[str]:
+    """Break a text into lines, between words where it can be."""
+    lines = Text(text).wrap(_CONSOLE, width, overflow="fold")
+    return [line.plain.rstrip() for line in lines]
+
+
+# Parts -> the terminal.
+
+
+def written(parts: Iterable[ReportPart], width: int, *, terminal: bool) -> bytes:
+    """Write paragraphs, wrapped, and the lines of tables, as they are."""
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
+    for part in parts:
+        if isinstance(part, Rows):
+            file.write("".join(f"{line}\n" for line in part.lines))
+        else:
+            console.print(part)
+    return file.getvalue().encode("utf-8", "backslashreplace")
+
+
+def as_text(part: ReportPart) -> Text:
+    """Give a part as rich shows it, one line of a table on one row."""
+    if isinstance(part, Rows):
+        return Text("\n".join(part.lines), no_wrap=True, overflow="crop")
+    return part
+
+
+def about(overview: Overview, most: int | None, width: int) -> Iterator[ReportPart]:
+    """Lay out an overview.
+
+    Args:
+        overview: what is shown.
+        most: rows of a table; None for all.
+        width: columns.
+    """
+    if overview.all_runs:
+        yield from table_of_runs(overview.runs, width)
+    else:
+        for run in overview.runs:
+            yield from about_run(run, most, width)
+    for warning in overview.warnings:
+        yield Text(f"Warning: {visible(warning)}")
+    if not overview.runs:
+        yield Text("No run of this queue is recorded.")
+    if not overview.all_runs:
+        yield Text(_about_queue(overview))
+
+
+def _about_queue(overview: Overview) -> str:
+    path, waiting = visible(overview.queue_file), overview.waiting
+    if waiting is None:
+        return f"{path}: there is no such file."
+    noun = "job waits" if waiting == 1 else "jobs wait"
+    text = f"{waiting:,} {noun} in {path}."
+    return f"{text}\n{visible(overview.fault)}" if overview.fault else text
+
+
+# A run.
+
+
+def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPart]:
+    """Lay out one run.
+
+    Args:
+        run: the run, read.
+        most: rows of a table; None for all.
+        width: columns.
+    """
+    state = run.state
+    yield Text(_headline(run), style="bold")
+    for warning in run.warnings:
+        yield Text(f"Warning: {warning}.")
+    yield Text(counts_line(run))
+    if run.liveness == "running":
+        yield from _about_nodes(state, most)
+    running = [_Row(job, each, None) for job, each in state.running()]
+    failed = [_Row(each.job, each.execution, str(each.outcome)) for each in state.failures(most)]
+    latest = [_Row(each.job, each.execution, None) for each in state.successes(LATEST_SUCCESSES)]
+    more = state.counts()["succeeded"] > LATEST_SUCCESSES
+    yield from _table("Running", "for", running[-most:] if most else running, width)
+    yield from _left_out(len(running), most)
+    yield from _table("Failed", "after", failed, width)
+    yield from _left_out(state.failure_count, most)
+    title = f"Succeeded, the last {LATEST_SUCCESSES}" if more else "Succeeded"
+    yield from _table(title, "after", latest, width)
+    yield Text()
+
+
+def _headline(run: RunRecord) -> str:
+    began, end = run.began, run.state.end
+    where = f"process {began.pid} on {visible(began.host)}"
+    name = f"Run {visible(run.name)} ({began.mode})"
+    if end is not None:
+        status = "" if end.exit_status is None else f", exit status {end.exit_status}"
+        took = duration.words(max(0.0, end.at - run.began_at))
+        return f"{name}: {visible(end.result)} after {took}{status}"
+    if run.alive:
+        took = duration.words(max(0.0, time.time() - run.began_at))
+        return f"{name}: for {took}, {where}"
+    return f"{name}: {where}, was killed; last seen {_date(run.state.last_at)}"
+
+
+def counts_line(run: RunRecord) -> str:
+    """Give the counts of a run's commands, as a sentence."""
+    counts = run.state.counts()
+    if not counts:
+        return "Nothing was taken yet." if run.liveness == "running" else "Nothing was taken."
+    return ", ".join(f"{counts[word]:,} {word}" for word in STATUS_WORDS if counts[word]) + "."
+
+
+def _about_nodes(state: RunState, most: int | None) -> Iterator[Text]:
+    nodes = list(state.sub_nodes.values())
+    connecting = sum(node.connection == "connecting" for node in nodes)
+    if connecting:
+        yield Text(f"{connecting} of {len(nodes)} sub-nodes are not connected yet.")
+    for node in [node for node in nodes if node.connection == "unreachable"][:most]:
+        name, words = visible(str(node.sub_node)), on_one_line(node.words)
+        yield Text(f"{name} cannot be reached: {words}", overflow="ellipsis", no_wrap=True)
+
+
+# A table.
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A command in a table; its outcome where the table has a column for it."""
+
+    job: JobState
+    execution: Execution | None
+    outcome: str | None
+
+    def cells(self, *, with_outcome: bool) -> list[str]:
+        outcome = [on_one_line(self.outcome or "")] if with_outcome else []
+        return [str(self.job.number), self._where(), *outcome, self._time()]
+
+    def command(self) -> str:
+        command = self.execution.command if self.execution else None
+        return visible((self.job.job.command if command is None else command)[:_LAID_OUT_COMMAND])
+
+    def _where(self) -> str:
+        return visible(str(self.execution.sub_node)) if self.execution else ""
+
+    def _time(self) -> str:
+        execution = self.execution
+        if execution is None:
+            return ""
+        if execution.seconds is not None:
+            return duration.words(execution.seconds)
+        if self.outcome is not None or execution.started_at is None:
+            return ""  # Pegasus was killed: the time of the end is unknown
+        return duration.words(max(0.0, time.time() - execution.started_at))
+
+
+def _left_out(count: int, most: int | None) -> Iterator[Text]:
+    if most is not None and count > most:
+        yield Text(f"and {count - most:,} before; without --watch all are listed")
+
+
+def _table(title: str, took: str, rows: Sequence[_Row], width: int) -> Iterator[ReportPart]:
+    """Lay out rows; a command is cut where it has no room, all else continues in the next row."""
+    if not rows:
+        return
+    failed = title == "Failed"
+    titles = ["job", "on", "outcome", took] if failed else ["job", "on", took]
+    cells = [row.cells(with_outcome=failed) for row in rows]
+    widths = [_width(name, (row[i] for row in cells)) for i, name in enumerate(titles)]
+    rest = max(width - sum(widths) - _GAP * len(widths) - _GAP, 1)
+    yield Text(f"\n{title}")
+    header = _line_of([*titles, "command"], titles, [*widths, rest])
+    yield Text(header, style="bold", no_wrap=True, overflow="crop")
+    lines: list[str] = []
+    for row, texts in zip(rows, cells, strict=True):
+        command = row.command()
+        if cell_len(command) > rest:
+            command = set_cell_size(command, rest - 1) + "…"
+        lines += _lines_of([*texts, command], titles, [*widths, rest])
+    yield Rows(lines)
+
+
+def _width(title: str, texts: Iterable[str]) -> int:
+    longest = max(cell_len(title), *map(cell_len, texts))
+    return min(longest, WORDS_WIDTH) if title in _TEXT_COLUMNS else longest
+
+
+_TEXT_COLUMNS = frozenset({"on", "outcome"})
+"""Columns that are aligned to the left, and folded."""
+
+
+def _lines_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Lay out a row: one line, and more where a cell is folded."""
+    pieces = [
+        [text] if cell_len(text) <= width else folded(text, width)
+        for text, width in zip(texts, widths, strict=True)
+    ]
+    height = max(map(len, pieces))
+    if height == 1:
+        return [_line_of(texts, titles, widths)]
+    columns = [[*each, *[""] * (height - len(each))] for each in pieces]
+    return [_line_of(line, titles, widths) for line in zip(*columns, strict=True)]
+
+
+def _line_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]) -> str:
+    cells = []
+    for title, text, width in zip([*titles, "command"], texts, widths, strict=True):
+        padding = " " * (width - cell_len(text))
+        left = title in _TEXT_COLUMNS or title == "command"
+        cells.append(text + padding if left else padding + text)
+    return (" " * _GAP).join(cells).rstrip()
+
+
+# All runs.
+
+
+def table_of_runs(runs: Sequence[RunRecord], width: int) -> Iterator[ReportPart]:
+    """Lay out runs, one in a row."""
+    if not runs:
+        return
+    titles = ["run", "when", "state", "jobs", "size"]
+    cells = [_run_cells(run) for run in runs]
+    widths = [
+        max(cell_len(title), *(cell_len(row[i]) for row in cells)) for i, title in enumerate(titles)
+    ]
+    rest = max(width - sum(widths) - len(widths), 1)
+    head = [_padded(*each) for each in zip(titles, titles, widths, strict=True)]
+    yield Text(" ".join([*head, "outcomes"]), style="bold", no_wrap=True, overflow="crop")
+    lines = []
+    for run, row in zip(runs, cells, strict=True):
+        outcomes = folded(visible(counts_line(run).rstrip(".")), rest)
+        padded = [_padded(*each) for each in zip(titles, row, widths, strict=True)]
+        lines.append(" ".join([*padded, outcomes[0]]).rstrip())
+        indent = " " * (sum(widths) + len(widths))
+        lines += [indent + more for more in outcomes[1:]]
+    yield Rows(lines)
+
+
+def _run_cells(run: RunRecord) -> list[str]:
+    state = run.state.end.result if run.state.end else run.liveness
+    cells = [run.name, _date(run.began_at), state]
+    cells += [f"{len(run.state.jobs):,}", decimal(run.size())]
+    return [visible(cell) for cell in cells]
+
+
+def _padded(title: str, text: str, width: int) -> str:
+    padding = " " * (width - cell_len(text))
+    return padding + text if title in {"jobs", "size"} else text + padding
+
+
+def _date(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

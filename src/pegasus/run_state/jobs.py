@@ -1,0 +1,208 @@
+"""What is known of a job, of its tries and of a sub-node in a run, and the words for outcomes.
+
+Rule 1: pure; nothing here knows the order of events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from pegasus.events import RunResult
+from pegasus.model import (
+    Assignment,
+    Cancelled,
+    Exited,
+    Job,
+    Killed,
+    Lost,
+    NotStarted,
+    Outcome,
+    Stream,
+    SubNode,
+    TimedOut,
+    succeeded,
+)
+
+INTERRUPTED = Lost("Pegasus was killed")
+"""The outcome of a command that ran when Pegasus was killed."""
+
+INTERRUPTED_BEFORE_START = Lost("Pegasus was killed before the command was seen to start")
+"""The outcome of a job that Pegasus had taken, and not started, when it was killed."""
+
+StatusWord: TypeAlias = Literal[
+    "running",
+    "taken",
+    "succeeded",
+    "failed",
+    "killed",
+    "timed out",
+    "lost",
+    "cancelled",
+    "not started",
+]
+"""How a command is counted: ``running``; ``taken`` where its job waits for a sub-node, for the
+first time or for another try; otherwise by its outcome."""
+
+OUTCOME_WORDS: tuple[StatusWord, ...] = (
+    "succeeded",
+    "failed",
+    "killed",
+    "timed out",
+    "lost",
+    "cancelled",
+    "not started",
+)
+"""The words for outcomes, in the order in which they are shown."""
+
+STATUS_WORDS: tuple[StatusWord, ...] = ("running", "taken", *OUTCOME_WORDS)
+"""All words, in the order in which they are shown."""
+
+_WORDS: dict[type, StatusWord] = {
+    Exited: "failed",
+    Killed: "killed",
+    TimedOut: "timed out",
+    Lost: "lost",
+    Cancelled: "cancelled",
+    NotStarted: "not started",
+}
+
+
+def word_for(outcome: Outcome) -> StatusWord:
+    """Give the word by which an outcome is counted."""
+    return "succeeded" if succeeded(outcome) else _WORDS[type(outcome)]
+
+
+@dataclass(slots=True, eq=False)
+class Execution:
+    """One try of a job on one sub-node.
+
+    Attributes:
+        assignment: the job, the sub-node and the command.
+        started_at: when it started, in seconds since the epoch; None where it never started.
+        ended_at: when it ended; None where no end is known.
+        outcome: its outcome; None where no end is known, see ``RunState.outcome_of``.
+        seconds: how long it ran.
+        again: whether the job was to be tried once more after this end.
+        printed: how many bytes it has written, as far as that was reported.
+        printed_at: when that was reported last; None before the first report.
+        rank: the number of its end among all ends of the run, from 1; 0 where no end is known.
+        missing: how many of these bytes are not in the record.
+    """
+
+    assignment: Assignment
+    started_at: float | None = None
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+    seconds: float | None = None
+    again: bool = False
+    printed: dict[Stream, int] = field(default_factory=dict)
+    printed_at: float | None = None
+    rank: int = 0
+    missing: dict[Stream, int] = field(default_factory=dict)
+
+    @property
+    def sub_node(self) -> SubNode:
+        """Where it ran."""
+        return self.assignment.sub_node
+
+    @property
+    def command(self) -> str | None:
+        """The command that ran; None where it never started."""
+        return None if self.started_at is None else self.assignment.command
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its job has not come to an end here: it runs, or will be tried once more."""
+        return self.outcome is None or self.again
+
+
+@dataclass(slots=True, eq=False)
+class JobState:
+    """A job that was taken.
+
+    Attributes:
+        number: its number in the run.
+        job: exactly as it was taken.
+        taken_at: seconds since the epoch.
+        executions: its tries in the order of their starts, without those that were returned.
+        final: the tries that count: the last one, in a broadcast the last one on each sub-node.
+    """
+
+    number: int
+    job: Job
+    taken_at: float
+    executions: list[Execution] = field(default_factory=list)
+    final: list[Execution] = field(default_factory=list)
+
+    def latest(self, sub_node: int) -> Execution | None:
+        """Give the last try on a sub-node."""
+        for execution in reversed(self.executions):
+            if execution.assignment.sub_node.number == sub_node:
+                return execution
+        return None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a sub-node, runs, or will be tried once more."""
+        for execution in self.final:
+            if execution.outcome is None or execution.again:
+                return True
+        return not self.final
+
+
+@dataclass(slots=True, eq=False)
+class SubNodeState:
+    """A sub-node, and its connection.
+
+    Attributes:
+        sub_node: it.
+        connection: the state of the connection to it.
+        words: ssh's own error text, where it cannot be reached.
+        was_connected: whether it has ever been connected.
+        busy: seconds in which commands ran on it that have ended.
+    """
+
+    sub_node: SubNode
+    connection: Literal["connecting", "connected", "unreachable"] = "connecting"
+    words: str = ""
+    was_connected: bool = False
+    busy: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a job on one sub-node.
+
+    Attributes:
+        job: the job.
+        execution: its try that counts; None where it never had one.
+        outcome: its outcome.
+    """
+
+    job: JobState
+    execution: Execution | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a run, as it reported itself, in seconds since the epoch; see ``RunEnded``."""
+
+    at: float
+    exit_status: int | None
+    result: RunResult
+
+
+def word_of(execution: Execution | None, outcome: Outcome | None) -> StatusWord:
+    """Give the word for a try; a job without a try waits for its first one."""
+    if outcome is not None:
+        return word_for(outcome)
+    return "running" if execution is not None and execution.outcome is None else "taken"
+
+
+def result_of(job: JobState, execution: Execution) -> Result:
+    """Give the result of a try that has ended."""
+    if execution.outcome is None:
+        raise ValueError("this command has not ended")
+    return Result(job, execution, execution.outcome)

@@ -1,0 +1,321 @@
+"""The reducer: it applies events to the state of a run."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from pegasus.events import (
+    Connected,
+    Ended,
+    Event,
+    LinesMissing,
+    Noted,
+    OutputMissing,
+    OutputSizes,
+    Progressed,
+    Returned,
+    RunBegan,
+    RunEnded,
+    Started,
+    SubNodeAdded,
+    Taken,
+    Unreachable,
+)
+from pegasus.model import Assignment, Job, Outcome, succeeded
+from pegasus.run_state.jobs import (
+    INTERRUPTED,
+    INTERRUPTED_BEFORE_START,
+    End,
+    Execution,
+    JobState,
+    Result,
+    StatusWord,
+    SubNodeState,
+    result_of,
+    word_for,
+    word_of,
+)
+
+
+class RunState:
+    """The state of a run; ``apply`` changes it.
+
+    Args:
+        keep_successes: whether jobs that succeeded stay in ``jobs``. A live run forgets them, as
+            it may run for weeks.
+
+    Attributes:
+        began: what is known of the run from its beginning; None before it.
+        began_at: when it began, in seconds since the epoch.
+        end: how it ended; None where it goes on or was interrupted.
+        interrupted: whether Pegasus was killed. Readers of a journal set it; whatever has no end
+            then counts as lost.
+        sub_nodes: by number.
+        jobs: by number, in the order in which they were taken.
+        open_jobs: those that have not come to an end.
+        recorded_bytes: how much output of commands that have ended is in the record.
+        lines_missing: how many lines the journal lacks.
+        last_at: when the last event happened.
+    """
+
+    def __init__(self, *, keep_successes: bool = True) -> None:
+        self.began: RunBegan | None = None
+        self.began_at = self.last_at = 0.0
+        self.end: End | None = None
+        self.interrupted = False
+        self.sub_nodes: dict[int, SubNodeState] = {}
+        self.jobs: dict[int, JobState] = {}
+        self.open_jobs: dict[int, JobState] = {}
+        self.recorded_bytes = self.lines_missing = 0
+        self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
+        self._successes: dict[Execution, JobState] = {}
+        self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
+        self._ends = 0
+        self._broadcast = False
+        self._keep_successes = keep_successes
+
+    # What readers ask.
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can happen in the run."""
+        return self.end is not None or self.interrupted
+
+    def outcome_of(self, execution: Execution) -> Outcome | None:
+        """Give the outcome of a try; None while it runs."""
+        return INTERRUPTED if execution.outcome is None and self.is_over else execution.outcome
+
+    def outcomes(self, job: JobState) -> list[Outcome | None]:
+        """Give the outcome of each try that counts; None for a job that has not come to an end."""
+        if not job.final:
+            return [INTERRUPTED_BEFORE_START if self.is_over else None]
+        return [
+            None if each.again and not self.is_over else self.outcome_of(each) for each in job.final
+        ]
+
+    def words_of(self, job: JobState) -> list[StatusWord]:
+        """Give the word by which each try that counts is counted."""
+        executions: list[Execution | None] = [*job.final] or [None]
+        outcomes = self.outcomes(job)
+        return [word_of(*each) for each in zip(executions, outcomes, strict=True)]
+
+    def counts(self) -> Counter[StatusWord]:
+        """Count commands by their words; in a broadcast a job has one for each sub-node."""
+        counts = self._closed.copy()
+        for job in self.open_jobs.values():
+            counts.update(self.words_of(job))
+        return +counts
+
+    def running(self) -> Iterator[tuple[JobState, Execution]]:
+        """Give the commands that run now."""
+        if not self.is_over:
+            for job in self.open_jobs.values():
+                yield from ((job, each) for each in job.final if each.outcome is None)
+
+    @property
+    def failure_count(self) -> int:
+        """How many commands ended and did not succeed, with those that have no end."""
+        return len(self._failures) + len(self._without_end())
+
+    def failures(self, limit: int | None = None) -> list[Result]:
+        """Give what ended and did not succeed, the latest end last, and last what has no end.
+
+        Args:
+            limit: give no more than the last so many; None for all.
+        """
+        without_end = self._without_end()
+        if without_end:
+            results = [result_of(job, each) for each, job in self._failures.items()]
+            results = sorted(results + without_end, key=_by_end)
+            return results if limit is None else results[-limit:]
+        return _latest(self._failures, limit)
+
+    def _without_end(self) -> list[Result]:
+        """Give what has no end and never will have one, because the run is over."""
+        results: list[Result] = []
+        for job in self.open_jobs.values() if self.is_over else ():
+            tries: list[Execution | None] = [*job.final] or [None]
+            for execution, outcome in zip(tries, self.outcomes(job), strict=True):
+                if outcome is None or succeeded(outcome):
+                    continue
+                if execution is None or execution.is_open:
+                    results.append(Result(job, execution, outcome))
+        return results
+
+    def successes(self, limit: int) -> list[Result]:
+        """Give the latest commands that succeeded, the latest last; never more than so many."""
+        return _latest(self._successes, limit)
+
+    # What happens.
+
+    def apply(self, event: Event, at: float) -> None:  # noqa: C901, PLR0912 -- one for each event
+        """Change the state by an event.
+
+        Args:
+            event: what happened.
+            at: when, in seconds since the epoch.
+
+        Raises:
+            KeyError: a job or a sub-node of the event is unknown; nothing has changed.
+        """
+        match event:
+            case Started(assignment):
+                self._start(assignment, at)
+            case Ended():
+                self._finish(event, at)
+            case Taken(number, job):
+                self._take(number, job, at)
+            case Progressed(assignment, printed):
+                self._progress(assignment, printed, at)
+            case Returned(assignment, _):
+                self._return(assignment)
+            case Connected(sub_node):
+                state = self.sub_nodes[sub_node.number]
+                state.connection, state.words, state.was_connected = "connected", "", True
+            case Unreachable(sub_node, words, _):
+                state = self.sub_nodes[sub_node.number]
+                state.connection, state.words = "unreachable", words
+            case SubNodeAdded(sub_node):
+                self.sub_nodes[sub_node.number] = SubNodeState(sub_node)
+            case OutputMissing():
+                self._miss(event)
+            case LinesMissing(lines):
+                self.lines_missing += lines
+            case RunBegan(mode=mode):
+                self.began, self.began_at, self._broadcast = event, at, mode == "broadcast"
+                self.sub_nodes = {each.number: SubNodeState(each) for each in event.sub_nodes}
+            case RunEnded(exit_status, result):
+                self.end = End(at, exit_status, result)
+            case Noted():
+                pass
+        self.last_at = at
+
+    def _take(self, number: int, job: Job, at: float) -> None:
+        if self._broadcast and self.jobs:  # the step before this one is over
+            self._forget(next(reversed(self.jobs.values())))
+        if number in self.jobs:
+            self._reopen(self.jobs[number])
+        self.jobs[number] = self.open_jobs[number] = JobState(number, job, at)
+
+    def _start(self, assignment: Assignment, at: float) -> None:
+        job = self.jobs[assignment.number]
+        self._reopen(job)
+        self._add_try(job, Execution(assignment, at))
+
+    def _finish(self, event: Ended, at: float) -> None:
+        job = self.jobs[event.assignment.number]
+        self._reopen(job)
+        execution = job.latest(event.assignment.sub_node.number)
+        if execution is None or not execution.is_open:  # it never started
+            execution = Execution(event.assignment)
+            self._add_try(job, execution)
+        if execution.outcome is None:
+            self._measure(execution, event)
+        self._ends += 1
+        execution.rank = self._ends
+        execution.ended_at, execution.seconds = at, event.seconds
+        execution.outcome, execution.again = event.outcome, event.again
+        if execution in job.final:
+            self._list(execution, job)
+        if not job.is_open:
+            self._close(job)
+
+    def _measure(self, execution: Execution, event: Ended) -> None:
+        """Note what a command used; an end that is replaced by another is counted once."""
+        execution.printed = dict(event.printed)
+        self.recorded_bytes += sum(execution.printed.values()) - sum(execution.missing.values())
+        sub_node = self.sub_nodes.get(execution.sub_node.number)
+        if sub_node is not None and execution.started_at is not None:
+            sub_node.busy += event.seconds
+
+    def _progress(self, assignment: Assignment, printed: OutputSizes, at: float) -> None:
+        execution = self.jobs[assignment.number].latest(assignment.sub_node.number)
+        if execution is not None and execution.outcome is None:
+            execution.printed, execution.printed_at = dict(printed), at
+
+    def _return(self, assignment: Assignment) -> None:
+        job = self.jobs[assignment.number]
+        execution = job.latest(assignment.sub_node.number)
+        if execution is None or execution.outcome is not None:
+            return
+        self._reopen(job)
+        job.executions.remove(execution)
+        job.final = self._final_of(job)
+        for each in job.final:  # one that counted before counts again
+            self._list(each, job)
+        if not job.is_open:
+            self._close(job)
+
+    def _miss(self, event: OutputMissing) -> None:
+        execution = self.jobs[event.number].latest(event.sub_node)
+        if execution is not None:
+            missing = execution.missing
+            missing[event.stream] = missing.get(event.stream, 0) + event.size
+            if execution.outcome is not None:
+                self.recorded_bytes -= event.size
+
+    # Which tries count, and which jobs are open.
+
+    def _add_try(self, job: JobState, execution: Execution) -> None:
+        """Add a try, which counts instead of an earlier one."""
+        job.executions.append(execution)
+        before = job.final
+        if self._broadcast:
+            number = execution.sub_node.number
+            job.final = [each for each in before if each.sub_node.number != number]
+            job.final.append(execution)
+        else:
+            job.final = [execution]
+        if before:
+            for each in before:
+                if each not in job.final:
+                    self._failures.pop(each, None)
+                    self._successes.pop(each, None)
+
+    def _list(self, execution: Execution, job: JobState) -> None:
+        """List a try that counts among the failures or the successes, once it has ended."""
+        if execution.is_open or execution.outcome is None:
+            return
+        if not succeeded(execution.outcome):
+            self._failures[execution] = job
+        elif self._keep_successes:
+            self._successes[execution] = job
+
+    def _final_of(self, job: JobState) -> list[Execution]:
+        if self._broadcast:
+            return list({each.sub_node.number: each for each in job.executions}.values())
+        return job.executions[-1:]
+
+    def _reopen(self, job: JobState) -> None:
+        """Count a job anew that had come to its end: a damaged journal may lack lines."""
+        if job.number not in self.open_jobs:
+            self._closed.subtract(self.words_of(job))
+            self.open_jobs[job.number] = job
+
+    def _close(self, job: JobState) -> None:
+        """Count a job that has come to its end."""
+        del self.open_jobs[job.number]
+        for execution in job.final:
+            if execution.outcome is not None:
+                self._closed[word_for(execution.outcome)] += 1
+        if not self._broadcast:  # there a sub-node may be handed the job once more
+            self._forget(job)
+
+    def _forget(self, job: JobState) -> None:
+        """Forget a job that has come to its end and succeeded, in a run that goes on."""
+        if self._keep_successes or job.number in self.open_jobs:
+            return
+        if all(each.outcome is not None and succeeded(each.outcome) for each in job.final):
+            del self.jobs[job.number]
+
+
+def _latest(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
+    latest = islice(reversed(tries.items()), limit)
+    return [result_of(job, each) for each, job in latest][::-1]
+
+
+def _by_end(result: Result) -> float:
+    return (result.execution.rank if result.execution else 0) or math.inf

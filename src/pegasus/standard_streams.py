@@ -1,0 +1,51 @@
+"""Standard output and standard error of commands that do not open the screen.
+
+Rule 1: no buffer of Python's: nothing is left to be flushed, and to fail, at the end.
+Rule 2: the caller handles a reader that has gone (BrokenPipeError); any other error of a write is
+a PegasusError with the next step.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from contextlib import suppress
+
+from pegasus.errors import PegasusError
+
+STDOUT, STDERR = 1, 2
+
+_STREAM_NAMES = {STDOUT: "output", STDERR: "error"}
+
+
+def write(fd: int, data: bytes) -> None:
+    """Write all of the data.
+
+    Raises:
+        BrokenPipeError: there is no reader any more.
+        PegasusError: it cannot be written.
+    """
+    try:
+        _write_all(fd, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PegasusError(
+            f"Standard {_STREAM_NAMES[fd]} cannot be written: {error.strerror or error}. Look "
+            "after the disk, or send it somewhere else."
+        ) from error
+
+
+def write_error(text: str) -> None:
+    """Write an error message to standard error; nothing is left to do where that fails, too."""
+    with suppress(OSError):
+        _write_all(STDERR, text.encode("utf-8", "backslashreplace"))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:  # another process set O_NONBLOCK on a file that is shared with it
+            select.select([], [fd], [])

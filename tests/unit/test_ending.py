@@ -1,0 +1,103 @@
+"""The early end of a run: its stages, and which cause ended a command."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from pegasus.dispatch import EndedBy, Ending, Stage
+from pegasus.dispatch.ending import RunningCommand
+from pegasus.model import Cancelled, TimedOut
+from tests.contract import assignment
+from tests.unit.dispatching import Bench, run_queue
+
+
+def running(ending: Ending, seconds: float) -> RunningCommand:
+    """Return a command of a run, with a time limit in so many seconds."""
+    command = RunningCommand(assignment("sleep"), trio.current_time() + seconds)
+    ending.running[command] = None
+    return command
+
+
+async def test_a_command_that_nothing_ended(autojump_clock: MockClock) -> None:
+    """A command that runs has no cause of an end."""
+    command = running(Ending(), 10)
+    with command.scope:
+        await trio.sleep(9)
+        assert command.ended_by is None
+
+
+async def test_the_first_cause_counts(autojump_clock: MockClock) -> None:
+    """A command that is being ended for one reason is not ended again for another one."""
+    ending = Ending()
+    late, stopped, aborted = (running(ending, seconds) for seconds in (5, 20, 20))
+    await trio.sleep(10)
+    for command in (late, stopped):
+        command.end(EndedBy.STOP_JOB)
+    ending.abort()
+    await trio.sleep(100)
+    causes = [command.ended_by for command in (late, stopped, aborted)]
+    assert causes == [EndedBy.TIME_LIMIT, EndedBy.STOP_JOB, EndedBy.ABORT]
+    assert all(command.scope.cancel_called for command in (late, stopped, aborted))
+
+
+async def test_a_drain_ends_no_command(autojump_clock: MockClock) -> None:
+    """After a drain nothing is taken, and what runs continues."""
+    ending = Ending()
+    command = running(ending, 10)
+    ending.drain()
+    assert ending.stage is Stage.DRAINING
+    assert ending.taking.cancel_called
+    assert not ending.working.cancel_called
+    assert command.ended_by is None
+
+
+async def test_stages_follow_each_other() -> None:
+    """A stage includes those before it, and none of them goes back to an earlier one."""
+    ending = Ending()
+    stages = [ending.stage]
+    for advance in (ending.abort, ending.drain, ending.kill, ending.abort, ending.drain):
+        advance()
+        stages.append(ending.stage)
+    assert stages == [Stage.TAKING, *[Stage.ABORTING] * 2, *[Stage.KILLING] * 3]
+
+
+async def test_an_abort_leaves_the_commands_time_to_end() -> None:
+    """An aborted run takes nothing more and ends what runs, but does not kill it at once."""
+    ending = Ending()
+    ending.abort()
+    assert ending.taking.cancel_called
+    assert ending.working.cancel_called
+    assert not ending.kill_now.is_set()
+
+
+async def test_a_kill_includes_an_abort() -> None:
+    """A run that is killed at once takes nothing more, and ends what runs."""
+    ending = Ending()
+    ending.kill()
+    assert ending.working.cancel_called
+    assert ending.taking.cancel_called
+    assert ending.kill_now.is_set()
+
+
+@pytest.mark.parametrize(("timeout", "outcome"), [(60, Cancelled()), (5, TimedOut(5))])
+async def test_the_outcome_of_an_aborted_command(
+    timeout: float, outcome: object, autojump_clock: MockClock
+) -> None:
+    """An aborted command is cancelled; one that reached its time limit before has timed out."""
+    bench = Bench("sleep 100", nodes=1, timeout=timeout)
+    bench.nodes["n0"].ends_in = 10
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            with bench.run.ending.working:
+                await run_queue(bench)
+
+        nursery.start_soon(run)
+        await trio.sleep(7)
+        bench.run.ending.abort()
+        await trio.sleep(100)
+    assert [ended for *_, ended in bench.listening.outcomes] == [outcome]
+    assert not bench.run.ending.running
+    assert bench.nodes.open == 0
