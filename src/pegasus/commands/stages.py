@@ -29,11 +29,18 @@ class Stages:
 
     async def obey(self, signals: AsyncIterator[str]) -> None:
         """Move one stage further with each signal."""
+        count = 0
         async with trio.open_nursery() as nursery:
-            stages = iter([lambda name: nursery.start_soon(self._drain, name), self._abort])
             async for name in signals:
                 self.interrupted = True
-                next(stages, self._kill)(name)
+                count += 1
+                match count:
+                    case 1:
+                        nursery.start_soon(self._drain, name)  # which waits before its notice
+                    case 2:
+                        self._abort(name)
+                    case _:
+                        self._kill(name)
 
     async def _drain(self, name: str) -> None:
         """Take nothing more; the notice is shown once all that was taken has begun."""
