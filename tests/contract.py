@@ -44,6 +44,11 @@ class Output:
         return self.streams[Stream.STDERR]
 
 
+def node_named(name: str) -> SubNode:
+    """Return a sub-node with the transport that its name has in a hosts file."""
+    return SubNode(0, name, (), "local" if name == "localhost" else "ssh")
+
+
 def assignment(command: str, number: int = 1) -> Assignment:
     """Assign a command to some sub-node."""
     return Assignment(number, Job(command), SubNode(0, "node"), Command(command))

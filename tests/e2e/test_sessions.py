@@ -12,7 +12,7 @@ import trio
 
 from pegasus.dispatch import Session, Shell
 from pegasus.errors import NodeUnreachable, sole_error
-from pegasus.model import Exited, Killed, Lost, SubNode
+from pegasus.model import Exited, Killed, Lost
 from pegasus.transport import open_ssh, session_opener
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
@@ -33,7 +33,7 @@ async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> Async
     """Open a session into a node, with the nodes' own ssh configuration."""
     async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ssh:
         opener = session_opener(ssh)
-        async with opener(SubNode(0, name)) as session:
+        async with opener(contract.node_named(name)) as session:
             yield session
 
 
@@ -154,7 +154,7 @@ async def open_with(config: Path, name: str = "node-1") -> AsyncIterator[Session
     """Open a session into a node with an ssh configuration of the test."""
     async with (
         open_ssh(config) as ssh,
-        session_opener(ssh)(SubNode(0, name)) as session,
+        session_opener(ssh)(contract.node_named(name)) as session,
     ):
         yield session
 

@@ -7,7 +7,7 @@ import trio
 
 from pegasus.dispatch import Session
 from pegasus.events import Printed
-from pegasus.model import Exited, Stream, SubNode
+from pegasus.model import Exited, Stream
 from pegasus.transport import open_ssh, session_opener
 from tests import contract
 from tests.nodes import Nodes
@@ -35,7 +35,7 @@ async def test_the_end_waits_for_both_outputs(nodes: Nodes, host: str) -> None:
     """An end that one output reports does not precede the rest of the other output."""
     async with (
         open_ssh(nodes.ssh_config) as ssh,
-        session_opener(ssh)(SubNode(0, host)) as session,
+        session_opener(ssh)(contract.node_named(host)) as session,
     ):
         await say_things(session, Slow({Stream.STDOUT: PATIENT, Stream.STDERR: MORE_PATIENT}))
         await say_things(session, Slow({Stream.STDOUT: MORE_PATIENT, Stream.STDERR: PATIENT}))
