@@ -41,7 +41,7 @@ NO_STALL = 0.005
 """Seconds up to which a wait is no stall."""
 
 _RECORD_BATCHES = BatchLimits(
-    size=RECORD_ROOM,
+    size=1024 * 1024,  # a part of the room: jobs that wait go on before all of it is written
     items=10_000,  # lines that come in some hundredth of a second of a large run
     wake=1024 * 1024,  # as much as takes longer to write than to wake the thread for
     gather=0.01,  # `pegasus logs -f` looks less often
