@@ -109,14 +109,6 @@ COMMANDS_LIMIT = 1_800
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60
 
-KNOWN_LONG_FILES: set[str] = {
-    "tests/unit/test_dispatch.py",
-    "tests/unit/test_record.py",
-    "tests/unit/test_retry.py",
-    "tests/unit/test_template.py",
-}
-"""Files that are still to be split."""
-
 in_each_module = pytest.mark.parametrize("path", modules(), ids=in_source)
 
 
@@ -238,22 +230,13 @@ def test_only_rendered_makes_a_command(path: Path) -> None:
 def test_sizes(path: Path) -> None:
     """A file has at most 400 lines, a function at most 60, and each module states its purpose."""
     lines = path.read_text(encoding="utf-8").count("\n")
-    if shown(path) in KNOWN_LONG_FILES:
-        assert lines > FILE_LIMIT, "remove it from KNOWN_LONG_FILES"
-    else:
-        assert lines <= FILE_LIMIT, f"{shown(path)} has {lines} lines: split it by noun"
+    assert lines <= FILE_LIMIT, f"{shown(path)} has {lines} lines: split it by noun"
     assert ast.get_docstring(tree_of(path)), f"{shown(path)} does not state its purpose"
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             long = (node.end_lineno or node.lineno) - node.lineno + 1
             where = f"{shown(path)}:{node.lineno} {node.name}"
             assert long <= FUNCTION_LIMIT, f"{where} has {long} lines: split it"
-
-
-def test_known_long_files_exist() -> None:
-    """KNOWN_LONG_FILES contains no file that was removed."""
-    there = {shown(path) for path in [*modules(), *other_modules()]}
-    assert sorted(KNOWN_LONG_FILES - there) == []
 
 
 def test_no_module_without_a_noun() -> None:

@@ -2,119 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
-from pegasus import durable, grid
 from pegasus.commands.retry import Chosen, RetrySettings, put_back, read_run, retry
 from pegasus.errors import ExitStatus, FileFault, PegasusError
-from pegasus.events import Ended, Started, Taken
 from pegasus.model import (
-    Assignment,
-    Cancelled,
-    Command,
-    Entry,
     Exited,
     Job,
-    Killed,
     Lost,
-    NotStarted,
     Outcome,
-    SubNode,
-    TimedOut,
 )
-from pegasus.queue_file import LockedQueue, QueueFile, content
+from pegasus.queue_file import LockedQueue, content
 from pegasus.queue_file import ledger as ledger_module
-from pegasus.record.recording import Record, open_record
 from tests.unit.records import record_of
-from tests.unit.taking import unfilled
-
-NODES = (SubNode(0, "node-1"), SubNode(1, "node-2", (("gpu", "0"),)))
-BAD: list[Outcome] = [
-    Exited(3),
-    Killed(9),
-    Cancelled(),
-    TimedOut(5.0),
-    Lost("gone"),
-    NotStarted("no node"),
-]
+from tests.unit.retries import BAD, commands, folder_of, jobs, recorded, recording, retried, tell
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Path:
     """Give the path of a queue file that is not there yet."""
     return tmp_path / "queue.yaml"
-
-
-@asynccontextmanager
-async def recording(queue: Path, name: str = "run-1", mode: str = "queue") -> AsyncIterator[Record]:
-    """Record a run that goes on for the length of the block."""
-    async with open_record(
-        queue,
-        name,
-        mode="broadcast" if mode == "broadcast" else "queue",
-        hosts_file="hosts.yaml",
-        sub_nodes=NODES,
-        on_trouble=pytest.fail,
-    ) as record:
-        yield record
-
-
-def tell(record: Record, number: int, job: Job, outcomes: Sequence[Outcome | None]) -> None:
-    """Record what became of a job, on one sub-node after the other; None where it still runs."""
-    record.tell(Taken(number, job))
-    for sub_node, outcome in zip(NODES, outcomes, strict=False):
-        assignment = Assignment(number, job, sub_node, Command(f"filled in {job.command}"))
-        record.tell(Started(assignment))
-        if outcome is not None:
-            record.tell(Ended(assignment, outcome, 1.0))
-
-
-def recorded(queue: Path, *outcomes: Outcome | None, name: str = "run-1") -> None:
-    """Record a run that has died, of a job for each outcome: ``job 1``, ``job 2`` and so on."""
-
-    async def record_all() -> None:
-        async with recording(queue, name) as record:
-            for number, outcome in enumerate(outcomes, start=1):
-                tell(record, number, Job(f"job {number}"), [outcome])
-
-    trio.run(record_all)
-    journal = record_of(queue, name) / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    assert b"run_ended" in lines.pop()
-    journal.write_bytes(b"".join(lines))
-
-
-def retried(queue: Path, *jobs: int, run: str | None = None, top: bool = False) -> ExitStatus:
-    """Run the command."""
-    settings = RetrySettings(queue_file=queue, jobs=jobs, run=run, top=top, color="never")
-    return trio.run(retry, settings)
-
-
-def jobs(queue: Path) -> list[Job]:
-    """Give the jobs that wait."""
-    entries = list(QueueFile(queue).entries()) if queue.exists() else []
-    assert all(isinstance(entry, Entry) for entry in entries), entries
-    return [job for entry in entries if isinstance(entry, Entry) for job in grid.jobs(entry)]
-
-
-def commands(queue: Path) -> list[str]:
-    """Give the commands that wait."""
-    return [job.command for job in jobs(queue)]
-
-
-def folder_of(queue: Path) -> list[str]:
-    """Give what stands beside the queue file."""
-    return sorted(path.name for path in queue.parent.iterdir())
 
 
 @pytest.mark.parametrize("outcome", BAD, ids=lambda outcome: type(outcome).__name__)
@@ -336,124 +246,6 @@ def test_a_program_that_never_stops_saving(queue: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     retried(queue)
     assert commands(queue) == ["mine", "job 1"]
-
-
-# Crashes.
-
-
-class Crash(BaseException):
-    """The end of the process, at some moment."""
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
-    """Die before, or right after, the so-manieth step on the disk, and do nothing from then on."""
-    steps = iter(range(1000))
-    dead = False
-
-    def live() -> None:
-        nonlocal dead
-        dead = dead or next(steps) == moment
-        if dead:
-            raise Crash
-
-    def wrap(target: object, name: str) -> None:
-        real = getattr(target, name)
-
-        def step(*args: object, **options: object) -> object:
-            live()
-            result = real(*args, **options)
-            live()
-            return result
-
-        monkeypatch.setattr(target, name, step)
-
-    for name in ("write_new", "write_all", "sync_folder"):
-        wrap(durable, name)
-    for name in ("replace", "unlink"):
-        wrap(Path, name)
-    wrap(os, "fsync")
-
-
-def crashed(queue: Path, moment: int, jobs: Sequence[int]) -> bool:
-    """Retry, and die at a moment; tell whether the moment came."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        crash_at(monkeypatch, moment)
-        try:
-            put_back(LockedQueue(str(queue), queue), read_run(queue, None), jobs)
-        except Crash:
-            return True
-    return False
-
-
-@pytest.mark.parametrize("others", [False, True], ids=["alone", "others-take"])
-def test_a_crash_at_any_moment_neither_loses_nor_doubles_a_job(
-    *, others: bool, tmp_path: Path
-) -> None:
-    """Killed wherever you like and called again, each job is back exactly once.
-
-    That is so also where a run takes from the queue between the crash and the second try.
-    """
-    moment = -1
-    died = True
-    while died:
-        moment += 1
-        queue = tmp_path / str(moment) / "queue.yaml"
-        queue.parent.mkdir()
-        recorded(queue, Exited(1), Exited(1))
-        queue.write_text("- first\n- mine\n")
-        died = crashed(queue, moment, [1])
-        if others:
-            assert LockedQueue(str(queue), queue).take([unfilled]).jobs
-        for _ in range(2):
-            put_back(LockedQueue(str(queue), queue), read_run(queue, None), [])
-        there = commands(queue)
-        assert sorted(there) == sorted([*(["first"] * (not others)), "mine", "job 1", "job 2"])
-        assert not [name for name in folder_of(queue) if "pegasus-retry" in name]
-    assert moment > 20
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from pegasus.commands import retry as room
-from pegasus.queue_file import LockedQueue, ledger as ledger_module
-queue = Path(sys.argv[1])
-append = ledger_module.RetryLedger._append
-def dying(ledger, data):
-    append(ledger, data)
-    os.kill(os.getpid(), signal.SIGKILL)
-if sys.argv[2] == "noted":
-    ledger_module.RetryLedger._append = dying
-room.put_back(LockedQueue(str(queue), queue), room.read_run(queue, None), [])
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@pytest.mark.parametrize(("when", "waiting"), [("noted", []), ("done", ["job 1"])])
-def test_kill_9(when: str, waiting: list[str], queue: Path) -> None:
-    """A process that is killed right before the last step, or right after it, really."""
-    recorded(queue, Exited(1))
-    done = subprocess.run([sys.executable, "-c", KILLED, str(queue), when], check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert commands(queue) == waiting
-    retried(queue)
-    retried(queue)
-    assert commands(queue) == ["job 1"]
-    assert folder_of(queue) == [".pegasus", "queue.yaml", "queue.yaml.lock"]
-
-
-def test_a_torn_line_is_passed_over(queue: Path) -> None:
-    """A line that a crash cut off says nothing, and the next one begins behind it."""
-    recorded(queue, Exited(1), Exited(1))
-    retried(queue, 1)
-    ledger = record_of(queue) / ledger_module.LEDGER
-    with ledger.open("ab") as file:
-        file.write(b'{"at": 1, "jobs": [2], "ne')
-    retried(queue, 2)
-    retried(queue)
-    assert commands(queue) == ["job 1", "job 2"]
-    lines = ledger.read_bytes().splitlines()
-    assert [json.loads(line)["jobs"] for line in (lines[0], lines[2])] == [[1], [2]]
 
 
 def test_what_is_chosen_is_told_apart(queue: Path) -> None:
