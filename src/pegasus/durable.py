@@ -197,7 +197,7 @@ def open_private(path: Path) -> int:
 def write_private(path: Path, data: bytes, unfinished: str) -> None:
     """Write a small file for its owner only, that appears complete under its name.
 
-    It is not synced: after a power cut nobody needs it.
+    It is not synced: after a power cut it is not needed.
 
     Args:
         path: its path.

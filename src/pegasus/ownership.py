@@ -100,7 +100,7 @@ def _give_new_folder(parent: int, name: str, owner: os.stat_result) -> None:
     fd = os.open(name, flags, dir_fd=parent)
     try:
         found = os.fstat(fd)
-        if found.st_uid == 0 and _is_empty(fd):  # else somebody has replaced it
+        if found.st_uid == 0 and _is_empty(fd):  # else it was replaced meanwhile
             give(fd, owner)
     finally:
         os.close(fd)

@@ -62,7 +62,7 @@ class WriterThread(Generic[_WriteItem]):
     Args:
         name: of the thread.
         write: called in the thread with each batch. It handles its errors itself: when it raises,
-            the thread ends, and everybody who waits for it goes on.
+            the thread ends, and all tasks that wait for it continue.
         limits: see ``BatchLimits``.
         on_progress: called in Trio's thread, once after each ``request_progress``, when a batch
             was written.

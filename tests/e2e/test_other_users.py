@@ -225,9 +225,9 @@ def test_a_record_that_somebody_else_has_planted(pegasus: Pegasus) -> None:
     os.chown(planted, NOBODY, NOBODY)
     done = pegasus.run("q", hosts="- localhost\n", queue="- echo ran\n")
     assert done.status == 0
-    assert "this folder belongs to somebody else. The run is not recorded" in done.stderr
+    assert "another user owns this folder. The run is not recorded" in done.stderr
     assert list(planted.iterdir()) == []
     for command in ("status", "logs", "retry", "stop"):
         told = pegasus.start_bare(command, f"--queue-file={pegasus.queue_file}").wait()
-        assert "this folder belongs to somebody else" in told.stderr, command
+        assert "another user owns this folder" in told.stderr, command
         assert told.status == 2

@@ -123,7 +123,7 @@ async def test_a_consumed_file_that_was_planted(queue: Path) -> None:
     path.symlink_to("profile")
     os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        with pytest.raises(PegasusError, match="somebody else has put this file here"):
+        with pytest.raises(PegasusError, match="another user owns this file"):
             locked.take([unfilled])
     assert queue.with_name("profile").read_text() == "mine\n"
     assert await trio.Path(queue).read_text() == "- echo 1\n"
@@ -139,7 +139,7 @@ async def test_a_note_of_this_queue_that_was_planted(queue: Path) -> None:
     note.write_bytes(note_of(0, RECORD.encode(), None))
     os.chown(note, NOBODY, NOBODY)
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        with pytest.raises(PegasusError, match=r"pegasus-take: somebody else has put this file"):
+        with pytest.raises(PegasusError, match=r"pegasus-take: another user owns this file"):
             locked.take([unfilled])
     assert record.read_text() == RECORD
     assert await trio.Path(queue).read_text() == "- echo 1\n"

@@ -205,5 +205,5 @@ async def test_a_record_that_cannot_be_written_to(queue: Path) -> None:
     """Whoever may not write into the record of a run can't stop it, and reads why."""
     async with going_on(queue):
         (record_of(queue) / "orders").write_text("in the way")
-        with pytest.raises(PegasusError, match="Only whoever may write into the record"):
+        with pytest.raises(PegasusError, match="Only a user who may write into the record"):
             await stop(settings(queue))

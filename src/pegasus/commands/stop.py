@@ -1,6 +1,6 @@
 """``pegasus stop``: order a run, from any terminal, to take no more, to end, or to end one job.
 
-The order is a file in the record of the run, so whoever can write into the record can stop the run.
+The order is a file in the record of the run, so any user who can write there can stop the run.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[b
         sent = orders.send(folder, order)
     except OSError as error:
         raise PegasusError(
-            f"{error.filename or folder}: {error.strerror or error}. Only whoever may write into "
-            "the record of a run can stop it."
+            f"{error.filename or folder}: {error.strerror or error}. Only a user who may "
+            "write into the record of a run can stop it."
         ) from error
     reply = await orders.wait_obeyed(
         sent,

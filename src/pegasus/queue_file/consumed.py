@@ -283,7 +283,7 @@ def _is_planted(path: Path) -> bool:
 def _refuse_planted(path: Path) -> None:
     if _is_planted(path):
         raise PegasusError(
-            f"{path}: somebody else has put this file here. Move the queue to a folder of yours"
+            f"{path}: another user owns this file. Move the queue to a folder of yours"
         )
 
 

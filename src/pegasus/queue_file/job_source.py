@@ -43,7 +43,7 @@ class JobSource:
     Args:
         file: the queue file.
         journal: records the takes.
-        listener: everybody else who listens to the events of the run.
+        listener: receives the events for all other listeners of the run.
         may_be_missing: whether a missing file counts as an empty one.
     """
 

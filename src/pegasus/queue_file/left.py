@@ -228,7 +228,7 @@ def _make_folder(real: Path) -> None:
         _share(folder)
     if may_be_planted(folder):
         raise PegasusError(
-            f"{folder}: somebody else has put this folder here. Move the queue to a folder of yours"
+            f"{folder}: another user owns this folder. Move the queue to a folder of yours"
         )
 
 

@@ -165,7 +165,7 @@ def refuse_strangers(queue: Path) -> None:
     """
     records = records_of(queue)
     if is_strangers(records, owner_of(queue).st_uid):
-        raise PermissionError(errno.EPERM, "this folder belongs to somebody else", str(records))
+        raise PermissionError(errno.EPERM, "another user owns this folder", str(records))
 
 
 def open_to_read(path: Path) -> BinaryIO:

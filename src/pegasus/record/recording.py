@@ -1,8 +1,8 @@
-"""The record of a run that goes on: a listener that writes down what it is told.
+"""The record of a run in progress: a listener that writes events and output to the disk.
 
-Rule 1: a run goes on without its record; why there is none, or why it lacks something, is said
-once, through ``on_trouble``.
-Rule 2: times are taken here, when something is told, and not when it is written.
+Rule 1: a run goes on without its record. Why there is none, or what it lacks, is reported once,
+through ``on_trouble``.
+Rule 2: the time of an event is the time at which it arrives here, not at which it is written.
 """
 
 from __future__ import annotations
@@ -40,18 +40,17 @@ from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.writer import RecordWriter
 
 RECORD_END_LIMIT = 5.0
-"""Seconds that the disk has at the end of a run for what waits. One that is only busy needs
-less."""
+"""Seconds that the disk has at the end of a run for what waits. A busy disk needs less."""
 
 
 _REMOVED = (
-    "{}: this record was removed during the run. What becomes of the run's jobs is not kept, and "
-    "`pegasus retry` cannot put them back; what was taken stands in consumed.yaml."
+    "{}: this record was removed during the run. The outcomes of the run's jobs are not recorded, "
+    "and `pegasus retry` cannot put them back; consumed.yaml lists what was taken."
 )
 
 
 class Record:
-    """A listener that writes a run down; see ``open_record``, which makes one.
+    """A listener that records a run; ``open_record`` makes one.
 
     Attributes:
         began: the run's first event, with its name and number.
@@ -85,10 +84,10 @@ class Record:
         return self._opened.folder.journal, b"".join(lines)
 
     def tell(self, event: Event) -> None:
-        """Write an event down.
+        """Write an event to the journal.
 
-        On a disk that is well, a start or an end stands in the journal on return: nobody meets a
-        job that runs, or reads of an end, that the journal does not know of.
+        Where the disk is not slow, a start or an end is in the journal on return. So a job that
+        runs, or an end that is on the screen, is never missing in the journal.
         """
         if isinstance(event, RunEnded):
             self._end = event
@@ -105,7 +104,7 @@ class Record:
             writer.settle()
 
     async def show(self, printed: Printed) -> None:
-        """Write output down; waits while the disk does not keep up."""
+        """Write output; waits while the disk is too slow."""
         if self._opened is None or not printed.data:
             await trio.lowlevel.checkpoint()
             return
@@ -115,18 +114,18 @@ class Record:
 
     @property
     def kept(self) -> bool:
-        """Tell whether there is a record that readers find; it is known when it is closed."""
+        """Whether there is a record that readers find; it is certain once the record is closed."""
         return self._opened is not None and not self._opened.removed.is_set()
 
     def has_outputs(self) -> bool:
-        """Tell whether the folder of the outputs is still there.
+        """Return whether the folder of the outputs still exists.
 
-        That takes as long as the disk likes: call it in a thread.
+        A disk may take long to answer: call it in a thread.
         """
         return self._opened is not None and self.kept and self._opened.folder.output.is_dir()
 
     async def close(self) -> None:
-        """Write the end down, wait until it is written, and let go of the lock."""
+        """Write the end of the run, wait until it is written, and release the lock."""
         await trio.lowlevel.cancel_shielded_checkpoint()
         if self._opened is not None:
             self._opened.writer.put_line(line_of(self._end, time.time()))
@@ -154,18 +153,18 @@ async def open_record(
     sub_nodes: Sequence[SubNode],
     on_trouble: Callable[[str], None],
 ) -> AsyncIterator[Record]:
-    """Record a run for the length of the block, in a folder beside its queue file.
+    """Record a run during the block, in a folder beside its queue file.
 
-    At the end everything is written, or given up when the disk takes nothing for RECORD_END_LIMIT.
+    At the end everything is written, or given up after RECORD_END_LIMIT.
 
     Args:
         queue: the real path of the queue file, which need not exist.
-        name: the run's; the record's ``name`` has the run's number in front.
-        mode: whether each job runs once, or everywhere.
-        hosts_file: as the user gave it.
-        sub_nodes: all of them.
-        on_trouble: is told, in a sentence or two, why there is no record, or why something is
-            missing in it; once, and once more where the run cannot lock its record.
+        name: the run's name without its number.
+        mode: whether each job runs once, or on every sub-node.
+        hosts_file: its path as the user gave it.
+        sub_nodes: all sub-nodes.
+        on_trouble: gets a message where there is no record or it is incomplete; once, and once more
+            where the run cannot lock its record.
     """
     began = RunBegan(
         name=name,
@@ -198,7 +197,7 @@ def _open(queue: Path, began: RunBegan, on_trouble: Callable[[str], None]) -> Re
     if not locked:
         on_trouble(
             f"{folder.lock} cannot be locked on this file system. The run is recorded, but "
-            "`pegasus status` on another machine cannot tell whether it still goes on."
+            "`pegasus status` on another machine cannot find out whether it still goes on."
         )
     try:
         journal_fd = durable.open_private(folder.journal)
@@ -218,14 +217,14 @@ def _writer(
     on_trouble: Callable[[str], None],
     removed: threading.Event,
 ) -> RecordWriter:
-    def tell_trouble(error: OSError) -> None:
-        words = _words(error, folder.path, "goes on, and its record lacks what has no room")
+    def report_trouble(error: OSError) -> None:
+        words = _words(error, folder.path, "goes on, and its record is incomplete")
         if isinstance(error, RecordRemoved):
             removed.set()
             words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
-    disk = RunFiles(folder, began.mode, journal_fd, tell_trouble)
+    disk = RunFiles(folder, began.mode, journal_fd, report_trouble)
     writer = RecordWriter(disk, lambda count: line_of(LinesMissing(count), time.time()))
     writer.put_line(line_of(began, time.time()))
     writer.settle()

@@ -40,7 +40,7 @@ _SCREEN_BATCHES = BatchLimits(
     size=_SCREEN_WRITE,
     items=MOST_BUFFERS // 2 - 1,  # a block has two buffers, and a torn line needs one more
     wake=_SCREEN_WRITE,
-    gather=0.005,  # nobody reads faster, and waking the thread for each line costs more than it
+    gather=0.005,  # no reader is faster, and waking the thread for each line costs more than it
 )
 
 _SMALL_BLOCK = 1024
