@@ -49,7 +49,7 @@ INTERNALS: dict[str, set[str]] = {
     "tests/faults/test_kill_trees.py": {"pegasus.transport.shell", "pegasus.transport.folder"},
     # A crash is simulated in the middle of a system call of these modules.
     "tests/faults/test_queue_file_writer_crash.py": {
-        "pegasus.queue_file.left",
+        "pegasus.queue_file.departure",
         "pegasus.queue_file.writers",
     },
 }

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from pegasus.model import Entry
-from pegasus.queue_file import LockedQueue, left, writers
+from pegasus.queue_file import LockedQueue, writers
+from pegasus.queue_file.departure import Departure
 from tests.faults import crash_points
 from tests.faults.crash_points import crash, die, die_torn
 from tests.nodes import wait_until
@@ -171,22 +172,22 @@ def test_who_opens_the_file_in_the_moment_of_a_take(queue: Path, *, crashes: boo
 
     def take_and_be_disturbed() -> list[tuple[str, Any]]:
         with pytest.MonkeyPatch.context() as patch:
-            goes_on = left.Departure.goes_on
+            goes_on = Departure.goes_on
 
-            def opened_meanwhile(departure: left.Departure) -> bool:
+            def opened_meanwhile(departure: Departure) -> bool:
                 if crashes:
                     os._exit(77)
                 return goes_on(departure)
 
-            def link(departure: left.Departure, old: Path) -> None:
+            def link(departure: Departure, old: Path) -> None:
                 old.hardlink_to(queue)
                 openers.append(subprocess.Popen(["sh", "-c", f"echo '- echo late' >> {queue}"]))
                 limit = time.monotonic() + 10
                 while departure._lease.is_whole() and time.monotonic() < limit:
                     pass
 
-            patch.setattr(left.Departure, "_link", link)
-            patch.setattr(left.Departure, "goes_on", opened_meanwhile)
+            patch.setattr(Departure, "_link", link)
+            patch.setattr(Departure, "goes_on", opened_meanwhile)
             return take(queue, 1)
 
     with queue.open("rb") as file:

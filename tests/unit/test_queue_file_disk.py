@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry
-from pegasus.queue_file import QueueFile, consumed, content, disk_errors, lock
+from pegasus.queue_file import QueueFile, content, disk_errors, interrupted, lock
 from pegasus.queue_file.entries import check_added
 from tests.unit.taking import unfilled
 
@@ -73,7 +73,7 @@ async def test_a_stopped_process_that_holds_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits in vain for consumed.yaml is told which file it is; nothing is taken."""
-    monkeypatch.setattr(consumed, "CONSUMED_LOCK_LIMIT", 0.05)
+    monkeypatch.setattr(interrupted, "CONSUMED_LOCK_LIMIT", 0.05)
     queue = tmp_path / "queue.yaml"
     queue.write_text("- a\n")
     record = tmp_path / "consumed.yaml"

@@ -17,7 +17,7 @@ import trio
 
 from pegasus.errors import PegasusError
 from pegasus.findings import find
-from pegasus.queue_file import LockedQueue, QueueFile, left, settled, writers
+from pegasus.queue_file import LockedQueue, QueueFile, old_files, settled, writers
 from pegasus.queue_file.settled import last_entry
 from tests.unit.taking import unfilled
 
@@ -138,7 +138,7 @@ async def test_looking_again_is_cheap_while_nothing_changes(queue: Path) -> None
         assert file.signs() == taken.pending.signs
         before = file.states()
     assert file.signs() != taken.pending.signs  # it was closed
-    with written(left._found(queue)[0].path, "- c\n"):
+    with written(old_files.find_old_files(queue)[0].path, "- c\n"):
         assert file.states() != before
 
 
@@ -147,7 +147,7 @@ def test_a_program_that_overwrites_in_the_moment_of_a_take(queue: Path) -> None:
     with written(queue, "- a\n- b\n"):
         age(queue)
         assert take(queue, 1) == ["a"]
-        old = left._found(queue)[0].path
+        old = old_files.find_old_files(queue)[0].path
         old.write_text("- saved\n- too\n")
         assert take(queue) == ["saved"]
     assert take(queue) == ["too"]
@@ -172,8 +172,8 @@ def test_a_process_of_one_s_own_without_leases(
     refuse_leases(monkeypatch, errno.EINVAL)
     with written(queue, "- a\n- b\n- |\n  c\n"):
         assert take(queue) == ["a", "b"]
-        assert len(left._found(queue)) == 1
-    age(left._found(queue)[0].path)
+        assert len(old_files.find_old_files(queue)) == 1
+    age(old_files.find_old_files(queue)[0].path)
     assert take(queue) == ["c\n"]
 
 
@@ -198,7 +198,7 @@ def test_no_proc(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settled, "QUIET", 1000.0)
     with written(queue, "- a\n- b\n"):
         assert take(queue) == ["a"]
-        assert len(left._found(queue)) == 1
+        assert len(old_files.find_old_files(queue)) == 1
         assert take(queue) == ["b"]  # of a file that nobody else knows
     assert take(queue) == []
     assert sorted(path.name for path in queue.parent.iterdir()) == ["consumed.yaml", "queue.yaml"]
@@ -307,7 +307,7 @@ def test_two_writers_of_whom_one_is_not_seen(queue: Path, monkeypatch: pytest.Mo
     refuse_leases(monkeypatch, errno.EINVAL)
     with written(queue, "- a\n- b\n- c\n"):
         assert take(queue) == ["a", "b"]
-        old = left._found(queue)[0].path
+        old = old_files.find_old_files(queue)[0].path
         with old.open("a") as file:
             file.write("- d\n- e\n")
         with queue.open("a") as unseen:  # of this process, which is not looked for
@@ -330,5 +330,5 @@ def test_the_folder_of_old_files_is_the_user_s(queue: Path) -> None:
     os.chown(queue, 4242, 4242)
     with written(queue, "- a\n- |\n  b"):
         assert take(queue) == ["a"]
-        folder = left.folder_of(queue).stat()
+        folder = old_files.folder_of(queue).stat()
         assert (folder.st_uid, folder.st_gid) == (4242, 4242)

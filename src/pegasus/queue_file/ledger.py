@@ -26,7 +26,7 @@ from typing import Any
 from pegasus import durable
 from pegasus.errors import PegasusError
 from pegasus.model import Job
-from pegasus.queue_file import content, disk_errors, left
+from pegasus.queue_file import content, departure, disk_errors
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.queue import MOST_TRIES, LockedQueue, entries_of
 from pegasus.queue_file.settled import Sight
@@ -80,7 +80,7 @@ class RetryLedger:
                 new = self._new_path()
                 self._write_new(new, sight, list(jobs.values()), top=top)
                 self._append({"jobs": list(jobs), "new": new.name})
-                if left.replace(self._locked.real, new, sight):
+                if departure.replace(self._locked.real, new, sight):
                     with contextlib.suppress(OSError):  # it has happened and cannot be undone
                         durable.sync_folder(self._folder)
                     return

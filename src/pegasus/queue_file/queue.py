@@ -19,7 +19,19 @@ from typing import TypeAlias
 from pegasus import durable, grid
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry, Job, TakenJob
-from pegasus.queue_file import consumed, content, disk_errors, left, lock, rendering, settled
+from pegasus.queue_file import (
+    consumed,
+    content,
+    departure,
+    disk_errors,
+    interrupted,
+    left,
+    lock,
+    old_files,
+    rendering,
+    settled,
+    take_files,
+)
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.content import State
 from pegasus.queue_file.entries import QueueReader, check_added
@@ -117,7 +129,7 @@ class QueueFile:
 
     def is_interrupted(self) -> bool:
         """Tell whether a take is in progress or was interrupted by a crash."""
-        return consumed.is_interrupted(self.real)
+        return interrupted.is_interrupted(self.real)
 
     def entries(self) -> Iterator[Entry | FileFault]:
         """Read all entries; a bad entry is given as its fault.
@@ -179,7 +191,7 @@ class LockedQueue:
             PegasusError: the files could not be written.
         """
         with disk_errors.translated(self.path, "Nothing was changed"):
-            consumed.recover(self.real)
+            interrupted.recover(self.real)
             left.collect(self.path, self.real)
             self._new.unlink(missing_ok=True)
 
@@ -214,14 +226,14 @@ class LockedQueue:
                 try:
                     sight = settled.look(self.path, self.real)
                 except FileFault as fault:
-                    consumed.recover(self.real)
+                    interrupted.recover(self.real)
                     missing = content.state(self.real) is None
                     return TakeResult(fault=fault, empty=missing, missing=missing)
                 pending = pending_in([*waits, sight])
                 reader = QueueReader(self.path, sight.complete, pulse)
                 picked = Picked(reader, fills, first, sight.stays)
                 if not picked.jobs:
-                    consumed.recover(self.real)
+                    interrupted.recover(self.real)
                     return picked.result(pending)
                 if self._replace(picked, sight, receipt):
                     return picked.result(pending)
@@ -243,9 +255,9 @@ class LockedQueue:
 
     def _replace(self, picked: Picked, sight: Sight, receipt: ReceiptFor | None) -> bool:
         """Replace the file. Return False if it has changed since it was read."""
-        consumed.recover_if_interrupted(self.real)  # also if this take fails
+        interrupted.recover_if_interrupted(self.real)  # also if this take fails
         content.refuse_read_only(self.path, self.real)
-        content.refuse_record(self.path, self.real, consumed.record_of(self.real))
+        content.refuse_record(self.path, self.real, take_files.record_of(self.real))
         record = "".join(rendering.canonical(taken.job) for taken in picked.jobs)
         return consumed.take(
             self.real,
@@ -258,9 +270,9 @@ class LockedQueue:
     def _collected(self) -> list[Sight]:
         """Move what was written to old files to the queue; give the files that are incomplete."""
         self._new.unlink(missing_ok=True)
-        if not left.are_there(self.real):
+        if not old_files.are_there(self.real):
             return []
-        consumed.recover_if_interrupted(self.real)  # it may leave one more old file
+        interrupted.recover_if_interrupted(self.real)  # it may leave one more old file
         return left.collect(self.path, self.real)
 
     def add(self, entries: Sequence[Entry], *, top: bool = False) -> None:
@@ -280,7 +292,7 @@ class LockedQueue:
         for entry in entries:
             check_added(entry, self.path)
         with disk_errors.translated(self.path, "Nothing was added"):
-            consumed.recover(self.real)
+            interrupted.recover(self.real)
             for _ in range(MOST_TRIES):
                 left.collect(self.path, self.real)
                 sight = self.to_be_changed()
@@ -340,7 +352,7 @@ class LockedQueue:
         like = None if sight is None else durable.model_of(self.real)
         try:
             durable.write_new(new, data, like=like)
-            if not left.replace(self.real, new, sight):
+            if not departure.replace(self.real, new, sight):
                 return False
         finally:
             new.unlink(missing_ok=True)

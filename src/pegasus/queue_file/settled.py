@@ -188,3 +188,8 @@ def pending_in(sights: Sequence[Sight]) -> Pending | None:
     """Give what is incomplete in files that were read in this order; None if all is complete."""
     words = [sight.words for sight in sights if sight.words]
     return Pending(words[0], tuple(sight.sign for sight in sights)) if words else None
+
+
+def gives_leases(real: Path) -> bool:
+    """Tell whether a new file gets a lease here. If not, a missing lease says nothing."""
+    return sign_of(real)[1] is False
