@@ -117,7 +117,8 @@ def _is_over(real: Path, sight: Sight) -> bool:
     if sight.sign[1] is False:
         return True
     unknown = not sight.appended and not sight.overwritten
-    return unknown and time.time() - sight.state[0] / 1e9 > UNKNOWN_WRITERS_LIMIT and not gives_leases(real)
+    unchanged = time.time() - sight.state[0] / 1e9
+    return unknown and unchanged > UNKNOWN_WRITERS_LIMIT and not gives_leases(real)
 
 
 def _move(path: str, real: Path, left: OldFile, sight: Sight) -> OldFile | None:
