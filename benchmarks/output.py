@@ -23,6 +23,7 @@ LEAST_ROUNDS = (1, 6, 6)  # by size
 RAW = "limit: `ssh … cat` over a control master"
 RAW_MANY = "limit: 32 `ssh … cat` over control masters"
 ROWS = "limit: `cat` of the rows that Pegasus makes of it, with no ssh"
+TARGETS: tuple[Target, ...] = ("pipe", "terminal")
 DONE = b"=== done"  # what Pegasus prints after the output of a job
 WORDS = """\
 A job prints a file that its node has in memory: {long:,} MB in lines of {line:,} bytes, or
@@ -156,7 +157,7 @@ def measure(bench: Bench) -> Part:
             rounds=rounds(bench),
         )
         for work in works:
-            for target in ("pipe", "terminal"):
+            for target in TARGETS:
                 measure_one(bench, part, work, target)
     return part
 

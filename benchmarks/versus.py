@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import deep_queue, fleet, subject
+from benchmarks import deep_queue, fleet, footprint, output, start, subject
 from benchmarks.bench import Bench, say
 from benchmarks.dispatch import Work
 from benchmarks.ground import Masters, open_ground
@@ -23,6 +23,7 @@ NOW, BEFORE = "now", "before"
 WIDTH = 8
 JOBS = 1_000
 DEEP = (100, 100_000)
+IDLE = 10.0  # seconds for which an idle run is measured
 
 
 def by(program: Path | None, work: Callable[[], Values]) -> Values:
@@ -36,8 +37,13 @@ def by(program: Path | None, work: Callable[[], Values]) -> Values:
         os.environ.pop(subject.PROGRAM, None)
 
 
-def works(bench: Bench) -> dict[str, Callable[[], Values]]:
-    """Return the work by name."""
+def works(bench: Bench, folder: Path) -> dict[str, Callable[[], Values]]:
+    """Return the work by name.
+
+    Args:
+        bench: what is measured, and where.
+        folder: for files that are printed.
+    """
     deep = deep_queue.Work(bench, 1)
     found: dict[str, Callable[[], Values]] = {
         f"dispatch, {WIDTH} sub-nodes": partial(Work(bench, WIDTH, Masters(())).pegasus, JOBS),
@@ -47,6 +53,12 @@ def works(bench: Bench) -> dict[str, Callable[[], Values]]:
         write = partial(deep_queue.write_entries, length)
         jobs = min(200, length - 2 * deep_queue.WARMING)
         found[f"deep queue, {length:,} entries"] = partial(deep.run, write, jobs)
+    for printed in output.make_work(bench, folder):
+        for target in output.TARGETS:
+            work = partial(output.pegasus, bench.ground, printed, target)
+            found[f"output, {printed.name}, to a {target}"] = work
+    found["start"] = partial(start.first_job, bench)
+    found[f"idle, {WIDTH} sub-nodes"] = partial(footprint.idle, bench, WIDTH, IDLE)
     return found
 
 
@@ -55,10 +67,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.versus", description=__doc__)
     parser.add_argument("program", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="the beginning of the names of the work")
     given = parser.parse_args()
-    with open_ground() as ground:
+    with open_ground() as ground, ground.work() as folder:
         bench = Bench(ground, given.rounds, "usual", "not asked for")
-        for name, work in works(bench).items():
+        for name, work in works(bench, folder).items():
+            if not name.startswith(given.only):
+                continue
             say(f"{name}:")
             both = [
                 Contestant(NOW, partial(by, None, work)),
