@@ -165,11 +165,10 @@ def _sub_node(data: Data, state: RunState) -> SubNode:
 def _assignment(data: Data, state: RunState) -> Assignment:
     """Give the assignment of a line: that of the job's latest try there, where it had one."""
     job = state.jobs[fields.whole(data, "job")]
-    sub_node = _sub_node(data, state)
-    latest = job.latest(sub_node.number)
+    latest = job.latest(fields.whole(data, "sub_node"))
     if latest is not None:
         return latest.assignment
-    return Assignment(job.number, job.job, sub_node, as_recorded(job.job.command))
+    return Assignment(job.number, job.job, _sub_node(data, state), as_recorded(job.job.command))
 
 
 def _printed(data: Data) -> dict[Stream, int]:

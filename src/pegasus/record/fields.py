@@ -66,7 +66,10 @@ def moment(data: Data, key: str) -> float:
 def texts(data: Data, key: str) -> tuple[tuple[str, str], ...]:
     """Return names and texts, in their order; see ``text``."""
     value = part(data, key)
-    return tuple((name, text(value, name)) for name in value)
+    for each in value.values():
+        if type(each) is not str:
+            raise ValueError(f"{key} contains something else than texts")
+    return tuple(value.items())
 
 
 def part(data: Data, key: str) -> Data:

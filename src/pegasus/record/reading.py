@@ -141,7 +141,9 @@ class RunRecord:
     def _read(self, line: bytes) -> None:
         try:
             data = decoding.data_of(line)
-            at = fields.moment(data, "at")
+            at = data.get("at")
+            if type(at) is not float or not 0.0 <= at <= fields.LATEST_TIME:
+                at = fields.moment(data, "at")
             event = decoding.event_of(data, self.state)
             if event is not None:
                 self.state.apply(event, at)

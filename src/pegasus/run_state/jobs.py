@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from pegasus.events import RunResult
+from pegasus.events import OutputSizes, RunResult
 from pegasus.model import (
     Assignment,
     Cancelled,
@@ -96,7 +96,7 @@ class Execution:
     outcome: Outcome | None = None
     seconds: float | None = None
     again: bool = False
-    printed: dict[Stream, int] = field(default_factory=dict)
+    printed: OutputSizes = field(default_factory=dict)
     printed_at: float | None = None
     rank: int = 0
     missing: dict[Stream, int] = field(default_factory=dict)
