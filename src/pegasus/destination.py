@@ -11,6 +11,7 @@ import re
 from urllib.parse import unquote
 
 from pegasus.errors import PegasusError
+from pegasus.model import TransportKind
 
 _ADDRESS = re.compile(
     r"ssh://(?:(?P<user>[^@/]+)@)?(?P<host>\[[^\]/@]+\]|[^:/@\[\]]+)"
@@ -26,6 +27,15 @@ _NOT_IN_HOSTS = _NOT_IN_USERS | frozenset("$\\,")
 
 _ALONE = "Write the host alone; options belong in ~/.ssh/config"
 _ALIAS = "Give the host a plain alias in ~/.ssh/config, and write that"
+
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hostnames that need no SSH, in lower case."""
+
+
+def transport_of(hostname: str) -> TransportKind:
+    """Return how a sub-node of this name is reached, where nothing else is stated."""
+    return "local" if hostname.lower() in LOCAL_NAMES else "ssh"
 
 
 class NoDestination(PegasusError):

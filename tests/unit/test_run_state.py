@@ -266,3 +266,20 @@ def tried(execution: Execution) -> object:
     data = dataclasses.asdict(execution)
     del data["assignment"]
     return data, execution.sub_node, execution.command
+
+
+def test_a_retried_sub_node_keeps_its_place_in_a_broadcast() -> None:
+    """The outcomes of a step come in the order in which its sub-nodes started it first."""
+    jobs = [given_to(1, node) for node in range(3)]
+    state = state_after(Taken(1, jobs[0].job), *map(Started, jobs), mode="broadcast")
+    for event in (
+        Ended(jobs[0], Exited(9), 1.0, again=True),
+        Ended(jobs[1], Exited(1), 1.0),
+        Started(jobs[0]),
+        Ended(jobs[2], Exited(2), 1.0),
+        Ended(jobs[0], Exited(0), 1.0),
+    ):
+        state.apply(event, 9.0)
+    assert state.outcomes(state.jobs[1]) == [Exited(0), Exited(1), Exited(2)]
+    assert not state.open_jobs
+    assert [each.outcome for each in state.failures()] == [Exited(1), Exited(2)]

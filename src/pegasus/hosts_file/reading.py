@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pegasus.destination import NoDestination, spell
+from pegasus.destination import NoDestination, spell, transport_of
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.model import Params, Position, SubNode, TransportKind
+from pegasus.model import Params, Position, SubNode
 from pegasus.shell_text import changed_value
 from pegasus.template import parse
 from pegasus.yaml_text import (
@@ -27,9 +27,6 @@ from pegasus.yaml_text import (
     refuse_changed,
     scalars,
 )
-
-LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hostnames that need no SSH, in lower case."""
 
 MOST_SUB_NODES = 10_000
 """Each one is a connection. No cluster has more, and a mistyped list quickly exceeds it."""
@@ -91,14 +88,9 @@ def _of(source: SourceText, item: Item | FileFault, first: int) -> list[SubNode]
         for _, value in item.node.pairs:
             refuse_changed(source, value, "value", changed_value)
     return [
-        SubNode(first + i, hostname, params, _transport_of(hostname))
+        SubNode(first + i, hostname, params, transport_of(hostname))
         for i, (hostname, params) in enumerate(_expanded(source, item))
     ]
-
-
-def _transport_of(hostname: str) -> TransportKind:
-    """Return how a sub-node of this name is reached, where its entry says nothing else."""
-    return "local" if hostname.lower() in LOCAL_NAMES else "ssh"
 
 
 def read_bytes(path: str) -> bytes:

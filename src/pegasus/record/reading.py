@@ -149,6 +149,7 @@ class RunRecord:
                 self.state.apply(event, at)
             elif data["event"] != "run_started":
                 self.unknown += 1
+                self.state.last_at = at
         except (ValueError, KeyError):  # a field is wrong, or a job or a sub-node is unknown
             self.damaged += 1
 

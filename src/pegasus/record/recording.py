@@ -61,7 +61,7 @@ class Record:
         self.began = began
         self.folder = opened.folder if opened else None
         self._opened = opened
-        self._has_receipts = False
+        self._receipt_given = False
         self._end = RunEnded(None, "failed")
 
     @property
@@ -79,7 +79,7 @@ class Record:
         """
         if self._opened is None:
             return None
-        self._has_receipts = True
+        self._receipt_given = True
         lines = [line_of(event, time.time()) for event in events]
         return self._opened.folder.journal, b"".join(lines)
 
@@ -95,8 +95,9 @@ class Record:
             self._write(event, self._opened.writer)
 
     def _write(self, event: Event, writer: RecordWriter) -> None:
-        if isinstance(event, Taken) and self._has_receipts:
-            writer.expect_torn_line()  # its receipt may have been appended in part
+        if isinstance(event, Taken) and self._receipt_given:
+            self._receipt_given = False
+            writer.expect_torn_line()  # the receipt may have been appended in part
         if isinstance(event, Ended | Returned):
             writer.close_outputs(*_key(event.assignment))
         writer.put_line(line_of(event, time.time()))

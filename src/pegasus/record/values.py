@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pegasus.destination import transport_of
 from pegasus.model import (
     Cancelled,
     Exited,
@@ -12,6 +13,7 @@ from pegasus.model import (
     Params,
     SubNode,
     TimedOut,
+    TransportKind,
 )
 from pegasus.record import fields
 from pegasus.record.fields import Data
@@ -80,15 +82,14 @@ def sub_node_data(sub_node: SubNode) -> Data:
 
 
 def sub_node_of(data: Data) -> SubNode:
-    """Read a sub-node; earlier versions wrote no transport.
+    """Read a sub-node; in the records of earlier versions its name says how it is reached.
 
     Raises:
         ValueError: it is none.
     """
-    local = data.get("transport") == "local"
+    number, hostname = fields.whole(data, "number"), fields.text(data, "hostname")
+    stated = data.get("transport")
+    transport: TransportKind = "local" if stated == "local" else "ssh"
     return SubNode(
-        fields.whole(data, "number"),
-        fields.text(data, "hostname"),
-        params_of(data),
-        "local" if local else "ssh",
+        number, hostname, params_of(data), transport if stated else transport_of(hostname)
     )

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from pegasus.model import Exited, Outcome, Stream
 from pegasus.record import RunRecord, outcome_data, output_stem, sub_node_data
 from pegasus.report.overview import Overview
-from pegasus.run_state import Execution, JobState, RunState, SubNodeState
+from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState, SubNodeState
 
 REPORT_VERSION = 1
 """The version of what a report says."""
@@ -59,6 +59,7 @@ def _run_text(run: RunRecord, *, with_jobs: bool) -> str:
 def run_report(run: RunRecord) -> JsonObject:
     """Give the report of one run, without its jobs."""
     began, state, end = run.began, run.state, run.state.end
+    counts = state.counts()
     return {
         "run": run.name,
         "number": began.number,
@@ -76,7 +77,7 @@ def run_report(run: RunRecord) -> JsonObject:
         "how": end.result if end else None,
         "folder": str(run.folder.path),
         "bytes": run.size(),
-        "counts": {word.replace(" ", "_"): count for word, count in state.counts().items()},
+        "counts": {word.replace(" ", "_"): counts[word] for word in STATUS_WORDS if counts[word]},
         "warnings": run.warnings,
         "sub_nodes": [_sub_node(each) for each in state.sub_nodes.values()],
     }
@@ -127,12 +128,12 @@ class _JobWriter:
         )
 
     def _stream(self, stem: str, execution: Execution, stream: Stream) -> str:
-        size = execution.printed.get(stream)
-        if size is None and execution.outcome is not None:
-            size = 0
+        size, ended = execution.printed.get(stream, 0), execution.outcome is not None
+        so_far = f', "so_far": {size}' if execution.printed_at is not None and not ended else ""
         return (
-            f'{{"file": {self._output}{stem}{_SUFFIXES[stream]}", "bytes": {_number(size)}, '
-            f'"missing": {execution.missing.get(stream, 0)}}}'
+            f'{{"file": {self._output}{stem}{_SUFFIXES[stream]}", '
+            f'"bytes": {size if ended else "null"}, '
+            f'"missing": {execution.missing.get(stream, 0)}{so_far}}}'
         )
 
 

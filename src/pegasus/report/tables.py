@@ -33,6 +33,9 @@ leaves room for some of the command in 80 columns."""
 _GAP = 2
 """Columns between two columns of a table."""
 
+_LEAST_OUTCOMES = 16
+"""Columns for the outcomes of a run for which folding is worth it; with fewer the row is cut."""
+
 _LAID_OUT_COMMAND = 500
 """Characters of a command that are laid out; more fit no terminal."""
 
@@ -80,7 +83,7 @@ def written(parts: Iterable[ReportPart], width: int, *, terminal: bool) -> bytes
         if isinstance(part, Rows):
             file.write("".join(f"{line}\n" for line in part.lines))
         else:
-            console.print(part)
+            console.print(part, overflow=part.overflow, no_wrap=part.no_wrap)
     return file.getvalue().encode("utf-8", "backslashreplace")
 
 
@@ -229,27 +232,39 @@ def _table(title: str, took: str, rows: Sequence[_Row], width: int) -> Iterator[
     failed = title == "Failed"
     titles = ["job", "on", "outcome", took] if failed else ["job", "on", took]
     cells = [row.cells(with_outcome=failed) for row in rows]
-    widths = [_width(name, (row[i] for row in cells)) for i, name in enumerate(titles)]
+    widths = _widths(titles, cells, width)
     rest = max(width - sum(widths) - _GAP * len(widths) - _GAP, 1)
     yield Text(f"\n{title}")
     header = _line_of([*titles, "command"], titles, [*widths, rest])
     yield Text(header, style="bold", no_wrap=True, overflow="crop")
     lines: list[str] = []
     for row, texts in zip(rows, cells, strict=True):
-        command = row.command()
-        if cell_len(command) > rest:
-            command = set_cell_size(command, rest - 1) + "…"
+        command = _cut(row.command(), rest)
         lines += _lines_of([*texts, command], titles, [*widths, rest])
     yield Rows(lines)
 
 
-def _width(title: str, texts: Iterable[str]) -> int:
-    longest = max(cell_len(title), *map(cell_len, texts))
-    return min(longest, WORDS_WIDTH) if title in _TEXT_COLUMNS else longest
+def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Give the widths of the columns before the command: folded more where the width is small."""
+    longest = [
+        max(cell_len(title), *(cell_len(row[i]) for row in cells)) for i, title in enumerate(titles)
+    ]
+    for limit in range(WORDS_WIDTH, 0, -1):
+        widths = [
+            min(each, limit) if title in _TEXT_COLUMNS else each
+            for title, each in zip(titles, longest, strict=True)
+        ]
+        if sum(widths) + _GAP * (len(widths) + 1) < width:
+            break
+    return widths
 
 
 _TEXT_COLUMNS = frozenset({"on", "outcome"})
 """Columns that are aligned to the left, and folded."""
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _lines_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]) -> list[str]:
@@ -286,16 +301,19 @@ def table_of_runs(runs: Sequence[RunRecord], width: int) -> Iterator[ReportPart]
     widths = [
         max(cell_len(title), *(cell_len(row[i]) for row in cells)) for i, title in enumerate(titles)
     ]
-    rest = max(width - sum(widths) - len(widths), 1)
+    rest = width - sum(widths) - len(widths)
     head = [_padded(*each) for each in zip(titles, titles, widths, strict=True)]
     yield Text(" ".join([*head, "outcomes"]), style="bold", no_wrap=True, overflow="crop")
     lines = []
     for run, row in zip(runs, cells, strict=True):
-        outcomes = folded(visible(counts_line(run).rstrip(".")), rest)
         padded = [_padded(*each) for each in zip(titles, row, widths, strict=True)]
-        lines.append(" ".join([*padded, outcomes[0]]).rstrip())
-        indent = " " * (sum(widths) + len(widths))
-        lines += [indent + more for more in outcomes[1:]]
+        words = visible(counts_line(run).rstrip("."))
+        if rest < _LEAST_OUTCOMES:
+            lines.append(_cut(" ".join([*padded, words]), width))
+            continue
+        first, *others = folded(words, rest)
+        lines.append(" ".join([*padded, first]).rstrip())
+        lines += [" " * (width - rest) + other for other in others]
     yield Rows(lines)
 
 

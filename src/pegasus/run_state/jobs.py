@@ -125,30 +125,61 @@ class JobState:
         number: its number in the run.
         job: exactly as it was taken.
         taken_at: seconds since the epoch.
+        everywhere: whether it runs on each sub-node, as in a broadcast.
         executions: its tries in the order of their starts, without those that were returned.
-        final: the tries that count: the last one, in a broadcast the last one on each sub-node.
     """
 
     number: int
     job: Job
     taken_at: float
+    everywhere: bool = False
     executions: list[Execution] = field(default_factory=list)
-    final: list[Execution] = field(default_factory=list)
+    _latest: dict[int, Execution] = field(default_factory=dict)  # by the sub-node's number
+    _open_tries: int = 0  # of those that count
 
-    def latest(self, sub_node: int) -> Execution | None:
-        """Give the last try on a sub-node."""
-        for execution in reversed(self.executions):
-            if execution.assignment.sub_node.number == sub_node:
-                return execution
-        return None
+    @property
+    def final(self) -> list[Execution]:
+        """The tries that count: the last one, in a broadcast the last one on each sub-node."""
+        return list(self._latest.values()) if self.everywhere else self.executions[-1:]
 
     @property
     def is_open(self) -> bool:
         """Whether it waits for a sub-node, runs, or will be tried once more."""
-        for execution in self.final:
-            if execution.outcome is None or execution.again:
-                return True
-        return not self.final
+        return self._open_tries > 0 or not self.executions
+
+    def latest(self, sub_node: int) -> Execution | None:
+        """Return the last try on a sub-node."""
+        return self._latest.get(sub_node)
+
+    def counts(self, execution: Execution) -> bool:
+        """Return whether a try is one of those that count."""
+        if self.everywhere:
+            return self._latest.get(execution.assignment.sub_node.number) is execution
+        return bool(self.executions) and self.executions[-1] is execution
+
+    def add(self, execution: Execution) -> Execution | None:
+        """Add a try; return the earlier one that does not count any more."""
+        number = execution.assignment.sub_node.number
+        replaced = self._latest.get(number) if self.everywhere else None
+        if not self.everywhere and self.executions:
+            replaced = self.executions[-1]
+        self.executions.append(execution)
+        self._latest[number] = execution
+        self._open_tries += 1 - (replaced is not None and replaced.is_open)
+        return replaced
+
+    def end(self, execution: Execution, outcome: Outcome, *, again: bool) -> None:
+        """Set the outcome of a try."""
+        was_open = execution.is_open
+        execution.outcome, execution.again = outcome, again
+        if self.counts(execution):
+            self._open_tries += again - was_open
+
+    def remove(self, execution: Execution) -> None:
+        """Remove a try that never started."""
+        self.executions.remove(execution)
+        self._latest = {each.sub_node.number: each for each in self.executions}
+        self._open_tries = sum(each.is_open for each in self.final)
 
 
 @dataclass(slots=True, eq=False)

@@ -191,7 +191,8 @@ class RunState:
             self._forget(next(reversed(self.jobs.values())))
         if number in self.jobs:
             self._reopen(self.jobs[number])
-        self.jobs[number] = self.open_jobs[number] = JobState(number, event.job, at)
+        job = JobState(number, event.job, at, self._broadcast)
+        self.jobs[number] = self.open_jobs[number] = job
 
     def _start(self, event: Started, at: float) -> None:
         job = self.jobs[event.assignment.number]
@@ -210,8 +211,8 @@ class RunState:
         self._ends += 1
         execution.rank = self._ends
         execution.ended_at, execution.seconds = at, event.seconds
-        execution.outcome, execution.again = event.outcome, event.again
-        if execution in job.final:
+        job.end(execution, event.outcome, again=event.again)
+        if job.counts(execution):
             self._list(execution, job)
         if not (event.again or job.is_open):
             self._close(job)
@@ -237,8 +238,7 @@ class RunState:
         if execution is None or execution.outcome is not None:
             return
         self._reopen(job)
-        job.executions.remove(execution)
-        job.final = self._final_of(job)
+        job.remove(execution)
         for each in job.final:  # one that counted before counts again
             self._list(each, job)
         if not job.is_open:
@@ -256,19 +256,10 @@ class RunState:
 
     def _add_try(self, job: JobState, execution: Execution) -> None:
         """Add a try, which counts instead of an earlier one."""
-        job.executions.append(execution)
-        before = job.final
-        if self._broadcast:
-            number = execution.sub_node.number
-            job.final = [each for each in before if each.sub_node.number != number]
-            job.final.append(execution)
-        else:
-            job.final = [execution]
-        if before:
-            for each in before:
-                if each not in job.final:
-                    self._failures.pop(each, None)
-                    self._successes.pop(each, None)
+        replaced = job.add(execution)
+        if replaced is not None:
+            self._failures.pop(replaced, None)
+            self._successes.pop(replaced, None)
 
     def _list(self, execution: Execution, job: JobState) -> None:
         """List a try that counts among the failures or the successes, once it has ended."""
@@ -278,11 +269,6 @@ class RunState:
             self._failures[execution] = job
         elif self._keep_successes:
             self._successes[execution] = job
-
-    def _final_of(self, job: JobState) -> list[Execution]:
-        if self._broadcast:
-            return list({each.sub_node.number: each for each in job.executions}.values())
-        return job.executions[-1:]
 
     def _reopen(self, job: JobState) -> None:
         """Count a job anew that had come to its end: a damaged journal may lack lines."""
