@@ -133,6 +133,7 @@ class FakeNode:
         begins_in: seconds between the hand-over of a command and its beginning.
         ends_in: seconds that a command needs to end once it is cancelled.
         stands_for: seconds after which it drops each connection.
+        preparing: where a shell waits until a test lets it become ready; None for no wait.
         tries: when a connection was tried.
         ran: the commands that ran on it.
         open: how many sessions are open.
@@ -147,6 +148,7 @@ class FakeNode:
     begins_in: float = 0.0
     ends_in: float = 0.0
     stands_for: float = math.inf
+    preparing: trio.lowlevel.ParkingLot | None = None
     tries: list[float] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     open: int = 0
@@ -180,7 +182,10 @@ class FakeNode:
 
     @asynccontextmanager
     async def open_shell(self) -> AsyncIterator[FakeShell]:
-        await trio.lowlevel.checkpoint()
+        if self.preparing is not None:  # as a real shell: no checkpoint after it is woken
+            await self.preparing.park()
+        else:
+            await trio.lowlevel.checkpoint()
         if self.broken.is_set() or not self.has_shells:
             raise NodeUnreachable(self.words)
         yield FakeShell(self)

@@ -74,13 +74,16 @@ class EventBus(Fanout):
 
     async def show(self, printed: Printed) -> None:
         """Pass output on."""
-        counts = self._running.get(_command_of(printed.assignment))
+        command = _command_of(printed.assignment)
+        counts = self._running.get(command)
         if counts is not None:
             stream = printed.stream
             counts.sizes[stream] = counts.sizes.get(stream, 0) + len(printed.data)
         for listener in self._listeners:
             await listener.show(printed)
-        if counts is not None and self._clock() - counts.reported_at >= PROGRESS_PERIOD:
+        if counts is None or self._running.get(command) is not counts:
+            return  # a command that was ended while its reader stalled has no progress any more
+        if self._clock() - counts.reported_at >= PROGRESS_PERIOD:
             counts.reported_at = self._clock()
             super().tell(Progressed(printed.assignment, dict(counts.sizes)))
 

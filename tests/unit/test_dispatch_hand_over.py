@@ -120,3 +120,23 @@ async def test_a_node_that_comes_while_another_runs_the_last_job(
         await trio.sleep(200)
         assert bench.nodes["n1"].ran == ["exit 0"]
     assert [outcome for *_, outcome in bench.listening.outcomes] == [Exited(0)] * 2
+
+
+async def test_a_shell_that_becomes_ready_as_its_sub_node_leaves(
+    autojump_clock: MockClock,
+) -> None:
+    """A worker that was told to leave is not given a job, whatever its shell does then."""
+    for _ in range(50):  # the order of the tasks in one tick is random
+        bench = Bench("printf a", nodes=2)
+        dispatcher = QueueDispatcher(bench.run)
+        bench.nodes["n0"].starts_commands = False
+        bench.nodes["n1"].preparing = ready = trio.lowlevel.ParkingLot()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dispatcher.run_all)
+            await trio.sleep(0.1)
+            bench.nodes["n0"].starts_commands = True
+            await trio.sleep(0.4)
+            ready.unpark_all()
+            dispatcher.workers[1].leave()
+            dispatcher.notify()
+        assert bench.finals == [(1, "n0", "exit status: 0")]

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from pegasus.dispatch import EndedBy, Ending, Stage
 from pegasus.dispatch.ending import RunningCommand
-from pegasus.model import Cancelled, TimedOut
+from pegasus.model import Cancelled
 from tests.contract import assignment
 from tests.unit.dispatching import Bench, run_queue
 
@@ -28,8 +28,8 @@ async def test_a_command_that_nothing_ended(autojump_clock: MockClock) -> None:
         assert command.ended_by is None
 
 
-async def test_the_first_cause_counts(autojump_clock: MockClock) -> None:
-    """A command that is being ended for one reason is not ended again for another one."""
+async def test_the_cause_of_a_user_counts(autojump_clock: MockClock) -> None:
+    """The first cause of a user stays the cause, also where the time limit came before it."""
     ending = Ending()
     late, stopped, aborted = (running(ending, seconds) for seconds in (5, 20, 20))
     await trio.sleep(10)
@@ -38,7 +38,7 @@ async def test_the_first_cause_counts(autojump_clock: MockClock) -> None:
     ending.abort()
     await trio.sleep(100)
     causes = [command.ended_by for command in (late, stopped, aborted)]
-    assert causes == [EndedBy.TIME_LIMIT, EndedBy.STOP_JOB, EndedBy.ABORT]
+    assert causes == [EndedBy.STOP_JOB, EndedBy.STOP_JOB, EndedBy.ABORT]
     assert all(command.scope.cancel_called for command in (late, stopped, aborted))
 
 
@@ -81,11 +81,9 @@ async def test_a_kill_includes_an_abort() -> None:
     assert ending.kill_now.is_set()
 
 
-@pytest.mark.parametrize(("timeout", "outcome"), [(60, Cancelled()), (5, TimedOut(5))])
-async def test_the_outcome_of_an_aborted_command(
-    timeout: float, outcome: object, autojump_clock: MockClock
-) -> None:
-    """An aborted command is cancelled; one that reached its time limit before has timed out."""
+@pytest.mark.parametrize("timeout", [60, 5])
+async def test_the_outcome_of_an_aborted_command(timeout: float, autojump_clock: MockClock) -> None:
+    """An aborted command is cancelled, also one that has reached its time limit before."""
     bench = Bench("sleep 100", nodes=1, timeout=timeout)
     bench.nodes["n0"].ends_in = 10
     async with trio.open_nursery() as nursery:
@@ -98,6 +96,19 @@ async def test_the_outcome_of_an_aborted_command(
         await trio.sleep(7)
         bench.run.ending.abort()
         await trio.sleep(100)
-    assert [ended for *_, ended in bench.listening.outcomes] == [outcome]
+    assert [ended for *_, ended in bench.listening.outcomes] == [Cancelled()]
     assert not bench.run.ending.running
     assert bench.nodes.open == 0
+
+
+async def test_a_stop_after_the_time_limit(autojump_clock: MockClock) -> None:
+    """A job that a user stops is not tried again, also where its time limit came before."""
+    bench = Bench("sleep 100", nodes=1, timeout=5, retries=3)
+    bench.nodes["n0"].ends_in = 10
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(7)
+        assert bench.dispatcher is not None
+        assert len(bench.dispatcher.stop_job(1).running) == 1
+    assert [ended for *_, ended in bench.listening.outcomes] == [Cancelled()]
+    assert bench.commands_run == {"sleep 100": 1}

@@ -94,3 +94,19 @@ async def test_one_listener_can_be_left_out() -> None:
     event = Taken(1, given_to(1).job)
     EventBus(record, screen).without(record).tell(event)
     assert heard == [("screen", event)]
+
+
+async def test_output_that_arrives_late() -> None:
+    """A command that ended while a listener stalled reports no progress after its end."""
+    now, ear = 0.0, Ear()
+    job = given_to(1)
+
+    class Stalled(Ear):
+        async def show(self, printed: Printed) -> None:
+            bus.tell(Ended(job, Exited(0), 1.0))
+
+    bus = EventBus(Stalled(), ear, clock=lambda: now)
+    bus.tell(Started(job))
+    now += 2 * PROGRESS_PERIOD
+    await bus.show(Printed(job, Stream.STDOUT, b"late"))
+    assert not any(isinstance(each, Progressed) for each in ear.heard)

@@ -1,7 +1,8 @@
 """The early end of a run in stages, and who ended a command.
 
 Rule 1: a stage is only ever followed by a later one.
-Rule 2: the first cause that ends a command is the one that counts.
+Rule 2: the first cause that ends a command counts; what a user asks for counts before the time
+limit.
 """
 
 from __future__ import annotations
@@ -42,14 +43,18 @@ class RunningCommand:
 
     @property
     def ended_by(self) -> EndedBy | None:
-        """The first cause that ended the command; None while there is none."""
+        """The cause that ended the command; None while there is none."""
         if self._ended_by is None and self.scope.cancel_called:
             self._ended_by = EndedBy.TIME_LIMIT  # every other cause is set in `end`
         return self._ended_by
 
     def end(self, cause: EndedBy) -> None:
-        """End the command, unless it is being ended already."""
-        if self.ended_by is None:
+        """End the command; a cause of a user stays the cause.
+
+        A command that reached its time limit, and that a user stops before it has ended, was
+        stopped: it is not tried again.
+        """
+        if self.ended_by in {None, EndedBy.TIME_LIMIT}:
             self._ended_by = cause
             self.scope.cancel(reason=cause.value)
 

@@ -255,8 +255,9 @@ class Worker:
             NodeUnreachable: the shell is gone.
         """
         self._woken = trio.Event()
-        self.state = ready
-        self._reports.offer(self)
+        if not self.leaving:
+            self.state = ready
+            self._reports.offer(self)
         try:
             await self._woken.wait()
         finally:
