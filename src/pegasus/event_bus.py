@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from pegasus.events import Ended, Event, Listener, Printed, Progressed, Returned, Started
@@ -104,8 +105,9 @@ class LiveState:
         self._clock = clock
 
     def tell(self, event: Event) -> None:
-        """Apply an event."""
-        self.state.apply(event, self._clock())
+        """Apply an event; one about a job that succeeded, and is forgotten, changes nothing."""
+        with suppress(KeyError):
+            self.state.apply(event, self._clock())
 
     async def show(self, printed: Printed) -> None:
         """Ignore output; ``Progressed`` and ``Ended`` say how much there was."""
