@@ -109,20 +109,18 @@ COMMANDS_LIMIT = 1_800
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60
 
-in_each_module = pytest.mark.parametrize("path", modules(), ids=in_source)
 
-
-@in_each_module
-def test_imports_go_down(path: Path) -> None:
+def test_imports_go_down() -> None:
     """A room imports from lower floors only, and never from its own."""
-    room = room_of(path)
-    for name in imports(path):
-        top, _, rest = name.partition(".")
-        other = rest.partition(".")[0]
-        if top != "pegasus" or other in {"", room, "__version__"}:
-            continue
-        allowed = FLOORS[other] < FLOORS[room] or (room, other) in STAIRS
-        assert allowed, f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
+    for path in modules():
+        room = room_of(path)
+        for name in imports(path):
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top != "pegasus" or other in {"", room, "__version__"}:
+                continue
+            allowed = FLOORS[other] < FLOORS[room] or (room, other) in STAIRS
+            assert allowed, f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
 
 
 def test_every_room_has_a_floor() -> None:
@@ -153,14 +151,14 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@in_each_module
-def test_doors(path: Path) -> None:
+def test_doors() -> None:
     """A library that stands for something outside is imported by the rooms listed for it only."""
-    room = room_of(path)
-    for name in imports(path):
-        top = name.partition(".")[0]
-        if top in DOORS:
-            assert room in DOORS[top], f"{room} imports {top}"
+    for path in modules():
+        room = room_of(path)
+        for name in imports(path):
+            top = name.partition(".")[0]
+            if top in DOORS:
+                assert room in DOORS[top], f"{room} imports {top}"
 
 
 def test_every_door_is_used() -> None:
@@ -206,37 +204,40 @@ def test_commands_only_compose() -> None:
     assert lines <= COMMANDS_LIMIT, f"commands/ has {lines} lines: move rules to a lower floor"
 
 
-@in_each_module
-def test_who_prints_and_exits(path: Path) -> None:
+def test_who_prints_and_exits() -> None:
     """Output goes through the screen or a command's own output; only the outermost rooms exit."""
-    room = room_of(path)
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called != "print", f"{shown(path)}:{node.lineno} prints"
-            if called in {"sys.exit", "exit", "os._exit", "quit"}:
-                assert room in EXITS, f"{shown(path)}:{node.lineno} ends the process"
+    for path in modules():
+        room = room_of(path)
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called != "print", f"{shown(path)}:{node.lineno} prints"
+                if called in {"sys.exit", "exit", "os._exit", "quit"}:
+                    assert room in EXITS, f"{shown(path)}:{node.lineno} ends the process"
 
 
-@in_each_module
-def test_only_rendered_makes_a_command(path: Path) -> None:
+def test_only_rendered_makes_a_command() -> None:
     """A command is rendered and checked, since one room alone can create it."""
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"Command", "model.Command"}:
-            assert room_of(path) == "rendered", f"{shown(path)}:{node.lineno} makes a Command"
+    for path in modules():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+                "Command",
+                "model.Command",
+            }:
+                assert room_of(path) == "rendered", f"{shown(path)}:{node.lineno} makes a Command"
 
 
-@pytest.mark.parametrize("path", [*modules(), *other_modules()], ids=shown)
-def test_sizes(path: Path) -> None:
+def test_sizes() -> None:
     """A file has at most 400 lines, a function at most 60, and each module states its purpose."""
-    lines = path.read_text(encoding="utf-8").count("\n")
-    assert lines <= FILE_LIMIT, f"{shown(path)} has {lines} lines: split it by noun"
-    assert ast.get_docstring(tree_of(path)), f"{shown(path)} does not state its purpose"
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            long = (node.end_lineno or node.lineno) - node.lineno + 1
-            where = f"{shown(path)}:{node.lineno} {node.name}"
-            assert long <= FUNCTION_LIMIT, f"{where} has {long} lines: split it"
+    for path in [*modules(), *other_modules()]:
+        lines = path.read_text(encoding="utf-8").count("\n")
+        assert lines <= FILE_LIMIT, f"{shown(path)} has {lines} lines: split it by noun"
+        assert ast.get_docstring(tree_of(path)), f"{shown(path)} does not state its purpose"
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                long = (node.end_lineno or node.lineno) - node.lineno + 1
+                where = f"{shown(path)}:{node.lineno} {node.name}"
+                assert long <= FUNCTION_LIMIT, f"{where} has {long} lines: split it"
 
 
 def test_no_module_without_a_noun() -> None:

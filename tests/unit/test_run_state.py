@@ -219,7 +219,7 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
     return draw(st.sampled_from(possible))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(histories())
 def test_the_journal_leads_to_the_same_state(history: tuple[RunMode, list[Event]]) -> None:
     """A reader of the journal sees the state that the run itself has, whatever happened."""

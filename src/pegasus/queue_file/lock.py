@@ -23,6 +23,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
 
+import filelock
+
 from pegasus import durable, ownership
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Position
@@ -114,11 +116,8 @@ class _Lock:
     """The lock of one file, created once: its creation would be a tenth of the time of a take."""
 
     def __init__(self, path: Path) -> None:
-        import filelock  # noqa: PLC0415 -- loads asyncio; commands that only read do without it
-
         self.path = path
         self.fd = -1
-        self._busy = filelock.Timeout
         self._lock = filelock.FileLock(
             path, thread_local=False, fallback_to_soft=False, on_acquired=self._note
         )
@@ -132,7 +131,7 @@ class _Lock:
             return False
         try:
             self._lock.acquire(timeout=0)
-        except self._busy:
+        except filelock.Timeout:
             return False
         return True
 
