@@ -103,7 +103,9 @@ def unit(session: nox.Session) -> None:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
     others = (f"--ignore={on}" for on in ON_NODES)
-    session.run("pytest", "--numprocesses=3", "tests", *others, *session.posargs)
+    # Some tests wait and others compute: a worker that is done takes over tests of another one.
+    beside = ("--numprocesses=3", "--dist=worksteal")
+    session.run("pytest", *beside, "tests", *others, *session.posargs)
 
 
 @nox.session
