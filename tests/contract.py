@@ -17,7 +17,7 @@ import trio
 
 from pegasus.dispatch import Session, Shell
 from pegasus.events import Printed
-from pegasus.model import Assignment, Command, Exited, Job, Killed, Outcome, Stream, SubNode
+from pegasus.model import Apart, Assignment, Command, Exited, Job, Killed, Outcome, Stream, SubNode
 
 OpenSession = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -59,7 +59,9 @@ async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
     output = Output()
     with trio.fail_after(LIMIT):
         async with session.open_shell() as shell:
-            return await shell.run(assignment(command), "run-1", output.show, trio.Event()), output
+            outcome = await shell.run(assignment(command), "run-1", output.show, trio.Event())
+            assert not isinstance(outcome, Apart)
+            return outcome, output
 
 
 async def run_in(shell: Shell, command: str) -> tuple[Outcome, Output, bool]:
@@ -67,6 +69,7 @@ async def run_in(shell: Shell, command: str) -> tuple[Outcome, Output, bool]:
     output = Output()
     with trio.fail_after(LIMIT):
         outcome = await shell.run(assignment(command), "run-1", output.show, trio.Event())
+        assert not isinstance(outcome, Apart)
         return outcome, output, await shell.wait_next()
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 
 import trio
 
+from pegasus.detachment import Detachment
 from pegasus.dispatch import Fill
 from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault, sole_error
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
 from pegasus.model import (
+    Apart,
     Assignment,
     Command,
     Exited,
@@ -60,6 +62,14 @@ class FakeShell:
             nursery.start_soon(wait, self._started)
             nursery.start_soon(wait, self._node.broken)
 
+    @property
+    def key(self) -> str | None:
+        return None
+
+    async def release(self, key: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        return True
+
     async def wait_next(self) -> bool:
         await trio.lowlevel.checkpoint()
         self._started = trio.Event()
@@ -71,7 +81,8 @@ class FakeShell:
         run_name: str,
         show: Callable[[Printed], Awaitable[None]],
         kill_now: trio.Event,
-    ) -> Outcome:
+        detachment: Detachment | None = None,
+    ) -> Outcome | Apart:
         if self._node.broken.is_set():
             return NotStarted("the shell on the node was gone")
         if not self._node.starts_commands:
@@ -181,7 +192,7 @@ class FakeNode:
         self.hang_up()
 
     @asynccontextmanager
-    async def open_shell(self) -> AsyncIterator[FakeShell]:
+    async def open_shell(self, *, detached: bool = False) -> AsyncIterator[FakeShell]:
         if self.preparing is not None:  # as a real shell: no checkpoint after it is woken
             await self.preparing.park()
         else:

@@ -47,6 +47,7 @@ FLOORS = {
     "process": 2,
     "standard_streams": 2,
     "rendered": 2,
+    "detachment": 2,
     "run_state": 2,
     "writer_thread": 2,
     "yaml_text": 2,

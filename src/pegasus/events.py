@@ -17,9 +17,9 @@ from pegasus.model import Assignment, Job, Outcome, Stream, SubNode
 RunMode: TypeAlias = Literal["queue", "broadcast"]
 """Whether each job runs once, or on every sub-node."""
 
-RunResult: TypeAlias = Literal["done", "drained", "aborted", "failed"]
+RunResult: TypeAlias = Literal["done", "drained", "aborted", "failed", "left"]
 """How a run ended: all jobs were run; a person or a failed job ended the taking; a person ended
-the commands; or an error ended the run."""
+the commands; an error ended the run; or a person left it, and its detached commands go on."""
 
 OutputSizes: TypeAlias = Mapping[Stream, int]
 """How many bytes a command has written to each of its streams; a stream without an entry: 0."""
@@ -42,6 +42,8 @@ class RunBegan:
         locked: whether the run could lock its record.
         format: the version of the journal's format.
         pegasus: the version of Pegasus.
+        detached: whether the run's commands are detached.
+        boot: identifies the time since the last start of the host of Pegasus; empty where unknown.
     """
 
     name: str
@@ -55,6 +57,8 @@ class RunBegan:
     locked: bool
     format: int
     pegasus: str
+    detached: bool = False
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,54 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenOver:
+    """Another Pegasus took over the detached commands of a run whose own Pegasus had ended.
+
+    Attributes:
+        pid: the process ID of that Pegasus.
+        host: the machine on which it runs.
+        by: the name of its own run; empty for ``pegasus attach``.
+    """
+
+    pid: int
+    host: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The connection to a detached command broke; the command goes on, as far as is known.
+
+    Attributes:
+        words: why.
+    """
+
+    assignment: Assignment
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnected:
+    """A detached command is followed again, after ``Cut`` or after another Pegasus had ended."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class StopStored:
+    """A user ended a detached command that could not be reached; it is ended once it can be."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The folder of a detached command that has ended was removed from its node."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A message for the user: a wait, a fault in a file, a stage of the end."""
 
@@ -209,6 +261,11 @@ Event: TypeAlias = (
     | Returned
     | Progressed
     | Ended
+    | TakenOver
+    | Cut
+    | Reconnected
+    | StopStored
+    | Released
     | Noted
     | LinesMissing
     | OutputMissing

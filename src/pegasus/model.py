@@ -113,12 +113,14 @@ class Assignment:
         job: the job as it was taken.
         sub_node: the sub-node that runs it.
         command: the job's text, rendered for this sub-node.
+        key: where the command is detached, the name of its folder on the node; None otherwise.
     """
 
     number: int
     job: Job
     sub_node: SubNode
     command: Command
+    key: str | None = None
 
 
 class Stream(enum.Enum):
@@ -142,16 +144,22 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """A signal that Pegasus did not send ended the command."""
+    """A signal that Pegasus did not send ended the command.
+
+    Attributes:
+        signal: its number.
+        words: who sent it, where that is known; may be empty.
+    """
 
     signal: int
+    words: str = ""
 
     def __str__(self) -> str:
         try:
             name = f" ({signal.Signals(self.signal).name})"
         except ValueError:
             name = ""
-        return f"killed by signal {self.signal}{name}"
+        return f"killed by signal {self.signal}{name}" + (f": {self.words}" if self.words else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +202,17 @@ class NotStarted:
 
 Outcome: TypeAlias = Exited | Killed | Cancelled | TimedOut | Lost | NotStarted
 """The result of one job on one sub-node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The connection to a detached command broke; what became of it is to be found on its node.
+
+    Attributes:
+        words: why the connection broke.
+    """
+
+    words: str
 
 
 def succeeded(outcome: Outcome) -> bool:

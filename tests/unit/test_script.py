@@ -43,7 +43,8 @@ class Session:
         # Nothing that the tests' own surroundings ignore, as `nohup` does, stays ignored.
         self.argv = ["env", "--default-signal", *changes, *sh, "-c", NODE_SCRIPT]
 
-    def open_shell(self) -> AbstractAsyncContextManager[NodeShell]:
+    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[NodeShell]:
+        assert not detached
         return open_shell(open_child(self.argv, 2.0), lost)
 
 

@@ -11,9 +11,10 @@ from typing import Protocol, TypeAlias
 
 import trio
 
+from pegasus.detachment import Detachment
 from pegasus.errors import PegasusError
 from pegasus.events import Printed
-from pegasus.model import Assignment, Command, Job, Outcome, TakenJob
+from pegasus.model import Apart, Assignment, Command, Job, Outcome, TakenJob
 
 Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
 """Renders a job for the sub-nodes of one place; raises TemplateFault."""
@@ -21,6 +22,10 @@ Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
 
 class Shell(Protocol):
     """A shell on a sub-node that runs one command at a time."""
+
+    @property
+    def key(self) -> str | None:
+        """The name of the folder that is ready for the next command; None: it is not detached."""
 
     @property
     def begun(self) -> bool:
@@ -38,18 +43,28 @@ class Shell(Protocol):
         run_name: str,
         show: Callable[[Printed], Awaitable[None]],
         kill_now: trio.Event,
-    ) -> Outcome:
+        detachment: Detachment | None = None,
+    ) -> Outcome | Apart:
         """Run a command, and return once its outcome is known.
 
         The command is handed over before the first checkpoint. Cancelled, this ends the command
-        before it raises.
+        before it raises; it only stops following a detached one, which goes on.
 
         Args:
-            assignment: what to run.
+            assignment: what to run. Its key is None unless it is detached.
             run_name: the run's name, for the command's environment.
             show: gets the command's output.
             kill_now: once set, a command that is being ended gets SIGKILL at once.
+            detachment: how a detached command is run or followed; None for another one.
+
+        Returns:
+            The outcome. Only for a detached command ``Apart``: the connection broke, or the node
+            does not answer, and the command may run. A detached command that was ended through
+            ``stop`` is ``Cancelled``, one that its limit ended is ``TimedOut``.
         """
+
+    async def release(self, key: str) -> bool:
+        """Remove the folder of a detached command that has ended; return whether it is gone."""
 
     async def wait_next(self) -> bool:
         """Wait until the shell has finished its command; return whether it takes another one."""
@@ -58,8 +73,11 @@ class Shell(Protocol):
 class Session(Protocol):
     """An open connection to a sub-node."""
 
-    def open_shell(self) -> AbstractAsyncContextManager[Shell]:
+    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[Shell]:
         """Start a shell that waits for a command.
+
+        Args:
+            detached: whether its commands outlive it.
 
         Raises:
             NodeUnreachable: the shell could not be started.

@@ -19,6 +19,7 @@ from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
+    Apart,
     Assignment,
     Cancelled,
     Exited,
@@ -279,9 +280,10 @@ class Worker:
         run.ending.running[command] = None
         try:
             with command.scope:
-                outcome = await shell.run(
+                found = await shell.run(
                     assignment, run.name, run.listener.show, run.ending.kill_now
                 )
+                outcome = Lost(found.words) if isinstance(found, Apart) else found
             if command.scope.cancelled_caught:
                 outcome = self._ended_outcome(command)
         except BaseException as error:

@@ -12,19 +12,24 @@ from typing import TypeAlias, cast
 
 from pegasus.events import (
     Connected,
+    Cut,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
     Progressed,
+    Reconnected,
+    Released,
     Returned,
     RunBegan,
     RunEnded,
     RunResult,
     Started,
+    StopStored,
     SubNodeAdded,
     Taken,
+    TakenOver,
     Unreachable,
 )
 from pegasus.model import Assignment, Job, Stream, SubNode
@@ -84,6 +89,8 @@ def began_of(name: str, line: bytes) -> tuple[RunBegan, float]:
         pid=fields.whole(data, "pid", least=1, most=_LARGEST_PID),
         host=fields.text(data, "host"),
         locked=fields.flag(data, "locked"),
+        detached="detached" in data and fields.flag(data, "detached"),
+        boot=fields.text(data, "boot") if "boot" in data else "",
         sub_nodes=tuple(map(sub_node_of, fields.parts(data, "sub_nodes"))),
     )
     return began, fields.moment(data, "at")
@@ -111,7 +118,8 @@ def _decode_taken(data: Data, _: RunState) -> Event:
 def _decode_started(data: Data, state: RunState) -> Event:
     number, sub_node = fields.whole(data, "job"), _sub_node(data, state)
     command = as_recorded(fields.text(data, "command"))
-    return Started(Assignment(number, state.jobs[number].job, sub_node, command))
+    key = fields.text(data, "detached") if "detached" in data else None
+    return Started(Assignment(number, state.jobs[number].job, sub_node, command, key))
 
 
 def _decode_ended(data: Data, state: RunState) -> Event:
@@ -130,6 +138,15 @@ def _decode_returned(data: Data, state: RunState) -> Event:
 
 def _decode_progressed(data: Data, state: RunState) -> Event:
     return Progressed(_assignment(data, state), _printed(data))
+
+
+def _decode_cut(data: Data, state: RunState) -> Event:
+    return Cut(_assignment(data, state), fields.text(data, "words"))
+
+
+def _decode_taken_over(data: Data, _: RunState) -> Event:
+    pid = fields.whole(data, "pid", least=1, most=_LARGEST_PID)
+    return TakenOver(pid, fields.text(data, "host"), fields.text(data, "by"))
 
 
 def _decode_connected(data: Data, state: RunState) -> Event:
@@ -186,6 +203,11 @@ _DECODERS: dict[str, _Decoder] = {
     "progressed": _decode_progressed,
     "connected": _decode_connected,
     "unreachable": _decode_unreachable,
+    "cut": _decode_cut,
+    "reconnected": lambda data, state: Reconnected(_assignment(data, state)),
+    "stop_stored": lambda data, state: StopStored(_assignment(data, state)),
+    "released": lambda data, state: Released(_assignment(data, state)),
+    "taken_over": _decode_taken_over,
     "sub_node": lambda data, _: SubNodeAdded(sub_node_of(data)),
     "noted": lambda data, _: Noted(fields.text(data, "text")),
     "gap": _decode_gap,

@@ -14,18 +14,23 @@ from collections.abc import Mapping
 
 from pegasus.events import (
     Connected,
+    Cut,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
     Progressed,
+    Reconnected,
+    Released,
     Returned,
     RunBegan,
     RunEnded,
     Started,
+    StopStored,
     SubNodeAdded,
     Taken,
+    TakenOver,
     Unreachable,
 )
 from pegasus.model import Assignment, Stream
@@ -69,7 +74,8 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
     """Give the name of an event in the journal, and its fields."""
     match event:
         case Started(assignment):
-            return "started", {**_numbers(assignment), "command": assignment.command}
+            key = {} if assignment.key is None else {"detached": assignment.key}
+            return "started", {**_numbers(assignment), "command": assignment.command, **key}
         case Ended():
             return "ended", _ended(event)
         case Taken(number, job):
@@ -84,6 +90,16 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             again = None if again_in is None else round(again_in, MILLISECONDS)
             data = {"sub_node": sub_node.number, "words": words, "again_in": again}
             return "unreachable", data
+        case Cut(assignment, words):
+            return "cut", {**_numbers(assignment), "words": words}
+        case Reconnected(assignment):
+            return "reconnected", _numbers(assignment)
+        case StopStored(assignment):
+            return "stop_stored", _numbers(assignment)
+        case Released(assignment):
+            return "released", _numbers(assignment)
+        case TakenOver(pid, host, by):
+            return "taken_over", {"pid": pid, "host": host, "by": by}
         case SubNodeAdded(sub_node):
             return "sub_node", sub_node_data(sub_node)
         case Noted(text):
@@ -139,5 +155,7 @@ def _began(event: RunBegan) -> Data:
         "pid": event.pid,
         "host": event.host,
         "locked": event.locked,
+        "detached": event.detached,
+        "boot": event.boot,
         "sub_nodes": [sub_node_data(sub_node) for sub_node in event.sub_nodes],
     }

@@ -27,8 +27,8 @@ def outcome_data(outcome: Outcome) -> Data:
     match outcome:
         case Exited(status):
             return {"kind": "exited", "status": status}
-        case Killed(number):
-            return {"kind": "killed", "signal": number}
+        case Killed(number, words):
+            return {"kind": "killed", "signal": number, **({"words": words} if words else {})}
         case Cancelled():
             return {"kind": "cancelled"}
         case TimedOut(limit):
@@ -49,7 +49,8 @@ def outcome_of(data: Data) -> Outcome:  # noqa: PLR0911 -- one for each kind
         case "exited":
             return _EXITED[fields.whole(data, "status", most=255)]
         case "killed":
-            return Killed(fields.whole(data, "signal"))
+            words = fields.text(data, "words") if "words" in data else ""
+            return Killed(fields.whole(data, "signal"), words)
         case "cancelled":
             return Cancelled()
         case "timed_out":

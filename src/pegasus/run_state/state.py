@@ -10,18 +10,23 @@ from typing import Any
 
 from pegasus.events import (
     Connected,
+    Cut,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
     Progressed,
+    Reconnected,
+    Released,
     Returned,
     RunBegan,
     RunEnded,
     Started,
+    StopStored,
     SubNodeAdded,
     Taken,
+    TakenOver,
     Unreachable,
 )
 from pegasus.model import Outcome, succeeded
@@ -302,8 +307,8 @@ def _by_end(result: Result) -> float:
     return (result.execution.rank if result.execution else 0) or math.inf
 
 
-def _ignore(_state: RunState, _event: Noted, _at: float) -> None:
-    """Ignore a message: it changes nothing."""
+def _ignore(_state: RunState, _event: Event, _at: float) -> None:
+    """Ignore an event: it changes nothing."""
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
@@ -318,6 +323,11 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Progressed: RunState._progress,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
     Noted: _ignore,
+    TakenOver: _ignore,
+    Cut: _ignore,
+    Reconnected: _ignore,
+    StopStored: _ignore,
+    Released: _ignore,
     LinesMissing: RunState._miss_lines,  # noqa: SLF001
     OutputMissing: RunState._miss_output,  # noqa: SLF001
 }

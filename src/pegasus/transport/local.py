@@ -16,7 +16,7 @@ SHELL_EXIT_LIMIT = 2.0
 class LocalSession:
     """A session on this machine, which is always connected."""
 
-    def open_shell(self) -> AbstractAsyncContextManager[NodeShell]:
+    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[NodeShell]:
         """Start a shell that waits for a command.
 
         Raises:

@@ -20,6 +20,7 @@ from functools import partial
 
 import trio
 
+from pegasus.detachment import Detachment
 from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.events import Printed
 from pegasus.model import Assignment, NotStarted, Outcome, Stream
@@ -84,6 +85,16 @@ class NodeShell:
         self._mark, self._start_up = mark, b""
         self._handed_over = False
         self._stopped = False
+
+    @property
+    def key(self) -> str | None:
+        """None: the commands of this shell are not detached."""
+        return None
+
+    async def release(self, key: str) -> bool:  # noqa: ARG002 -- see ``ports``
+        """Return True: these commands leave no folder."""
+        await trio.lowlevel.checkpoint()
+        return True
 
     @property
     def begun(self) -> bool:
@@ -179,7 +190,12 @@ class NodeShell:
         await self._gone.wait()
 
     async def run(
-        self, assignment: Assignment, run_name: str, show: Show, kill_now: trio.Event
+        self,
+        assignment: Assignment,
+        run_name: str,
+        show: Show,
+        kill_now: trio.Event,
+        detachment: Detachment | None = None,  # noqa: ARG002 -- see ``ports``
     ) -> Outcome:
         """Run a command to its end; cancelled, end it first: SIGTERM, then SIGKILL.
 
@@ -188,6 +204,7 @@ class NodeShell:
             run_name: the run's name, for the command's environment.
             show: gets the command's output; while it waits, so does a command that prints.
             kill_now: once set, a command that is being ended gets SIGKILL at once.
+            detachment: None; see ``ports``.
         """
         if self._gone.is_set():
             return NotStarted("the shell on the node was gone")

@@ -83,7 +83,7 @@ class SshSession:
         self._decided = trio.Event()  # the socket has appeared, or ssh has ended
         self._has_ended = False
 
-    def open_shell(self) -> AbstractAsyncContextManager[NodeShell]:
+    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[NodeShell]:
         """Start a shell on the node that waits for a command.
 
         Raises:
