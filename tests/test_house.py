@@ -93,6 +93,7 @@ DOORS: dict[str, set[str]] = {
 SUB_INTERFACES = {
     "pegasus.record.recording": "writes a record, and loads Trio, which the readers do without",
     "pegasus.queue_file.job_source": "takes the jobs of a run, and loads Trio",
+    "pegasus.report.left": "each reader loads only the report that it shows",
     "pegasus.report.outputs": "each reader loads only the report that it shows",
     "pegasus.report.overview": "each reader loads only the report that it shows",
     "pegasus.report.status_json": "each reader loads only the report that it shows",

@@ -94,6 +94,7 @@ class Execution:
         rank: the number of its end among all ends of the run, from 1; 0 where no end is known.
         missing: how many of these bytes are not in the record.
         cut: of a detached command, why its connection is broken at present; empty where it is not.
+        cut_at: when its connection broke last; None where it never did.
         stop_stored: whether a user ended it while it could not be reached.
         released: whether its folder on the node is gone.
     """
@@ -109,6 +110,7 @@ class Execution:
     rank: int = 0
     missing: dict[Stream, int] = field(default_factory=dict)
     cut: str = ""
+    cut_at: float | None = None
     stop_stored: bool = False
     released: bool = False
 

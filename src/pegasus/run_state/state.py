@@ -289,9 +289,9 @@ class RunState:
     def _take_over(self, event: TakenOver, _: float) -> None:
         self.end, self.follower = None, event
 
-    def _cut(self, event: Cut, _: float) -> None:
+    def _cut(self, event: Cut, at: float) -> None:
         if execution := self._unended(event.assignment):
-            execution.cut = event.words
+            execution.cut, execution.cut_at = event.words, at
 
     def _reconnect(self, event: Reconnected, _: float) -> None:
         if execution := self._unended(event.assignment):
