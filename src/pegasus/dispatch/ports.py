@@ -28,6 +28,10 @@ class Shell(Protocol):
         """The name of the folder that is ready for the next command; None: it is not detached."""
 
     @property
+    def seconds(self) -> float | None:
+        """How long the last detached command ran, as its node measured it; None if unknown."""
+
+    @property
     def begun(self) -> bool:
         """Whether the command has begun, has ended, or cannot begin any more."""
 

@@ -11,11 +11,13 @@ from typing import Any
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -323,6 +325,8 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Progressed: RunState._progress,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
     Noted: _ignore,
+    Prepared: _ignore,
+    Discarded: _ignore,
     TakenOver: _ignore,
     Cut: _ignore,
     Reconnected: _ignore,

@@ -91,6 +91,11 @@ class NodeShell:
         """None: the commands of this shell are not detached."""
         return None
 
+    @property
+    def seconds(self) -> float | None:
+        """None: these commands are not detached."""
+        return None
+
     async def release(self, key: str) -> bool:  # noqa: ARG002 -- see ``ports``
         """Return True: these commands leave no folder."""
         await trio.lowlevel.checkpoint()
