@@ -60,6 +60,8 @@ class RunSettings:
     broadcast: bool = False
     retries: int = 0
     timeout: float = math.inf
+    detach: bool = False
+    give_up: float = math.inf
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
 
