@@ -199,11 +199,13 @@ class TakenOver:
         pid: the process ID of that Pegasus.
         host: the machine on which it runs.
         by: the name of its own run; empty for ``pegasus attach``.
+        boot: as in ``RunBegan``, of that machine.
     """
 
     pid: int
     host: str
     by: str
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,7 +271,7 @@ async def test_what_is_left_is_removed(autojump_clock: trio.abc.Clock) -> None:
     bench.run = replace(bench.run, inherited=[inherited], strays=[stray])
     await AttachDispatcher(bench.run).run_all()
     assert not outcomes(heard(inherited))
-    assert [event.key for event in bench.events(Discarded)] == ["stray"]
+    assert "stray" in {event.key for event in bench.events(Discarded)}
     assert not bench.nodes["n0"].folders
     assert not bench.nodes["n1"].folders
 

@@ -88,7 +88,11 @@ class Stray:
     async def remove(self, shell: Shell) -> None:
         """Remove the folder."""
         if await shell.release(self.key):
-            self.listener.tell(Discarded(self.sub_node, self.key))
+            self.tell_removed()
+
+    def tell_removed(self) -> None:
+        """Report that the folder is gone."""
+        self.listener.tell(Discarded(self.sub_node, self.key))
 
 
 class DetachedCommand(RunningCommand):
@@ -233,7 +237,9 @@ class Remains:
     Attributes:
         commands: detached commands, which may run.
         strays: folders to remove.
+        listener: of the earlier run that the sub-node belongs to; None where this run has it too.
     """
 
     commands: Sequence[DetachedCommand] = ()
     strays: Sequence[Stray] = ()
+    listener: Listener | None = None

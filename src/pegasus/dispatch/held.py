@@ -9,7 +9,8 @@ removed. Each step can be cancelled, and continued later or by another run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import trio
@@ -70,6 +71,7 @@ class HeldCommands:
         self._on_outcome = on_outcome
         self._strays = list(remains.strays)
         self._prepared: Stray | None = None
+        self._listener = remains.listener or run.listener
         for command in self._open:
             run.ending.running[command] = None
         if not self.to_do:
@@ -91,21 +93,30 @@ class HeldCommands:
 
     # Folders.
 
+    @contextmanager
+    def prepared(self, shell: Shell) -> Iterator[None]:
+        """Record the folder that a shell has made for its next command, if it makes folders.
+
+        A shell that ends with the block removes it. One that breaks may leave it.
+        """
+        self.prepare(shell)
+        try:
+            yield
+        except NodeUnreachable:
+            if self._prepared is not None:
+                self._strays.append(self._prepared)
+                self._prepared = None
+            raise
+        finally:
+            if self._prepared is not None:
+                self._prepared.tell_removed()
+                self._prepared = None
+
     def prepare(self, shell: Shell) -> None:
-        """Record the folder that a shell has made for its next command, if it makes folders."""
+        """Record the next folder of a shell; only within ``prepared``."""
         if shell.key is not None:
-            self._prepared = Stray(self._sub_node, shell.key, self._run.listener)
-            self._run.listener.tell(Prepared(self._sub_node, shell.key))
-
-    def lose_shell(self) -> None:
-        """Remember the prepared folder of a shell that is gone."""
-        if self._prepared is not None:
-            self._strays.append(self._prepared)
-            self._prepared = None
-
-    def dismiss_shell(self) -> None:
-        """Forget the prepared folder of a shell that ends, which removes it."""
-        self._prepared = None
+            self._prepared = Stray(self._sub_node, shell.key, self._listener)
+            self._listener.tell(Prepared(self._sub_node, shell.key))
 
     # Commands.
 

@@ -19,7 +19,7 @@ from pegasus.dispatch.held import HeldCommands, HeldReports
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
-from pegasus.events import Connected, Listener, Noted, Unreachable
+from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
     Apart,
     Assignment,
@@ -102,7 +102,6 @@ class Worker:
         sub_node: where it runs commands.
         run: the run that it belongs to.
         reports: gets its reports.
-        listener: gets the events of its connection; None for that of the run.
         remains: what earlier runs have left on the sub-node.
 
     Attributes:
@@ -118,13 +117,12 @@ class Worker:
         sub_node: SubNode,
         run: Run,
         reports: WorkerReports,
-        listener: Listener | None = None,
         remains: Remains | None = None,
     ) -> None:
         self.sub_node = sub_node
         remains = remains or Remains()
         self.held = HeldCommands(sub_node, run, reports, self._end_detached, remains)
-        self._listener = listener or run.listener
+        self._listener = remains.listener or run.listener
         self.state: WorkerState = Connecting()
         self.leaving = False
         self.history = ConnectionHistory()
@@ -200,7 +198,6 @@ class Worker:
         """Report that the sub-node cannot be reached; return the seconds until the next try."""
         next_try = self.history.fail(was_connected=isinstance(self.state, Preparing))
         self.state = Away(words)
-        self.held.lose_shell()
         self.held.tell_unreachable(words)
         again_in = None if self._is_over else next_try.pause
         try:
@@ -243,9 +240,8 @@ class Worker:
                 continue
             async with session.open_shell(detached=self._run.detached) as shell:
                 self._connect()
-                self.held.prepare(shell)
-                outcome = await self._work_in(shell)
-                self.held.dismiss_shell()
+                with self.held.prepared(shell):
+                    outcome = await self._work_in(shell)
             if isinstance(outcome, Lost | NotStarted | Apart):
                 raise NodeUnreachable(outcome.words)
 
@@ -253,9 +249,8 @@ class Worker:
         """Follow the detached commands that the sub-node holds."""
         async with session.open_shell(detached=True) as shell:
             self._connect()
-            self.held.prepare(shell)
-            await self.held.follow_all(shell)
-            self.held.dismiss_shell()
+            with self.held.prepared(shell):
+                await self.held.follow_all(shell)
 
     def _connect(self) -> None:
         self.state = Preparing()

@@ -61,7 +61,7 @@ def make_workers(run: Run, reports: WorkerReports) -> tuple[list[Worker], list[W
             places.append(place)
         place.strays.append(stray)
     workers = [
-        Worker(place.sub_node, run, reports, place.listener, Remains(place.commands, place.strays))
+        Worker(place.sub_node, run, reports, Remains(place.commands, place.strays, place.listener))
         for place in places
     ]
     return workers[:own], workers[own:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias, cast
 
 from pegasus.events import (
@@ -148,7 +149,15 @@ def _decode_cut(data: Data, state: RunState) -> Event:
 
 def _decode_taken_over(data: Data, _: RunState) -> Event:
     pid = fields.whole(data, "pid", least=1, most=_LARGEST_PID)
-    return TakenOver(pid, fields.text(data, "host"), fields.text(data, "by"))
+    host, by, boot = (fields.text(data, name) for name in ("host", "by", "boot"))
+    return TakenOver(pid, host, by, boot)
+
+
+def _decode_released(data: Data, state: RunState) -> Event:
+    assignment = _assignment(data, state)
+    if "detached" in data:  # an earlier try than the last one there
+        assignment = replace(assignment, key=fields.text(data, "detached"))
+    return Released(assignment)
 
 
 def _decode_connected(data: Data, state: RunState) -> Event:
@@ -208,7 +217,7 @@ _DECODERS: dict[str, _Decoder] = {
     "cut": _decode_cut,
     "reconnected": lambda data, state: Reconnected(_assignment(data, state)),
     "stop_stored": lambda data, state: StopStored(_assignment(data, state)),
-    "released": lambda data, state: Released(_assignment(data, state)),
+    "released": _decode_released,
     "prepared": lambda data, state: Prepared(_sub_node(data, state), fields.text(data, "key")),
     "discarded": lambda data, state: Discarded(_sub_node(data, state), fields.text(data, "key")),
     "taken_over": _decode_taken_over,

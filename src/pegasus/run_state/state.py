@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 from pegasus.events import (
@@ -31,16 +29,19 @@ from pegasus.events import (
     TakenOver,
     Unreachable,
 )
-from pegasus.model import Outcome, succeeded
+from pegasus.model import Assignment, Outcome, SubNode, succeeded
 from pegasus.run_state.jobs import (
     INTERRUPTED,
     INTERRUPTED_BEFORE_START,
+    NEVER_STARTED,
     End,
     Execution,
     JobState,
     Result,
     StatusWord,
     SubNodeState,
+    by_end,
+    latest_of,
     result_of,
     word_for,
     word_of,
@@ -51,21 +52,22 @@ class RunState:
     """The state of a run; ``apply`` changes it.
 
     Args:
-        keep_successes: whether jobs that succeeded stay in ``jobs``. A live run forgets them, as
-            it may run for weeks.
+        keep_successes: whether jobs that succeeded stay in ``jobs``; a live run may take weeks.
 
     Attributes:
         began: what is known of the run from its beginning; None before it.
         began_at: when it began, in seconds since the epoch.
         end: how it ended; None where it goes on or was interrupted.
-        interrupted: whether Pegasus was killed. Readers of a journal set it; whatever has no end
-            then counts as lost.
+        interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
+            is lost, but for detached commands, which go on.
+        follower: the Pegasus that took over the run's detached commands last; None before that.
         sub_nodes: by number.
         jobs: by number, in the order in which they were taken.
         open_jobs: those that have not come to an end.
+        strays: the sub-nodes of prepared folders in which no command has started, by key.
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
-        last_at: when the last event happened.
+        last_at: when the last event was.
     """
 
     def __init__(self, *, keep_successes: bool = True) -> None:
@@ -73,12 +75,15 @@ class RunState:
         self.began_at = self.last_at = 0.0
         self.end: End | None = None
         self.interrupted = False
+        self.follower: TakenOver | None = None
         self.sub_nodes: dict[int, SubNodeState] = {}
         self.jobs: dict[int, JobState] = {}
         self.open_jobs: dict[int, JobState] = {}
+        self.strays: dict[str, SubNode] = {}
         self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
+        self._left: dict[str, tuple[JobState, Execution]] = {}  # by key
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
@@ -93,21 +98,31 @@ class RunState:
 
     def outcome_of(self, execution: Execution) -> Outcome | None:
         """Give the outcome of a try; None while it runs."""
-        return INTERRUPTED if execution.outcome is None and self.is_over else execution.outcome
+        if execution.outcome is None and self.is_over and not execution.outlives_pegasus:
+            return INTERRUPTED
+        return execution.outcome
 
     def outcomes(self, job: JobState) -> list[Outcome | None]:
         """Give the outcome of each try that counts; None for a job that has not come to an end."""
+        waits = not self._assigns_no_more
         if not job.final:
-            return [INTERRUPTED_BEFORE_START if self.is_over else None]
-        return [
-            None if each.again and not self.is_over else self.outcome_of(each) for each in job.final
-        ]
+            detached = self.began is not None and self.began.detached
+            never = NEVER_STARTED if detached else INTERRUPTED_BEFORE_START
+            return [None if waits else never]
+        return [None if each.again and waits else self.outcome_of(each) for each in job.final]
+
+    @property
+    def _assigns_no_more(self) -> bool:
+        """Whether no job is started any more: who takes over commands starts none."""
+        return self.is_over or self.follower is not None
 
     def words_of(self, job: JobState) -> list[StatusWord]:
         """Give the word by which each try that counts is counted."""
         executions: list[Execution | None] = [*job.final] or [None]
         outcomes = self.outcomes(job)
-        return [word_of(*each) for each in zip(executions, outcomes, strict=True)]
+        return [
+            word_of(*each, is_over=self.is_over) for each in zip(executions, outcomes, strict=True)
+        ]
 
     def counts(self) -> Counter[StatusWord]:
         """Count commands by their words; in a broadcast a job has one for each sub-node."""
@@ -121,6 +136,13 @@ class RunState:
         if not self.is_over:
             for job in self.open_jobs.values():
                 yield from ((job, each) for each in job.final if each.outcome is None)
+
+    def left(self) -> Iterator[tuple[JobState, Execution]]:
+        """Give the detached commands whose folders may still be on their nodes.
+
+        Among them are commands that run, that have ended, and that were given up.
+        """
+        yield from list(self._left.values())
 
     @property
     def failure_count(self) -> int:
@@ -136,14 +158,14 @@ class RunState:
         without_end = self._without_end()
         if without_end:
             results = [result_of(job, each) for each, job in self._failures.items()]
-            results = sorted(results + without_end, key=_by_end)
+            results = sorted(results + without_end, key=by_end)
             return results if limit is None else results[-limit:]
-        return _latest(self._failures, limit)
+        return latest_of(self._failures, limit)
 
     def _without_end(self) -> list[Result]:
         """Give what has no end and never will have one, because the run is over."""
         results: list[Result] = []
-        for job in self.open_jobs.values() if self.is_over else ():
+        for job in self.open_jobs.values() if self._assigns_no_more else ():
             tries: list[Execution | None] = [*job.final] or [None]
             for execution, outcome in zip(tries, self.outcomes(job), strict=True):
                 if outcome is None or succeeded(outcome):
@@ -154,7 +176,7 @@ class RunState:
 
     def successes(self, limit: int) -> list[Result]:
         """Give the latest commands that succeeded, the latest last; never more than so many."""
-        return _latest(self._successes, limit)
+        return latest_of(self._successes, limit)
 
     # What happens.
 
@@ -204,7 +226,13 @@ class RunState:
     def _start(self, event: Started, at: float) -> None:
         job = self.jobs[event.assignment.number]
         self._reopen(job)
-        self._add_try(job, Execution(event.assignment, at))
+        execution = Execution(event.assignment, at)
+        self._add_try(job, execution)
+        if event.assignment.key is not None:
+            self._forget_folder(event.assignment.key)
+            self.strays.pop(event.assignment.key, None)
+            self._left[event.assignment.key] = job, execution
+            job.unreleased += 1
 
     def _finish(self, event: Ended, at: float) -> None:
         job = self.jobs[event.assignment.number]
@@ -217,7 +245,7 @@ class RunState:
             self._measure(execution, event)
         self._ends += 1
         execution.rank = self._ends
-        execution.ended_at, execution.seconds = at, event.seconds
+        execution.ended_at, execution.seconds, execution.cut = at, event.seconds, ""
         job.end(execution, event.outcome, again=event.again)
         if job.counts(execution):
             self._list(execution, job)
@@ -245,6 +273,9 @@ class RunState:
         if execution is None or execution.outcome is not None:
             return
         self._reopen(job)
+        self._forget_folder(execution.assignment.key)
+        if execution.assignment.key is not None:
+            self.strays[execution.assignment.key] = execution.sub_node
         job.remove(execution)
         for each in job.final:  # one that counted before counts again
             self._list(each, job)
@@ -258,6 +289,47 @@ class RunState:
             missing[event.stream] = missing.get(event.stream, 0) + event.size
             if execution.outcome is not None:
                 self.recorded_bytes -= event.size
+
+    # What happens to detached commands.
+
+    def _prepare(self, event: Prepared, _: float) -> None:
+        self.strays[event.key] = event.sub_node
+
+    def _discard(self, event: Discarded, _: float) -> None:
+        self.strays.pop(event.key, None)
+
+    def _take_over(self, event: TakenOver, _: float) -> None:
+        self.end, self.follower = None, event
+
+    def _cut(self, event: Cut, _: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.cut = event.words
+
+    def _reconnect(self, event: Reconnected, _: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.cut = ""
+
+    def _store_stop(self, event: StopStored, _: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.stop_stored = True
+
+    def _unended(self, assignment: Assignment) -> Execution | None:
+        """Give the try that runs where a job was assigned to."""
+        execution = self.jobs[assignment.number].latest(assignment.sub_node.number)
+        return None if execution is None or execution.outcome is not None else execution
+
+    def _release(self, event: Released, _: float) -> None:
+        job = self.jobs[event.assignment.number]
+        self._forget_folder(event.assignment.key)
+        if not (self._broadcast and job is next(reversed(self.jobs.values()))):
+            self._forget(job)
+
+    def _forget_folder(self, key: str | None) -> None:
+        """Count a try as released, if it was not."""
+        if key is not None and (known := self._left.pop(key, None)):
+            job, execution = known
+            execution.released = True
+            job.unreleased -= 1
 
     # Which tries count, and which jobs are open.
 
@@ -294,23 +366,10 @@ class RunState:
 
     def _forget(self, job: JobState) -> None:
         """Forget a job that has come to its end and succeeded, in a run that goes on."""
-        if self._keep_successes or job.number in self.open_jobs:
+        if self._keep_successes or job.number in self.open_jobs or job.unreleased:
             return
         if all(each.outcome is not None and succeeded(each.outcome) for each in job.final):
             del self.jobs[job.number]
-
-
-def _latest(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
-    latest = islice(reversed(tries.items()), limit)
-    return [result_of(job, each) for each, job in latest][::-1]
-
-
-def _by_end(result: Result) -> float:
-    return (result.execution.rank if result.execution else 0) or math.inf
-
-
-def _ignore(_state: RunState, _event: Event, _at: float) -> None:
-    """Ignore an event: it changes nothing."""
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
@@ -324,14 +383,14 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Returned: RunState._return,  # noqa: SLF001
     Progressed: RunState._progress,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
-    Noted: _ignore,
-    Prepared: _ignore,
-    Discarded: _ignore,
-    TakenOver: _ignore,
-    Cut: _ignore,
-    Reconnected: _ignore,
-    StopStored: _ignore,
-    Released: _ignore,
+    Noted: lambda *_: None,
+    Prepared: RunState._prepare,  # noqa: SLF001
+    Discarded: RunState._discard,  # noqa: SLF001
+    TakenOver: RunState._take_over,  # noqa: SLF001
+    Cut: RunState._cut,  # noqa: SLF001
+    Reconnected: RunState._reconnect,  # noqa: SLF001
+    StopStored: RunState._store_stop,  # noqa: SLF001
+    Released: RunState._release,  # noqa: SLF001
     LinesMissing: RunState._miss_lines,  # noqa: SLF001
     OutputMissing: RunState._miss_output,  # noqa: SLF001
 }
