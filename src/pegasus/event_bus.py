@@ -11,7 +11,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from pegasus.events import Ended, Event, Listener, Printed, Progressed, Returned, Started
+from pegasus.events import (
+    Ended,
+    Event,
+    Listener,
+    OutputSizes,
+    Printed,
+    Progressed,
+    Returned,
+    Started,
+)
 from pegasus.model import Assignment, Stream
 from pegasus.run_state import RunState
 
@@ -87,6 +96,15 @@ class EventBus(Fanout):
         if self._clock() - counts.reported_at >= PROGRESS_PERIOD:
             counts.reported_at = self._clock()
             super().tell(Progressed(printed.assignment, dict(counts.sizes)))
+
+    def resume(self, assignment: Assignment, sizes: OutputSizes) -> None:
+        """Count the output of a command that another Pegasus has started.
+
+        Args:
+            assignment: the command.
+            sizes: what it has printed so far.
+        """
+        self._running[_command_of(assignment)] = _Counts(self._clock(), dict(sizes))
 
     def without(self, listener: Listener) -> Fanout:
         """Return the listeners but one, for events that this one has received already."""

@@ -8,7 +8,7 @@ protocols, and reports events to a listener.
 from pegasus.dispatch.detached import Inherited, Owner, Stray
 from pegasus.dispatch.dispatcher import Dispatcher, StoppedJob
 from pegasus.dispatch.ending import EndedBy, Ending, Stage
-from pegasus.dispatch.modes import AttachDispatcher, BroadcastDispatcher, QueueDispatcher
+from pegasus.dispatch.modes import AttachDispatcher, BroadcastDispatcher, NoQueue, QueueDispatcher
 from pegasus.dispatch.ports import Batch, Fill, Queue, Session, Shell
 from pegasus.dispatch.run import Run
 
@@ -21,6 +21,7 @@ __all__ = [
     "Ending",
     "Fill",
     "Inherited",
+    "NoQueue",
     "Owner",
     "Queue",
     "QueueDispatcher",

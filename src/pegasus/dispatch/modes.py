@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
 
 from pegasus.dispatch.choice import choose
 from pegasus.dispatch.dispatcher import Dispatcher
+from pegasus.dispatch.ports import Batch, Fill
 from pegasus.dispatch.retry_queue import WaitingJob
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Away, Worker
@@ -185,6 +186,37 @@ class BroadcastDispatcher(Dispatcher):
                 f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
                 "nothing was taken. Repair it, or take it out of the hosts file."
             )
+
+
+@dataclass(frozen=True, slots=True)
+class NoJobs:
+    """What is taken from ``NoQueue``."""
+
+    jobs: Sequence[TakenJob] = ()
+    fault: PegasusError | None = None
+
+
+class NoQueue:
+    """A queue that is and stays empty."""
+
+    async def take(self, fills: Sequence[Fill]) -> Batch:  # noqa: ARG002 -- see ``Queue``
+        """Take nothing."""
+        await trio.lowlevel.checkpoint()
+        return NoJobs()
+
+    async def is_empty(self) -> bool:
+        """Return True."""
+        await trio.lowlevel.checkpoint()
+        return True
+
+    def changed(self) -> bool:
+        """Return False."""
+        return False
+
+    @property
+    def pending(self) -> str:
+        """Give no words."""
+        return ""
 
 
 class AttachDispatcher(Dispatcher):
