@@ -137,7 +137,6 @@ def test_pegasus_is_killed_and_the_next_run_finds_the_end(
     assert outputs(pegasus)["1.stdout"] == LINES
     assert starts(nodes[0]) == 1
     assert "Taken over from run " in done.stderr
-    assert done.stderr.index("line") < done.stderr.index("next") if "line" in done.stderr else True
     assert not left_folders(pegasus, nodes[0])
     assert status_of(there.run("status", "--json", "--run", "1"))["runs"][0]["counts"] == {
         "failed": 1
@@ -201,9 +200,8 @@ def test_an_abort_while_a_node_is_away(pegasus: Pegasus, make_nodes: MakeNodes) 
     done = running.wait(15)
     assert done.status == 130
     assert not nodes[0].living()
-    assert "sleep" in nodes[1].run_log if hasattr(nodes[1], "run_log") else True
     nodes[1].start()
-    again = there.run("attach" if False else "q")
+    again = there.run("q")
     assert [end["kind"] for end in ends(pegasus, 0)] == ["cancelled", "cancelled"]
     assert again.status == 1
     wait_until(lambda: not nodes[1].living(), what="the end on the node")

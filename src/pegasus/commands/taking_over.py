@@ -58,7 +58,7 @@ class TakenRun:
 
     def strays(self) -> list[Stray]:
         """Give its folders in which no command has started."""
-        strays = self.continued.state.strays
+        strays = self.continued.state.folders.strays
         return [Stray(sub_node, key, self.bus) for key, sub_node in strays.items()]
 
     def end(self, result: RunResult) -> None:

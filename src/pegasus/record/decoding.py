@@ -127,7 +127,7 @@ def _decode_started(data: Data, state: RunState) -> Event:
 
 def _decode_ended(data: Data, state: RunState) -> Event:
     return Ended(
-        _assignment(data, state),
+        _with_key(_assignment(data, state), data),
         outcome_of(fields.part(data, "outcome")),
         fields.seconds(data, "seconds"),
         fields.flag(data, "again"),
@@ -154,10 +154,7 @@ def _decode_taken_over(data: Data, _: RunState) -> Event:
 
 
 def _decode_released(data: Data, state: RunState) -> Event:
-    assignment = _assignment(data, state)
-    if "detached" in data:  # an earlier try than the last one there
-        assignment = replace(assignment, key=fields.text(data, "detached"))
-    return Released(assignment)
+    return Released(_with_key(_assignment(data, state), data))
 
 
 def _decode_connected(data: Data, state: RunState) -> Event:
@@ -197,6 +194,13 @@ def _assignment(data: Data, state: RunState) -> Assignment:
     if latest is not None:
         return latest.assignment
     return Assignment(job.number, job.job, _sub_node(data, state), as_recorded(job.job.command))
+
+
+def _with_key(assignment: Assignment, data: Data) -> Assignment:
+    """Give the assignment of a line that may be about an earlier try than the last one there."""
+    if "detached" not in data and assignment.key is None:
+        return assignment
+    return replace(assignment, key=fields.text(data, "detached") if "detached" in data else None)
 
 
 def _printed(data: Data) -> dict[Stream, int]:

@@ -138,6 +138,7 @@ def _ended(event: Ended) -> Data:
         "outcome": outcome_data(event.outcome),
         "seconds": round(event.seconds, MILLISECONDS),
         "again": event.again,
+        **_key(event.assignment),
         **_sizes(event.printed),
     }
 

@@ -195,6 +195,12 @@ class JobState:
         if self.counts(execution):
             self._open_tries += again - was_open
 
+    def end_anew(self, execution: Execution) -> None:
+        """Let a try that has ended count as one that runs."""
+        was_open, execution.outcome, execution.again = execution.is_open, None, False
+        if self.counts(execution):
+            self._open_tries += not was_open
+
     def remove(self, execution: Execution) -> None:
         """Remove a try that never started."""
         self.executions.remove(execution)
@@ -262,11 +268,11 @@ def result_of(job: JobState, execution: Execution) -> Result:
 
 
 def latest_of(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
-    """Give the results of the last tries of a table, the last one last; None: of all."""
+    """Give the results of the last tries, the latest last; None for all."""
     latest = islice(reversed(tries.items()), limit)
     return [result_of(job, each) for each, job in latest][::-1]
 
 
 def by_end(result: Result) -> float:
-    """Give a key that sorts results by the order of their ends; what has no end comes last."""
+    """Give the place of a result in the order of the ends; what has no end comes last."""
     return (result.execution.rank if result.execution else 0) or math.inf

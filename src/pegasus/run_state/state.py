@@ -29,7 +29,8 @@ from pegasus.events import (
     TakenOver,
     Unreachable,
 )
-from pegasus.model import Assignment, Outcome, SubNode, succeeded
+from pegasus.model import Assignment, Outcome, succeeded
+from pegasus.run_state.folders_left import FoldersLeft
 from pegasus.run_state.jobs import (
     INTERRUPTED,
     INTERRUPTED_BEFORE_START,
@@ -64,7 +65,7 @@ class RunState:
         sub_nodes: by number.
         jobs: by number, in the order in which they were taken.
         open_jobs: those that have not come to an end.
-        strays: the sub-nodes of prepared folders in which no command has started, by key.
+        folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
         last_at: when the last event was.
@@ -79,11 +80,10 @@ class RunState:
         self.sub_nodes: dict[int, SubNodeState] = {}
         self.jobs: dict[int, JobState] = {}
         self.open_jobs: dict[int, JobState] = {}
-        self.strays: dict[str, SubNode] = {}
         self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
-        self._left: dict[str, tuple[JobState, Execution]] = {}  # by key
+        self.folders = FoldersLeft()
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
@@ -142,7 +142,7 @@ class RunState:
 
         Among them are commands that run, that have ended, and that were given up.
         """
-        yield from list(self._left.values())
+        return iter(self.folders)
 
     @property
     def failure_count(self) -> int:
@@ -228,16 +228,12 @@ class RunState:
         self._reopen(job)
         execution = Execution(event.assignment, at)
         self._add_try(job, execution)
-        if event.assignment.key is not None:
-            self._forget_folder(event.assignment.key)
-            self.strays.pop(event.assignment.key, None)
-            self._left[event.assignment.key] = job, execution
-            job.unreleased += 1
+        self.folders.add(job, execution)
 
     def _finish(self, event: Ended, at: float) -> None:
         job = self.jobs[event.assignment.number]
         self._reopen(job)
-        execution = job.latest(event.assignment.sub_node.number)
+        execution = self._ended_anew(job, event) or job.latest(event.assignment.sub_node.number)
         if execution is None or not execution.is_open:  # it never started
             execution = Execution(event.assignment)
             self._add_try(job, execution)
@@ -249,8 +245,26 @@ class RunState:
         job.end(execution, event.outcome, again=event.again)
         if job.counts(execution):
             self._list(execution, job)
-        if not (event.again or job.is_open):
+        if not job.is_open:
             self._close(job)
+
+    def _ended_anew(self, job: JobState, event: Ended) -> Execution | None:
+        """Give a detached try that counts as ended, and whose end is known only now.
+
+        It was given up before, or the end was recorded and its output was not.
+        """
+        execution = self.folders.find(event.assignment.key)
+        if execution is None or execution not in job.executions:
+            return None
+        if execution.outcome is not None:
+            self._failures.pop(execution, None)
+            self._successes.pop(execution, None)
+            self.recorded_bytes -= sum(execution.printed.values())
+            self.recorded_bytes += sum(execution.missing.values())
+            if sub_node := self.sub_nodes.get(execution.sub_node.number):
+                sub_node.busy -= execution.seconds or 0.0
+            job.end_anew(execution)
+        return execution
 
     def _measure(self, execution: Execution, event: Ended) -> None:
         """Note what a command used; an end that is replaced by another is counted once."""
@@ -273,9 +287,8 @@ class RunState:
         if execution is None or execution.outcome is not None:
             return
         self._reopen(job)
-        self._forget_folder(execution.assignment.key)
-        if execution.assignment.key is not None:
-            self.strays[execution.assignment.key] = execution.sub_node
+        self.folders.remove(execution.assignment.key)
+        self.folders.add_stray(execution.assignment.key, execution.sub_node)
         job.remove(execution)
         for each in job.final:  # one that counted before counts again
             self._list(each, job)
@@ -291,12 +304,6 @@ class RunState:
                 self.recorded_bytes -= event.size
 
     # What happens to detached commands.
-
-    def _prepare(self, event: Prepared, _: float) -> None:
-        self.strays[event.key] = event.sub_node
-
-    def _discard(self, event: Discarded, _: float) -> None:
-        self.strays.pop(event.key, None)
 
     def _take_over(self, event: TakenOver, _: float) -> None:
         self.end, self.follower = None, event
@@ -320,16 +327,9 @@ class RunState:
 
     def _release(self, event: Released, _: float) -> None:
         job = self.jobs[event.assignment.number]
-        self._forget_folder(event.assignment.key)
+        self.folders.remove(event.assignment.key)
         if not (self._broadcast and job is next(reversed(self.jobs.values()))):
             self._forget(job)
-
-    def _forget_folder(self, key: str | None) -> None:
-        """Count a try as released, if it was not."""
-        if key is not None and (known := self._left.pop(key, None)):
-            job, execution = known
-            execution.released = True
-            job.unreleased -= 1
 
     # Which tries count, and which jobs are open.
 
@@ -384,8 +384,8 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Progressed: RunState._progress,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
     Noted: lambda *_: None,
-    Prepared: RunState._prepare,  # noqa: SLF001
-    Discarded: RunState._discard,  # noqa: SLF001
+    Prepared: lambda state, event, _: state.folders.add_stray(event.key, event.sub_node),
+    Discarded: lambda state, event, _: state.folders.remove_stray(event.key),
     TakenOver: RunState._take_over,  # noqa: SLF001
     Cut: RunState._cut,  # noqa: SLF001
     Reconnected: RunState._reconnect,  # noqa: SLF001
