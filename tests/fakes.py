@@ -66,6 +66,13 @@ class FakeShell:
     def seconds(self) -> float | None:
         return None
 
+    @property
+    def is_dismissed(self) -> bool:
+        return True
+
+    async def wait_key(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def release(self, key: str) -> bool:
         await trio.lowlevel.checkpoint()
         return True
@@ -163,15 +170,27 @@ class FakeDetachedShell(FakeShell):
 
     KEYS = itertools.count(1)
 
-    def __init__(self, node: FakeNode) -> None:
+    def __init__(self, node: FakeNode, on_key: Callable[[str], None]) -> None:
         super().__init__(node)
+        self._on_key = on_key
         self._seconds: float | None = None
+        self._dismissed = False
         self.prepared = ""
         self._prepare()
 
     def _prepare(self) -> None:
         self.prepared = f"key-{next(self.KEYS)}"
+        self._on_key(self.prepared)
         self._node.folders[self.prepared] = None
+
+    def dismiss(self) -> None:
+        if self._node.folders.get(self.prepared, True) is None:
+            del self._node.folders[self.prepared]
+        self._dismissed = True
+
+    @property
+    def is_dismissed(self) -> bool:
+        return self._dismissed
 
     @property
     def key(self) -> str | None:
@@ -313,22 +332,24 @@ class FakeNode:
         self.hang_up()
 
     @asynccontextmanager
-    async def open_shell(self, *, detached: bool = False) -> AsyncIterator[FakeShell]:
+    async def open_shell(
+        self, *, on_key: Callable[[str], None] | None = None
+    ) -> AsyncIterator[FakeShell]:
         if self.preparing is not None:  # as a real shell: no checkpoint after it is woken
             await self.preparing.park()
         else:
             await trio.lowlevel.checkpoint()
         if self.broken.is_set() or not self.has_shells:
             raise NodeUnreachable(self.words)
-        if not detached:
+        if on_key is None:
             yield FakeShell(self)
             return
-        shell = FakeDetachedShell(self)
+        shell = FakeDetachedShell(self, on_key)
         try:
             yield shell
         finally:
-            if not self.broken.is_set() and self.folders.get(shell.prepared, True) is None:
-                del self.folders[shell.prepared]
+            if not self.broken.is_set():
+                shell.dismiss()
 
 
 class FakeNodes:

@@ -9,8 +9,8 @@ removed. Each step can be cancelled, and continued later or by another run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import trio
@@ -18,7 +18,7 @@ import trio
 from pegasus import duration
 from pegasus.dispatch.detached import RELEASE_LIMIT, DetachedCommand, Remains, Stray
 from pegasus.dispatch.ending import EndedBy, Stage
-from pegasus.dispatch.ports import Shell
+from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable
 from pegasus.events import Ended, Noted, Prepared
@@ -70,7 +70,7 @@ class HeldCommands:
         self._reports = reports
         self._on_outcome = on_outcome
         self._strays = list(remains.strays)
-        self._prepared: Stray | None = None
+        self._unused: dict[str, Stray] = {}  # the folders of the shell that is open
         self._listener = remains.listener or run.listener
         for command in self._open:
             run.ending.running[command] = None
@@ -93,37 +93,35 @@ class HeldCommands:
 
     # Folders.
 
-    @contextmanager
-    def prepared(self, shell: Shell) -> Iterator[None]:
-        """Record the folder that a shell has made for its next command, if it makes folders.
+    @asynccontextmanager
+    async def open_shell(self, session: Session, *, detached: bool) -> AsyncIterator[Shell]:
+        """Open a shell; record each folder that it makes, and remember those that are not used.
 
-        A shell that ends with the block removes it. One that breaks may leave it.
+        Raises:
+            NodeUnreachable: the shell could not be started.
         """
-        self.prepare(shell)
+        shell: Shell | None = None
         try:
-            yield
-        except NodeUnreachable:
-            if self._prepared is not None:
-                self._strays.append(self._prepared)
-                self._prepared = None
-            raise
+            async with session.open_shell(on_key=self._note if detached else None) as shell:
+                yield shell
         finally:
-            if self._prepared is not None:
-                self._prepared.tell_removed()
-                self._prepared = None
+            unused, self._unused = self._unused, {}
+            for stray in unused.values():
+                if shell is not None and shell.is_dismissed:
+                    stray.tell_removed()
+                else:
+                    self._strays.append(stray)
 
-    def prepare(self, shell: Shell) -> None:
-        """Record the next folder of a shell; only within ``prepared``."""
-        if shell.key is not None:
-            self._prepared = Stray(self._sub_node, shell.key, self._listener)
-            self._listener.tell(Prepared(self._sub_node, shell.key))
+    def _note(self, key: str) -> None:
+        self._unused[key] = Stray(self._sub_node, key, self._listener)
+        self._listener.tell(Prepared(self._sub_node, key))
 
     # Commands.
 
     async def start(self, shell: Shell, assignment: Assignment) -> Outcome | Apart:
         """Start a command, and follow it until its folder is removed or the connection breaks."""
-        self._prepared = None
         command = DetachedCommand(assignment, self._run.owner, self._run.timeout)
+        self._unused.pop(command.key, None)
         self.commands.append(command)
         self._run.ending.running[command] = None
         return await self._follow(shell, command)

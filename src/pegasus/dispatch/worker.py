@@ -238,19 +238,18 @@ class Worker:
             if self.held.to_do:
                 await self._follow_held(session)
                 continue
-            async with session.open_shell(detached=self._run.detached) as shell:
+            async with self.held.open_shell(session, detached=self._run.detached) as shell:
                 self._connect()
-                with self.held.prepared(shell):
-                    outcome = await self._work_in(shell)
+                await shell.wait_key()
+                outcome = await self._work_in(shell)
             if isinstance(outcome, Lost | NotStarted | Apart):
                 raise NodeUnreachable(outcome.words)
 
     async def _follow_held(self, session: Session) -> None:
         """Follow the detached commands that the sub-node holds."""
-        async with session.open_shell(detached=True) as shell:
+        async with self.held.open_shell(session, detached=True) as shell:
             self._connect()
-            with self.held.prepared(shell):
-                await self.held.follow_all(shell)
+            await self.held.follow_all(shell)
 
     def _connect(self) -> None:
         self.state = Preparing()
@@ -272,8 +271,6 @@ class Worker:
                     if self._is_over or isinstance(outcome, Lost | NotStarted | Apart):
                         break
                     takes_another = await shell.wait_next()
-                    if takes_another:
-                        self.held.prepare(shell)
                 nursery.cancel_scope.cancel(reason="this shell takes no more commands")
         return outcome
 

@@ -91,6 +91,15 @@ class NodeShell:
         """None: the commands of this shell are not detached."""
         return None
 
+    async def wait_key(self) -> None:
+        """Return at once: these commands need no folder."""
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def is_dismissed(self) -> bool:
+        """True: there is no folder."""
+        return True
+
     @property
     def seconds(self) -> float | None:
         """None: these commands are not detached."""
