@@ -225,6 +225,7 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
         Reconnected(detached),
         StopStored(detached),
         Released(detached),
+        Ended(detached, outcome, 2.5, again=again, printed=sizes),
         Started(assignment),
         Returned(assignment, "no shell"),
         Progressed(assignment, sizes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -43,8 +44,10 @@ class Session:
         # Nothing that the tests' own surroundings ignore, as `nohup` does, stays ignored.
         self.argv = ["env", "--default-signal", *changes, *sh, "-c", NODE_SCRIPT]
 
-    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[NodeShell]:
-        assert not detached
+    def open_shell(
+        self, *, on_key: Callable[[str], None] | None = None
+    ) -> AbstractAsyncContextManager[NodeShell]:
+        assert on_key is None
         return open_shell(open_child(self.argv, 2.0), lost)
 
 

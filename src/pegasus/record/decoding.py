@@ -14,11 +14,13 @@ from typing import TypeAlias, cast
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -125,7 +127,7 @@ def _decode_started(data: Data, state: RunState) -> Event:
 
 def _decode_ended(data: Data, state: RunState) -> Event:
     return Ended(
-        _assignment(data, state),
+        _with_key(_assignment(data, state), data),
         outcome_of(fields.part(data, "outcome")),
         fields.seconds(data, "seconds"),
         fields.flag(data, "again"),
@@ -152,10 +154,7 @@ def _decode_taken_over(data: Data, _: RunState) -> Event:
 
 
 def _decode_released(data: Data, state: RunState) -> Event:
-    assignment = _assignment(data, state)
-    if "detached" in data:  # an earlier try than the last one there
-        assignment = replace(assignment, key=fields.text(data, "detached"))
-    return Released(assignment)
+    return Released(_with_key(_assignment(data, state), data))
 
 
 def _decode_connected(data: Data, state: RunState) -> Event:
@@ -197,6 +196,13 @@ def _assignment(data: Data, state: RunState) -> Assignment:
     return Assignment(job.number, job.job, _sub_node(data, state), as_recorded(job.job.command))
 
 
+def _with_key(assignment: Assignment, data: Data) -> Assignment:
+    """Give the assignment of a line that may be about an earlier try than the last one there."""
+    if "detached" not in data and assignment.key is None:
+        return assignment
+    return replace(assignment, key=fields.text(data, "detached") if "detached" in data else None)
+
+
 def _printed(data: Data) -> dict[Stream, int]:
     return {_STDOUT: fields.whole(data, "stdout"), _STDERR: fields.whole(data, "stderr")}
 
@@ -216,6 +222,8 @@ _DECODERS: dict[str, _Decoder] = {
     "reconnected": lambda data, state: Reconnected(_assignment(data, state)),
     "stop_stored": lambda data, state: StopStored(_assignment(data, state)),
     "released": _decode_released,
+    "prepared": lambda data, state: Prepared(_sub_node(data, state), fields.text(data, "key")),
+    "discarded": lambda data, state: Discarded(_sub_node(data, state), fields.text(data, "key")),
     "taken_over": _decode_taken_over,
     "sub_node": lambda data, _: SubNodeAdded(sub_node_of(data)),
     "noted": lambda data, _: Noted(fields.text(data, "text")),

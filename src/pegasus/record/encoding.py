@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -98,6 +100,10 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "stop_stored", _numbers(assignment)
         case Released(assignment):
             return "released", {**_numbers(assignment), **_key(assignment)}
+        case Prepared(sub_node, key):
+            return "prepared", {"sub_node": sub_node.number, "key": key}
+        case Discarded(sub_node, key):
+            return "discarded", {"sub_node": sub_node.number, "key": key}
         case TakenOver(pid, host, by, boot):
             return "taken_over", {"pid": pid, "host": host, "by": by, "boot": boot}
         case SubNodeAdded(sub_node):
@@ -132,6 +138,7 @@ def _ended(event: Ended) -> Data:
         "outcome": outcome_data(event.outcome),
         "seconds": round(event.seconds, MILLISECONDS),
         "again": event.again,
+        **_key(event.assignment),
         **_sizes(event.printed),
     }
 

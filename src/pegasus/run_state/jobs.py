@@ -5,7 +5,9 @@ Rule 1: pure; nothing here knows the order of events.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from pegasus.events import OutputSizes, RunResult
@@ -195,6 +197,12 @@ class JobState:
         if self.counts(execution):
             self._open_tries += again - was_open
 
+    def end_anew(self, execution: Execution) -> None:
+        """Let a try that has ended count as one that runs."""
+        was_open, execution.outcome, execution.again = execution.is_open, None, False
+        if self.counts(execution):
+            self._open_tries += not was_open
+
     def remove(self, execution: Execution) -> None:
         """Remove a try that never started."""
         self.executions.remove(execution)
@@ -259,3 +267,14 @@ def result_of(job: JobState, execution: Execution) -> Result:
     if execution.outcome is None:
         raise ValueError("this command has not ended")
     return Result(job, execution, execution.outcome)
+
+
+def latest_of(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
+    """Give the results of the last tries, the latest last; None for all."""
+    latest = islice(reversed(tries.items()), limit)
+    return [result_of(job, each) for each, job in latest][::-1]
+
+
+def by_end(result: Result) -> float:
+    """Give the place of a result in the order of the ends; what has no end comes last."""
+    return (result.execution.rank if result.execution else 0) or math.inf

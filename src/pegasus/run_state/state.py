@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -30,6 +30,7 @@ from pegasus.events import (
     Unreachable,
 )
 from pegasus.model import Assignment, Outcome, succeeded
+from pegasus.run_state.folders_left import FoldersLeft
 from pegasus.run_state.jobs import (
     INTERRUPTED,
     INTERRUPTED_BEFORE_START,
@@ -40,6 +41,8 @@ from pegasus.run_state.jobs import (
     Result,
     StatusWord,
     SubNodeState,
+    by_end,
+    latest_of,
     result_of,
     word_for,
     word_of,
@@ -50,22 +53,22 @@ class RunState:
     """The state of a run; ``apply`` changes it.
 
     Args:
-        keep_successes: whether jobs that succeeded stay in ``jobs``. A live run forgets them, as
-            it may run for weeks.
+        keep_successes: whether jobs that succeeded stay in ``jobs``; a live run may take weeks.
 
     Attributes:
         began: what is known of the run from its beginning; None before it.
         began_at: when it began, in seconds since the epoch.
         end: how it ended; None where it goes on or was interrupted.
-        interrupted: whether Pegasus was killed. Readers of a journal set it; whatever has no end
-            then counts as lost, but detached commands go on.
+        interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
+            is lost, but for detached commands, which go on.
         follower: the Pegasus that took over the run's detached commands last; None before that.
         sub_nodes: by number.
         jobs: by number, in the order in which they were taken.
         open_jobs: those that have not come to an end.
+        folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
-        last_at: when the last event happened.
+        last_at: when the last event was.
     """
 
     def __init__(self, *, keep_successes: bool = True) -> None:
@@ -80,7 +83,7 @@ class RunState:
         self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
-        self._left: dict[str, tuple[JobState, Execution]] = {}  # by key
+        self.folders = FoldersLeft()
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
@@ -139,7 +142,7 @@ class RunState:
 
         Among them are commands that run, that have ended, and that were given up.
         """
-        yield from list(self._left.values())
+        return iter(self.folders)
 
     @property
     def failure_count(self) -> int:
@@ -155,9 +158,9 @@ class RunState:
         without_end = self._without_end()
         if without_end:
             results = [result_of(job, each) for each, job in self._failures.items()]
-            results = sorted(results + without_end, key=_by_end)
+            results = sorted(results + without_end, key=by_end)
             return results if limit is None else results[-limit:]
-        return _latest(self._failures, limit)
+        return latest_of(self._failures, limit)
 
     def _without_end(self) -> list[Result]:
         """Give what has no end and never will have one, because the run is over."""
@@ -173,7 +176,7 @@ class RunState:
 
     def successes(self, limit: int) -> list[Result]:
         """Give the latest commands that succeeded, the latest last; never more than so many."""
-        return _latest(self._successes, limit)
+        return latest_of(self._successes, limit)
 
     # What happens.
 
@@ -225,15 +228,12 @@ class RunState:
         self._reopen(job)
         execution = Execution(event.assignment, at)
         self._add_try(job, execution)
-        if event.assignment.key is not None:
-            self._forget_folder(event.assignment.key)
-            self._left[event.assignment.key] = job, execution
-            job.unreleased += 1
+        self.folders.add(job, execution)
 
     def _finish(self, event: Ended, at: float) -> None:
         job = self.jobs[event.assignment.number]
         self._reopen(job)
-        execution = job.latest(event.assignment.sub_node.number)
+        execution = self._ended_anew(job, event) or job.latest(event.assignment.sub_node.number)
         if execution is None or not execution.is_open:  # it never started
             execution = Execution(event.assignment)
             self._add_try(job, execution)
@@ -245,8 +245,26 @@ class RunState:
         job.end(execution, event.outcome, again=event.again)
         if job.counts(execution):
             self._list(execution, job)
-        if not (event.again or job.is_open):
+        if not job.is_open:
             self._close(job)
+
+    def _ended_anew(self, job: JobState, event: Ended) -> Execution | None:
+        """Give a detached try that counts as ended, and whose end is known only now.
+
+        It was given up before, or the end was recorded and its output was not.
+        """
+        execution = self.folders.find(event.assignment.key)
+        if execution is None or execution not in job.executions:
+            return None
+        if execution.outcome is not None:
+            self._failures.pop(execution, None)
+            self._successes.pop(execution, None)
+            self.recorded_bytes -= sum(execution.printed.values())
+            self.recorded_bytes += sum(execution.missing.values())
+            if sub_node := self.sub_nodes.get(execution.sub_node.number):
+                sub_node.busy -= execution.seconds or 0.0
+            job.end_anew(execution)
+        return execution
 
     def _measure(self, execution: Execution, event: Ended) -> None:
         """Note what a command used; an end that is replaced by another is counted once."""
@@ -269,7 +287,8 @@ class RunState:
         if execution is None or execution.outcome is not None:
             return
         self._reopen(job)
-        self._forget_folder(execution.assignment.key)
+        self.folders.remove(execution.assignment.key)
+        self.folders.add_stray(execution.assignment.key, execution.sub_node)
         job.remove(execution)
         for each in job.final:  # one that counted before counts again
             self._list(each, job)
@@ -308,16 +327,9 @@ class RunState:
 
     def _release(self, event: Released, _: float) -> None:
         job = self.jobs[event.assignment.number]
-        self._forget_folder(event.assignment.key)
+        self.folders.remove(event.assignment.key)
         if not (self._broadcast and job is next(reversed(self.jobs.values()))):
             self._forget(job)
-
-    def _forget_folder(self, key: str | None) -> None:
-        """Count a try as released, if it was not."""
-        if key is not None and (known := self._left.pop(key, None)):
-            job, execution = known
-            execution.released = True
-            job.unreleased -= 1
 
     # Which tries count, and which jobs are open.
 
@@ -360,19 +372,6 @@ class RunState:
             del self.jobs[job.number]
 
 
-def _latest(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
-    latest = islice(reversed(tries.items()), limit)
-    return [result_of(job, each) for each, job in latest][::-1]
-
-
-def _by_end(result: Result) -> float:
-    return (result.execution.rank if result.execution else 0) or math.inf
-
-
-def _ignore(_state: RunState, _event: Event, _at: float) -> None:
-    """Ignore an event: it changes nothing."""
-
-
 _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     RunBegan: RunState._begin,  # noqa: SLF001 -- a table for one method of the class
     RunEnded: RunState._end,  # noqa: SLF001
@@ -384,7 +383,9 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Returned: RunState._return,  # noqa: SLF001
     Progressed: RunState._progress,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
-    Noted: _ignore,
+    Noted: lambda *_: None,
+    Prepared: lambda state, event, _: state.folders.add_stray(event.key, event.sub_node),
+    Discarded: lambda state, event, _: state.folders.remove_stray(event.key),
     TakenOver: RunState._take_over,  # noqa: SLF001
     Cut: RunState._cut,  # noqa: SLF001
     Reconnected: RunState._reconnect,  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from pegasus.model import Killed, Lost, Outcome
@@ -16,7 +17,9 @@ SHELL_EXIT_LIMIT = 2.0
 class LocalSession:
     """A session on this machine, which is always connected."""
 
-    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[NodeShell]:
+    def open_shell(
+        self, *, on_key: Callable[[str], None] | None = None
+    ) -> AbstractAsyncContextManager[NodeShell]:
         """Start a shell that waits for a command.
 
         Raises:

@@ -91,6 +91,20 @@ class NodeShell:
         """None: the commands of this shell are not detached."""
         return None
 
+    async def wait_key(self) -> None:
+        """Return at once: these commands need no folder."""
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def is_dismissed(self) -> bool:
+        """True: there is no folder."""
+        return True
+
+    @property
+    def seconds(self) -> float | None:
+        """None: these commands are not detached."""
+        return None
+
     async def release(self, key: str) -> bool:  # noqa: ARG002 -- see ``ports``
         """Return True: these commands leave no folder."""
         await trio.lowlevel.checkpoint()

@@ -9,7 +9,7 @@ its master must fail, not connect.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -83,7 +83,9 @@ class SshSession:
         self._decided = trio.Event()  # the socket has appeared, or ssh has ended
         self._has_ended = False
 
-    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[NodeShell]:
+    def open_shell(
+        self, *, on_key: Callable[[str], None] | None = None
+    ) -> AbstractAsyncContextManager[NodeShell]:
         """Start a shell on the node that waits for a command.
 
         Raises:
