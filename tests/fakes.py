@@ -66,6 +66,13 @@ class FakeShell:
     def key(self) -> str | None:
         return None
 
+    @property
+    def seconds(self) -> float | None:
+        return None
+
+    def claim(self) -> str | None:
+        return None
+
     async def release(self, key: str) -> bool:
         await trio.lowlevel.checkpoint()
         return True

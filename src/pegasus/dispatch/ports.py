@@ -28,6 +28,20 @@ class Shell(Protocol):
         """The name of the folder that is ready for the next command; None: it is not detached."""
 
     @property
+    def seconds(self) -> float | None:
+        """How long the last command ran, as its node measured it; None where it is unknown.
+
+        It is needed for a detached command that was not followed from its start.
+        """
+
+    def claim(self) -> str | None:
+        """Return the key, and let the node know that it is about to be recorded.
+
+        From then on the node keeps the folder even if it is never used and nobody releases it:
+        whoever follows the key learns that its command has never started.
+        """
+
+    @property
     def begun(self) -> bool:
         """Whether the command has begun, has ended, or cannot begin any more."""
 
