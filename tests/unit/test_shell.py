@@ -11,7 +11,8 @@ from trio.testing import MockClock
 from pegasus.errors import NodeUnreachable
 from pegasus.model import Lost, Outcome
 from pegasus.process import Pipes
-from pegasus.transport.shell import READY_LIMIT, SLOW_START, NodeShell
+from pegasus.transport.shell import NodeShell
+from pegasus.transport.start_up import READY_LIMIT, SLOW_START
 from tests.contract import LIMIT, begin_to_wait
 
 MARK = b"\x1e" + b"5" * 32

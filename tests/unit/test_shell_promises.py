@@ -18,7 +18,8 @@ from trio.testing import (
 from pegasus.errors import CannotStart, NodeUnreachable
 from pegasus.model import Exited, Lost, NotStarted, Outcome
 from pegasus.process import Pipes
-from pegasus.transport.shell import KILL_GRACE, READY_LIMIT, NodeShell, open_shell
+from pegasus.transport.shell import KILL_GRACE, NodeShell, open_shell
+from pegasus.transport.start_up import READY_LIMIT
 from tests.contract import Output, assignment
 
 

@@ -11,10 +11,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pegasus.model import SubNode
 from pegasus.transport import local, ssh
+from pegasus.transport.detached import DetachedShell
 from pegasus.transport.shell import NodeShell
 from pegasus.transport.ssh_context import SshContext, open_ssh
 
-__all__ = ["NodeSession", "NodeShell", "OpenSession", "SshContext", "open_ssh", "session_opener"]
+__all__ = [
+    "DetachedShell",
+    "NodeSession",
+    "NodeShell",
+    "OpenSession",
+    "SshContext",
+    "open_ssh",
+    "session_opener",
+]
 
 NodeSession = local.LocalSession | ssh.SshSession
 OpenSession = Callable[[SubNode], AbstractAsyncContextManager[NodeSession]]

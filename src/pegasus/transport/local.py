@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 
 from pegasus.model import Killed, Lost, Outcome
 from pegasus.process import given_open_files, open_child
+from pegasus.transport.detached import DetachedShell, open_detached
+from pegasus.transport.follower import FOLLOWER_SCRIPT, follower_arguments
 from pegasus.transport.script import NODE_SCRIPT
 from pegasus.transport.shell import NodeShell, open_shell
 
@@ -19,18 +21,30 @@ class LocalSession:
 
     def open_shell(
         self, *, on_key: Callable[[str], None] | None = None
-    ) -> AbstractAsyncContextManager[NodeShell]:
+    ) -> AbstractAsyncContextManager[NodeShell | DetachedShell]:
         """Start a shell that waits for a command.
+
+        Args:
+            on_key: see ``ports``; None for commands that end with the shell.
 
         Raises:
             NodeUnreachable: it could not be started.
         """
-        return open_shell(open_child(_argv(), SHELL_EXIT_LIMIT), _diagnose)
+        if on_key is not None:
+            argv = _argv(FOLLOWER_SCRIPT, *follower_arguments())
+            return open_detached(open_child(argv, SHELL_EXIT_LIMIT), _explain, on_key)
+        return open_shell(open_child(_argv(NODE_SCRIPT), SHELL_EXIT_LIMIT), _diagnose)
 
 
-def _argv() -> list[str]:
+def _argv(script: str, *arguments: str) -> list[str]:
     """Return the shell's command line; Pegasus's own raised limit of open files is not for jobs."""
-    return ["sh", "-c", f"ulimit -S -n {given_open_files()} 2>/dev/null\n{NODE_SCRIPT}"]
+    limit = f"ulimit -S -n {given_open_files()} 2>/dev/null"
+    return ["sh", "-c", f"{limit}\n{script}", *(["pegasus", *arguments] if arguments else [])]
+
+
+async def _explain(status: int) -> str:  # noqa: ASYNC124 -- async for SSH, which connects
+    """Return why a shell for detached commands has ended."""
+    return f"its shell ended with status {status}"
 
 
 async def _diagnose(status: int) -> Outcome:  # noqa: ASYNC124 -- async for SSH, which connects

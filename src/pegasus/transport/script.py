@@ -23,6 +23,7 @@ from __future__ import annotations
 import string
 
 from pegasus.model import Exited, Killed, Lost, Outcome
+from pegasus.transport.parts import assemble
 
 ORPHAN_GRACE = 5
 """Seconds between SIGTERM and SIGKILL for a command after Pegasus was killed: shorter than for an
@@ -32,7 +33,8 @@ NEW_PROCESSES_LIMIT = 256
 """Processes that began on the node during a command and are checked afterwards, one by one; for
 more of them a new shell is cheaper."""
 
-NODE_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
+NODE_SCRIPT = assemble(
+    r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
 read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
 if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
 if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
@@ -49,29 +51,10 @@ IFS= read -r _m || exit 0
 [ "$_p" = $$ ] && [ "$5" = "$_g" ] && [ -e /proc/1/stat ] &&
   read -r _l _l _l _l _n </proc/loadavg && [ /proc/self/fd/1 -ef /proc/$$/fd/1 ] && _v=1
 exec 4>&1 5>&2 2>/dev/null
-_y=; (trap : 64) && _y=1
-_a() {
-  trap "$1" 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 23 24 25 26 27 29 30 31
-  [ ! "$_y" ] || trap "$1" 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 \
-    50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
-}
+@HANDLERS@
 _a :
 ( _a ''; exec 4>&- 5>&- 2>/dev/null
-  others() {
-    IFS= read -r l </proc/self/stat || return
-    set -- "$1" ${l##*")" }; g=$4; k=$1; r=1
-    for f in /proc/[0-9]*/stat; do
-      IFS= read -r l <"$f" || continue
-      f=${f#/proc/}; f=${f%/stat}; set -- ${l##*")" }
-      [ "$4" = "$g" ] && [ "$3" != "$g" ] && [ "$1" != Z ] && kill -s "$k" "$f" && r=0
-    done
-    return $r
-  }
-  finish() {
-    n=0
-    while others "$1" && [ "$1" = KILL ] && [ $n -lt 9 ]; do n=$((n + 1)); done
-    kill -s "$1" 0
-  }
+  @FINISH@
   read -r p l </proc/self/stat || p=$(exec sh -c 'echo $PPID')
   printf '%s\n' "$p"
   while read -r s l; do
@@ -82,18 +65,15 @@ _a :
     esac
   done
   exec </dev/null >/dev/null
-  finish TERM; sleep ORPHAN_GRACE; finish KILL
+  finish TERM; sleep @ORPHAN_GRACE@; finish KILL
 ) | ( _a :; trap _t=1 TERM; exec 2>&1
-  [ "$BASH_VERSION" ] && (set +o posix) 2>/dev/null && set +o posix
-  _k= _x=
-  [ "$KSH_VERSION" ] && (eval ': "${.sh.version}"') 2>/dev/null && _k=1 _x==
-  [ "$YASH_VERSION" ] && [ "$(kill -l 386)" = INT ] && _x==
+  @DIALECT@
   clean() {
     [ "$_q" ] && [ -z "$_t" ] && read -r _o _l </proc/uptime &&
       [ $((${_o%.*} - ${_u%.*})) -le 1 ] || return 1
     _o=$_q
     while read -r _l _l _l _l _n </proc/loadavg && [ "$_n" != "$_o" ]; do
-      [ "$_n" -gt "$_o" ] && [ $((_n - _q)) -lt NEW_PROCESSES_LIMIT ] || return 1
+      [ "$_n" -gt "$_o" ] && [ $((_n - _q)) -lt @NEW_PROCESSES_LIMIT@ ] || return 1
       while [ "$_o" -lt "$_n" ]; do
         _o=$((_o + 1))
         [ -e /proc/$_o/stat ] && IFS= read -r _l </proc/$_o/stat || continue
@@ -163,8 +143,9 @@ _a :
   done
   printf %se "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
 )
-""".replace("ORPHAN_GRACE", str(ORPHAN_GRACE)).replace(
-    "NEW_PROCESSES_LIMIT", str(NEW_PROCESSES_LIMIT)
+""",
+    ORPHAN_GRACE=str(ORPHAN_GRACE),
+    NEW_PROCESSES_LIMIT=str(NEW_PROCESSES_LIMIT),
 )
 # Four processes: the first one, which waits; the watcher, which reads the lifeline; the runner,
 # whose child is the command; and the reporter, which alone writes marks after the command has

@@ -11,7 +11,6 @@ Rule 3: the output of the command is passed on unchanged; the shell's own messag
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -25,21 +24,13 @@ from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.events import Printed
 from pegasus.model import Assignment, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
-from pegasus.terminal_text import on_one_line
 from pegasus.transport.marks import Marks, Phase
 from pegasus.transport.script import hand_over, read_end
+from pegasus.transport.start_up import StartUp
 
 KILL_GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL for a command that is ended, as documented; ``docker stop``
 has the same default."""
-
-READY_LIMIT = 60.0
-"""Seconds for a shell to become ready: start-up files on a busy node and a home directory on a slow
-file system need many; the limit is for a node that never answers."""
-
-SLOW_START = 5.0
-"""Seconds after which the wait is reported: start-up files that take longer may never end, and only
-their owner can know why."""
 
 ECHO_LIMIT = 2.0
 """Seconds to wait for the reaction to something that takes no time itself: a round trip over a slow
@@ -48,16 +39,8 @@ link."""
 GONE_LIMIT = 2.0
 """Seconds between the end of a command and the report whether its shell takes another one."""
 
-START_UP_LIMIT = 65536
-"""Bytes that are kept of the output of an account's start-up files: it may explain a failure."""
-
-START_UP_SHOWN = 300
-"""Characters of it that are shown; the last ones, since a question or a prompt comes last."""
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
-"""Output of a prompt for a terminal: colours, modes, a title."""
-
 Show = Callable[[Printed], Awaitable[None]]
+ReadStream = Callable[[Stream, trio.abc.ReceiveStream], Awaitable[None]]
 Diagnose = Callable[[int], Awaitable[Outcome]]
 """Returns the outcome of a command whose shell did not report it, from the child's exit status."""
 
@@ -82,7 +65,7 @@ class NodeShell:
         self._open_outputs = len(Stream)
         self._assignment: Assignment | None = None
         self._show: Show | None = None
-        self._mark, self._start_up = mark, b""
+        self._start_up = StartUp(mark)
         self._handed_over = False
         self._stopped = False
 
@@ -136,39 +119,14 @@ class NodeShell:
         Raises:
             NodeUnreachable: the shell ended, or did not become ready in time.
         """
-        with trio.move_on_after(SLOW_START):
-            return await self._wait_ready()
-        on_slow(
-            f"waiting for a shell; after {SLOW_START:g} seconds the account's start-up files have "
-            f"not ended, and have printed {self._quoted}"
-        )
-        with trio.move_on_after(READY_LIMIT - SLOW_START):
-            return await self._wait_ready()
-        raise NodeUnreachable(
-            f"the shell on the node was not ready in {READY_LIMIT:g} seconds; the account's "
-            f"start-up files have printed {self._quoted}"
-        )
+        await self._start_up.wait(self._wait_ready, on_slow)
 
     async def _wait_ready(self) -> None:
         await self._wait_reached(Phase.READY)
         if self._gone.is_set():
             raise NodeUnreachable(
-                self._printed or "the shell on the node ended before it was ready"
+                self._start_up.words or "the shell on the node ended before it was ready"
             )
-
-    @property
-    def _printed(self) -> str:
-        """The output of the start-up files, or of another program before the shell, as text."""
-        text = self._start_up.replace(self._mark[1:], b"").decode(errors="replace")
-        return _ESCAPE_SEQUENCE.sub("", text).strip()
-
-    @property
-    def _quoted(self) -> str:
-        """The end of this output, on one line: a question or a prompt comes last."""
-        words = on_one_line(self._printed, START_UP_LIMIT)
-        return (
-            words if len(words) <= START_UP_SHOWN else f"…{words[-START_UP_SHOWN:]}"
-        ) or "nothing"
 
     async def wait_next(self) -> bool:
         """Wait until the shell has finished its command; return whether it takes another one.
@@ -289,7 +247,7 @@ class NodeShell:
         marks = output.marks
         printed = marks.feed(data)
         if marks.phase is Phase.STARTING:
-            self._start_up = (self._start_up + printed)[-START_UP_LIMIT:]
+            self._start_up.add(printed)
         elif printed and self._assignment is not None and self._show is not None:
             await self._show(Printed(self._assignment, output.stream, printed))
         # After `show`: a command has ended only when the last of its output was shown.
@@ -361,7 +319,7 @@ async def open_shell(
         except CannotStart as error:
             raise NodeUnreachable(str(error)) from error
         shell = NodeShell(opened, mark, diagnose)
-        await stack.enter_async_context(_reading(shell, opened))
+        await stack.enter_async_context(reading(shell.read, opened))
         with suppress(OSError):
             opened.write_now(mark + b"\n")
         await shell.wait_ready(on_slow)
@@ -373,7 +331,7 @@ async def open_shell(
 
 
 @asynccontextmanager
-async def _reading(shell: NodeShell, child: Pipes) -> AsyncIterator[None]:
+async def reading(read_stream: ReadStream, child: Pipes) -> AsyncIterator[None]:
     """Read the child's outputs, also while the block is being cancelled.
 
     The readers end with the block and not with the cancellation, since a command may print
@@ -385,7 +343,7 @@ async def _reading(shell: NodeShell, child: Pipes) -> AsyncIterator[None]:
 
             async def read(stream: Stream, source: trio.abc.ReceiveStream) -> None:
                 async with source:
-                    await shell.read(stream, source)
+                    await read_stream(stream, source)
 
             async def read_both() -> None:
                 with shield:

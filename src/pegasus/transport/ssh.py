@@ -23,6 +23,8 @@ import trio
 from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.process import FULL_PIPE, Child, Pipes, open_child
+from pegasus.transport.detached import DetachedShell, open_detached
+from pegasus.transport.follower import follower_command
 from pegasus.transport.handshakes import NotConnected
 from pegasus.transport.messages import failure, printed
 from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
@@ -85,38 +87,46 @@ class SshSession:
 
     def open_shell(
         self, *, on_key: Callable[[str], None] | None = None
-    ) -> AbstractAsyncContextManager[NodeShell]:
+    ) -> AbstractAsyncContextManager[NodeShell | DetachedShell]:
         """Start a shell on the node that waits for a command.
+
+        Args:
+            on_key: see ``ports``; None for commands that end with the shell.
 
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        return open_shell(self._open_pipes(), self._diagnose, self._report_slow)
+        if on_key is not None:
+            pipes = self._open_pipes(follower_command())
+            return open_detached(pipes, self._explain, on_key, self._report_slow)
+        return open_shell(self._open_pipes(remote_command()), self._diagnose, self._report_slow)
 
     def _report_slow(self, words: str) -> None:
         """Report, once for all sub-nodes of a node, that a shell is slow, and how to check it."""
         self._context.note_once(f"{self._to}: {words}. Try `ssh {self._to} echo ok` by hand.")
 
     @asynccontextmanager
-    async def _open_pipes(self) -> AsyncIterator[Pipes]:
+    async def _open_pipes(self, command: str) -> AsyncIterator[Pipes]:
         """Start the shell's command: over the control socket itself, or with an ssh client."""
         async with AsyncExitStack() as stack:
             if not self._context.by_clients.is_set():
                 send = (await self._context.resolver.resolve(self._to)).send_env
                 environment = sent_environment(send, os.environb)
                 try:
-                    session = open_mux_session(self._socket, remote_command(), environment)
+                    session = open_mux_session(self._socket, command, environment)
                     pipes: Pipes = await stack.enter_async_context(session)
                 except MuxFault as fault:
                     self._context.fall_back(fault)
                 else:
                     yield pipes
                     return
-            yield await stack.enter_async_context(open_child(self._client(), CLIENT_EXIT_LIMIT))
+            yield await stack.enter_async_context(
+                open_child(self._client(command), CLIENT_EXIT_LIMIT)
+            )
 
-    def _client(self) -> list[str]:
+    def _client(self, command: str) -> list[str]:
         options = ("-o", "ControlMaster=no", "-S", str(self._socket), "-o", "ProxyCommand=false")
-        return self._context.argv(*options, to=self._to, command=[remote_command()])
+        return self._context.argv(*options, to=self._to, command=[command])
 
     async def _diagnose(self, status: int) -> Outcome:
         """Return the outcome of a command whose shell did not report it.
@@ -127,8 +137,12 @@ class SshSession:
             async with self.open_shell():
                 return Killed(9)
         except NodeUnreachable:
-            words = "; ".join(printed(self._messages))
-            return Lost(words or f"the connection broke (ssh ended with status {status})")
+            return Lost(await self._explain(status))
+
+    async def _explain(self, status: int) -> str:  # noqa: ASYNC124 -- see ``local``
+        """Return why a shell has ended, in ssh's own words where it has printed any."""
+        words = "; ".join(printed(self._messages))
+        return words or f"the connection broke (ssh ended with status {status})"
 
     async def read_messages(self, source: trio.abc.ReceiveStream) -> None:
         """Keep what ssh prints, until it ends; ``wait_open`` discards what is not needed."""

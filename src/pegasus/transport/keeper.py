@@ -1,0 +1,136 @@
+r"""The keeper of a detached command: some lines of POSIX sh that own one command on its node.
+
+Arguments: the folder of the command. Standard input: a line with the time limit, the words for the
+command's environment and possibly ``encoded``; and a line with the command. Descriptor 6 is the
+FIFO ``life`` of the folder, open for reading and writing.
+
+What is in the folder: ``go``, which whoever decides about the start makes; ``out`` and ``err``; the
+FIFO ``orders``, for orders to the keeper (``+TERM``, ``+KILL``) and for what its own processes tell
+it; the FIFO ``life``, which is open for writing as long as the keeper lives; ``end.tmp``, with room
+for the record of the end; ``end``, the record of the end; ``boot``, see ``follower``.
+
+Rule 1: a command starts only after its keeper has made ``go``, and only after ``end.tmp`` says so.
+Rule 2: no process or group is killed by its number: the process that kills is in the group.
+Rule 3: after the end nothing of the keeper is left, and all that the command left in the
+background.
+"""
+
+from __future__ import annotations
+
+from pegasus.transport.parts import assemble
+
+NODE_GRACE = 10
+"""Seconds between SIGTERM and SIGKILL on the node: the same as for other commands."""
+
+RECORD_SIZE = 200
+"""Bytes of the record of an end, with its padding; the longest has half of it."""
+
+KEEPER_SCRIPT = assemble(
+    r"""set +u; unset _a _c _d _g _h _i _j _k _l _p _q _s _t _u _x _y
+_i=$TMOUT; TMOUT=0; _d=$1
+IFS= read -r _l && IFS= read -r _c || exit
+( exec </dev/null >/dev/null 2>&1
+  @DIALECT@
+  @HANDLERS@
+  _a :; trap _t=t TERM; trap _h=h HUP
+  set -f; set -- $_l; set +f
+  _q=$1; export PEGASUS_RUN="$2" PEGASUS_JOB="$3" PEGASUS_SUB_NODE="$4"
+  [ "$5" ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
+  read -r _p _l </proc/self/stat && set -- ${_l##*")"} && _g=$3
+  [ -p "$_d/orders" ] && exec 7<>"$_d/orders" 8>>"$_d/out" 9>>"$_d/err" || exit
+  exec 3<"$_d/orders" 5>"$_d/orders" 7>&-
+  mkdir "$_d/go" || exit
+  read -r _u _l </proc/uptime || _u=$(date +%s)
+  printf 'b %s .' "$_u" 1<>"$_d/end.tmp" || exit
+  ( exec 5>&- 8>&- 9>&-; _a ''
+    @FINISH@
+    record() {
+      read -r l k </proc/uptime || l=$(date +%s)
+      printf 'e %s %s %s %s %s %s %s .\n' "$1" "$_u" "$l" "$t" "$h" "$m" "$s" 1<>"$_d/end.tmp"
+      mv "$_d/end.tmp" "$_d/end"
+    }
+    tell() { [ -p "$_d/orders" ] && printf '%s\n' "$1" 1<>"$_d/orders"; }
+    alarm() (
+      exec >/dev/null 3<&- 6>&-
+      for k in "$2" $((${2%.*} + 1)); do
+        sleep "$k" & tell "+s $!"
+        wait $! && break
+      done
+      tell "$1"
+    )
+    left() {
+      for f in /proc/[0-9]*/stat; do
+        IFS= read -r l <"$f" || continue
+        f=${f#/proc/}; f=${f%/stat}; set -- ${l##*")" }
+        [ "$1" != Z ] && { [ "$3" = "$_g" ] || [ "$4" = "$_g" ]; } || continue
+        case " $_p $_j $p " in *" $f "*) continue;; esac
+        case " $p $a $w " in *" $2 "*) continue;; esac
+        return 0
+      done
+      return 1
+    }
+    stop() { finish TERM; alarm +GRACE @NODE_GRACE@ & w=$!; }
+    kill_all() { record "$y"; finish KILL; }
+    read -r p l </proc/self/stat
+    a= w= b= y=- t=- h=- m=- s=? z=
+    [ "$_q" = - ] || { alarm +LIMIT "$_q" & a=$!; }
+    while :; do
+      IFS= read -r l <&3 || break
+      case $l in
+        +b) b=1; [ "$y" = - ] || stop;;
+        +TERM|+LIMIT) [ "$y" = - ] || continue
+          y=o; [ "$l" = +TERM ] || y=l$_q
+          [ ! "$b" ] || [ "$s" != ? ] || stop;;
+        +KILL) [ "$y" != - ] || y=o
+          kill_all;;
+        +GRACE|+EMPTY) kill_all;;
+        "+s "*) z="$z ${l#+s }";;
+        "+e "*) set -- $l; t=$2 h=$3 _j=$4 s=$5
+          [ "$y" = - ] && break
+          [ "$w" ] || kill_all
+          [ ! "$_g" ] || (
+            exec >/dev/null 3<&- 6>&-
+            while left; do sleep 0.1 || sleep 1; done
+            tell +EMPTY
+          ) &;;
+        *) m=m;;
+      esac
+    done
+    [ "$s" = ? ] && kill_all
+    record -
+    if [ "$a" ]; then
+      while [ ! "$z" ] && IFS= read -r l <&3; do case $l in "+s "*) z=${l#+s };; esac; done
+      kill -s KILL "$a" $z
+    fi
+    echo
+  ) | ( exec 3<&- 5>&- 8>&- 9>&-; _a ''
+    read -r l && exit
+    @FINISH@
+    IFS= read -r l <"$_d/end" || IFS= read -r l <"$_d/end.tmp"
+    case $l in
+      "e "*" .") ;;
+      *) printf 'e k %s %s - - - ? .\n' "$_u" "$_u" 1<>"$_d/end.tmp";;
+    esac
+    [ -f "$_d/end" ] || mv "$_d/end.tmp" "$_d/end"
+    case $l in "e - "*" .") ;; *) finish KILL;; esac
+  ) &
+  _j=$!
+  exec 2>&5 3<&-
+  if [ "$_k" ]; then
+    printf 'b\n' >&6; printf '+b\n' >&5; TMOUT=$_i
+    sh -c 'exec sh -c -- "$1" 2>&9 9>&-' sh "$_c" </dev/null >&8 5>&- 6>&- 8>&- 9>&9
+    _s=$?; TMOUT=0
+  else
+    ( TMOUT=$_i; exec >&8 2>&9 8>&- 9>&-; printf 'b\n' >&6; printf '+b\n' >&5
+      exec 5>&- 6>&-; exec sh -c -- "$_c" )
+    _s=$?
+  fi
+  exec 8>&- 9>&-
+  printf '+e %s %s %s %s\n' "${_t:--}" "${_h:--}" "$_j" "$_x$_s" >&5
+  exec 2>/dev/null
+  [ "$_t" ] && while kill -s 0 "$_j"; do wait "$_j"; done
+) | kill -s KILL $$
+""",
+    NODE_GRACE=str(NODE_GRACE),
+)
+# To be documented
