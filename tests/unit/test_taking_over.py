@@ -13,11 +13,12 @@ import trio
 
 from pegasus.events import Ended, OutputSizes, Progressed, Released, RunEnded, TakenOver
 from pegasus.model import Assignment, Exited, Lost, Outcome, Stream
-from pegasus.record import GrowingOutput, RunRecord
+from pegasus.record import GrowingOutput
 from pegasus.record import folder as folders
 from pegasus.record.encoding import line_of
 from pegasus.record.recording import Record
 from pegasus.record.taking_over import ContinuedRun, find_left, take_over
+from tests.unit.left_runs import kill, left_run, start
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -25,7 +26,6 @@ from tests.unit.records import (
     only_run,
     open_files,
     queue_in,
-    record_of,
     recording,
     show,
     start_on,
@@ -33,29 +33,6 @@ from tests.unit.records import (
 )
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
-
-
-def start(record: Record, number: int, key: str = "", node: int = 0) -> Assignment:
-    """Tell that a detached job was taken and started."""
-    job = take(record, number)
-    return start_on(record, number, job, NODES[node], key or f"key-{number}")
-
-
-def kill(queue: Path) -> Path:
-    """Make of the run one that was killed: no line says how it ended. Give its journal."""
-    journal = record_of(queue) / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    assert b"run_ended" in lines[-1]
-    journal.write_bytes(b"".join(lines[:-1]))
-    return journal
-
-
-def left_run(queue: Path) -> RunRecord:
-    """Find the one run with something left."""
-    warnings: list[str] = []
-    (run,) = find_left(queue, warnings)
-    assert warnings == []
-    return run
 
 
 @asynccontextmanager

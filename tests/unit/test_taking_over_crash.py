@@ -21,8 +21,8 @@ from pegasus.model import Assignment, Exited, Stream
 from pegasus.record import folder as folders
 from pegasus.record.recording import Record
 from pegasus.record.taking_over import find_left, take_over
+from tests.unit.left_runs import kill, left_run, start
 from tests.unit.records import fail, only_run, queue_in, recording, show
-from tests.unit.test_taking_over import kill, left_run, start
 
 OUT = Stream.STDOUT
 
