@@ -11,7 +11,6 @@ Rule 3: the output of the command is passed on unchanged; the shell's own messag
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -25,8 +24,8 @@ from pegasus.errors import CannotStart, NodeUnreachable, sole_error
 from pegasus.events import Printed
 from pegasus.model import Assignment, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
-from pegasus.terminal_text import on_one_line
 from pegasus.transport.marks import Marks, Phase
+from pegasus.transport.own_output import OwnOutput
 from pegasus.transport.script import hand_over, read_end
 
 KILL_GRACE = 10.0
@@ -47,15 +46,6 @@ link."""
 
 GONE_LIMIT = 2.0
 """Seconds between the end of a command and the report whether its shell takes another one."""
-
-START_UP_LIMIT = 65536
-"""Bytes that are kept of the output of an account's start-up files: it may explain a failure."""
-
-START_UP_SHOWN = 300
-"""Characters of it that are shown; the last ones, since a question or a prompt comes last."""
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
-"""Output of a prompt for a terminal: colours, modes, a title."""
 
 Show = Callable[[Printed], Awaitable[None]]
 Diagnose = Callable[[int], Awaitable[Outcome]]
@@ -82,7 +72,7 @@ class NodeShell:
         self._open_outputs = len(Stream)
         self._assignment: Assignment | None = None
         self._show: Show | None = None
-        self._mark, self._start_up = mark, b""
+        self._own = OwnOutput(mark)  # of the start-up files, then of the shell
         self._handed_over = False
         self._stopped = False
 
@@ -126,35 +116,22 @@ class NodeShell:
             return await self._wait_ready()
         on_slow(
             f"waiting for a shell; after {SLOW_START:g} seconds the account's start-up files have "
-            f"not ended, and have printed {self._quoted}"
+            f"not ended, and have printed {self._own.end or 'nothing'}"
         )
         with trio.move_on_after(READY_LIMIT - SLOW_START):
             return await self._wait_ready()
         raise NodeUnreachable(
             f"the shell on the node was not ready in {READY_LIMIT:g} seconds; the account's "
-            f"start-up files have printed {self._quoted}"
+            f"start-up files have printed {self._own.end or 'nothing'}"
         )
 
     async def _wait_ready(self) -> None:
         await self._wait_reached(Phase.READY)
         if self._gone.is_set():
             raise NodeUnreachable(
-                self._printed or "the shell on the node ended before it was ready"
+                self._own.text or "the shell on the node ended before it was ready"
             )
-
-    @property
-    def _printed(self) -> str:
-        """The output of the start-up files, or of another program before the shell, as text."""
-        text = self._start_up.replace(self._mark[1:], b"").decode(errors="replace")
-        return _ESCAPE_SEQUENCE.sub("", text).strip()
-
-    @property
-    def _quoted(self) -> str:
-        """The end of this output, on one line: a question or a prompt comes last."""
-        words = on_one_line(self._printed, START_UP_LIMIT)
-        return (
-            words if len(words) <= START_UP_SHOWN else f"…{words[-START_UP_SHOWN:]}"
-        ) or "nothing"
+        self._own.take()
 
     async def wait_next(self) -> bool:
         """Wait until the shell has finished its command; return whether it takes another one.
@@ -231,11 +208,12 @@ class NodeShell:
             await self._child.stdin.send_all(rest)
 
     async def _outcome(self) -> Outcome:
-        words = self._stderr.marks.words
-        if words is not None:
-            return read_end(words.decode(errors="replace"))
-        if self._stderr.marks.phase is Phase.GONE:
-            return NotStarted("the shell on the node went first")
+        marks = self._stderr.marks
+        if marks.words is not None:
+            unbegun = None if marks.begun else self._own.end
+            return read_end(marks.words.decode(errors="replace"), unbegun)
+        if marks.phase is Phase.GONE:
+            return NotStarted(self._own.end or "the shell on the node went first")
         return await self._diagnose(await self._child.wait())
 
     async def _stop(self, kill_now: trio.Event) -> None:
@@ -275,9 +253,12 @@ class NodeShell:
         marks = output.marks
         printed = marks.feed(data)
         if marks.phase is Phase.STARTING:
-            self._start_up = (self._start_up + printed)[-START_UP_LIMIT:]
+            self._own.add(printed)
         elif printed and self._assignment is not None and self._show is not None:
-            await self._show(Printed(self._assignment, output.stream, printed))
+            if output is self._stderr and not marks.begun:
+                self._own.add(printed)
+            else:
+                await self._show(Printed(self._assignment, output.stream, printed))
         # After `show`: a command has ended only when the last of its output was shown.
         if output.shown is not marks.phase or marks.phase is Phase.ENDED:
             output.shown = marks.phase
