@@ -52,8 +52,8 @@ def left_folders(pegasus: Pegasus, node: Node) -> list[str]:
 
 def go_away(node: Node) -> None:
     """Make a node unreachable; its commands go on."""
-    node.stop_listening()
     node.kill_sessions()
+    node.stop_listening()
 
 
 def kill(running: Running) -> None:
@@ -79,10 +79,15 @@ def starts(node: Node) -> int:
     return path.read_text().count("x") if path.exists() else 0
 
 
-def status_of(done: Done) -> dict[str, Any]:
-    """Read what ``status --json`` printed."""
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def tell(pegasus: Pegasus, *words: str) -> Done:
+    """Run a command that needs only the queue file."""
+    return pegasus.start_bare(*words, f"--queue-file={pegasus.queue_file}").wait()
+
+
+def counts(pegasus: Pegasus, *words: str) -> dict[str, int]:
+    """Give how many commands of the newest run there are, by state."""
+    found = json.loads(tell(pegasus, "status", "--json", *words).stdout)["runs"][0]["counts"]
+    return {word: count for word, count in found.items() if count}
 
 
 @BOTH
@@ -125,8 +130,7 @@ def test_pegasus_is_killed_and_the_next_run_finds_the_end(
     running = there.start("q", "--detach", queue=STEADY + "- echo next\n")
     running.wait_for("line 3")
     kill(running)
-    during = status_of(there.run("status", "--json"))
-    assert during["runs"][-1]["counts"].get("detached") == 1
+    assert counts(pegasus) == {"detached": 1}
     wait_until(
         lambda: "20" in nodes[0].run("cat /var/tmp/pegasus-$(id -u)/*/out; true"), what="its end"
     )
@@ -138,9 +142,7 @@ def test_pegasus_is_killed_and_the_next_run_finds_the_end(
     assert starts(nodes[0]) == 1
     assert "Taken over from run " in done.stderr
     assert not left_folders(pegasus, nodes[0])
-    assert status_of(there.run("status", "--json", "--run", "1"))["runs"][0]["counts"] == {
-        "failed": 1
-    }
+    assert counts(pegasus, "--run", "1") == {"failed": 1}
 
 
 def test_pegasus_is_killed_and_the_command_still_runs(
@@ -168,10 +170,10 @@ def test_leaving_and_attaching(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
     there = pegasus.on(nodes)
     running = there.start("q", "--detach", queue=GATED + "- echo next\n")
     running.wait_for("begun", on="stdout")
-    left = there.start_bare("stop", "--leave", f"--queue-file={pegasus.queue_file}").wait()
+    left = tell(there, "stop", "--leave")
     assert left.status == 0, left.stderr
     assert running.wait().status == 130
-    listed = there.start_bare("attach", "--list", f"--queue-file={pegasus.queue_file}").wait()
+    listed = tell(there, "attach", "--list")
     assert "node-1" in listed.stdout
     attached = there.start_bare("attach", *[each for each in there.files() if "hosts" not in each])
     attached.wait_for("following 'echo begun")
@@ -216,7 +218,7 @@ def test_a_stop_for_a_node_that_is_away(pegasus: Pegasus, make_nodes: MakeNodes)
     running.wait_for("on", on="stdout")
     go_away(nodes[0])
     running.wait_for("the connection broke")
-    stop = there.start_bare("stop", "1", f"--queue-file={pegasus.queue_file}").wait()
+    stop = tell(there, "stop", "1")
     assert "as soon as" in stop.stderr
     nodes[0].start()
     done = running.wait()
@@ -246,6 +248,7 @@ def test_a_node_is_restarted(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
     there = pegasus.on(nodes)
     running = there.start("q", "--detach", queue="- echo on; sleep 1000\n- echo next\n")
     running.wait_for("on", on="stdout")
+    nodes[0].pause()  # so that nothing notices the end of anything else
     nodes[0].kill()
     nodes[0].start()
     done = running.wait()
