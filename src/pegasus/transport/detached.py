@@ -222,7 +222,7 @@ class DetachedShell:
         return self._end.outcome
 
     async def _wait_end(self) -> None:
-        """Wait until the command has ended and all of its output was shown, or the shell is gone."""
+        """Wait until the command has ended and its output was shown, or the shell is gone."""
         with trio.move_on_after(TAIL_DELAY):
             await self._wait_until(lambda: self._end is not None or self._gone.is_set())
         if self._end is None:

@@ -50,14 +50,14 @@ IFS= read -r _l && IFS= read -r _c || exit
       mv "$_d/end.tmp" "$_d/end"
     }
     tell() { [ -p "$_d/orders" ] && printf '%s\n' "$1" 1<>"$_d/orders"; }
-    alarm() (
+    alarm() {
       exec >/dev/null 3<&- 6>&-
       for k in "$2" $((${2%.*} + 1)); do
         sleep "$k" & tell "+s $!"
         wait $! && break
       done
       tell "$1"
-    )
+    }
     left() {
       for f in /proc/[0-9]*/stat; do
         IFS= read -r l <"$f" || continue
