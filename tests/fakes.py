@@ -1,5 +1,5 @@
 """Fakes for tests with exact timing: nodes that a test makes reachable or not, shells that know
-five commands, a queue in memory. The sessions pass the same contract tests as the real ones; see
+five commands. The sessions pass the same contract tests as the real ones; see
 ``tests/contract.py``.
 """
 
@@ -7,31 +7,27 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
 
 from pegasus.detachment import Detachment
-from pegasus.dispatch import Fill
-from pegasus.errors import FileFault, NodeUnreachable, PegasusError, TemplateFault, sole_error
-from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
+from pegasus.errors import NodeUnreachable, sole_error
+from pegasus.events import Printed
 from pegasus.model import (
     Apart,
     Assignment,
-    Command,
+    Cancelled,
     Exited,
-    Job,
     Killed,
     Lost,
     NotStarted,
     Outcome,
-    Position,
     Stream,
     SubNode,
-    TakenJob,
+    TimedOut,
 )
 
 
@@ -70,8 +66,12 @@ class FakeShell:
     def seconds(self) -> float | None:
         return None
 
-    def claim(self) -> str | None:
-        return None
+    @property
+    def is_dismissed(self) -> bool:
+        return True
+
+    async def wait_key(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def release(self, key: str) -> bool:
         await trio.lowlevel.checkpoint()
@@ -139,6 +139,137 @@ class FakeShell:
 
 
 @dataclass(eq=False)
+class FakeKeeper:
+    """A detached command on a fake node: it needs no connection to go on."""
+
+    command: str
+    began: float
+    ends_at: float
+    outcome: Outcome
+    output: bytes = b""
+
+    @staticmethod
+    def start(command: str) -> FakeKeeper:
+        now = trio.current_time()
+        match command.partition("#")[0].split():
+            case ["printf", word]:
+                return FakeKeeper(command, now, now, Exited(0), word.encode())
+            case ["exit", status]:
+                return FakeKeeper(command, now, now, Exited(int(status)))
+            case ["sleep", seconds]:
+                return FakeKeeper(command, now, now + float(seconds), Exited(0), b"begun")
+        raise AssertionError(f"a fake keeper does not know {command!r}")
+
+    def end(self, at: float, outcome: Outcome) -> None:
+        if at < self.ends_at:
+            self.ends_at, self.outcome = at, outcome
+
+
+class FakeDetachedShell(FakeShell):
+    """Runs detached commands, which go on when its connection breaks."""
+
+    KEYS = itertools.count(1)
+
+    def __init__(self, node: FakeNode, on_key: Callable[[str], None]) -> None:
+        super().__init__(node)
+        self._on_key = on_key
+        self._seconds: float | None = None
+        self._dismissed = False
+        self.prepared = ""
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.prepared = f"key-{next(self.KEYS)}"
+        self._on_key(self.prepared)
+        self._node.folders[self.prepared] = None
+
+    def dismiss(self) -> None:
+        if self._node.folders.get(self.prepared, True) is None:
+            del self._node.folders[self.prepared]
+        self._dismissed = True
+
+    @property
+    def is_dismissed(self) -> bool:
+        return self._dismissed
+
+    @property
+    def key(self) -> str | None:
+        return self.prepared
+
+    @property
+    def seconds(self) -> float | None:
+        return self._seconds
+
+    async def wait_next(self) -> bool:
+        if await super().wait_next():
+            self._prepare()
+            return True
+        return False
+
+    async def release(self, key: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        keeper = self._node.folders.get(key)
+        if self._node.broken.is_set() or (keeper and trio.current_time() < keeper.ends_at):
+            return False
+        self._node.folders.pop(key, None)
+        return True
+
+    async def run(
+        self,
+        assignment: Assignment,
+        run_name: str,
+        show: Callable[[Printed], Awaitable[None]],
+        kill_now: trio.Event,
+        detachment: Detachment | None = None,
+    ) -> Outcome | Apart:
+        assert detachment is not None
+        assert assignment.key is not None
+        folders = self._node.folders
+        if detachment.extent is None:
+            if self._node.broken.is_set() or not self._node.starts_commands:
+                return NotStarted("the shell on the node was gone")
+            folders[assignment.key] = keeper = FakeKeeper.start(assignment.command)
+            self._node.ran.append(assignment.command)
+            keeper.end(keeper.began + detachment.limit, TimedOut(detachment.limit))
+        elif assignment.key not in folders:
+            return Lost("its folder is gone")
+        elif (found := folders[assignment.key]) is None:
+            return NotStarted("it was never started")
+        else:
+            keeper = found
+        self._started.set()
+        seen = (detachment.extent or {}).get(Stream.STDOUT, 0)
+        if seen < len(keeper.output):
+            await show(Printed(assignment, Stream.STDOUT, keeper.output[seen:]))
+        return await self._follow(keeper, detachment)
+
+    async def _follow(self, keeper: FakeKeeper, detachment: Detachment) -> Outcome | Apart:
+        while trio.current_time() < keeper.ends_at:
+            if detachment.stop.is_set():
+                keeper.end(trio.current_time() + self._node.ends_in, Cancelled())
+            with trio.move_on_at(keeper.ends_at):
+                if detachment.stop.is_set():
+                    await self._node.broken.wait()
+                else:
+                    await self._wait_either(detachment.stop)
+            if self._node.broken.is_set():
+                return Apart(self._node.words)
+        await trio.lowlevel.checkpoint()
+        self._seconds = keeper.ends_at - keeper.began
+        return Apart(self._node.words) if self._node.broken.is_set() else keeper.outcome
+
+    async def _wait_either(self, stop: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def wait(event: trio.Event) -> None:
+                await event.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(wait, stop)
+            nursery.start_soon(wait, self._node.broken)
+
+
+@dataclass(eq=False)
 class FakeNode:
     """A node that a test controls.
 
@@ -156,6 +287,7 @@ class FakeNode:
         ran: the commands that ran on it.
         open: how many sessions are open.
         runs_now: how many commands run on it now.
+        folders: of detached commands, by key; None where nothing has started in it.
     """
 
     words: str = "Connection refused"
@@ -172,6 +304,7 @@ class FakeNode:
     open: int = 0
     runs_now: int = 0
     broken: trio.Event = field(default_factory=trio.Event)
+    folders: dict[str, FakeKeeper | None] = field(default_factory=dict)
 
     def hang_up(self) -> None:
         """Break the connection that is open now."""
@@ -199,14 +332,24 @@ class FakeNode:
         self.hang_up()
 
     @asynccontextmanager
-    async def open_shell(self, *, detached: bool = False) -> AsyncIterator[FakeShell]:
+    async def open_shell(
+        self, *, on_key: Callable[[str], None] | None = None
+    ) -> AsyncIterator[FakeShell]:
         if self.preparing is not None:  # as a real shell: no checkpoint after it is woken
             await self.preparing.park()
         else:
             await trio.lowlevel.checkpoint()
         if self.broken.is_set() or not self.has_shells:
             raise NodeUnreachable(self.words)
-        yield FakeShell(self)
+        if on_key is None:
+            yield FakeShell(self)
+            return
+        shell = FakeDetachedShell(self, on_key)
+        try:
+            yield shell
+        finally:
+            if not self.broken.is_set():
+                shell.dismiss()
 
 
 class FakeNodes:
@@ -227,119 +370,3 @@ class FakeNodes:
     async def open_session(self, sub_node: SubNode) -> AsyncIterator[FakeNode]:
         async with self[str(sub_node)].open_session() as session:
             yield session
-
-
-@dataclass(frozen=True)
-class FakeBatch:
-    """The result of a take from a fake queue."""
-
-    jobs: Sequence[TakenJob]
-    fault: FileFault | None = None
-
-
-class FakeQueue:
-    """A queue in memory; ``BAD`` stands for an entry that can't be read.
-
-    Args:
-        commands: the jobs in it.
-        listener: gets the event of each job that is taken.
-    """
-
-    BAD = Job("BAD")
-
-    def __init__(self, commands: Iterable[str], listener: Listener) -> None:
-        self.jobs = deque(Job(command) for command in commands)
-        self.takes: list[float] = []
-        self.full_until = 0.0
-        self.half_written = ""
-        self._listener = listener
-        self._numbers = itertools.count(1)
-        self._seen: list[Job] = []
-
-    async def take(self, fills: Sequence[Fill]) -> FakeBatch:
-        await self._look()
-        taken: list[TakenJob] = []
-        fault: FileFault | None = None
-        for fill in fills:
-            if not self.jobs:
-                break
-            try:
-                commands = self._fill(fill, self.jobs[0])
-            except FileFault as caught:
-                fault = caught
-                break
-            taken.append(TakenJob(next(self._numbers), self.jobs.popleft(), commands))
-        for each in taken:
-            self._listener.tell(Taken(each.number, each.job))
-        return FakeBatch(taken, fault)
-
-    async def is_empty(self) -> bool:
-        await self._look()
-        return not self.jobs
-
-    async def _look(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self._seen = list(self.jobs)
-        self.takes.append(trio.current_time())
-        if trio.current_time() < self.full_until:
-            raise PegasusError("queue.yaml: the disk is full.")
-
-    def _fill(self, fill: Fill, job: Job) -> tuple[Command, ...]:
-        if job == self.BAD:
-            raise FileFault(Position("queue.yaml", 1, 1), "this is bad")
-        try:
-            return fill(job)
-        except TemplateFault as fault:
-            raise FileFault(Position("queue.yaml", 1, 1), fault.what) from fault
-
-    def changed(self) -> bool:
-        return list(self.jobs) != self._seen
-
-    @property
-    def pending(self) -> str:
-        return self.half_written
-
-    def add(self, *commands: str) -> None:
-        """Add jobs at the end."""
-        self.jobs.extend(Job(command) for command in commands)
-
-
-class Listening:
-    """A listener that records what it gets, and when."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[float, Event | Printed]] = []
-
-    def tell(self, event: Event) -> None:
-        self.told.append((trio.current_time(), event))
-
-    async def show(self, printed: Printed) -> None:
-        await trio.lowlevel.checkpoint()
-        self.told.append((trio.current_time(), printed))
-
-    @property
-    def outcomes(self) -> list[tuple[str, str, Outcome]]:
-        """Command, sub-node and outcome of all that ended, in order."""
-        return [
-            (event.assignment.command, str(event.assignment.sub_node), event.outcome)
-            for _, event in self.told
-            if isinstance(event, Ended)
-        ]
-
-    @property
-    def taken(self) -> list[str]:
-        """The commands that were taken, in order."""
-        return [event.job.command for _, event in self.told if isinstance(event, Taken)]
-
-    def spans(self) -> dict[tuple[int, int], tuple[float, float]]:
-        """When each command began and ended, by job number and sub-node number."""
-        begun: dict[tuple[int, int], float] = {}
-        spans = {}
-        for when, event in self.told:
-            if isinstance(event, Started | Ended):
-                key = (event.assignment.number, event.assignment.sub_node.number)
-                if isinstance(event, Started):
-                    begun[key] = when
-                else:
-                    spans[key] = (begun[key], when)
-        return spans

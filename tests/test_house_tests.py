@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
-    "tests/unit/": {*SHARED, "tests.fakes", "tests.unit"},
+    "tests/unit/": {*SHARED, "tests.fake_queue", "tests.fakes", "tests.unit"},
     "tests/": {"tests.house", "tests.test_house"},
     "benchmarks/": {"benchmarks", "tests.nodes"},
     "noxfile.py": set(),

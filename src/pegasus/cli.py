@@ -261,6 +261,11 @@ def _run(common: Common, *, broadcast: bool) -> int:
             "--error-aborts (-e) nothing is taken after a failure, with --ignore-errors (-i), "
             "the default, the run goes on."
         )
+    if common.give_up is not None and not common.detach:
+        raise PegasusError(
+            "--give-up says how long to wait for the node of a detached command. Add --detach, or "
+            "leave out --give-up."
+        )
     settings = RunSettings(
         hosts_file=common.hosts_file,
         queue_file=common.queue_file,
@@ -272,6 +277,8 @@ def _run(common: Common, *, broadcast: bool) -> int:
         broadcast=broadcast,
         retries=common.retries,
         timeout=math.inf if common.timeout is None else common.timeout,
+        detach=common.detach,
+        give_up=math.inf if common.give_up is None else common.give_up,
     )
     return _in_trio(partial(run, settings))
 

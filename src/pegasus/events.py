@@ -168,6 +168,30 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A folder for the next detached command was made on a sub-node.
+
+    Attributes:
+        key: its name.
+    """
+
+    sub_node: SubNode
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A folder in which no command ever started was removed from a sub-node.
+
+    Attributes:
+        key: its name.
+    """
+
+    sub_node: SubNode
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class TakenOver:
     """Another Pegasus took over the detached commands of a run whose own Pegasus had ended.
 
@@ -175,11 +199,13 @@ class TakenOver:
         pid: the process ID of that Pegasus.
         host: the machine on which it runs.
         by: the name of its own run; empty for ``pegasus attach``.
+        boot: as in ``RunBegan``, of that machine.
     """
 
     pid: int
     host: str
     by: str
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +287,8 @@ Event: TypeAlias = (
     | Returned
     | Progressed
     | Ended
+    | Prepared
+    | Discarded
     | TakenOver
     | Cut
     | Reconnected

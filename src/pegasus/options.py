@@ -79,3 +79,7 @@ class Common:
     """Run a failed, timed-out or lost job up to N more times, if possible on another sub-node."""
     timeout: Annotated[float | None, Parameter(converter=_seconds)] = None
     """End a command that runs longer: 90, 30s, 5m, 2h, 1d."""
+    detach: bool = False
+    """Let each command outlive its connection and Pegasus; `pegasus attach` follows it again."""
+    give_up: Annotated[float | None, Parameter(converter=_seconds)] = None
+    """With --detach: count a command as lost once its node has been away for so long."""

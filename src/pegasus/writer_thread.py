@@ -108,6 +108,11 @@ class WriterThread(Generic[_WriteItem]):
         """How many bytes are not written yet."""
         return self._given - self.done
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread writes nothing any more."""
+        return self._ended
+
     def put(self, item: _WriteItem, size: int) -> None:
         """Queue an item.
 

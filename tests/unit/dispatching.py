@@ -13,7 +13,8 @@ from pegasus.dispatch import BroadcastDispatcher, Dispatcher, QueueDispatcher, R
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended, Noted
 from pegasus.model import Command, Job, SubNode
-from tests.fakes import FakeNodes, FakeQueue, Listening
+from tests.fake_queue import FakeQueue, Listening
+from tests.fakes import FakeNodes
 
 T = TypeVar("T")
 

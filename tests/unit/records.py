@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -147,3 +148,19 @@ def only_run(queue: Path) -> RunRecord:
     """Read the one run there is."""
     (run,) = read_runs(queue)
     return run
+
+
+def open_files() -> int:
+    """Count what this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def waiting(record: Record) -> int:
+    """Count the bytes of output that wait to be written."""
+    assert record._opened is not None
+    return record._opened.writer._thread.waiting
+
+
+def wait_for(event: threading.Event) -> None:
+    """Hang as a disk does."""
+    event.wait(LIMIT)

@@ -47,6 +47,15 @@ def test_both_are_refused(tmp_path: Path, command: str, options: list[str]) -> N
     assert not (tmp_path / "consumed.yaml").exists()
 
 
+@pytest.mark.parametrize("command", ["q", "b"])
+def test_giving_up_needs_detached_commands(tmp_path: Path, command: str) -> None:
+    """``--give-up`` without ``--detach`` is an error, and nothing is taken."""
+    done = pegasus(tmp_path, command, "--give-up", "2h")
+    assert done.returncode == 2
+    assert "Add --detach, or leave out --give-up" in done.stderr
+    assert not (tmp_path / "consumed.yaml").exists()
+
+
 @pytest.mark.parametrize("words", [["-d", "q"], ["-i"], ["--print-period=2", "b"]], ids=" ".join)
 def test_the_command_comes_first(tmp_path: Path, words: list[str]) -> None:
     """The original took options before the command; here the message says where they stand."""

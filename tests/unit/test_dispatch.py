@@ -15,7 +15,7 @@ from pegasus.dispatch import Fill
 from pegasus.errors import FileFault, PegasusError, sole_error
 from pegasus.events import Connected, Returned, Unreachable
 from pegasus.model import Cancelled, Exited, Lost, SubNode
-from tests.fakes import FakeBatch
+from tests.fake_queue import FakeBatch
 from tests.unit.dispatching import Bench, run_queue
 
 

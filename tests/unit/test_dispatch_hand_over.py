@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from pegasus.dispatch import Fill, QueueDispatcher
 from pegasus.events import Ended, Returned, Taken
 from pegasus.model import Exited, NotStarted
-from tests.fakes import FakeBatch
+from tests.fake_queue import FakeBatch
 from tests.unit.dispatching import Bench
 
 

@@ -13,7 +13,7 @@ from pegasus.dispatch import Fill
 from pegasus.errors import PegasusError, sole_error
 from pegasus.events import Returned, Started, Taken
 from pegasus.model import SubNode
-from tests.fakes import FakeBatch
+from tests.fake_queue import FakeBatch
 from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 

@@ -16,18 +16,27 @@ import trio.testing
 from pegasus.orders import (
     AbortOrder,
     DrainOrder,
+    LeaveOrder,
     Order,
     OrderAnswer,
     Request,
     SentOrder,
     StopJobOrder,
+    clear_stored,
     orders_of,
     read_orders,
     send,
+    stored_stops,
 )
 
 LIMIT = 20.0  # seconds, on a machine that is busy with other things
-EVERY: list[Order] = [DrainOrder(), AbortOrder(), StopJobOrder(7), StopJobOrder(7, 0)]
+EVERY: list[Order] = [
+    DrainOrder(),
+    AbortOrder(),
+    LeaveOrder(),
+    StopJobOrder(7),
+    StopJobOrder(7, 0),
+]
 
 
 @asynccontextmanager
@@ -200,3 +209,45 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Giving an order to a run whose record is gone is an error."""
     with pytest.raises(OSError, match="No such file"):
         send(orders_of(tmp_path / "gone"), DrainOrder())
+
+
+# Stops of a run that nobody follows.
+
+
+def test_a_stored_stop_waits_for_the_next_pegasus(tmp_path: Path) -> None:
+    """Stops wait in the order of their sending, and looking at them changes nothing."""
+    send(orders_of(tmp_path), DrainOrder())
+    send(orders_of(tmp_path), StopJobOrder(7))
+    send(orders_of(tmp_path), StopJobOrder(3, 1))
+    for _ in range(2):
+        orders = [stop.order for stop in stored_stops(tmp_path)]
+        assert orders == [StopJobOrder(7), StopJobOrder(3, 1)]
+
+
+def test_what_was_sent_meanwhile_is_not_cleared(tmp_path: Path) -> None:
+    """To clear what was read does not lose a stop that was sent after the look."""
+    send(orders_of(tmp_path), StopJobOrder(7))
+    stops = stored_stops(tmp_path)
+    send(orders_of(tmp_path), StopJobOrder(8))
+    clear_stored(stops)
+    clear_stored(stops)
+    assert [stop.order for stop in stored_stops(tmp_path)] == [StopJobOrder(8)]
+
+
+async def test_a_stop_that_a_killed_pegasus_had_read_is_not_lost(tmp_path: Path) -> None:
+    """A stop that was read and never answered still waits."""
+    send(orders_of(tmp_path), StopJobOrder(7))
+    async with reading(orders_of(tmp_path)) as requests:
+        await anext(requests)
+    assert [stop.order for stop in stored_stops(tmp_path)] == [StopJobOrder(7)]
+
+
+def test_what_is_no_stop_is_left_alone(tmp_path: Path) -> None:
+    """Nonsense in the folder, or no folder at all, is no stop and no error."""
+    assert stored_stops(tmp_path) == []
+    folder = orders_of(tmp_path)
+    send(folder, StopJobOrder(7))
+    for number, data in enumerate(NONSENSE):
+        (folder / f"{number:02}.order").write_bytes(data)
+    os.mkfifo(folder / "a-pipe.order")
+    assert [stop.order for stop in stored_stops(tmp_path)] == [StopJobOrder(7)]

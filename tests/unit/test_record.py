@@ -3,7 +3,6 @@
 import json
 import os
 import stat
-import threading
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -27,12 +26,11 @@ from pegasus.model import (
 )
 from pegasus.record import decoding, values, writer
 from pegasus.record.encoding import line_of
-from pegasus.record.recording import Record
 from tests.unit.records import (
-    LIMIT,
     NODES,
     end,
     only_run,
+    open_files,
     queue_in,
     recording,
     run_some,
@@ -41,6 +39,7 @@ from tests.unit.records import (
     start,
     start_on,
     take,
+    waiting,
 )
 
 ANY_TEXT = st.text(st.characters(categories=None))
@@ -59,22 +58,6 @@ def lines_of(queue: Path) -> list[dict[str, object]]:
     """Read a journal as anybody would."""
     path = only_run(queue).folder.journal
     return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
-def open_files() -> int:
-    """Count what this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def waiting(record: Record) -> int:
-    """Count the bytes of output that wait to be written."""
-    assert record._opened is not None
-    return record._opened.writer._thread.waiting
-
-
-def wait_for(event: threading.Event) -> None:
-    """Hang as a disk does."""
-    event.wait(LIMIT)
 
 
 # What is written.

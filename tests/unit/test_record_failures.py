@@ -29,7 +29,7 @@ from pegasus.model import (
 from pegasus.record import recording as recording_room
 from pegasus.record import writer
 from pegasus.record.encoding import line_of
-from pegasus.record.recording import Record, open_record
+from pegasus.record.recording import open_record
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -39,23 +39,8 @@ from tests.unit.records import (
     recording,
     show,
     start,
+    wait_for,
 )
-
-
-def open_files() -> int:
-    """Count what this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def waiting(record: Record) -> int:
-    """Count the bytes of output that wait to be written."""
-    assert record._opened is not None
-    return record._opened.writer._thread.waiting
-
-
-def wait_for(event: threading.Event) -> None:
-    """Hang as a disk does."""
-    event.wait(LIMIT)
 
 
 async def test_a_run_that_fails(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import FileFault, TemplateFault, sole_error
 from pegasus.model import Exited, Job, SubNode
 from pegasus.rendered import LONGEST_COMMAND, Values, render
-from tests.fakes import FakeNodes, FakeQueue, Listening
+from tests.fake_queue import FakeQueue, Listening
+from tests.fakes import FakeNodes
 
 
 def node(number: int, **params: str) -> SubNode:

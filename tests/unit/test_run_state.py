@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
@@ -11,18 +12,23 @@ from hypothesis import given, settings
 
 from pegasus.events import (
     Connected,
+    Cut,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
     Progressed,
+    Reconnected,
+    Released,
     Returned,
     RunEnded,
     RunMode,
     Started,
+    StopStored,
     SubNodeAdded,
     Taken,
+    TakenOver,
     Unreachable,
 )
 from pegasus.model import (
@@ -192,12 +198,15 @@ def histories(draw: st.DrawFn) -> tuple[RunMode, list[Event]]:
     return mode, events
 
 
+KEYS = ["key-1", "key-2", "key-3"]
+
 ABOUT_NODES: Sequence[Event] = [
     Connected(NODES[0]),
     Unreachable(NODES[1], "Connection refused", None),
     SubNodeAdded(SubNode(3, "late", (("gpu", "0"),))),
     Noted("a note"),
     LinesMissing(3),
+    TakenOver(7, "there", "0002-run", "boot"),
 ]
 
 
@@ -209,7 +218,14 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
     assignment = Assignment(number, job, node, as_recorded(f"{job.command} on {node}"))
     sizes = {stream: draw(st.integers(0, 9)) for stream in Stream}
     again, outcome = draw(st.booleans()), draw(st.sampled_from(OUTCOMES))
+    detached = replace(assignment, key=draw(st.sampled_from(KEYS)))
     possible: list[Event] = [
+        Started(detached),
+        Cut(detached, "Broken pipe"),
+        Reconnected(detached),
+        StopStored(detached),
+        Released(detached),
+        Ended(detached, outcome, 2.5, again=again, printed=sizes),
         Started(assignment),
         Returned(assignment, "no shell"),
         Progressed(assignment, sizes),
@@ -234,7 +250,9 @@ def test_the_journal_leads_to_the_same_state(history: tuple[RunMode, list[Event]
     assert contents(read) == contents(live)
     closed = sum(live.counts().values())
     assert closed == sum(len(job.final) or 1 for job in live.jobs.values())
-    assert live.failure_count == len(live.failures()) == closed - live.counts()["succeeded"]
+    assert live.failure_count == len(live.failures())
+    counts = live.counts()
+    assert live.failure_count == closed - counts["succeeded"] - counts["detached"]
 
 
 def contents(state: RunState) -> object:
@@ -258,6 +276,8 @@ def contents(state: RunState) -> object:
         ],
         [(each.job.number, each.outcome) for each in state.failures()],
         [each.job.number for each in state.successes(9)],
+        state.follower,
+        [(job.number, job.unreleased, tried(execution)) for job, execution in state.left()],
     )
 
 

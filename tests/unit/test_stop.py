@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus import orders
 from pegasus.commands.stop import StopSettings, order_of, stop
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import SubNode
@@ -21,6 +20,7 @@ from pegasus.orders import (
     StopJobOrder,
     orders_of,
     read_orders,
+    sending,
 )
 from pegasus.record.recording import open_record
 from tests.unit.records import record_of
@@ -160,8 +160,8 @@ async def test_a_run_that_does_not_look(
     queue: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a bounded wait a sentence says where the run is; the order is taken back."""
-    monkeypatch.setattr(orders, "ORDER_ANSWER_LIMIT", 0.5)
-    monkeypatch.setattr(orders, "ORDER_NOTICE_AFTER", 0.1)
+    monkeypatch.setattr(sending, "ORDER_ANSWER_LIMIT", 0.5)
+    monkeypatch.setattr(sending, "ORDER_NOTICE_AFTER", 0.1)
     async with going_on(queue, "hangs") as got:
         got.clear()
         record = record_of(queue, "hangs")
@@ -177,7 +177,7 @@ async def test_a_run_that_is_not_done_yet(
     queue: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that has seen the order and is slow is told apart from one that does not look."""
-    monkeypatch.setattr(orders, "ORDER_ANSWER_LIMIT", 1.5)
+    monkeypatch.setattr(sending, "ORDER_ANSWER_LIMIT", 1.5)
     async with going_on(queue, obey=lambda _: None) as got:
         assert await stop(settings(queue)) is ExitStatus.JOB_FAILED
         assert got == [DrainOrder()]

@@ -87,7 +87,8 @@ def _run_meant(settings: LogsSettings) -> RunRecord:
 def _job_meant(run: RunRecord, settings: LogsSettings) -> JobState:
     jobs = run.state.jobs
     if settings.job is None:
-        running = list({job.number: job for job, _ in run.state.running()}.values())
+        going_on = [*run.state.running(), *run.state.left()]
+        running = list({job.number: job for job, each in going_on if not each.outcome}.values())
         if len(running) == 1:
             return running[0]
         numbers = numbers_text([job.number for job in running])

@@ -6,7 +6,7 @@ jobs of a run and reports what was done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Outcome, succeeded
 from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
 from pegasus.record import RunRecord, choose_run, find_runs
+from pegasus.report.left import may_run_words
 from pegasus.run_state import JobState
 from pegasus.screen import Screen
 from pegasus.terminal_text import on_one_line
@@ -115,18 +116,23 @@ def choose(run: RunRecord, numbers: Sequence[int], back: Collection[int]) -> Cho
         back: the numbers of those that were put back before.
     """
     wanted = sorted(set(numbers)) or list(run.state.jobs)
-    refused = {number: _refusal(run, number, back) for number in wanted}
+    going_on = may_run_words(run)
+    refused = {number: _refusal(run, number, back, going_on) for number in wanted}
     return Chosen(
         tuple(run.state.jobs[number] for number, why in refused.items() if not why),
         {number: why for number, why in refused.items() if why},
     )
 
 
-def _refusal(run: RunRecord, number: int, back: Collection[int]) -> str:
+def _refusal(
+    run: RunRecord, number: int, back: Collection[int], going_on: Mapping[int, str]
+) -> str:
     """Give the reason why a job cannot be put back; empty if it can."""
     job = run.state.jobs.get(number)
     if job is None:
         return "there is no such job in this run"
+    if number in going_on:
+        return going_on[number]
     outcomes = run.state.outcomes(job)
     if None in outcomes:
         return "it still runs" if job.executions else "it is about to start"

@@ -10,40 +10,45 @@ import math
 import os
 import shlex
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import trio
 
+from pegasus.commands.frame import FINAL_SCREEN_WAIT, in_frame
 from pegasus.commands.stages import Stages
-from pegasus.dispatch import BroadcastDispatcher, Ending, QueueDispatcher, Run, Stage
+from pegasus.commands.taking_over import (
+    TakenRun,
+    follow_orders,
+    log_of,
+    result_of_run,
+    status_of,
+    take_over_left,
+    words_on_taken,
+)
+from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Listener, Noted, RunEnded, RunMode, RunResult
+from pegasus.events import Listener, Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
 from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
-from pegasus.interrupt import open_interrupts
-from pegasus.model import Command, Job, Stream, SubNode
+from pegasus.model import Command, Job, SubNode
 from pegasus.orders import orders_of, read_orders
-from pegasus.process import raise_open_files_limit
 from pegasus.queue_file import QueueFile
 from pegasus.queue_file.job_source import JobSource
-from pegasus.record import OutputName
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
 from pegasus.report.summary import summary_of, utilisation_of
-from pegasus.run_state import Result, RunState
-from pegasus.screen import Screen, open_screen
+from pegasus.run_state import RunState
+from pegasus.screen import Screen
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
 """An environment variable; where it is set, each shell is opened by an ``ssh`` client process."""
-
-FINAL_SCREEN_WAIT = 3.0
-"""Seconds that the screen has to write what waits after the run was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class RunSettings:
     broadcast: bool = False
     retries: int = 0
     timeout: float = math.inf
+    detach: bool = False
+    give_up: float = math.inf
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
 
@@ -78,35 +85,12 @@ async def run(settings: RunSettings) -> ExitStatus:
             f"{settings.queue_file}: there is no such file. `pegasus init` writes a starter, "
             "--queue-file names another, --daemon waits for it."
         )
-    raise_open_files_limit()
-    with open_interrupts() as signals, sole_error():
-        async with trio.open_nursery() as nursery:
-            status = await _run_on_screen(settings, sub_nodes, queue, signals, nursery)
-            nursery.cancel_scope.cancel(reason="the run is over")
-    return status
-
-
-async def _run_on_screen(
-    settings: RunSettings,
-    sub_nodes: Sequence[SubNode],
-    queue: QueueFile,
-    signals: AsyncIterator[str],
-    nursery: trio.Nursery,
-) -> ExitStatus:
-    reader_gone = trio.Event()
-    screen_opened = open_screen(
+    return await in_frame(
+        partial(_run_recorded, settings, sub_nodes, queue),
         color=settings.color,
         print_period=settings.print_period,
-        on_reader_gone=reader_gone.set,
+        leaves_on_hangup=settings.detach,
     )
-    with trio.CancelScope() as closing:
-        async with screen_opened as screen:
-            stages = Stages(screen)
-            nursery.start_soon(stages.obey, signals)
-            nursery.start_soon(_drain_when, reader_gone, stages.ending)
-            status = await _run_recorded(settings, sub_nodes, queue, screen, stages)
-            nursery.start_soon(_close_when, stages.ending.kill_now, closing)
-    return status
 
 
 async def _run_recorded(
@@ -126,8 +110,12 @@ async def _run_recorded(
         hosts_file=str(settings.hosts_file),
         sub_nodes=sub_nodes,
         on_trouble=screen.say,
+        detached=settings.detach,
     )
-    async with record_opened as record:
+    async with (
+        record_opened as record,
+        take_over_left(queue.real, record.name, screen) as taken,
+    ):
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
@@ -137,12 +125,15 @@ async def _run_recorded(
             bus.tell(Noted(words))
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            await _dispatch(settings, sub_nodes, source, record=record, listener=bus, stages=stages)
+            await _dispatch(_OpenedRun(settings, sub_nodes, source, record, bus, taken), stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
-        status = _status(error, live.state, interrupted=stages.interrupted)
-        bus.tell(RunEnded(status, _result(error, stages)))
+        status = _status(error, live.state, taken, interrupted=stages.interrupted)
+        bus.tell(RunEnded(status, result_of_run(error, stages)))
+        for run_before in taken:
+            run_before.end(result_of_run(error, stages))
+            screen.say(*words_on_taken(run_before))
     if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)
@@ -152,24 +143,30 @@ async def _run_recorded(
     return status
 
 
-def _status(error: PegasusError | None, state: RunState, *, interrupted: bool) -> ExitStatus:
+@dataclass(frozen=True, slots=True)
+class _OpenedRun:
+    """What a run works on."""
+
+    settings: RunSettings
+    sub_nodes: Sequence[SubNode]
+    source: JobSource
+    record: Record
+    listener: Listener
+    taken: Sequence[TakenRun]
+
+
+def _status(
+    error: PegasusError | None, state: RunState, taken: Sequence[TakenRun], *, interrupted: bool
+) -> ExitStatus:
     if error is not None:
         return error.exit_status
     if interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.JOB_FAILED if state.failure_count else ExitStatus.SUCCESS
+    return ExitStatus.JOB_FAILED if state.failure_count else status_of(taken)
 
 
 def _mode(settings: RunSettings) -> RunMode:
     return "broadcast" if settings.broadcast else "queue"
-
-
-def _result(error: PegasusError | None, stages: Stages) -> RunResult:
-    if error is not None:
-        return "failed"
-    if stages.ending.stage >= Stage.ABORTING:
-        return "aborted"
-    return "drained" if stages.ending.stage is Stage.DRAINING else "done"
 
 
 async def _has_outputs(record: Record) -> bool:
@@ -183,49 +180,25 @@ def _last_words(
     settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
 ) -> list[str]:
     """Return the summary, with the paths of the outputs and the command for a retry."""
-
-    def log_of(result: Result) -> str | None:
-        if record.folder is None or not logs or result.execution is None:
-            return None
-        job, sub_node = result.job.number, result.execution.sub_node.number
-        name = OutputName(job, sub_node, Stream.STDOUT).file_name(_mode(settings))
-        path = Path(os.path.relpath(record.folder.output / name))
-        return f"{path.with_suffix('')}.*"
-
+    logs_of = partial(log_of, record, _mode(settings)) if logs else lambda _: None
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
-    words = [*summary_of(state, log_of), utilisation_of(state, wall)]
+    words = [*summary_of(state, logs_of), utilisation_of(state, wall)]
     if state.failure_count and record.kept:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
     return words
 
 
-async def _close_when(kill_now: trio.Event, closing: trio.CancelScope) -> None:
-    """Do not wait for a screen that stalls, once the run is killed."""
-    await kill_now.wait()
-    closing.deadline = trio.current_time() + FINAL_SCREEN_WAIT
-
-
-async def _drain_when(reader_gone: trio.Event, ending: Ending) -> None:
-    await reader_gone.wait()
-    ending.drain()
-
-
-async def _dispatch(
-    settings: RunSettings,
-    sub_nodes: Sequence[SubNode],
-    source: JobSource,
-    *,
-    record: Record,
-    listener: Listener,
-    stages: Stages,
-) -> None:
+async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     """Open the connections and run the jobs; follow orders and changes of the hosts file."""
+    settings, record, taken = opened.settings, opened.record, opened.taken
+    if settings.detach and record.folder is None:
+        raise PegasusError("--detach needs a record, to find the commands again. See above.")
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
     by_clients = BY_CLIENTS in os.environ
 
     def note(words: str) -> None:
-        listener.tell(Noted(words))
+        opened.listener.tell(Noted(words))
 
     with stages.ending.working, sole_error():
         async with (
@@ -234,16 +207,21 @@ async def _dispatch(
         ):
             one_run = Run(
                 name=record.name,
-                sub_nodes=sub_nodes,
+                sub_nodes=opened.sub_nodes,
                 open_session=session_opener(ssh),
-                queue=source,
+                queue=opened.source,
                 fill=fill,
-                listener=listener,
+                listener=opened.listener,
                 ending=stages.ending,
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
                 timeout=settings.timeout,
+                detached=settings.detach,
+                give_up=settings.give_up,
+                persist=record.persist,
+                inherited=[each for run_before in taken for each in run_before.inherited()],
+                strays=[each for run_before in taken for each in run_before.strays()],
                 sub_node_updates=updates,
             )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
@@ -251,6 +229,7 @@ async def _dispatch(
             if record.folder is not None:
                 requests = read_orders(orders_of(record.folder.path))
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
+            follow_orders(taken, dispatcher, stages, nursery)
             if not settings.broadcast:
                 seen = settings.hosts_seen
                 nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from pegasus.dispatch import Dispatcher, Ending, Stage
-from pegasus.orders import AbortOrder, DrainOrder, Request, StopJobOrder
+from pegasus.orders import AbortOrder, DrainOrder, LeaveOrder, Request, StopJobOrder
 from pegasus.screen import Screen
 
 
@@ -16,14 +16,16 @@ class Stages:
 
     Args:
         screen: shows each stage.
+        leaves_on_hangup: whether SIGHUP ends Pegasus, and its detached commands go on.
 
     Attributes:
         ending: the end of the run.
         interrupted: whether a user asked for it.
     """
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, *, leaves_on_hangup: bool = False) -> None:
         self._screen = screen
+        self._leaves_on_hangup = leaves_on_hangup
         self.ending = Ending()
         self.interrupted = False
 
@@ -33,6 +35,9 @@ class Stages:
         async with trio.open_nursery() as nursery:
             async for name in signals:
                 self.interrupted = True
+                if name == "SIGHUP" and self._leaves_on_hangup:
+                    self._leave(name)
+                    continue
                 count += 1
                 match count:
                     case 1:
@@ -52,6 +57,10 @@ class Stages:
                 "Once more to end it (SIGTERM, SIGKILL after 10 s)."
             )
 
+    def _leave(self, name: str) -> None:
+        self.ending.leave()
+        self._screen.say(f"{name}: Pegasus ends, detached commands go on. Follow: pegasus attach")
+
     def _abort(self, name: str) -> None:
         self.ending.abort()
         self._screen.say(f"{name}: ending what runs. Once more to kill it at once.")
@@ -60,8 +69,19 @@ class Stages:
         self.ending.kill()
         self._screen.say(f"{name}: killing what runs.")
 
-    async def obey_orders(self, requests: AsyncIterator[Request], dispatcher: Dispatcher) -> None:
-        """Do what other terminals ask for, and answer."""
+    async def obey_orders(
+        self,
+        requests: AsyncIterator[Request],
+        dispatcher: Dispatcher,
+        run_name: str | None = None,
+    ) -> None:
+        """Do what other terminals ask for, and answer.
+
+        Args:
+            requests: the orders.
+            dispatcher: what they are about.
+            run_name: the earlier run, followed by this one, that they are sent to; None: this run.
+        """
         async for request in requests:
             match request.order:
                 case DrainOrder():
@@ -72,17 +92,27 @@ class Stages:
                     self.interrupted = True
                     self._abort("pegasus stop --now")
                     request.answer("What runs is being ended.")
+                case LeaveOrder() if self._leaves_on_hangup:
+                    self.interrupted = True
+                    self._leave("pegasus stop --leave")
+                    request.answer("Pegasus ends; its detached commands go on.")
+                case LeaveOrder():
+                    words = "The commands of this run are not detached: they would end with it."
+                    request.answer(words, done=False)
                 case StopJobOrder(number, sub_node):
-                    _answer_stop(request, dispatcher, number, sub_node)
+                    _answer_stop(request, dispatcher, (number, sub_node, run_name))
 
 
 def _answer_stop(
-    request: Request, dispatcher: Dispatcher, number: int, sub_node: int | None
+    request: Request, dispatcher: Dispatcher, job: tuple[int, int | None, str | None]
 ) -> None:
     """End a job that runs, or that waits for another try, and answer."""
-    stopped = dispatcher.stop_job(number, sub_node)
+    number, sub_node, run_name = job
+    stopped = dispatcher.stop_job(number, sub_node, run_name)
     where = ", ".join(str(assignment.sub_node) for assignment in stopped.running)
     words = [f"Job {number} is being ended on {where}."] if stopped.running else []
     words += [f"Job {number} waited for another try, and gets none."] if stopped.waiting else []
+    for assignment in stopped.unreachable:
+        words.append(f"Job {number} will be ended as soon as {assignment.sub_node} is reached.")
     nothing = f"Job {number} does not run {'there ' * (sub_node is not None)}now."
     request.answer(" ".join(words) or nothing, done=bool(words))

@@ -5,19 +5,24 @@ Rule 2: this package depends on no file, no SSH and no screen: it gets a queue a
 protocols, and reports events to a listener.
 """
 
+from pegasus.dispatch.detached import Inherited, Owner, Stray
 from pegasus.dispatch.dispatcher import Dispatcher, StoppedJob
 from pegasus.dispatch.ending import EndedBy, Ending, Stage
-from pegasus.dispatch.modes import BroadcastDispatcher, QueueDispatcher
+from pegasus.dispatch.modes import AttachDispatcher, BroadcastDispatcher, NoQueue, QueueDispatcher
 from pegasus.dispatch.ports import Batch, Fill, Queue, Session, Shell
 from pegasus.dispatch.run import Run
 
 __all__ = [
+    "AttachDispatcher",
     "Batch",
     "BroadcastDispatcher",
     "Dispatcher",
     "EndedBy",
     "Ending",
     "Fill",
+    "Inherited",
+    "NoQueue",
+    "Owner",
     "Queue",
     "QueueDispatcher",
     "Run",
@@ -25,4 +30,5 @@ __all__ = [
     "Shell",
     "Stage",
     "StoppedJob",
+    "Stray",
 ]

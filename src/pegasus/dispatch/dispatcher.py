@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import trio
@@ -21,6 +21,7 @@ from pegasus.dispatch.ports import Batch, Fill
 from pegasus.dispatch.retry_queue import RetryQueue, WaitingJob
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Busy, Ready, Worker
+from pegasus.dispatch.workers import make_workers
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Ended, Noted, Returned, Started
 from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, TakenJob, succeeded
@@ -63,10 +64,12 @@ class StoppedJob:
     Attributes:
         running: the commands that are being ended.
         waiting: the last tries of the job where it waited for a sub-node.
+        unreachable: the detached commands that are ended as soon as they can be reached.
     """
 
     running: list[Assignment]
     waiting: list[Assignment]
+    unreachable: list[Assignment] = field(default_factory=list)
 
 
 class Dispatcher(ABC):
@@ -78,6 +81,8 @@ class Dispatcher(ABC):
     Attributes:
         run: the input of the run.
         workers: one for each sub-node, also for those that have left the run.
+        followers: workers that only follow detached commands of earlier runs, where the run has no
+            such sub-node, or one that follows another command already.
         ready: the workers whose shell waits for a command, in the order in which they became ready.
         retries: the jobs that wait for a sub-node.
         has_taken: whether any job was taken.
@@ -89,7 +94,7 @@ class Dispatcher(ABC):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.workers = [Worker(sub_node, run, self) for sub_node in run.sub_nodes]
+        self.workers, self.followers = make_workers(run, self)
         self.ready: dict[Worker, None] = {}
         self.retries = RetryQueue(run.retries, run.fill, per_sub_node=self.per_sub_node)
         self.has_taken = False
@@ -108,10 +113,11 @@ class Dispatcher(ABC):
         ending = self.run.ending
         try:
             async with trio.open_nursery() as nursery:
-                for worker in self.workers:
+                for worker in (*self.workers, *self.followers):
                     nursery.start_soon(worker.serve)
                 try:
                     with ending.taking:
+                        await self._wait_probed()
                         await self.take_and_follow(nursery)
                 finally:  # also on cancellation: each job that waits gets its outcome
                     self._close()
@@ -120,26 +126,42 @@ class Dispatcher(ABC):
         finally:
             ending.drained.set()
 
-    def stop_job(self, number: int, sub_node: int | None = None) -> StoppedJob:
+    async def _wait_probed(self) -> None:
+        """Wait until it was tried to reach each detached command of earlier runs."""
+        for worker in (*self.workers, *self.followers):
+            if worker.held.may_run:
+                await worker.held.probed.wait()
+
+    def stop_job(
+        self, number: int, sub_node: int | None = None, run_name: str | None = None
+    ) -> StoppedJob:
         """End a job: its commands that run, and its waiting for another try.
 
         Args:
-            number: of the job in the run.
+            number: of the job in its run.
             sub_node: the number of one sub-node; None for all.
+            run_name: the name of the earlier run to which it belongs; None for this run.
         """
 
         def is_meant(assignment: Assignment) -> bool:
             return assignment.number == number and sub_node in {None, assignment.sub_node.number}
 
-        running = [each for each in self.run.ending.running if is_meant(each.assignment)]
+        running = [
+            each
+            for each in self.run.ending.running
+            if is_meant(each.assignment) and each.run_name in {None, run_name or self.run.name}
+        ]
         for command in running:
             command.end(EndedBy.STOP_JOB)
-        waiting = [each for each in self.retries.waiting if is_meant(each.assignment)]
+        own = run_name in {None, self.run.name}
+        waiting = [each for each in self.retries.waiting if own and is_meant(each.assignment)]
         for job in waiting:
             self.give_up(job, "stopped before it began")
         self.notify()
         return StoppedJob(
-            [command.assignment for command in running], [job.assignment for job in waiting]
+            [command.assignment for command in running if command.is_reached],
+            [job.assignment for job in waiting],
+            [command.assignment for command in running if not command.is_reached],
         )
 
     # What the modes implement.
@@ -210,6 +232,7 @@ class Dispatcher(ABC):
         """
         assignment = Assignment(number, job, worker.sub_node, command)
         if isinstance(worker.state, Ready):
+            assignment = replace(assignment, key=worker.state.shell.key)
             del self.ready[worker]
             worker.assign(worker.state.shell, assignment)
             self.run.listener.tell(Started(assignment))
@@ -220,7 +243,7 @@ class Dispatcher(ABC):
 
     def is_running(self) -> bool:
         """Return whether any command runs."""
-        return any(isinstance(worker.state, Busy) for worker in self.workers)
+        return any(worker.is_busy for worker in (*self.workers, *self.followers))
 
     def has_more_to_come(self) -> bool:
         """Return whether something is under way that may bring more to do."""
@@ -311,6 +334,11 @@ class Dispatcher(ABC):
             self._end_finally(Ended(assignment, outcome, seconds))
         self.notify()
 
+    def end_inherited(self, ended: Ended) -> None:
+        """Handle the end of a command of an earlier run."""
+        self._drain_after(ended.outcome)
+        self.notify()
+
     def give_up(self, waiting: WaitingJob, words: str) -> None:
         """End a job that waits, with the outcome of its last try that began.
 
@@ -330,7 +358,11 @@ class Dispatcher(ABC):
         """Report the final outcome of a job."""
         self.retries.forget(ended.assignment)
         self.run.listener.tell(ended)
-        if self.run.error_aborts and self._continues and not succeeded(ended.outcome):
+        self._drain_after(ended.outcome)
+
+    def _drain_after(self, outcome: Outcome) -> None:
+        """Take nothing more after a failure, if that was asked for."""
+        if self.run.error_aborts and self._continues and not succeeded(outcome):
             self.run.ending.drain()
             self.run.listener.tell(Noted("A job failed: nothing more is taken."))
 
@@ -349,7 +381,7 @@ class Dispatcher(ABC):
     def _close(self) -> None:
         """Let each worker leave: at once without a command, or after its command."""
         self.closed = True
-        for worker in self.workers:
+        for worker in (*self.workers, *self.followers):
             worker.leave()
         for waiting in self.retries.clear():
             self._give_up(waiting, waiting.words)

@@ -48,6 +48,16 @@ class RunningCommand:
             self._ended_by = EndedBy.TIME_LIMIT  # every other cause is set in `end`
         return self._ended_by
 
+    @property
+    def run_name(self) -> str | None:
+        """The run that it belongs to; None for the run that goes on."""
+        return None
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether its sub-node is connected; only a detached command can do without."""
+        return True
+
     def end(self, cause: EndedBy) -> None:
         """End the command; a cause of a user stays the cause.
 
@@ -57,6 +67,10 @@ class RunningCommand:
         if self.ended_by in {None, EndedBy.TIME_LIMIT}:
             self._ended_by = cause
             self.scope.cancel(reason=cause.value)
+
+    def leave(self) -> None:
+        """End the command, since it cannot outlive Pegasus; a detached one goes on."""
+        self.end(EndedBy.ABORT)
 
 
 class Stage(enum.IntEnum):
@@ -78,6 +92,7 @@ class Ending:
         kill_now: set when commands that are being ended get SIGKILL at once.
         drained: set when nothing more will be taken and every taken job has begun.
         running: the commands that run, in the order in which they began.
+        left: whether Pegasus ends and its detached commands go on.
     """
 
     def __init__(self) -> None:
@@ -87,6 +102,7 @@ class Ending:
         self.kill_now = trio.Event()
         self.drained = trio.Event()
         self.running: dict[RunningCommand, None] = {}
+        self.left = False
 
     def drain(self) -> None:
         """Take nothing more; commands that run continue."""
@@ -97,9 +113,17 @@ class Ending:
         """Take nothing more, and end the commands that run."""
         self.drain()
         self.stage = max(self.stage, Stage.ABORTING)
-        for command in self.running:
+        for command in list(self.running):
             command.end(EndedBy.ABORT)
         self.working.cancel(reason=EndedBy.ABORT.value)
+
+    def leave(self) -> None:
+        """Take nothing more, and stop following detached commands, which go on."""
+        self.drain()
+        self.left = True
+        for command in list(self.running):
+            command.leave()
+        self.working.cancel(reason="the run is left")
 
     def kill(self) -> None:
         """Take nothing more, and kill the commands that run."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
 
 from pegasus.dispatch.choice import choose
 from pegasus.dispatch.dispatcher import Dispatcher
+from pegasus.dispatch.ports import Batch, Fill
 from pegasus.dispatch.retry_queue import WaitingJob
+from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Away, Worker
+from pegasus.dispatch.workers import are_alike
 from pegasus.errors import PegasusError
 from pegasus.events import SubNodeAdded
 from pegasus.model import Command, Job, SubNode, TakenJob
@@ -41,7 +44,7 @@ class QueueDispatcher(Dispatcher):
                 same = (
                     worker
                     for worker in others
-                    if _are_alike(worker.sub_node, sub_node)
+                    if are_alike(worker.sub_node, sub_node)
                     and (not worker.leaving or worker.stay())
                 )
                 if worker := next(same, None):
@@ -114,11 +117,14 @@ class QueueDispatcher(Dispatcher):
 
     def unreachable(self, worker: Worker) -> None:
         """Fail where no sub-node that stays was ever connected, and none is being tried."""
-        if self.closed or self.has_taken or worker.leaving:
+        if self.closed or self.has_taken or worker.leaving or worker not in self.workers:
             return
         staying = (each for each in self.workers if not each.leaving)
         if all(
-            isinstance(each.state, Away) and not each.history.ever_connected for each in staying
+            isinstance(each.state, Away)
+            and not each.history.ever_connected
+            and not each.held.may_run
+            for each in staying
         ):
             raise PegasusError(
                 f"No node can be reached, nothing was taken. Try `ssh {worker.sub_node.hostname} "
@@ -174,12 +180,64 @@ class BroadcastDispatcher(Dispatcher):
 
     def unreachable(self, worker: Worker) -> None:
         """Fail where a sub-node was never connected, and nothing was taken."""
-        if not (self.has_taken or worker.history.ever_connected or self.closed):
+        held = worker.held.may_run or worker not in self.workers
+        if not (self.has_taken or worker.history.ever_connected or self.closed or held):
             raise PegasusError(
                 f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
                 "nothing was taken. Repair it, or take it out of the hosts file."
             )
 
 
-def _are_alike(one: SubNode, other: SubNode) -> bool:
-    return replace(one, number=other.number) == other
+@dataclass(frozen=True, slots=True)
+class NoJobs:
+    """What is taken from ``NoQueue``."""
+
+    jobs: Sequence[TakenJob] = ()
+    fault: PegasusError | None = None
+
+
+class NoQueue:
+    """A queue that is and stays empty."""
+
+    async def take(self, fills: Sequence[Fill]) -> Batch:  # noqa: ARG002 -- see ``Queue``
+        """Take nothing."""
+        await trio.lowlevel.checkpoint()
+        return NoJobs()
+
+    async def is_empty(self) -> bool:
+        """Return True."""
+        await trio.lowlevel.checkpoint()
+        return True
+
+    def changed(self) -> bool:
+        """Return False."""
+        return False
+
+    @property
+    def pending(self) -> str:
+        """Give no words."""
+        return ""
+
+
+class AttachDispatcher(Dispatcher):
+    """Follows detached commands of earlier runs to their ends; takes nothing."""
+
+    per_sub_node = True
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.closed = True  # workers end as soon as they follow nothing
+
+    async def take_and_assign(self) -> None:
+        """Wait until each node was tried, and no command that is followed runs any more."""
+        for worker in self.followers:
+            await worker.held.probed.wait()
+        while self.is_running():
+            await self.wait_changed()
+
+    def can_try_again(self) -> bool:
+        """Return False: no job waits."""
+        return False
+
+    def unreachable(self, worker: Worker) -> None:
+        """Accept it: the worker tries again."""

@@ -27,19 +27,20 @@ class Shell(Protocol):
     def key(self) -> str | None:
         """The name of the folder that is ready for the next command; None: it is not detached."""
 
+    async def wait_key(self) -> None:
+        """Wait until the folder for the next command is made; only needed for detached commands.
+
+        Raises:
+            NodeUnreachable: the node cannot make it. Commands can be followed nevertheless.
+        """
+
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether the shell has ended as it should, and has removed the folder it had prepared."""
+
     @property
     def seconds(self) -> float | None:
-        """How long the last command ran, as its node measured it; None where it is unknown.
-
-        It is needed for a detached command that was not followed from its start.
-        """
-
-    def claim(self) -> str | None:
-        """Return the key, and let the node know that it is about to be recorded.
-
-        From then on the node keeps the folder even if it is never used and nobody releases it:
-        whoever follows the key learns that its command has never started.
-        """
+        """How long the last detached command ran, as its node measured it; None if unknown."""
 
     @property
     def begun(self) -> bool:
@@ -87,11 +88,14 @@ class Shell(Protocol):
 class Session(Protocol):
     """An open connection to a sub-node."""
 
-    def open_shell(self, *, detached: bool = False) -> AbstractAsyncContextManager[Shell]:
+    def open_shell(
+        self, *, on_key: Callable[[str], None] | None = None
+    ) -> AbstractAsyncContextManager[Shell]:
         """Start a shell that waits for a command.
 
         Args:
-            detached: whether its commands outlive it.
+            on_key: None for commands that end with the shell. Otherwise its commands are detached,
+                and this is called with the name of each folder before the node is asked for it.
 
         Raises:
             NodeUnreachable: the shell could not be started.

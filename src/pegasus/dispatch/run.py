@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import trio
 
+from pegasus.dispatch.detached import Inherited, Owner, Stray, persist_nothing
 from pegasus.dispatch.ending import Ending
 from pegasus.dispatch.ports import Queue, Session
 from pegasus.events import Listener
@@ -31,6 +32,11 @@ class Run:
         error_aborts: whether the first job that fails drains the run.
         retries: how often a job that failed, timed out or was lost is tried again.
         timeout: seconds after which a command is ended.
+        detached: whether the run's commands are detached.
+        give_up: seconds without a connection after which a detached command counts as lost.
+        persist: returns once all that the listener got is on the disk.
+        inherited: the detached commands of earlier runs that are followed to their end.
+        strays: folders that earlier runs left on nodes, to be removed.
         sub_node_updates: gives all sub-nodes, by hostname and parameters, whenever they change. In
             queue mode new sub-nodes join the run, and removed ones leave it after their command.
     """
@@ -46,4 +52,14 @@ class Run:
     error_aborts: bool = False
     retries: int = 0
     timeout: float = math.inf
+    detached: bool = False
+    give_up: float = math.inf
+    persist: Callable[[], Awaitable[None]] = persist_nothing
+    inherited: Sequence[Inherited] = ()
+    strays: Sequence[Stray] = ()
     sub_node_updates: trio.MemoryReceiveChannel[Sequence[SubNode]] | None = None
+
+    @property
+    def owner(self) -> Owner:
+        """This run, as the owner of its detached commands."""
+        return Owner(self.name, self.listener, self.persist)

@@ -13,7 +13,9 @@ import trio
 
 from pegasus import duration
 from pegasus.dispatch.backoff import STEADY, ConnectionHistory
+from pegasus.dispatch.detached import Remains
 from pegasus.dispatch.ending import EndedBy, RunningCommand
+from pegasus.dispatch.held import HeldCommands, HeldReports
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
@@ -72,7 +74,7 @@ class Finished:
 WorkerState: TypeAlias = Connecting | Preparing | Ready | Busy | Away | Finished
 
 
-class WorkerReports(Protocol):
+class WorkerReports(HeldReports, Protocol):
     """What workers report to the dispatcher."""
 
     @property
@@ -92,12 +94,6 @@ class WorkerReports(Protocol):
             PegasusError: the run cannot continue without it.
         """
 
-    def take_back(self, assignment: Assignment, words: str) -> None:
-        """Report a command that certainly never started."""
-
-    def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
-        """Report the end of a command."""
-
 
 class Worker:
     """The task that keeps one sub-node connected and runs commands on it.
@@ -106,16 +102,27 @@ class Worker:
         sub_node: where it runs commands.
         run: the run that it belongs to.
         reports: gets its reports.
+        remains: what earlier runs have left on the sub-node.
 
     Attributes:
         sub_node: where it runs commands.
         state: what it does at present.
         leaving: whether it is to end as soon as it has no command.
         history: what happened to its connections.
+        held: the detached commands of its sub-node.
     """
 
-    def __init__(self, sub_node: SubNode, run: Run, reports: WorkerReports) -> None:
+    def __init__(
+        self,
+        sub_node: SubNode,
+        run: Run,
+        reports: WorkerReports,
+        remains: Remains | None = None,
+    ) -> None:
         self.sub_node = sub_node
+        remains = remains or Remains()
+        self.held = HeldCommands(sub_node, run, reports, self._end_detached, remains)
+        self._listener = remains.listener or run.listener
         self.state: WorkerState = Connecting()
         self.leaving = False
         self.history = ConnectionHistory()
@@ -129,6 +136,11 @@ class Worker:
         """Whether its sub-node is connected and stays in the run."""
         return isinstance(self.state, Preparing | Ready | Busy) and not self.leaving
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command runs on its sub-node, as far as is known."""
+        return isinstance(self.state, Busy) or self.held.may_run
+
     async def serve(self) -> None:
         """Keep the sub-node connected and run commands, until nothing more will be assigned."""
         try:
@@ -137,6 +149,8 @@ class Worker:
                     await self._connect_and_work()
         finally:
             self._account(NotStarted("aborted before it began"), 0.0)
+            self.held.probed.set()
+            self.held.report_left_stops()
             self.state = Finished()
 
     # Orders of the dispatcher.
@@ -150,12 +164,12 @@ class Worker:
         """End as soon as no command runs."""
         self.leaving = True
         self._withdraw()
-        if not isinstance(self.state, Busy):
+        if not (self.is_busy or self.held.is_finishing):
             self._scope.cancel(reason="no more commands for this sub-node")
 
     def stay(self) -> bool:
         """Revoke ``leave``; return whether this was possible, which is while a command runs."""
-        if isinstance(self.state, Busy):
+        if self.is_busy:
             self.leaving = False
         return not self.leaving
 
@@ -163,7 +177,8 @@ class Worker:
 
     @property
     def _is_over(self) -> bool:
-        return self.leaving or self._reports.closed
+        may_end = self.leaving or self._reports.closed
+        return may_end and not self.held.may_run and self.held.probed.is_set()
 
     async def _connect_and_work(self) -> None:
         """Work until the connection breaks, and wait before the next try."""
@@ -175,12 +190,15 @@ class Worker:
         except NodeUnreachable as error:
             pause = self._fail(error.words)
         if pause is not None:
-            await trio.sleep(pause)
+            with trio.move_on_at(self.held.give_up_at):
+                await trio.sleep(pause)
+            self.held.give_up()
 
     def _fail(self, words: str) -> float | None:
         """Report that the sub-node cannot be reached; return the seconds until the next try."""
         next_try = self.history.fail(was_connected=isinstance(self.state, Preparing))
         self.state = Away(words)
+        self.held.tell_unreachable(words)
         again_in = None if self._is_over else next_try.pause
         try:
             self._reports.unreachable(self)
@@ -188,7 +206,7 @@ class Worker:
             again_in = None
             raise
         finally:
-            self._run.listener.tell(Unreachable(self.sub_node, words, again_in))
+            self._listener.tell(Unreachable(self.sub_node, words, again_in))
         if again_in is not None and next_try.losses is not None:
             self._report_losses(next_try.losses, again_in)
         return again_in
@@ -205,7 +223,7 @@ class Worker:
         )
 
     def _report_connected(self) -> None:
-        self._run.listener.tell(Connected(self.sub_node))
+        self._listener.tell(Connected(self.sub_node))
 
     async def _wait_steady(self) -> None:
         await trio.sleep(STEADY)
@@ -217,15 +235,28 @@ class Worker:
     async def _work(self, session: Session) -> None:
         """Run one command after the other over an open session."""
         while not self._is_over:
-            async with session.open_shell() as shell:
-                self.state = Preparing()
-                if self.history.connect():
-                    self._report_connected()
+            if self.held.to_do:
+                await self._follow_held(session)
+                continue
+            async with self.held.open_shell(session, detached=self._run.detached) as shell:
+                self._connect()
+                await shell.wait_key()
                 outcome = await self._work_in(shell)
-            if isinstance(outcome, Lost | NotStarted):
+            if isinstance(outcome, Lost | NotStarted | Apart):
                 raise NodeUnreachable(outcome.words)
 
-    async def _work_in(self, shell: Shell) -> Outcome:
+    async def _follow_held(self, session: Session) -> None:
+        """Follow the detached commands that the sub-node holds."""
+        async with self.held.open_shell(session, detached=True) as shell:
+            self._connect()
+            await self.held.follow_all(shell)
+
+    def _connect(self) -> None:
+        self.state = Preparing()
+        if self.history.connect():
+            self._report_connected()
+
+    async def _work_in(self, shell: Shell) -> Outcome | Apart:
         """Run commands in one shell until it takes no more; return the last outcome."""
         ready = Ready(shell)
         with sole_error():
@@ -237,7 +268,7 @@ class Worker:
                 while takes_another:
                     assignment = await self._wait_assigned(ready)
                     outcome = await self._run_one(shell, assignment)
-                    if self._is_over or isinstance(outcome, Lost | NotStarted):
+                    if self._is_over or isinstance(outcome, Lost | NotStarted | Apart):
                         break
                     takes_another = await shell.wait_next()
                 nursery.cancel_scope.cancel(reason="this shell takes no more commands")
@@ -274,7 +305,12 @@ class Worker:
 
     # The command.
 
-    async def _run_one(self, shell: Shell, assignment: Assignment) -> Outcome:
+    async def _run_one(self, shell: Shell, assignment: Assignment) -> Outcome | Apart:
+        if assignment.key is not None:
+            try:
+                return await self.held.start(shell, assignment)
+            finally:
+                self.state = Preparing()
         run, began = self._run, trio.current_time()
         command = RunningCommand(assignment, began + run.timeout)
         run.ending.running[command] = None
@@ -308,15 +344,24 @@ class Worker:
 
     def _finish(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
         """Report what happened to a command."""
+        self._note_outcome(outcome)
         if isinstance(outcome, NotStarted):
             self.state = Preparing()
             self._reports.take_back(assignment, outcome.words)
-            return
+        else:
+            self._account(outcome, seconds)
+
+    def _end_detached(self, outcome: Outcome) -> None:
+        """Note that a detached command has ended, before this is reported."""
+        self.state = Preparing()
+        self._note_outcome(outcome)
+
+    def _note_outcome(self, outcome: Outcome) -> None:
+        """Note what an outcome says about the connection."""
         if isinstance(outcome, Lost):
             self.history.lose_job()
         elif isinstance(outcome, Exited | Killed) and self.history.complete_job():
             self._report_connected()  # the node itself reported this end
-        self._account(outcome, seconds)
 
     def _account(self, outcome: Outcome, seconds: float) -> None:
         """Report the end of the assigned command, if there is one."""

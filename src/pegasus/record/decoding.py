@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias, cast
 
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -124,7 +127,7 @@ def _decode_started(data: Data, state: RunState) -> Event:
 
 def _decode_ended(data: Data, state: RunState) -> Event:
     return Ended(
-        _assignment(data, state),
+        _with_key(_assignment(data, state), data),
         outcome_of(fields.part(data, "outcome")),
         fields.seconds(data, "seconds"),
         fields.flag(data, "again"),
@@ -146,7 +149,12 @@ def _decode_cut(data: Data, state: RunState) -> Event:
 
 def _decode_taken_over(data: Data, _: RunState) -> Event:
     pid = fields.whole(data, "pid", least=1, most=_LARGEST_PID)
-    return TakenOver(pid, fields.text(data, "host"), fields.text(data, "by"))
+    host, by, boot = (fields.text(data, name) for name in ("host", "by", "boot"))
+    return TakenOver(pid, host, by, boot)
+
+
+def _decode_released(data: Data, state: RunState) -> Event:
+    return Released(_with_key(_assignment(data, state), data))
 
 
 def _decode_connected(data: Data, state: RunState) -> Event:
@@ -188,6 +196,13 @@ def _assignment(data: Data, state: RunState) -> Assignment:
     return Assignment(job.number, job.job, _sub_node(data, state), as_recorded(job.job.command))
 
 
+def _with_key(assignment: Assignment, data: Data) -> Assignment:
+    """Give the assignment of a line that may be about an earlier try than the last one there."""
+    if "detached" not in data and assignment.key is None:
+        return assignment
+    return replace(assignment, key=fields.text(data, "detached") if "detached" in data else None)
+
+
 def _printed(data: Data) -> dict[Stream, int]:
     return {_STDOUT: fields.whole(data, "stdout"), _STDERR: fields.whole(data, "stderr")}
 
@@ -206,7 +221,9 @@ _DECODERS: dict[str, _Decoder] = {
     "cut": _decode_cut,
     "reconnected": lambda data, state: Reconnected(_assignment(data, state)),
     "stop_stored": lambda data, state: StopStored(_assignment(data, state)),
-    "released": lambda data, state: Released(_assignment(data, state)),
+    "released": _decode_released,
+    "prepared": lambda data, state: Prepared(_sub_node(data, state), fields.text(data, "key")),
+    "discarded": lambda data, state: Discarded(_sub_node(data, state), fields.text(data, "key")),
     "taken_over": _decode_taken_over,
     "sub_node": lambda data, _: SubNodeAdded(sub_node_of(data)),
     "noted": lambda data, _: Noted(fields.text(data, "text")),

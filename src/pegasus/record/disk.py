@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pegasus import durable
 from pegasus.buffers import MOST_BUFFERS, Buffer, without
@@ -22,13 +23,16 @@ from pegasus.model import Stream
 from pegasus.record.encoding import line_of
 from pegasus.record.folder import OutputName, RunFolder
 
+CommandName: TypeAlias = tuple[int, int]
+"""Identifies a command that runs: the numbers of its job and of its sub-node."""
+
 
 class RecordRemoved(FileNotFoundError):
     """The record was removed or moved during the run."""
 
 
 @dataclass(slots=True)
-class _OutputFile:
+class OutputFile:
     """The file of one output.
 
     Attributes:
@@ -39,11 +43,15 @@ class _OutputFile:
         words: the reason.
     """
 
-    blocks: list[bytes] = field(default_factory=list)
+    blocks: list[Buffer] = field(default_factory=list)
     fd: int | None = None
     size: int = 0
     missing: int = 0
     words: str = ""
+
+    def another_fd(self) -> list[int]:
+        """Open the file once more; nothing where it is not open."""
+        return [] if self.fd is None else [os.dup(self.fd)]
 
 
 class RunFiles:
@@ -54,6 +62,10 @@ class RunFiles:
         mode: of the run.
         journal_fd: the journal, open for appending; ``close`` closes it.
         on_trouble: called with the first error, and once with RecordRemoved.
+
+    Attributes:
+        lines_done: how many lines were handed over so far.
+        reported: whether an error was reported.
     """
 
     def __init__(
@@ -69,12 +81,18 @@ class RunFiles:
         self._journal = journal_fd
         self._on_trouble = on_trouble
         self._backlog: deque[bytes] = deque()
-        self._files: dict[OutputName, _OutputFile] = {}
+        self._files: dict[OutputName, OutputFile] = {}
         self._unwritten: dict[OutputName, None] = {}
-        self._torn = self._reported = self._removed = False
+        self._torn = self._removed = False
+        self.reported = False
 
-    def write_line(self, line: bytes) -> None:
-        """Append a line to the journal, after those that wait for room."""
+    def write_line(self, line: bytes, about: CommandName | None = None) -> None:  # noqa: ARG002
+        """Append a line to the journal, after those that wait for room.
+
+        Args:
+            line: with its newline.
+            about: the command that it is about, for a class that keeps back its lines.
+        """
         self._backlog.append(line)
         self._write_backlog()
         self.lines_done += 1
@@ -86,7 +104,7 @@ class RunFiles:
 
     def gather_output(self, name: OutputName, data: bytes) -> None:
         """Gather a block for an output; the first one makes its file when it is written."""
-        self._files.setdefault(name, _OutputFile()).blocks.append(data)
+        self._files.setdefault(name, OutputFile()).blocks.append(data)
         self._unwritten[name] = None
 
     def flush(self) -> None:
@@ -115,9 +133,8 @@ class RunFiles:
         """The number of lines that wait for room on the disk."""
         return len(self._backlog)
 
-    def _write_output(self, name: OutputName, file: _OutputFile) -> None:
-        buffers: list[Buffer] = [*file.blocks]
-        file.blocks.clear()
+    def _write_output(self, name: OutputName, file: OutputFile) -> None:
+        buffers, file.blocks = file.blocks, []
         left = sum(map(len, buffers))
         try:
             fd = self._opened(name, file)
@@ -129,29 +146,42 @@ class RunFiles:
                 left -= count
                 buffers = without(buffers, count)
         except OSError as error:
-            file.missing += left
-            file.words = error.strerror or str(error)
             self._report(error)
+            self._leave_out(name, file, buffers, error)
 
-    def _opened(self, name: OutputName, file: _OutputFile) -> int:
+    def _leave_out(
+        self,
+        name: OutputName,  # noqa: ARG002 -- for a class that keeps them
+        file: OutputFile,
+        buffers: Sequence[Buffer],
+        error: OSError,
+    ) -> None:
+        """Handle what could not be written of an output."""
+        file.missing += sum(map(len, buffers))
+        file.words = error.strerror or str(error)
+
+    def _opened(self, name: OutputName, file: OutputFile) -> int:
         if file.fd is None:
             file.fd = durable.open_private(self._folder.output / name.file_name(self._mode))
             file.size = os.fstat(file.fd).st_size  # not 0 when a job is tried again
         return file.fd
 
-    def _close(self, name: OutputName, file: _OutputFile) -> None:
+    def _close(self, name: OutputName, file: OutputFile) -> None:
         if file.blocks:
             self._unwritten.pop(name, None)
             self._write_output(name, file)
         if file.missing:
             self._mark_gap(name, file)
         if file.fd is not None:
-            try:
-                os.close(file.fd)
-            except OSError as error:  # a network file system may report only now that it is full
-                self._report(error)
+            self._close_fd(file.fd)
 
-    def _mark_gap(self, name: OutputName, file: _OutputFile) -> None:
+    def _close_fd(self, fd: int) -> None:
+        try:
+            os.close(fd)
+        except OSError as error:  # a network file system may report only now that it is full
+            self._report(error)
+
+    def _mark_gap(self, name: OutputName, file: OutputFile) -> None:
         gap = OutputMissing(
             name.job, name.sub_node, name.stream, file.size, file.missing, file.words
         )
@@ -187,12 +217,12 @@ class RunFiles:
         else:
             self._removed = not os.path.samestat(there, os.fstat(self._journal))
         if self._removed:
-            self._reported = True
+            self.reported = True
             self._on_trouble(RecordRemoved())
 
     def _report(self, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):
             self._check_removed()
-        if not self._reported:
-            self._reported = True
+        if not self.reported:
+            self.reported = True
             self._on_trouble(error)

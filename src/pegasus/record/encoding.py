@@ -15,11 +15,13 @@ from collections.abc import Mapping
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -74,8 +76,8 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
     """Give the name of an event in the journal, and its fields."""
     match event:
         case Started(assignment):
-            key = {} if assignment.key is None else {"detached": assignment.key}
-            return "started", {**_numbers(assignment), "command": assignment.command, **key}
+            numbers = _numbers(assignment)
+            return "started", {**numbers, "command": assignment.command, **_key(assignment)}
         case Ended():
             return "ended", _ended(event)
         case Taken(number, job):
@@ -97,9 +99,13 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
         case StopStored(assignment):
             return "stop_stored", _numbers(assignment)
         case Released(assignment):
-            return "released", _numbers(assignment)
-        case TakenOver(pid, host, by):
-            return "taken_over", {"pid": pid, "host": host, "by": by}
+            return "released", {**_numbers(assignment), **_key(assignment)}
+        case Prepared(sub_node, key):
+            return "prepared", {"sub_node": sub_node.number, "key": key}
+        case Discarded(sub_node, key):
+            return "discarded", {"sub_node": sub_node.number, "key": key}
+        case TakenOver(pid, host, by, boot):
+            return "taken_over", {"pid": pid, "host": host, "by": by, "boot": boot}
         case SubNodeAdded(sub_node):
             return "sub_node", sub_node_data(sub_node)
         case Noted(text):
@@ -118,6 +124,10 @@ def _numbers(assignment: Assignment) -> Data:
     return {"job": assignment.number, "sub_node": assignment.sub_node.number}
 
 
+def _key(assignment: Assignment) -> Data:
+    return {} if assignment.key is None else {"detached": assignment.key}
+
+
 def _sizes(printed: Mapping[Stream, int]) -> Data:
     return {stream.value: printed.get(stream, 0) for stream in Stream}
 
@@ -128,6 +138,7 @@ def _ended(event: Ended) -> Data:
         "outcome": outcome_data(event.outcome),
         "seconds": round(event.seconds, MILLISECONDS),
         "again": event.again,
+        **_key(event.assignment),
         **_sizes(event.printed),
     }
 

@@ -113,10 +113,10 @@ def _unreadable(path: Path, error: OSError) -> str:
 
 def read_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]:
     """Find and read the runs of a queue, the newest last; see ``find_runs``."""
-    return [run for run in find_runs(queue, warnings) if _refreshed(run, warnings)]
+    return [run for run in find_runs(queue, warnings) if refreshed(run, warnings)]
 
 
-def _refreshed(run: RunRecord, warnings: list[str] | None) -> bool:
+def refreshed(run: RunRecord, warnings: list[str] | None) -> bool:
     """Read on in a run; False, with a warning, where it can no longer be read."""
     try:
         run.refresh()

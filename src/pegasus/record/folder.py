@@ -13,13 +13,14 @@ import os
 import re
 import socket
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from pegasus import durable
-from pegasus.events import RunBegan, RunMode
+from pegasus.events import RunBegan, RunMode, TakenOver
 from pegasus.model import Stream
 from pegasus.ownership import is_strangers, make_private_folder, owner_of
 
@@ -38,6 +39,13 @@ _NUMBERED = re.compile(r"([0-9]{1,18})(?:-.*)?", re.DOTALL)
 
 _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL))
 """Errors of a file system without locks."""
+
+_READER_LOOKS, _READER_LOOK = 100, 0.005
+"""How often, and after how many seconds at least, to try a lock again that a reader holds. A reader
+that has lost the processor has it back by then."""
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Where Linux identifies the time since its start; a container has that of its host."""
 
 _LOCK_TRIES = 1000
 """Tries of a lock that a reader may be testing at this moment; a test takes microseconds."""
@@ -207,14 +215,61 @@ def hold_lock(folder: RunFolder) -> tuple[int, bool]:
     return fd, False
 
 
-def is_held(folder: RunFolder, began: RunBegan) -> bool:
-    """Report whether the process of a run still runs.
+def try_lock(folder: RunFolder) -> int | None:
+    """Lock the folder of a run that is over, if nobody else has; never wait for who has.
+
+    A reader holds the lock for a moment, shared with other readers: it is waited for.
+
+    Returns:
+        The file descriptor that holds the lock until it is closed; None where another has it.
+
+    Raises:
+        OSError: the file cannot be opened; ENOLCK and the like where there are no locks.
+    """
+    fd = durable.open_private(folder.lock)
+    try:
+        for _ in range(_READER_LOOKS):
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return fd
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # it fails where a writer has it
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            time.sleep(_READER_LOOK * (1 + time.monotonic() % 1))  # out of step with others
+    except BlockingIOError:
+        pass
+    except OSError:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def has_no_locks(error: OSError) -> bool:
+    """Return whether an error of ``try_lock`` means that the file system has no locks."""
+    return error.errno in _NO_LOCKS
+
+
+def boot_of_host() -> str:
+    """Identify the time since this machine's last start; empty where that is unknown."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def is_held(folder: RunFolder, began: RunBegan, follower: TakenOver | None = None) -> bool:
+    """Report whether the process of a run still runs, or the one that took over its commands.
 
     Where it could not lock, its process is searched for on this machine; a process on another
     machine counts as running.
+
+    Args:
+        folder: of the run.
+        began: the run's first event.
+        follower: who took over its commands last, if anybody did.
     """
     if not began.locked:
-        return began.host != socket.gethostname() or _process_exists(began.pid)
+        return may_live(follower or began)
     try:
         fd = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -229,6 +284,11 @@ def is_held(folder: RunFolder, began: RunBegan) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def may_live(owner: RunBegan | TakenOver) -> bool:
+    """Return whether the process that an event names may still run; on another machine it may."""
+    return owner.host != socket.gethostname() or _process_exists(owner.pid)
 
 
 def _process_exists(pid: int) -> bool:

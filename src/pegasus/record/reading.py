@@ -108,6 +108,26 @@ class RunRecord:
         files = {self.output(job.number, each.sub_node.number, stream) for each in job.executions}
         return sum(_size(file) for file in files)
 
+    def is_last(self, job: JobState, execution: Execution) -> bool:
+        """Return whether no later try printed to the same files."""
+        return self._sharing(job, execution)[-1] is execution
+
+    def recorded_before(self, job: JobState, execution: Execution, stream: Stream) -> int:
+        """Give at which byte of its file the output of a try begins.
+
+        In queue mode all tries of a job share a file, in a broadcast those on one sub-node. What is
+        missing of any of them counts: before this one, nobody else appends.
+        """
+        sharing = self._sharing(job, execution)
+        earlier = sharing[: sharing.index(execution)]
+        printed = sum(each.printed.get(stream, 0) for each in earlier)
+        return max(0, printed - sum(each.missing.get(stream, 0) for each in sharing))
+
+    def _sharing(self, job: JobState, execution: Execution) -> list[Execution]:
+        if self.began.mode == "queue":
+            return job.executions
+        return [each for each in job.executions if each.sub_node == execution.sub_node]
+
     def size(self) -> int:
         """Give the size of the record in bytes: the journal, and the output so far."""
         total = _size(self.folder.journal) + self.state.recorded_bytes
@@ -123,7 +143,7 @@ class RunRecord:
 
     def is_alive(self) -> bool:
         """Look whether the run's Pegasus lives; it is cheap, and reads no journal."""
-        return folders.is_held(self.folder, self.began)
+        return folders.is_held(self.folder, self.began, self.state.follower)
 
     def _look_alive(self) -> None:
         self.alive = self.is_alive()

@@ -11,58 +11,103 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import trio
 
 from pegasus import __version__, durable
 from pegasus.events import (
+    Cut,
     Ended,
     Event,
     LinesMissing,
     Printed,
+    Progressed,
+    Reconnected,
+    Released,
     Returned,
     RunBegan,
     RunEnded,
     RunMode,
     Started,
+    StopStored,
     Taken,
 )
 from pegasus.model import Assignment, SubNode
 from pegasus.record import folder as folders
-from pegasus.record.disk import RecordRemoved, RunFiles
+from pegasus.record.detached_disk import DetachedRunFiles
+from pegasus.record.disk import CommandName, RecordRemoved, RunFiles
 from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import OutputName, RunFolder
+from pegasus.record.syncing import Syncer
 from pegasus.record.writer import RecordWriter
 
 RECORD_END_LIMIT = 5.0
 """Seconds that the disk has at the end of a run for what waits. A busy disk needs less."""
 
+LAST_SYNC_LIMIT = 3.0
+"""Seconds of these that a sync may take, so that the rest is written also where it hangs."""
+
+PERSIST_REPORT_AFTER = 1.0
+"""Seconds after which a wait for the disk is reported: a user wonders by then."""
+
+
+AboutCommand: TypeAlias = (
+    Started | Returned | Progressed | Ended | Cut | Reconnected | StopStored | Released
+)
+"""What happens to a command."""
+
+_FAILED = RunEnded(None, "failed")
+
+_WAITS = (
+    "waits for it: until then no detached command is started, and what detached commands print "
+    "stays on their nodes"
+)
 
 _REMOVED = (
     "{}: this record was removed during the run. The outcomes of the run's jobs are not recorded, "
     "and `pegasus retry` cannot put them back; consumed.yaml lists what was taken."
 )
 
+_SLOW = (
+    "{}: the disk takes long to store the record. Until it has, no detached command is started, "
+    "and none that has ended is cleaned up."
+)
+
 
 class Record:
     """A listener that records a run; ``open_record`` makes one.
+
+    Args:
+        began: the run's first event.
+        opened: its files; None where there is no record.
+        end: the end that is recorded where no other is told.
+        running: the keys of detached commands that run already.
 
     Attributes:
         began: the run's first event, with its name and number.
         folder: where the record is; None where there is none.
     """
 
-    def __init__(self, began: RunBegan, opened: _OpenedRecord | None) -> None:
+    def __init__(
+        self,
+        began: RunBegan,
+        opened: OpenedRecord | None,
+        *,
+        end: RunEnded = _FAILED,
+        running: Mapping[CommandName, str | None] | None = None,
+    ) -> None:
         self.began = began
         self.folder = opened.folder if opened else None
         self._opened = opened
-        self._receipt_given = False
-        self._end = RunEnded(None, "failed")
+        self._running = dict(running or {})
+        self._receipt_given = self._slow_reported = False
+        self._end = end
 
     @property
     def name(self) -> str:
@@ -92,26 +137,83 @@ class Record:
         if isinstance(event, RunEnded):
             self._end = event
         elif self._opened is not None:
-            self._write(event, self._opened.writer)
+            self._write(event, self._opened)
 
-    def _write(self, event: Event, writer: RecordWriter) -> None:
+    def _write(self, event: Event, opened: OpenedRecord) -> None:
+        writer = opened.writer
         if isinstance(event, Taken) and self._receipt_given:
             self._receipt_given = False
             writer.expect_torn_line()  # the receipt may have been appended in part
         if isinstance(event, Ended | Returned):
-            writer.close_outputs(*_key(event.assignment))
-        writer.put_line(line_of(event, time.time()))
+            writer.close_outputs(*command_of(event.assignment))
+        line = line_of(event, time.time())
+        if opened.syncer is not None and isinstance(event, AboutCommand):
+            self._write_detached(event, line, writer, opened.syncer)
+        else:
+            writer.put_line(line)
         if isinstance(event, Started | Ended):
             writer.settle()
 
+    def _write_detached(
+        self, event: AboutCommand, line: bytes, writer: RecordWriter, syncer: Syncer
+    ) -> None:
+        """Write what happened to a detached command."""
+        command, key = command_of(event.assignment), event.assignment.key
+        if isinstance(event, Progressed):
+
+            def put() -> None:
+                if key is not None and self._running.get(command) == key:
+                    writer.put_line(line, command)
+
+            syncer.put_progress(command, put)
+            return
+        if isinstance(event, Started):
+            self._running[command] = key
+        elif isinstance(event, Ended | Returned):
+            self._running.pop(command, None)
+            syncer.forget_progress(command)
+        writer.put_line(line, command, vital=not isinstance(event, Cut | Reconnected))
+
+    async def persist(self, assignment: Assignment | None = None) -> None:
+        """Wait until everything that was told and shown so far is on the disk, also after a crash.
+
+        Only for a run with detached commands. Concurrent calls share syncs, and where nothing is
+        new this costs nothing. While the disk refuses, it waits, and reports that once. Where there
+        is no record, or it was removed, it returns at once.
+
+        Args:
+            assignment: wait for this command's output, and for all events, but not for the outputs
+                of other commands, which have files of their own; None to wait for all.
+        """
+        if self._opened is None or self._opened.syncer is None:
+            await trio.lowlevel.checkpoint()
+            return
+        command = None if assignment is None else command_of(assignment)
+        with trio.move_on_after(PERSIST_REPORT_AFTER) as soon:
+            await self._opened.syncer.persist(command)
+        if soon.cancelled_caught:
+            if not self._slow_reported and not self._opened.disk.reported:
+                self._slow_reported = True
+                self._opened.on_trouble(_SLOW.format(self._opened.folder.path))
+            await self._opened.syncer.persist(command)
+
     async def show(self, printed: Printed) -> None:
-        """Write output; waits while the disk is too slow."""
+        """Write output; waits while the disk is too slow.
+
+        The output is accepted before the first checkpoint: who is cancelled must not show it again.
+        While the disk refuses output of a detached command, this waits: its node keeps the rest.
+        """
         if self._opened is None or not printed.data:
             await trio.lowlevel.checkpoint()
             return
-        writer = self._opened.writer
-        writer.put_output(OutputName(*_key(printed.assignment), printed.stream), printed.data)
+        writer, name = (
+            self._opened.writer,
+            OutputName(*command_of(printed.assignment), printed.stream),
+        )
+        writer.put_output(name, printed.data)
         await writer.wait_room()
+        if self._opened.syncer is not None:
+            await self._opened.syncer.wait_unstuck(name)
 
     @property
     def kept(self) -> bool:
@@ -128,20 +230,42 @@ class Record:
     async def close(self) -> None:
         """Write the end of the run, wait until it is written, and release the lock."""
         await trio.lowlevel.cancel_shielded_checkpoint()
-        if self._opened is not None:
-            self._opened.writer.put_line(line_of(self._end, time.time()))
-            try:
-                await self._opened.writer.close()
-            finally:
-                os.close(self._opened.lock_fd)
+        if self._opened is None:
+            return
+        writer, syncer = self._opened.writer, self._opened.syncer
+        writer.put_line(line_of(self._end, time.time()))
+        try:
+            if syncer is not None:
+                with trio.move_on_after(LAST_SYNC_LIMIT):
+                    await syncer.sync_once()
+            await writer.close()
+            if syncer is not None:
+                await syncer.close()
+        finally:
+            os.close(self._opened.lock_fd)
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenedRecord:
+class OpenedRecord:
+    """The files of a record that is written.
+
+    Attributes:
+        folder: of the run.
+        disk: what writes them.
+        writer: its thread.
+        syncer: syncs them in a run with detached commands; None in another one.
+        lock_fd: the lock, which is held while this is open.
+        removed: set once the record was removed.
+        on_trouble: gets messages.
+    """
+
     folder: RunFolder
+    disk: RunFiles
     writer: RecordWriter
+    syncer: Syncer | None
     lock_fd: int
     removed: threading.Event
+    on_trouble: Callable[[str], None]
 
 
 @asynccontextmanager
@@ -153,6 +277,7 @@ async def open_record(
     hosts_file: str,
     sub_nodes: Sequence[SubNode],
     on_trouble: Callable[[str], None],
+    detached: bool = False,
 ) -> AsyncIterator[Record]:
     """Record a run during the block, in a folder beside its queue file.
 
@@ -166,6 +291,7 @@ async def open_record(
         sub_nodes: all sub-nodes.
         on_trouble: gets a message where there is no record or it is incomplete; once, and once more
             where the run cannot lock its record.
+        detached: whether the run's commands are detached: then see ``Record.persist``.
     """
     began = RunBegan(
         name=name,
@@ -179,6 +305,8 @@ async def open_record(
         locked=False,
         format=FORMAT,
         pegasus=__version__,
+        detached=detached,
+        boot=folders.boot_of_host(),
     )
     record = Record(began, None)
     try:
@@ -206,30 +334,51 @@ def _open(queue: Path, began: RunBegan, on_trouble: Callable[[str], None]) -> Re
         os.close(lock_fd)
         raise
     began = replace(began, name=folder.name, number=number, locked=locked)
-    removed = threading.Event()
-    writer = _writer(folder, began, journal_fd, on_trouble, removed)
-    return Record(began, _OpenedRecord(folder, writer, lock_fd, removed))
+    opened = open_files(folder, began, journal_fd, lock_fd, on_trouble)
+    opened.writer.put_line(line_of(began, time.time()))
+    opened.writer.settle()
+    return Record(began, opened)
 
 
-def _writer(
+def open_files(
     folder: RunFolder,
     began: RunBegan,
     journal_fd: int,
+    lock_fd: int,
     on_trouble: Callable[[str], None],
-    removed: threading.Event,
-) -> RecordWriter:
+) -> OpenedRecord:
+    """Open what writes a record.
+
+    Args:
+        folder: of the run.
+        began: the run's first event.
+        journal_fd: the journal, open for appending; this closes it at the end.
+        lock_fd: the lock; see ``journal_fd``.
+        on_trouble: see ``open_record``.
+    """
+    removed = threading.Event()
+    consequence = _WAITS if began.detached else "goes on, and its record is incomplete"
+
     def report_trouble(error: OSError) -> None:
-        words = _words(error, folder.path, "goes on, and its record is incomplete")
+        words = _words(error, folder.path, consequence)
         if isinstance(error, RecordRemoved):
             removed.set()
             words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
+    syncer: Syncer | None = None
+    if began.detached:
+        kept = DetachedRunFiles(folder, began.mode, journal_fd, report_trouble)
+        writer = RecordWriter(kept, _gap_line)
+        syncer = Syncer(kept, writer, began.mode)
+        return OpenedRecord(folder, kept, writer, syncer, lock_fd, removed, on_trouble)
     disk = RunFiles(folder, began.mode, journal_fd, report_trouble)
-    writer = RecordWriter(disk, lambda count: line_of(LinesMissing(count), time.time()))
-    writer.put_line(line_of(began, time.time()))
-    writer.settle()
-    return writer
+    writer = RecordWriter(disk, _gap_line)
+    return OpenedRecord(folder, disk, writer, syncer, lock_fd, removed, on_trouble)
+
+
+def _gap_line(count: int) -> bytes:
+    return line_of(LinesMissing(count), time.time())
 
 
 def _words(error: OSError, path: Path, consequence: str) -> str:
@@ -239,5 +388,6 @@ def _words(error: OSError, path: Path, consequence: str) -> str:
     )
 
 
-def _key(assignment: Assignment) -> tuple[int, int]:
+def command_of(assignment: Assignment) -> CommandName:
+    """Give the numbers that identify a command that runs."""
     return assignment.number, assignment.sub_node.number

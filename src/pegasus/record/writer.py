@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from pegasus.record.disk import RunFiles
+from pegasus.record.disk import CommandName, RunFiles
 from pegasus.record.folder import OutputName
 from pegasus.writer_thread import BatchLimits, WriterThread
 
@@ -86,6 +86,7 @@ class RecordWriter:
 
     def __init__(self, disk: RunFiles, lines_gap: Callable[[int], bytes]) -> None:
         self._disk = disk
+        self._changes = 0  # what was handed over so far
         self._lines_gap = lines_gap
         self._lines = self._left_out = 0  # handed over so far, and left out since then
         self._budget = StallBudget()
@@ -94,16 +95,35 @@ class RecordWriter:
         )
         self.call_soon = self._thread.call_soon
 
-    def put_line(self, line: bytes) -> None:
-        """Queue a line of the journal."""
-        if self._lines - self._disk.lines_done + self._disk.backlog >= MOST_LINES:
+    @property
+    def changes(self) -> int:
+        """How many lines, blocks and ends of outputs were queued so far."""
+        return self._changes
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is written any more."""
+        return self._thread.has_ended
+
+    def put_line(
+        self, line: bytes, about: CommandName | None = None, *, vital: bool = False
+    ) -> None:
+        """Queue a line of the journal.
+
+        Args:
+            line: with its newline.
+            about: the detached command that it is about.
+            vital: never leave it out: whoever puts it waits until it is stored, so there are few.
+        """
+        waiting = self._lines - self._disk.lines_done + self._disk.backlog
+        if waiting >= MOST_LINES and not vital:
             self._left_out += 1
             return
         if self._left_out:
             gap, self._left_out = self._lines_gap(self._left_out), 0
             self.put_line(gap)
         self._lines += 1
-        self._put(partial(self._disk.write_line, line))
+        self._put(partial(self._disk.write_line, line, about))
 
     def put_output(self, name: OutputName, data: bytes) -> None:
         """Queue a block of output; call ``wait_room`` after it."""
@@ -112,6 +132,14 @@ class RecordWriter:
     def close_outputs(self, job: int, sub_node: int) -> None:
         """Have the files closed that one command printed to."""
         self._put(partial(self._disk.close_outputs, job, sub_node))
+
+    def put_step(self, step: _Step) -> None:
+        """Have something done between what was queued before and what will be, that writes nothing.
+
+        Args:
+            step: called in the thread; it never raises.
+        """
+        self._thread.put(step, 0)
 
     def expect_torn_line(self) -> None:
         """Start the next line on a line of its own: another writer may have torn the last one."""
@@ -136,6 +164,7 @@ class RecordWriter:
         await self._thread.close()
 
     def _put(self, step: _Step, size: int = 0) -> None:
+        self._changes += 1
         self._thread.put(step, size)
 
     def _run(self, steps: Sequence[_Step]) -> None:

@@ -17,7 +17,7 @@ from rich.cells import cell_len, set_cell_size
 from pegasus.errors import PegasusError
 from pegasus.model import Stream
 from pegasus.record import GrowingOutput, RunRecord
-from pegasus.run_state import Execution, JobState
+from pegasus.run_state import Execution, JobState, StatusWord
 from pegasus.standard_streams import STDERR, STDOUT, write
 from pegasus.terminal_text import on_one_line, visible
 
@@ -33,6 +33,11 @@ _JOBS_IN_MESSAGE = 10
 
 _LISTED_COMMAND = 200
 """Characters of a command in the list of jobs."""
+
+_NOT_FOLLOWED = (
+    "[Pegasus] No Pegasus follows this command now; it goes on on its node, as far as is known. "
+    "Its output continues here once `pegasus q`, `b` or `attach` follows it. Ctrl-C ends this."
+)
 
 _FDS = {Stream.STDOUT: STDOUT, Stream.STDERR: STDERR}
 
@@ -86,6 +91,10 @@ class OutputChoice:
             )
         return fitting
 
+    def word(self) -> StatusWord:
+        """Return the word for a command that has no end."""
+        return "detached" if self.run.state.is_over else "running"
+
     def path(self, execution: Execution, stream: Stream) -> Path:
         """Return the path of one output."""
         return self.run.output(self.job.number, execution.sub_node.number, stream)
@@ -97,7 +106,7 @@ def show(choice: OutputChoice) -> None:
     for execution in executions:
         if len(executions) > 1:
             outcome = choice.run.state.outcome_of(execution)
-            words = "running" if outcome is None else on_one_line(str(outcome))
+            words = choice.word() if outcome is None else on_one_line(str(outcome))
             message(_heading(execution, f" ({words})"))
         for stream in choice.streams:
             _report_missing(execution, stream)
@@ -123,11 +132,14 @@ def _report_missing(execution: Execution, stream: Stream) -> None:
 def follow(choice: OutputChoice, sleep: Callable[[float], None] = time.sleep) -> None:
     """Show a job's output as it comes, until the job has ended or Pegasus was killed.
 
+    A detached command outlives Pegasus: then this waits for the next Pegasus that follows it.
+
     Args:
         choice: what is shown.
         sleep: waits between two looks.
     """
     state, followed = choice.run.state, _Followed()
+    was_followed = True
     while True:
         # First whether it is over, then what there is: after its end nothing more is written.
         over = None not in state.outcomes(choice.job)
@@ -137,6 +149,10 @@ def follow(choice: OutputChoice, sleep: Callable[[float], None] = time.sleep) ->
         followed.show_new(last=over)
         if over:
             break
+        is_followed = not state.is_over
+        if was_followed and not is_followed:
+            message(_NOT_FOLLOWED)
+        was_followed = is_followed
         sleep(LOOK_PERIOD)
         choice.run.refresh()
     for execution in choice.executions():

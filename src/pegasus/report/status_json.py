@@ -60,7 +60,7 @@ def run_report(run: RunRecord) -> JsonObject:
     """Give the report of one run, without its jobs."""
     began, state, end = run.began, run.state, run.state.end
     counts = state.counts()
-    return {
+    report: JsonObject = {
         "run": run.name,
         "number": began.number,
         "state": run.liveness,
@@ -81,6 +81,16 @@ def run_report(run: RunRecord) -> JsonObject:
         "warnings": run.warnings,
         "sub_nodes": [_sub_node(each) for each in state.sub_nodes.values()],
     }
+    if began.detached:
+        report |= {"detached": True, "taken_over_by": _follower(state)}
+    return report
+
+
+def _follower(state: RunState) -> JsonObject | None:
+    follower = state.follower
+    if follower is None:
+        return None
+    return {"pid": follower.pid, "host": follower.host, "run": follower.by or None}
 
 
 def _sub_node(state: SubNodeState) -> JsonObject:
@@ -124,7 +134,7 @@ class _JobWriter:
             f'"again": {"true" if execution.again else "false"}, '
             f'"outcome": {"null" if outcome is None else _outcome(outcome)}, '
             f'"stdout": {self._stream(stem, execution, _STDOUT)}, '
-            f'"stderr": {self._stream(stem, execution, _STDERR)}}}'
+            f'"stderr": {self._stream(stem, execution, _STDERR)}{_detached(execution)}}}'
         )
 
     def _stream(self, stem: str, execution: Execution, stream: Stream) -> str:
@@ -143,11 +153,28 @@ def _outcome(outcome: Outcome) -> str:
     return _encode(outcome_data(outcome))
 
 
+def _detached(execution: Execution) -> str:
+    """Write what is known of a detached command, and nothing for another one."""
+    if execution.assignment.key is None:
+        return ""
+    data = {
+        "key": execution.assignment.key,
+        "cut": execution.cut or None,
+        "cut_at": execution.cut_at if execution.cut else None,
+        "stop_stored": execution.stop_stored,
+        "released": execution.released,
+    }
+    return f', "detached": {_encode(data)}'
+
+
 def _number(value: float | None) -> str:
     return "null" if value is None else repr(value)
 
 
 def _job_state(state: RunState, job: JobState) -> str:
-    if not job.is_open or state.is_over:
+    if not job.is_open:
         return "ended"
-    return "running" if "running" in state.words_of(job) else "taken"
+    words = state.words_of(job)
+    if state.is_over:
+        return "detached" if "detached" in words else "ended"
+    return "running" if "running" in words else "taken"

@@ -5,10 +5,13 @@ Rule 1: pure; it reads the state of a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 
 from pegasus import duration
-from pegasus.run_state import OUTCOME_WORDS, Result, RunState
+from pegasus.model import succeeded
+from pegasus.report.left import folders_left_words, going_on_words
+from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord, word_for
 from pegasus.terminal_text import on_one_line, visible
 
 _COMMAND_LIMIT = 200
@@ -27,12 +30,65 @@ def summary_of(state: RunState, log_of: Callable[[Result], str | None]) -> list[
     """
     counts = state.counts()
     total = counts.total()
-    words = ", ".join(f"{counts[word]} {word}" for word in OUTCOME_WORDS if counts[word])
-    lines = [f"{total} command{'s' if total > 1 else ''}: {words}."]
-    for result in state.failures():
-        log = log_of(result)
-        lines.append(_line(result) + (f"  [{log}]" if log else ""))
+    lines = [f"{total} command{'s' if total > 1 else ''}: {_counted(counts)}."]
+    lines += [_line(result) + _log(result, log_of) for result in state.failures()]
+    return lines + _about_left([each for _, each in state.left()])
+
+
+def taken_over_words(
+    name: str,
+    state: RunState,
+    keys: Collection[str],
+    log_of: Callable[[Result], str | None],
+) -> list[str]:
+    """Say what became of the commands of a run that was taken over.
+
+    Args:
+        name: of the run that started them.
+        state: of that run, with all that was observed since.
+        keys: of the commands that were taken over and had no end yet.
+        log_of: gives the path of a command's log; None where there is none.
+
+    Returns:
+        A line of counts, one for each command that ended and did not succeed, and one where
+        commands go on; nothing where no command was taken over.
+    """
+    tries = [
+        (job, each)
+        for job in state.jobs.values()
+        for each in job.executions
+        if each.assignment.key in keys
+    ]
+    ended = [Result(job, each, each.outcome) for job, each in tries if each.outcome is not None]
+    counts = Counter[StatusWord](word_for(each.outcome) for each in ended)
+    counts["detached"] = len(tries) - len(ended)
+    if not tries:
+        return []
+    lines = [f"Taken over from run {visible(name)}: {_counted(counts)}."]
+    failed = [result for result in ended if not succeeded(result.outcome)]
+    lines += [_line(result) + _log(result, log_of) for result in failed]
+    return lines + _about_left([each for _, each in tries if not each.released])
+
+
+def _counted(counts: Counter[StatusWord]) -> str:
+    words: tuple[StatusWord, ...] = (*OUTCOME_WORDS, "detached")
+    return ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
+
+
+def _about_left(tries: Collection[Execution]) -> list[str]:
+    """Say what goes on, and which folders are left, of detached commands."""
+    running = [each for each in tries if each.outcome is None]
+    lines = []
+    if running:
+        lines.append(going_on_words(len(running), sum(each.stop_stored for each in running)))
+    if len(running) < len(tries):
+        lines.append(folders_left_words(len(tries) - len(running)))
     return lines
+
+
+def _log(result: Result, log_of: Callable[[Result], str | None]) -> str:
+    log = log_of(result)
+    return f"  [{log}]" if log else ""
 
 
 def utilisation_of(state: RunState, wall: float) -> str:

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from pegasus import duration, terminal_text
 from pegasus.record import RunRecord
+from pegasus.report import left
 from pegasus.report.overview import Overview
 from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState
 
@@ -148,6 +149,7 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
     more = state.counts()["succeeded"] > LATEST_SUCCESSES
     yield from _table("Running", "for", running[-most:] if most else running, width)
     yield from _left_out(len(running), most)
+    yield from _about_left(run, most, width)
     yield from _table("Failed", "after", failed, width)
     yield from _left_out(state.failure_count, most)
     title = f"Succeeded, the last {LATEST_SUCCESSES}" if more else "Succeeded"
@@ -156,7 +158,7 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
 
 
 def _headline(run: RunRecord) -> str:
-    began, end = run.began, run.state.end
+    began, state, end = run.began, run.state, run.state.end
     where = f"process {began.pid} on {visible(began.host)}"
     name = f"Run {visible(run.name)} ({began.mode})"
     if end is not None:
@@ -164,9 +166,11 @@ def _headline(run: RunRecord) -> str:
         took = duration.words(max(0.0, end.at - run.began_at))
         return f"{name}: {visible(end.result)} after {took}{status}"
     if run.alive:
+        if state.follower is not None:
+            return f"{name}: taken over by {left.follower_words(run)}"
         took = duration.words(max(0.0, time.time() - run.began_at))
         return f"{name}: for {took}, {where}"
-    return f"{name}: {where}, was killed; last seen {_date(run.state.last_at)}"
+    return f"{name}: {where}, was killed; last seen {_date(state.last_at)}"
 
 
 def counts_line(run: RunRecord) -> str:
@@ -185,6 +189,29 @@ def _about_nodes(state: RunState, most: int | None) -> Iterator[Text]:
     for node in [node for node in nodes if node.connection == "unreachable"][:most]:
         name, words = visible(str(node.sub_node)), on_one_line(node.words)
         yield Text(f"{name} cannot be reached: {words}", overflow="ellipsis", no_wrap=True)
+
+
+def _about_left(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPart]:
+    """Lay out detached commands that no Pegasus follows now, and what is left on nodes."""
+    found = left.left_in(run)
+    if run.alive:
+        away = [each for each in found if each.execution.cut or each.stop_stored]
+        for each in away[:most]:
+            where = f"job {each.job.number} on {each.execution.sub_node}"
+            yield Text(f"{visible(where)}: {left.left_words(each)}")
+        return
+    rows = [
+        _Row(each.job, each.execution, left.left_words(each))
+        for each in found
+        if each.status == "runs"
+    ]
+    yield from _table("Detached", "for", rows[-most:] if most else rows, width)
+    yield from _left_out(len(rows), most)
+    if rows:
+        stops = sum(each.stop_stored for each in found if each.status == "runs")
+        yield Text(left.going_on_words(len(rows), stops))
+    if len(rows) < len(found):
+        yield Text(left.folders_left_words(len(found) - len(rows)))
 
 
 # A table.
@@ -215,7 +242,7 @@ class _Row:
             return ""
         if execution.seconds is not None:
             return duration.words(execution.seconds)
-        if self.outcome is not None or execution.started_at is None:
+        if execution.started_at is None or not (self.outcome is None or execution.outlives_pegasus):
             return ""  # Pegasus was killed: the time of the end is unknown
         return duration.words(max(0.0, time.time() - execution.started_at))
 
@@ -229,9 +256,9 @@ def _table(title: str, took: str, rows: Sequence[_Row], width: int) -> Iterator[
     """Lay out rows; a command is cut where it has no room, all else continues in the next row."""
     if not rows:
         return
-    failed = title == "Failed"
-    titles = ["job", "on", "outcome", took] if failed else ["job", "on", took]
-    cells = [row.cells(with_outcome=failed) for row in rows]
+    words = _WORDS_TITLES.get(title)
+    titles = ["job", "on", *filter(None, [words]), took]
+    cells = [row.cells(with_outcome=words is not None) for row in rows]
     widths = _widths(titles, cells, width)
     rest = max(width - sum(widths) - _GAP * len(widths) - _GAP, 1)
     yield Text(f"\n{title}")
@@ -259,7 +286,10 @@ def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]], width: int) -
     return widths
 
 
-_TEXT_COLUMNS = frozenset({"on", "outcome"})
+_WORDS_TITLES = {"Failed": "outcome", "Detached": "state"}
+"""The tables with a column of words, and its title."""
+
+_TEXT_COLUMNS = frozenset({"on", "outcome", "state"})
 """Columns that are aligned to the left, and folded."""
 
 

@@ -5,7 +5,9 @@ Rule 1: pure; nothing here knows the order of events.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from pegasus.events import OutputSizes, RunResult
@@ -30,8 +32,12 @@ INTERRUPTED = Lost("Pegasus was killed")
 INTERRUPTED_BEFORE_START = Lost("Pegasus was killed before the command was seen to start")
 """The outcome of a job that Pegasus had taken, and not started, when it was killed."""
 
+NEVER_STARTED = NotStarted("Pegasus ended before it was started")
+"""The same where commands are detached: there a start is on the disk before it happens."""
+
 StatusWord: TypeAlias = Literal[
     "running",
+    "detached",
     "taken",
     "succeeded",
     "failed",
@@ -41,8 +47,9 @@ StatusWord: TypeAlias = Literal[
     "cancelled",
     "not started",
 ]
-"""How a command is counted: ``running``; ``taken`` where its job waits for a sub-node, for the
-first time or for another try; otherwise by its outcome."""
+"""How a command is counted: ``running``; ``detached`` where it goes on on its node, as far as is
+known, and no Pegasus follows it; ``taken`` where its job waits for a sub-node, for the first time
+or for another try; otherwise by its outcome."""
 
 OUTCOME_WORDS: tuple[StatusWord, ...] = (
     "succeeded",
@@ -55,7 +62,7 @@ OUTCOME_WORDS: tuple[StatusWord, ...] = (
 )
 """The words for outcomes, in the order in which they are shown."""
 
-STATUS_WORDS: tuple[StatusWord, ...] = ("running", "taken", *OUTCOME_WORDS)
+STATUS_WORDS: tuple[StatusWord, ...] = ("running", "detached", "taken", *OUTCOME_WORDS)
 """All words, in the order in which they are shown."""
 
 _WORDS: dict[type, StatusWord] = {
@@ -88,6 +95,10 @@ class Execution:
         printed_at: when that was reported last; None before the first report.
         rank: the number of its end among all ends of the run, from 1; 0 where no end is known.
         missing: how many of these bytes are not in the record.
+        cut: of a detached command, why its connection is broken at present; empty where it is not.
+        cut_at: when its connection broke last; None where it never did.
+        stop_stored: whether a user ended it while it could not be reached.
+        released: whether its folder on the node is gone.
     """
 
     assignment: Assignment
@@ -100,6 +111,10 @@ class Execution:
     printed_at: float | None = None
     rank: int = 0
     missing: dict[Stream, int] = field(default_factory=dict)
+    cut: str = ""
+    cut_at: float | None = None
+    stop_stored: bool = False
+    released: bool = False
 
     @property
     def sub_node(self) -> SubNode:
@@ -116,6 +131,11 @@ class Execution:
         """Whether its job has not come to an end here: it runs, or will be tried once more."""
         return self.outcome is None or self.again
 
+    @property
+    def outlives_pegasus(self) -> bool:
+        """Whether it is a detached command that has not ended, as far as is known."""
+        return self.assignment.key is not None and self.outcome is None and not self.released
+
 
 @dataclass(slots=True, eq=False)
 class JobState:
@@ -127,6 +147,7 @@ class JobState:
         taken_at: seconds since the epoch.
         everywhere: whether it runs on each sub-node, as in a broadcast.
         executions: its tries in the order of their starts, without those that were returned.
+        unreleased: how many of them have a folder on their node.
     """
 
     number: int
@@ -134,6 +155,7 @@ class JobState:
     taken_at: float
     everywhere: bool = False
     executions: list[Execution] = field(default_factory=list)
+    unreleased: int = 0
     _latest: dict[int, Execution] = field(default_factory=dict)  # by the sub-node's number
     _open_tries: int = 0  # of those that count
 
@@ -174,6 +196,12 @@ class JobState:
         execution.outcome, execution.again = outcome, again
         if self.counts(execution):
             self._open_tries += again - was_open
+
+    def end_anew(self, execution: Execution) -> None:
+        """Let a try that has ended count as one that runs."""
+        was_open, execution.outcome, execution.again = execution.is_open, None, False
+        if self.counts(execution):
+            self._open_tries += not was_open
 
     def remove(self, execution: Execution) -> None:
         """Remove a try that never started."""
@@ -225,11 +253,13 @@ class End:
     result: RunResult
 
 
-def word_of(execution: Execution | None, outcome: Outcome | None) -> StatusWord:
+def word_of(execution: Execution | None, outcome: Outcome | None, *, is_over: bool) -> StatusWord:
     """Give the word for a try; a job without a try waits for its first one."""
     if outcome is not None:
         return word_for(outcome)
-    return "running" if execution is not None and execution.outcome is None else "taken"
+    if execution is None or execution.outcome is not None:
+        return "taken"
+    return "detached" if is_over else "running"
 
 
 def result_of(job: JobState, execution: Execution) -> Result:
@@ -237,3 +267,14 @@ def result_of(job: JobState, execution: Execution) -> Result:
     if execution.outcome is None:
         raise ValueError("this command has not ended")
     return Result(job, execution, execution.outcome)
+
+
+def latest_of(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
+    """Give the results of the last tries, the latest last; None for all."""
+    latest = islice(reversed(tries.items()), limit)
+    return [result_of(job, each) for each, job in latest][::-1]
+
+
+def by_end(result: Result) -> float:
+    """Give the place of a result in the order of the ends; what has no end comes last."""
+    return (result.execution.rank if result.execution else 0) or math.inf

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 from pegasus.events import (
     Connected,
     Cut,
+    Discarded,
     Ended,
     Event,
     LinesMissing,
     Noted,
     OutputMissing,
+    Prepared,
     Progressed,
     Reconnected,
     Released,
@@ -29,16 +29,20 @@ from pegasus.events import (
     TakenOver,
     Unreachable,
 )
-from pegasus.model import Outcome, succeeded
+from pegasus.model import Assignment, Outcome, succeeded
+from pegasus.run_state.folders_left import FoldersLeft
 from pegasus.run_state.jobs import (
     INTERRUPTED,
     INTERRUPTED_BEFORE_START,
+    NEVER_STARTED,
     End,
     Execution,
     JobState,
     Result,
     StatusWord,
     SubNodeState,
+    by_end,
+    latest_of,
     result_of,
     word_for,
     word_of,
@@ -49,21 +53,22 @@ class RunState:
     """The state of a run; ``apply`` changes it.
 
     Args:
-        keep_successes: whether jobs that succeeded stay in ``jobs``. A live run forgets them, as
-            it may run for weeks.
+        keep_successes: whether jobs that succeeded stay in ``jobs``; a live run may take weeks.
 
     Attributes:
         began: what is known of the run from its beginning; None before it.
         began_at: when it began, in seconds since the epoch.
         end: how it ended; None where it goes on or was interrupted.
-        interrupted: whether Pegasus was killed. Readers of a journal set it; whatever has no end
-            then counts as lost.
+        interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
+            is lost, but for detached commands, which go on.
+        follower: the Pegasus that took over the run's detached commands last; None before that.
         sub_nodes: by number.
         jobs: by number, in the order in which they were taken.
         open_jobs: those that have not come to an end.
+        folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
-        last_at: when the last event happened.
+        last_at: when the last event was.
     """
 
     def __init__(self, *, keep_successes: bool = True) -> None:
@@ -71,12 +76,14 @@ class RunState:
         self.began_at = self.last_at = 0.0
         self.end: End | None = None
         self.interrupted = False
+        self.follower: TakenOver | None = None
         self.sub_nodes: dict[int, SubNodeState] = {}
         self.jobs: dict[int, JobState] = {}
         self.open_jobs: dict[int, JobState] = {}
         self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
+        self.folders = FoldersLeft()
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
@@ -91,21 +98,31 @@ class RunState:
 
     def outcome_of(self, execution: Execution) -> Outcome | None:
         """Give the outcome of a try; None while it runs."""
-        return INTERRUPTED if execution.outcome is None and self.is_over else execution.outcome
+        if execution.outcome is None and self.is_over and not execution.outlives_pegasus:
+            return INTERRUPTED
+        return execution.outcome
 
     def outcomes(self, job: JobState) -> list[Outcome | None]:
         """Give the outcome of each try that counts; None for a job that has not come to an end."""
+        waits = not self._assigns_no_more
         if not job.final:
-            return [INTERRUPTED_BEFORE_START if self.is_over else None]
-        return [
-            None if each.again and not self.is_over else self.outcome_of(each) for each in job.final
-        ]
+            detached = self.began is not None and self.began.detached
+            never = NEVER_STARTED if detached else INTERRUPTED_BEFORE_START
+            return [None if waits else never]
+        return [None if each.again and waits else self.outcome_of(each) for each in job.final]
+
+    @property
+    def _assigns_no_more(self) -> bool:
+        """Whether no job is started any more: who takes over commands starts none."""
+        return self.is_over or self.follower is not None
 
     def words_of(self, job: JobState) -> list[StatusWord]:
         """Give the word by which each try that counts is counted."""
         executions: list[Execution | None] = [*job.final] or [None]
         outcomes = self.outcomes(job)
-        return [word_of(*each) for each in zip(executions, outcomes, strict=True)]
+        return [
+            word_of(*each, is_over=self.is_over) for each in zip(executions, outcomes, strict=True)
+        ]
 
     def counts(self) -> Counter[StatusWord]:
         """Count commands by their words; in a broadcast a job has one for each sub-node."""
@@ -119,6 +136,13 @@ class RunState:
         if not self.is_over:
             for job in self.open_jobs.values():
                 yield from ((job, each) for each in job.final if each.outcome is None)
+
+    def left(self) -> Iterator[tuple[JobState, Execution]]:
+        """Give the detached commands whose folders may still be on their nodes.
+
+        Among them are commands that run, that have ended, and that were given up.
+        """
+        return iter(self.folders)
 
     @property
     def failure_count(self) -> int:
@@ -134,14 +158,14 @@ class RunState:
         without_end = self._without_end()
         if without_end:
             results = [result_of(job, each) for each, job in self._failures.items()]
-            results = sorted(results + without_end, key=_by_end)
+            results = sorted(results + without_end, key=by_end)
             return results if limit is None else results[-limit:]
-        return _latest(self._failures, limit)
+        return latest_of(self._failures, limit)
 
     def _without_end(self) -> list[Result]:
         """Give what has no end and never will have one, because the run is over."""
         results: list[Result] = []
-        for job in self.open_jobs.values() if self.is_over else ():
+        for job in self.open_jobs.values() if self._assigns_no_more else ():
             tries: list[Execution | None] = [*job.final] or [None]
             for execution, outcome in zip(tries, self.outcomes(job), strict=True):
                 if outcome is None or succeeded(outcome):
@@ -152,7 +176,7 @@ class RunState:
 
     def successes(self, limit: int) -> list[Result]:
         """Give the latest commands that succeeded, the latest last; never more than so many."""
-        return _latest(self._successes, limit)
+        return latest_of(self._successes, limit)
 
     # What happens.
 
@@ -202,12 +226,14 @@ class RunState:
     def _start(self, event: Started, at: float) -> None:
         job = self.jobs[event.assignment.number]
         self._reopen(job)
-        self._add_try(job, Execution(event.assignment, at))
+        execution = Execution(event.assignment, at)
+        self._add_try(job, execution)
+        self.folders.add(job, execution)
 
     def _finish(self, event: Ended, at: float) -> None:
         job = self.jobs[event.assignment.number]
         self._reopen(job)
-        execution = job.latest(event.assignment.sub_node.number)
+        execution = self._ended_anew(job, event) or job.latest(event.assignment.sub_node.number)
         if execution is None or not execution.is_open:  # it never started
             execution = Execution(event.assignment)
             self._add_try(job, execution)
@@ -215,12 +241,30 @@ class RunState:
             self._measure(execution, event)
         self._ends += 1
         execution.rank = self._ends
-        execution.ended_at, execution.seconds = at, event.seconds
+        execution.ended_at, execution.seconds, execution.cut = at, event.seconds, ""
         job.end(execution, event.outcome, again=event.again)
         if job.counts(execution):
             self._list(execution, job)
-        if not (event.again or job.is_open):
+        if not job.is_open:
             self._close(job)
+
+    def _ended_anew(self, job: JobState, event: Ended) -> Execution | None:
+        """Give a detached try that counts as ended, and whose end is known only now.
+
+        It was given up before, or the end was recorded and its output was not.
+        """
+        execution = self.folders.find(event.assignment.key)
+        if execution is None or execution not in job.executions:
+            return None
+        if execution.outcome is not None:
+            self._failures.pop(execution, None)
+            self._successes.pop(execution, None)
+            self.recorded_bytes -= sum(execution.printed.values())
+            self.recorded_bytes += sum(execution.missing.values())
+            if sub_node := self.sub_nodes.get(execution.sub_node.number):
+                sub_node.busy -= execution.seconds or 0.0
+            job.end_anew(execution)
+        return execution
 
     def _measure(self, execution: Execution, event: Ended) -> None:
         """Note what a command used; an end that is replaced by another is counted once."""
@@ -243,6 +287,8 @@ class RunState:
         if execution is None or execution.outcome is not None:
             return
         self._reopen(job)
+        self.folders.remove(execution.assignment.key)
+        self.folders.add_stray(execution.assignment.key, execution.sub_node)
         job.remove(execution)
         for each in job.final:  # one that counted before counts again
             self._list(each, job)
@@ -256,6 +302,34 @@ class RunState:
             missing[event.stream] = missing.get(event.stream, 0) + event.size
             if execution.outcome is not None:
                 self.recorded_bytes -= event.size
+
+    # What happens to detached commands.
+
+    def _take_over(self, event: TakenOver, _: float) -> None:
+        self.end, self.follower = None, event
+
+    def _cut(self, event: Cut, at: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.cut, execution.cut_at = event.words, at
+
+    def _reconnect(self, event: Reconnected, _: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.cut = ""
+
+    def _store_stop(self, event: StopStored, _: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.stop_stored = True
+
+    def _unended(self, assignment: Assignment) -> Execution | None:
+        """Give the try that runs where a job was assigned to."""
+        execution = self.jobs[assignment.number].latest(assignment.sub_node.number)
+        return None if execution is None or execution.outcome is not None else execution
+
+    def _release(self, event: Released, _: float) -> None:
+        job = self.jobs[event.assignment.number]
+        self.folders.remove(event.assignment.key)
+        if not (self._broadcast and job is next(reversed(self.jobs.values()))):
+            self._forget(job)
 
     # Which tries count, and which jobs are open.
 
@@ -292,23 +366,10 @@ class RunState:
 
     def _forget(self, job: JobState) -> None:
         """Forget a job that has come to its end and succeeded, in a run that goes on."""
-        if self._keep_successes or job.number in self.open_jobs:
+        if self._keep_successes or job.number in self.open_jobs or job.unreleased:
             return
         if all(each.outcome is not None and succeeded(each.outcome) for each in job.final):
             del self.jobs[job.number]
-
-
-def _latest(tries: dict[Execution, JobState], limit: int | None) -> list[Result]:
-    latest = islice(reversed(tries.items()), limit)
-    return [result_of(job, each) for each, job in latest][::-1]
-
-
-def _by_end(result: Result) -> float:
-    return (result.execution.rank if result.execution else 0) or math.inf
-
-
-def _ignore(_state: RunState, _event: Event, _at: float) -> None:
-    """Ignore an event: it changes nothing."""
 
 
 _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
@@ -322,12 +383,14 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Returned: RunState._return,  # noqa: SLF001
     Progressed: RunState._progress,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
-    Noted: _ignore,
-    TakenOver: _ignore,
-    Cut: _ignore,
-    Reconnected: _ignore,
-    StopStored: _ignore,
-    Released: _ignore,
+    Noted: lambda *_: None,
+    Prepared: lambda state, event, _: state.folders.add_stray(event.key, event.sub_node),
+    Discarded: lambda state, event, _: state.folders.remove_stray(event.key),
+    TakenOver: RunState._take_over,  # noqa: SLF001
+    Cut: RunState._cut,  # noqa: SLF001
+    Reconnected: RunState._reconnect,  # noqa: SLF001
+    StopStored: RunState._store_stop,  # noqa: SLF001
+    Released: RunState._release,  # noqa: SLF001
     LinesMissing: RunState._miss_lines,  # noqa: SLF001
     OutputMissing: RunState._miss_output,  # noqa: SLF001
 }

@@ -16,7 +16,18 @@ from typing import TypeAlias
 import trio
 
 from pegasus.colour import ColorChoice, wants_colour
-from pegasus.events import Connected, Ended, Event, Noted, Printed, Started, Unreachable
+from pegasus.events import (
+    Connected,
+    Cut,
+    Ended,
+    Event,
+    Noted,
+    Printed,
+    Reconnected,
+    Started,
+    StopStored,
+    Unreachable,
+)
 from pegasus.lines import Block, EveryNth, LineSplitter, block_of
 from pegasus.model import Assignment, Stream, SubNode
 from pegasus.screen import messages
@@ -28,8 +39,9 @@ SCREEN_END_LIMIT = 5.0
 """Seconds that readers have for the rest of the text when a run fails. A slow reader needs less,
 and a person should not wait longer for a traceback."""
 
-_TextKey: TypeAlias = tuple[int, int, Stream]
-"""Identifies a stream: the job's number, the sub-node's number, and the stream."""
+_TextKey: TypeAlias = tuple[int, int, str | None, Stream]
+"""Identifies a stream: the job's number, the sub-node's number, the key of a detached command, as
+it may belong to another run, and the stream."""
 
 _TERMINAL_SLICE = 16 * 1024
 """Bytes that are laid out for a terminal at a time where they are not plain ASCII. That takes up
@@ -117,6 +129,12 @@ class Screen:
                 for stream in Stream:
                     self._finish_text(_key(assignment, stream))
                 self._say(assignment.sub_node, messages.ended(outcome))
+            case Cut(assignment, words):
+                self._say(assignment.sub_node, messages.cut(words))
+            case Reconnected(assignment):
+                self._say(assignment.sub_node, messages.reconnected(assignment))
+            case StopStored(assignment):
+                self._say(assignment.sub_node, messages.stop_stored(assignment))
             case Connected() | Unreachable() | Noted():
                 if text := self._messages.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
@@ -201,7 +219,7 @@ class Screen:
 
     def _finish_text(self, key: _TextKey) -> None:
         if text := self._texts.pop(key, None):
-            self._by_stream[key[2]].show(text.sub_node, text.finish())
+            self._by_stream[key[3]].show(text.sub_node, text.finish())
 
 
 @asynccontextmanager
@@ -252,7 +270,7 @@ async def open_screen(
 
 
 def _key(assignment: Assignment, stream: Stream) -> _TextKey:
-    return assignment.number, assignment.sub_node.number, stream
+    return assignment.number, assignment.sub_node.number, assignment.key, stream
 
 
 def _file_of(fd: int) -> object:

@@ -34,6 +34,22 @@ def ended(outcome: Outcome) -> str:
     return f"=== done ({on_one_line(str(outcome))}) ==="
 
 
+def cut(words: str) -> str:
+    """Report that the connection to a detached command broke."""
+    return f"=== the connection broke ({on_one_line(words)}); the command goes on ==="
+
+
+def reconnected(assignment: Assignment) -> str:
+    """Report that a detached command is followed again."""
+    command = assignment.command.rstrip("\n")
+    return f"=== following '{command}' again ==="
+
+
+def stop_stored(assignment: Assignment) -> str:
+    """Report that a detached command is ended later."""
+    return f"=== job {assignment.number} will be ended as soon as its node can be reached ==="
+
+
 def own_lines(*lines: str) -> str:
     """Make messages of these texts, each of them one line."""
     return "\n".join(_own_line(line) for line in lines)

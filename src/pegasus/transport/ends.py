@@ -21,10 +21,9 @@ LOGGED_OUT = (
 _GONE: Mapping[str, Lost | Killed] = {
     "r": Lost("the node was restarted while the command ran"),
     "u": Killed(9, LOGGED_OUT),
-    "-": Killed(9),
+    "-": Lost("its keeper on the node was killed"),
 }
-"""A keeper that has ended without a record, by why. Where nothing else is known, a signal ended the
-whole process group: a keeper that is killed alone leaves a guard, which makes the record."""
+"""A keeper that has ended without a record, by why."""
 
 
 @dataclass(frozen=True, slots=True)

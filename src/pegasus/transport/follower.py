@@ -51,14 +51,9 @@ command -v setsid >/dev/null && _v=setsid || {
 _b=
 read -r _b </proc/sys/kernel/random/boot_id && IFS= read -r _l </proc/1/stat &&
   { set -f; set -- ${_l##*")"}; set +f; _b="$_b ${20}"; }
-held() { ( trap '' 13; exec 8<>"$1/life" 9>"$1/life" 8>&- && printf '?\n' >&9 ) }
-sweep() {
-  for _f in "$_r"/*; do
-    [ -d "$_f" ] || continue
-    [ -p "$_f/life" ] || { rmdir "$_f"; continue; }
-    [ ! -e "$_f/go" ] && [ ! -e "$_f/claimed" ] && ! held "$_f" && mkdir "$_f/go" || continue
-    if held "$_f"; then rmdir "$_f/go"; else rm -rf "$_f"; fi
-  done
+held() {
+  [ -p "$1/life" ] &&
+    ( trap '' 13; exec 8<>"$1/life" 9>"$1/life" 8>&- && printf '?\n' >&9 )
 }
 prepare() {
   _n=$_r/$1
@@ -127,18 +122,16 @@ untail() {
 quit() {
   untail
   [ ! "$_w" ] || kill -s KILL "$_w"
-  [ ! "$_n" ] || [ -e "$_n/claimed" ] || drop
   [ "$1" ] || exit
+  drop
   both x
   exit
 }
 _n= _p= _t= _w=
-sweep
 while IFS= read -r _l; do
   set -f; set -- $_l; set +f
   case $1 in
-    key) prepare "$2" && both "k$2" || say "fNo folder can be made in $_r. Is the disk full?";;
-    claim) : >"$_n/claimed";;
+    key) prepare "$2" && both "k$2" || both "pNo folder can be made in $_r. Is the disk full?";;
     job) IFS= read -r _x || break
       launch "${_l#job }" "$_x"; _x=;;
     follow) _d=$_r/$2
@@ -159,8 +152,9 @@ while IFS= read -r _l; do
     release)
       [ "$_n" != "$_r/$2" ] || drop
       [ "$_d" != "$_r/$2" ] || { untail; _w=; }
-      [ ! "$2" ] || rm -rf "$_r/$2"
-      [ -e "$_r/$2" ] && say "d$2 0" || say "d$2 1";;
+      _f=$_r/${2:-.}
+      if [ "$2" ] && { settle "$_f" || ! held "$_f"; }; then rm -rf "$_f"; fi
+      [ -e "$_f" ] && say "d$2 0" || say "d$2 1";;
     bye) quit 1;;
   esac
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from pegasus.model import Killed, Lost, Outcome
@@ -19,19 +20,19 @@ class LocalSession:
     """A session on this machine, which is always connected."""
 
     def open_shell(
-        self, *, detached: bool = False
+        self, *, on_key: Callable[[str], None] | None = None
     ) -> AbstractAsyncContextManager[NodeShell | DetachedShell]:
         """Start a shell that waits for a command.
 
         Args:
-            detached: whether its commands outlive it.
+            on_key: see ``ports``; None for commands that end with the shell.
 
         Raises:
             NodeUnreachable: it could not be started.
         """
-        if detached:
+        if on_key is not None:
             argv = _argv(FOLLOWER_SCRIPT, *follower_arguments())
-            return open_detached(open_child(argv, SHELL_EXIT_LIMIT), _explain)
+            return open_detached(open_child(argv, SHELL_EXIT_LIMIT), _explain, on_key)
         return open_shell(open_child(_argv(NODE_SCRIPT), SHELL_EXIT_LIMIT), _diagnose)
 
 

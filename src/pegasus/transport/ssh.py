@@ -9,7 +9,7 @@ its master must fail, not connect.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -86,19 +86,19 @@ class SshSession:
         self._has_ended = False
 
     def open_shell(
-        self, *, detached: bool = False
+        self, *, on_key: Callable[[str], None] | None = None
     ) -> AbstractAsyncContextManager[NodeShell | DetachedShell]:
         """Start a shell on the node that waits for a command.
 
         Args:
-            detached: whether its commands outlive it.
+            on_key: see ``ports``; None for commands that end with the shell.
 
         Raises:
             NodeUnreachable: the connection is broken, or takes no more commands.
         """
-        if detached:
+        if on_key is not None:
             pipes = self._open_pipes(follower_command())
-            return open_detached(pipes, self._explain, self._report_slow)
+            return open_detached(pipes, self._explain, on_key, self._report_slow)
         return open_shell(self._open_pipes(remote_command()), self._diagnose, self._report_slow)
 
     def _report_slow(self, words: str) -> None:
