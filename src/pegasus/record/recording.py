@@ -148,9 +148,11 @@ class Record:
         new this costs nothing. While the disk refuses, it waits, and reports that once. Where there
         is no record, or it was removed, it returns at once.
 
+        An output that the disk refuses keeps nobody else waiting: each has a file of its own.
+
         Args:
-            assignment: wait for this command's output, and for all events, but not for the outputs
-                of other commands, which have files of their own; None to wait for all.
+            assignment: wait for this command's output, and for all events; None to wait for the
+                outputs of all commands that have ended.
         """
         if self._opened is None or self._opened.detached is None:
             await trio.lowlevel.checkpoint()
