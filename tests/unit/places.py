@@ -109,9 +109,9 @@ async def run_detached(
         return outcome, output, await shell.wait_next()
 
 
-async def find_out(place: Place, key: str, received: OutputSizes | None = None) -> tuple[
-    Outcome | Apart, Output
-]:
+async def find_out(
+    place: Place, key: str, received: OutputSizes | None = None
+) -> tuple[Outcome | Apart, Output]:
     """Follow a command from a fresh session, and release it."""
     output = Output()
     detachment = Detachment(trio.Event(), extent=received or dict.fromkeys(Stream, 0))

@@ -205,7 +205,9 @@ async def test_background_processes(place: Place) -> None:
     async with place.open_shell() as shell:
         outcome, output, again = await run_detached(shell, "(sleep 1; echo late) & echo $!", 100)
         assert (outcome, again) == (Exited(0), True)
-        outcome, other, _ = await run_detached(shell, f"kill -0 {output.stdout.decode().strip()} && sleep 1.5")
+        outcome, other, _ = await run_detached(
+            shell, f"kill -0 {output.stdout.decode().strip()} && sleep 1.5"
+        )
         assert (outcome, other.stdout) == (Exited(0), b"")
 
 
@@ -230,7 +232,9 @@ async def test_a_killed_session(place: Place) -> None:
     async with place.open_shell() as shell:
         key, output = shell.claim(), Output()
         assert key is not None
-        outcome = await follow(shell, key, f"kill -9 {pid_of_session(place)}; sleep 0.3; echo on", output)
+        outcome = await follow(
+            shell, key, f"kill -9 {pid_of_session(place)}; sleep 0.3; echo on", output
+        )
         assert isinstance(outcome, Apart)
     received = {stream: len(output.streams[stream]) for stream in Stream}
     outcome, rest = await find_out(place, key, received)
