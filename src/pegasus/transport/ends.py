@@ -21,6 +21,7 @@ LOGGED_OUT = (
 _GONE: Mapping[str, Lost | Killed] = {
     "r": Lost("the node was restarted while the command ran"),
     "u": Killed(9, LOGGED_OUT),
+    "d": Lost("its folder on the node is damaged"),
     "-": Lost("its keeper on the node was killed"),
 }
 """A keeper that has ended without a record, by why."""

@@ -42,7 +42,7 @@ IFS= read -r _l && IFS= read -r _c || exit
   read -r _u _l </proc/uptime || _u=$(date +%s)
   printf 'b %s .' "$_u" 1<>"$_d/end.tmp" || exit
   _a ''
-  ( exec 5>&- 8>&- 9>&-
+  ( exec 5>&- 8>&- 9>&-; [ ! "$_k" ] || _a :; _a ''
     @FINISH@
     record() {
       read -r l k </proc/uptime || l=$(date +%s)
@@ -75,7 +75,7 @@ IFS= read -r _l && IFS= read -r _c || exit
     a= w= b= y=- t=- h=- m=- s=? z=
     [ "$_q" = - ] || { alarm +LIMIT "$_q" & a=$!; }
     while :; do
-      IFS= read -r l <&3 || break
+      IFS= read -r l <&3 || IFS= read -r l <&3 || break
       case $l in
         +b) b=1; [ "$y" = - ] || stop;;
         +TERM|+LIMIT) [ "$y" = - ] || continue
@@ -103,8 +103,8 @@ IFS= read -r _l && IFS= read -r _c || exit
       kill -s KILL "$a" $z
     fi
     echo
-  ) | ( exec 3<&- 5>&- 8>&- 9>&-
-    read -r l && exit
+  ) | ( exec 3<&- 5>&- 8>&- 9>&-; [ ! "$_k" ] || _a :; _a ''
+    read -r l || read -r l || read -r l && exit
     @FINISH@
     IFS= read -r l <"$_d/end" || IFS= read -r l <"$_d/end.tmp"
     case $l in
