@@ -15,9 +15,10 @@ from pegasus.detachment import Detachment
 from pegasus.events import OutputSizes
 from pegasus.model import Apart, Outcome, Stream
 from pegasus.process import open_child
-from pegasus.transport.detached import DetachedShell, open_detached
+from pegasus.transport.detached import DetachedShell
 from pegasus.transport.follower import FOLLOWER_SCRIPT
 from pegasus.transport.keeper import KEEPER_SCRIPT
+from pegasus.transport.opening import open_detached
 from tests.contract import LIMIT, Output, assignment
 
 SHELLS = (

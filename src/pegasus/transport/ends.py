@@ -45,7 +45,7 @@ class DetachedEnd:
 
 
 def read_report(report: Report) -> DetachedEnd | None:
-    """Return the end that a report is about; None if it is about something else."""
+    """Return the end that a report is about, without its key; None if it is about no end."""
     match report.kind:
         case "n":
             return DetachedEnd(NotStarted("its connection broke before it could begin"))

@@ -19,6 +19,7 @@ IFS= read -r _m || exit 0
 exec 4>&1 5>&2 2>/dev/null
 @HANDLERS@
 _a :
+say_of() { say "$1${_d##*/} $2"; }
 say() { printf '%s%s\n' "$_m" "$1" >&5; }
 both() { printf '%s%s\n' "$_m" "$1" >&4; say "$1"; }
 refuse() { say "f$1"; exit 1; }
@@ -80,7 +81,7 @@ logind() {
 }
 report() {
   settle "$_d"
-  [ -d "$_d" ] || { say g; return; }
+  [ -d "$_d" ] || { say_of g; return; }
   IFS= read -r _l <"$_d/boot" || _l=?
   _z=; [ "$_l" = "$_b" ] || _z=r
   IFS= read -r _l <"$_d/end" || IFS= read -r _l <"$_d/end.tmp" || _l=
@@ -88,21 +89,21 @@ report() {
   case $_l in
     "e - "*" .")
       case $_l in *" t "*) logind && _f=u;; esac
-      say "e$_o $_e $_f $_l";;
-    "e "*" .") say "e$_o $_e - $_l";;
+      say_of e "$_o $_e $_f $_l";;
+    "e "*" .") say_of e "$_o $_e - $_l";;
     ". "*|"b "*)
-      if [ "$_z" ]; then say "l$_o $_e r"
-      elif [ "${_l%%b*}" ]; then say n
+      if [ "$_z" ]; then say_of l "$_o $_e r"
+      elif [ "${_l%%b*}" ]; then say_of n
       else
         logind && _f=u
-        say "l$_o $_e $_f"
+        say_of l "$_o $_e $_f"
       fi;;
-    *) say "l$_o $_e d";;
+    *) say_of l "$_o $_e d";;
   esac
 }
 follow() {
   ( exec </dev/null 6>&-
-    while IFS= read -r _l <&7; do [ "$_l" != b ] || say b; done
+    while IFS= read -r _l <&7; do [ "$_l" != b ] || say_of b; done
     exec 7<&-
     report
   ) &
@@ -111,7 +112,7 @@ follow() {
 }
 launch() {
   _d=$_n _n=
-  if ! [ -p "$_d/life" ] || ! command exec 7<"$_d/life"; then exec 6>&-; say n; return; fi
+  if ! [ -p "$_d/life" ] || ! command exec 7<"$_d/life"; then exec 6>&-; say_of n; return; fi
   [ "$_v" ] || set -m
   { printf '%s\n%s\n' "$1" "$2"; } |
     ( TMOUT=$_i; exec >/dev/null 4>&- 5>&- 7<&-
@@ -143,7 +144,7 @@ while IFS= read -r _l; do
       launch "${_l#job }" "$_x"; _x=;;
     follow) _d=$_r/$2
       if [ -d "$_d" ] && ! settle "$_d" && [ ! -e "$_d/never" ] && [ -p "$_d/life" ]; then
-        say b
+        say_of b
         exec 8<>"$_d/life" 7<"$_d/life" 8>&-
         follow
       else report
