@@ -23,11 +23,12 @@ import trio
 from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.process import FULL_PIPE, Child, Pipes, open_child
-from pegasus.transport.detached import DetachedShell, open_detached
+from pegasus.transport.detached import DetachedShell
 from pegasus.transport.follower import FOLLOWER_COMMAND, follower_lines
 from pegasus.transport.handshakes import NotConnected
 from pegasus.transport.messages import failure, printed
 from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
+from pegasus.transport.opening import open_detached
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import NodeShell, open_shell
 from pegasus.transport.ssh_context import SshContext
