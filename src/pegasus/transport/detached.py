@@ -161,6 +161,7 @@ class DetachedShell:
         if self._gone.is_set():
             words = "the shell on the node was gone"
             return Apart(words) if follows else NotStarted(words)
+        self._reset()
         self._assignment, self._show, self.seconds = assignment, show, None
         self._usable = False  # until the command has ended
         self._received.update(detachment.extent or {})
