@@ -172,7 +172,9 @@ class DetachedTrial:
         running = self.start(self.plan.mode, "--detach", **self.hook())
         self.wait_for_the_moment(running)
         FAULTS[self.plan.victim](self, running)
-        if self.plan.late is None:
+        if running.status is None:
+            pass_time(self.plan.late or 0)
+        if running.status is None or self.plan.late is None:
             self.go_on()
         stuck = list(self.wait_for(running))
         for number in range(FOLLOWS):

@@ -228,14 +228,21 @@ class DetachedLook:
         for one in started:
             for end in one.ends:
                 yield from self._faults_of_end(end, one.key, name, begun=begun, ended=ended)
-        kinds = {end["kind"] for one in started for end in one.ends}
+        if started or story.mode == "broadcast":
+            kinds = {end["kind"] for one in started for end in one.ends}
+            yield from self._faults_of_output(story, job, sub_node, name, kinds)
+
+    def _faults_of_output(
+        self, story: RunStory, job: int, sub_node: int, name: str, kinds: set[str]
+    ) -> Iterator[str]:
+        """Compare what is recorded of the output with that of an undisturbed run."""
         for stream in ("stdout", "stderr"):
             printed, whole = story.output(job, sub_node, stream), expected_output(name, stream)
             if kinds == {"exited"} and printed != whole:
                 yield f"{stream} differs: {len(printed)} bytes, {printed[-60:]!r}"
             if not whole.startswith(printed):
                 yield f"{stream} is no beginning: {len(printed)} bytes, {printed[-60:]!r}"
-            if not begun and printed:
+            if not kinds and printed:
                 yield f"{stream} of a command that has not begun"
 
     def _faults_of_end(
