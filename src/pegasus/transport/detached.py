@@ -22,6 +22,7 @@ from pegasus.events import Printed
 from pegasus.model import Apart, Assignment, Cancelled, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
 from pegasus.transport.ends import DetachedEnd, read_report
+from pegasus.transport.keys import FolderKeys
 from pegasus.transport.reports import Report, Reports
 from pegasus.transport.script import hand_over
 from pegasus.transport.shell import ECHO_LIMIT, GONE_LIMIT, KILL_GRACE, Show, reading
@@ -31,16 +32,13 @@ TAIL_DELAY = 0.05
 """Seconds after which the output of a command that runs is read: most commands that end sooner
 print nothing, or little, and cost no process to read it."""
 
-STALL_LIMIT = 5.0
+TAIL_STALL_LIMIT = 5.0
 """Seconds without output, after the end of a command and before all of its output has come, after
 which it is asked for again: whatever read it on the node was killed."""
 
 ORDER_LIMIT = 5.0
 """Seconds after the grace in which a command that is being ended must have ended: the node looks
 for what is left, and the connection may be slow."""
-
-KEY_BYTES = 12
-"""Random bytes in a key: nobody can guess it, and two are never the same."""
 
 Explain = Callable[[int], Awaitable[str]]
 """Returns why a shell has ended, from the exit status of its child."""
@@ -59,17 +57,14 @@ class DetachedShell:
     def __init__(
         self, child: Pipes, mark: bytes, explain: Explain, on_key: Callable[[str], None]
     ) -> None:
-        self._child, self._mark, self._explain, self._on_key = child, mark, explain, on_key
+        self._child, self._mark, self._explain = child, mark, explain
+        self._keys = FolderKeys(on_key)
         self._reports = {stream: Reports(mark) for stream in Stream}
         self._start_up = StartUp(mark)
         self._changed = trio.lowlevel.ParkingLot()
         self._gone = trio.Event()  # both outputs have ended
         self._open_outputs = len(Stream)
-        self._prepared: dict[Stream, str] = {}
-        self._refusal: str | None = None  # of everything
-        self._key_refusal: str | None = None  # of the next folder
-        self._key: str | None = None
-        self._next_key = ""
+        self._refusal: str | None = None
         self._reset()
         self._untailed = dict.fromkeys(Stream, 0)
         self._untails = 0
@@ -89,7 +84,7 @@ class DetachedShell:
     @property
     def key(self) -> str | None:
         """The name of the folder that is ready for the next command."""
-        return self._key
+        return self._keys.ready
 
     @property
     def is_dismissed(self) -> bool:
@@ -124,7 +119,7 @@ class DetachedShell:
         await self._start_up.wait(self._wait_prepared, on_slow)
         if self._refusal is not None:
             raise NodeUnreachable(self._refusal)
-        if self._key is None and self._key_refusal is None:
+        if not self._keys.is_settled:
             raise NodeUnreachable(
                 self._start_up.words or "the shell on the node ended before it was ready"
             )
@@ -136,31 +131,18 @@ class DetachedShell:
             NodeUnreachable: the node cannot make it. Commands can be followed nevertheless.
         """
         await trio.lowlevel.checkpoint()
-        if self._key is None:
-            raise NodeUnreachable(self._key_refusal or "the node has made no folder")
+        if self.key is None:
+            raise NodeUnreachable(self._keys.refusal or "the node has made no folder")
 
     def prepare(self, before: bytes = b"") -> bytes:
         """Choose the next key; return the line that asks the node for its folder."""
-        self._next_key = secrets.token_hex(KEY_BYTES)
-        self._on_key(self._next_key)
-        return before + f"key {self._next_key}\n".encode()
+        return before + self._keys.next_line()
 
     async def _wait_prepared(self) -> None:
         """Wait until the node has made the folder of the next key, or can't."""
-
-        def prepared() -> bool:
-            return all(self._prepared.get(stream) == self._next_key for stream in Stream)
-
         await self._wait_until(
-            lambda: (
-                prepared()
-                or self._refusal is not None
-                or self._key_refusal is not None
-                or self._gone.is_set()
-            )
+            lambda: self._keys.is_settled or self._refusal is not None or self._gone.is_set()
         )
-        if prepared():
-            self._key = self._next_key
 
     async def run(
         self,
@@ -179,6 +161,7 @@ class DetachedShell:
         if self._gone.is_set():
             words = "the shell on the node was gone"
             return Apart(words) if follows else NotStarted(words)
+        self._reset()
         self._assignment, self._show, self.seconds = assignment, show, None
         self._usable = False  # until the command has ended
         self._received.update(detachment.extent or {})
@@ -196,7 +179,7 @@ class DetachedShell:
         """Return the lines that start a command, or begin to follow it."""
         if detachment.extent is not None:
             return f"follow {assignment.key}\n".encode()
-        self._key = None
+        self._keys.ready = None
         limit = "-" if detachment.limit == float("inf") else f"{detachment.limit:.9g}"
         words = f"{limit} {run_name} {assignment.number} {assignment.sub_node.number}"
         return self.prepare(hand_over(words, assignment.command))
@@ -248,7 +231,7 @@ class DetachedShell:
             if not self._tailed:
                 self._tail()
             before = dict(self._received)
-            with trio.move_on_after(STALL_LIMIT):
+            with trio.move_on_after(TAIL_STALL_LIMIT):
                 await self._wait_until(lambda: self._complete or self._gone.is_set())
             if before == self._received:
                 await self._untail()
@@ -303,8 +286,8 @@ class DetachedShell:
             return False
         with trio.move_on_after(GONE_LIMIT):
             await self._wait_until(lambda: key in self._released or self._gone.is_set())
-        if key == self._key:
-            self._key = None
+        if key == self.key:
+            self._keys.ready = None
         return self._released.pop(key, False)
 
     async def wait_next(self) -> bool:
@@ -312,12 +295,12 @@ class DetachedShell:
         if not self._usable or self._gone.is_set():
             return False
         self._reset()
-        if self._key is None:
-            if not self._next_key and not self._send(self.prepare().decode().strip()):
+        if self.key is None:
+            if not self._keys.has_next and not self._send(self.prepare().decode().strip()):
                 return False
             with trio.move_on_after(GONE_LIMIT):
                 await self._wait_prepared()
-        return self._key is not None
+        return self.key is not None
 
     async def dismiss(self) -> None:
         """End the shell, but no command."""
@@ -337,7 +320,7 @@ class DetachedShell:
         for item in self._reports[stream].feed(data):
             if isinstance(item, Report):
                 self._take_report(stream, item)
-            elif not self._prepared.get(stream):
+            elif not self._keys.has_spoken(stream):
                 self._start_up.add(item)
             elif self._show is not None and self._assignment is not None:
                 await self._take_output(self._assignment, stream, item, self._show)
@@ -355,11 +338,11 @@ class DetachedShell:
     def _take_report(self, stream: Stream, report: Report) -> None:
         match report.kind:
             case "k":
-                self._prepared[stream] = report.words
+                self._keys.take_report(stream, report.words)
             case "f":
                 self._refusal = report.words
             case "p":
-                self._key_refusal = report.words
+                self._keys.refuse(stream, report.words)
             case "b":
                 self._begun = True
             case "q":

@@ -131,7 +131,7 @@ _n= _p= _t= _w=
 while IFS= read -r _l; do
   set -f; set -- $_l; set +f
   case $1 in
-    key) prepare "$2" && both "k$2" || say "pNo folder can be made in $_r. Is the disk full?";;
+    key) prepare "$2" && both "k$2" || both "pNo folder can be made in $_r. Is the disk full?";;
     job) IFS= read -r _x || break
       launch "${_l#job }" "$_x"; _x=;;
     follow) _d=$_r/$2
