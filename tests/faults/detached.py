@@ -237,8 +237,9 @@ class DetachedTrial:
         return [p for p in everything() if p.alive and f" keeper {self.base}/" in p.command]
 
     def children(self, running: Running) -> list[Process]:
-        """Return the processes that a run has started itself: masters, and local shells."""
-        return [p for p in everything() if p.alive and p.ppid == running.pid]
+        """Return the masters and the local shells of a run, without what removes its sockets."""
+        children = [p for p in everything() if p.alive and p.ppid == running.pid]
+        return [p for p in children if f" pegasus {self.home}/run" not in p.command]
 
 
 def has_attach() -> bool:
