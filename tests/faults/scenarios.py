@@ -199,7 +199,12 @@ DETACHED: Sequence[Scenario] = (
     Scenario("detached-master", "the same, of its ssh processes and local shells", local=True),
     Scenario("detached-session", "the same, of sshd's processes behind connections", local=True),
     Scenario("detached-keeper", "the same, of the keeper or of its command", local=True),
-    Scenario("detached-network", "`--detach`: the network is cut", local=True),
+    Scenario(
+        "detached-network",
+        "`--detach`: the network is cut",
+        local=True,
+        options=(("ClientAliveInterval", 1), ("ClientAliveCountMax", 2)),
+    ),
     Scenario("detached-node", "`--detach`: a node goes down, and comes up", local=True),
     Scenario("detached-again", "`--detach`: `kill -9`, and of those that take over", local=True),
     Scenario("detached-pair", "`--detach`: two Pegasus on one queue, `kill -9`", local=True),
