@@ -178,12 +178,16 @@ def follower_arguments(base: str = FOLDERS_BASE) -> list[str]:
     return [base, KEEPER_SCRIPT]
 
 
-FOLLOWER_COMMAND = (
-    "exec sh -c 'unset _x _y; IFS= read -r _y && IFS= read -r _x && "
-    f'set -- {FOLDERS_BASE} "$(printf "$_y")" "$(printf "$_x")" && eval "$3"\''
-)
-"""The remote command that starts the script under any login shell. It reads the scripts, since they
-are longer than the 9,000 bytes that dropbear accepts as a command."""
+def follower_command(base: str = FOLDERS_BASE) -> str:
+    """Return the remote command that starts the script under any login shell.
+
+    It reads the scripts, since they are longer than the 9,000 bytes that dropbear accepts as a
+    command.
+    """
+    return (
+        "exec sh -c 'unset _x _y; IFS= read -r _y && IFS= read -r _x && "
+        f'set -- {base} "$(printf "$_y")" "$(printf "$_x")" && eval "$3"\''
+    )
 
 
 def follower_lines() -> bytes:
