@@ -51,6 +51,7 @@ async def recording(
     name: str = "run-1",
     *,
     broadcast: bool = False,
+    detached: bool = False,
     sub_nodes: Sequence[SubNode] = NODES,
     on_trouble: Callable[[str], None] = fail,
     stall: float = LIMIT,
@@ -65,6 +66,7 @@ async def recording(
             hosts_file="hosts.yaml",
             sub_nodes=sub_nodes,
             on_trouble=on_trouble,
+            detached=detached,
         ) as record:
             count_output(record)
             for node in sub_nodes:
