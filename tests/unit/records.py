@@ -51,6 +51,7 @@ async def recording(
     name: str = "run-1",
     *,
     broadcast: bool = False,
+    detached: bool = False,
     sub_nodes: Sequence[SubNode] = NODES,
     on_trouble: Callable[[str], None] = fail,
     stall: float = LIMIT,
