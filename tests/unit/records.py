@@ -55,7 +55,6 @@ async def recording(
     sub_nodes: Sequence[SubNode] = NODES,
     on_trouble: Callable[[str], None] = fail,
     stall: float = LIMIT,
-    detached: bool = False,
 ) -> AsyncIterator[Record]:
     """Record a run in which nothing is amiss; the machine may be busy with other things."""
     with pytest.MonkeyPatch.context() as patch, trio.fail_after(LIMIT):
