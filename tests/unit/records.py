@@ -51,6 +51,7 @@ async def recording(
     name: str = "run-1",
     *,
     broadcast: bool = False,
+    detached: bool = False,
     sub_nodes: Sequence[SubNode] = NODES,
     on_trouble: Callable[[str], None] = fail,
     stall: float = LIMIT,
@@ -65,6 +66,7 @@ async def recording(
             hosts_file="hosts.yaml",
             sub_nodes=sub_nodes,
             on_trouble=on_trouble,
+            detached=detached,
         ) as record:
             count_output(record)
             for node in sub_nodes:
@@ -113,9 +115,11 @@ def start(record: Record, number: int, *, node: SubNode = NODES[0]) -> Assignmen
     return start_on(record, number, job, node)
 
 
-def start_on(record: Record, number: int, job: Job, node: SubNode) -> Assignment:
-    """Tell that a job was started."""
-    assignment = Assignment(number, job, node, Command(f"train {number}"))
+def start_on(
+    record: Record, number: int, job: Job, node: SubNode, key: str | None = None
+) -> Assignment:
+    """Tell that a job was started; with a key it is detached."""
+    assignment = Assignment(number, job, node, Command(f"train {number}"), key)
     record.tell(Started(assignment))
     return assignment
 

@@ -179,7 +179,17 @@ def follower_arguments(base: str = FOLDERS_BASE) -> list[str]:
 
 
 def follower_command(base: str = FOLDERS_BASE) -> str:
-    """Return the remote command that starts the script under any login shell."""
-    texts = (*follower_arguments(base), FOLLOWER_SCRIPT)
-    words = " ".join(f'"$(printf "{encode(text)}")"' for text in texts)
-    return f"exec sh -c 'set -- {words}; eval \"$3\"'"
+    """Return the remote command that starts the script under any login shell.
+
+    It reads the scripts, since they are longer than the 9,000 bytes that dropbear accepts as a
+    command.
+    """
+    return (
+        "exec sh -c 'unset _x _y; IFS= read -r _y && IFS= read -r _x && "
+        f'set -- {base} "$(printf "$_y")" "$(printf "$_x")" && eval "$3"\''
+    )
+
+
+def follower_lines() -> bytes:
+    """Return the lines that the remote command reads: the two scripts."""
+    return "".join(f"{encode(text)}\n" for text in (KEEPER_SCRIPT, FOLLOWER_SCRIPT)).encode()

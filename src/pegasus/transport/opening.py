@@ -27,6 +27,7 @@ async def open_detached(
     explain: Explain,
     on_key: Callable[[str], None],
     on_slow: Callable[[str], None] = _ignore,
+    lines: bytes = b"",
 ) -> AsyncIterator[DetachedShell]:
     """Start a shell for detached commands; it is ready when the block begins.
 
@@ -35,6 +36,7 @@ async def open_detached(
         explain: says why the shell has ended.
         on_key: gets each key before the node is asked for its folder.
         on_slow: gets a sentence, once, where the start takes long.
+        lines: what the command reads before it is the shell.
 
     Raises:
         NodeUnreachable: the shell did not become ready; in ssh's or the shell's own words.
@@ -47,8 +49,9 @@ async def open_detached(
             raise NodeUnreachable(str(error)) from error
         shell = DetachedShell(opened, mark, explain, on_key)
         await stack.enter_async_context(reading(shell.read, opened))
-        with suppress(OSError):
-            opened.write_now(shell.prepare(mark + b"\n"))
+        with suppress(OSError, trio.BrokenResourceError):
+            if rest := opened.write_now(shell.prepare(lines + mark + b"\n")):
+                await opened.stdin.send_all(rest)
         await shell.wait_ready(on_slow)
         try:
             yield shell
