@@ -106,9 +106,9 @@ SUB_INTERFACES = {
 EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""
 
-COMMANDS_LIMIT = 2_300
-"""Lines in commands/, which only composes other rooms. This number goes up with a new command, as with
-``attach``, and otherwise only down."""
+COMMANDS_LIMIT = 2_400
+"""Lines in commands/, which only composes other rooms. This number goes up with a new command, such
+as ``attach``, and otherwise only down."""
 
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60

@@ -26,6 +26,11 @@ from tests.nodes import Nodes
 LIMIT = 30.0  # seconds for a run to end, or for a line to appear; a connection takes 0.3
 AFTERWARDS = 5.0  # seconds for the end of the outputs once the process has ended
 
+DETACH = "PEGASUS_TEST_DETACH"
+"""An environment variable; where it is set, the runs of the tests are detached."""
+
+RUNNERS = ("q", "queue", "b", "broadcast")
+
 StreamName: TypeAlias = Literal["stdout", "stderr"]
 
 
@@ -243,6 +248,8 @@ class Pegasus:
             self.hosts_file.write_text(hosts, encoding="utf-8")
         if queue is not None:
             self.queue_file.write_bytes(queue.encode() if isinstance(queue, str) else queue)
+        if DETACH in os.environ and command in RUNNERS and "--detach" not in arguments:
+            arguments = (*arguments, "--detach")
         return self.start_bare(command, *self.files(), *arguments, environment=environment)
 
     def start_bare(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:

@@ -23,15 +23,16 @@ MANY = 20
 
 SPOILING = """\
 - |
-  [ {{ hostname }} = localhost ] || echo 'ulimit -n 12' > ~/.bashrc
+  [ {{ hostname }} = localhost ] || echo 'ulimit -n FILES' > ~/.bashrc
   echo first; sleep 2.1
 - echo second
 - echo third
 """
-"""The first job breaks the shells of its node: with so few open files they end as soon as they are
-ready. They break only after a job has run, since it is open whether a shell that ends so soon is
-seen ready: a run that has taken nothing ends where it is not. The job takes more than two seconds,
-after which the next one always gets a new shell; after less time it may get the same one."""
+"""The first job breaks the shells of its node: with 12 open files they end as soon as they are
+ready, with 13 they take a command and cannot begin it. They break only after a job has run, since
+it is open whether a shell that ends so soon is seen ready: a run that has taken nothing ends where
+it is not. The job takes more than two seconds, after which the next one always gets a new shell;
+after less time it may get the same one."""
 
 
 def journal(pegasus: Pegasus, kind: str) -> list[dict[str, Any]]:
@@ -77,15 +78,19 @@ def test_a_node_that_drops_each_connection(pegasus: Pegasus, make_nodes: MakeNod
     (nodes[0].home / ".bashrc").unlink()
 
 
+@pytest.mark.parametrize("files", ["12", "13"])
 @pytest.mark.parametrize("mode", ["q", "b"])
-def test_a_node_on_which_nothing_begins(pegasus: Pegasus, make_nodes: MakeNodes, mode: str) -> None:
-    """A node whose shells break before a command begins costs no job; the reason is not repeated.
+def test_a_node_on_which_nothing_begins(
+    pegasus: Pegasus, make_nodes: MakeNodes, mode: str, files: str
+) -> None:
+    """A node on which no command begins costs no job; the reason is not repeated.
 
     Its delays grow. In a broadcast the step waits for it; once it is repaired all is run.
     """
     nodes = make_nodes(1, shells=("bash",))
     hosts = "- localhost\n- node-1\n" if mode == "b" else "- node-1\n"
-    running = pegasus.on(nodes).start(mode, hosts=hosts, queue=SPOILING)
+    queue = SPOILING.replace("FILES", files)
+    running = pegasus.on(nodes).start(mode, hosts=hosts, queue=queue)
     tries = partial(journal, pegasus, "unreachable")
     wait_until(lambda: len(tries()) >= 3, limit=60, what="three tries")
     assert max(event["again_in"] for event in tries()) >= 3

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.faults.ledger import Account
-from tests.faults.scenarios import CRASHES, SCENARIOS, Scenario
+from tests.faults.scenarios import CRASHES, DETACHED, SCENARIOS, Scenario
 from tests.faults.shards import BY_NAME, Result, Task, make_all
 from tests.nodes import WaysToAsk
 
@@ -76,6 +76,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--trials", type=int, default=3, help="of each fault")
     parser.add_argument("--crashes", type=int, default=9, help="crash trials in all")
+    parser.add_argument("--detached", type=int, default=16, help="of detached commands, in all")
     parser.add_argument("--jobs", type=int, default=4, help="how many are made side by side")
     parser.add_argument("--only", action="append", help="a fault, or the beginning of its name")
     parser.add_argument("--way", choices=["auto", "docker", "local"], default="auto")
@@ -95,18 +96,19 @@ def tasks(asked: argparse.Namespace, keep: Path) -> Iterator[Task]:
     if asked.again:
         yield from (Task(seed.split("/")[1], seed, way, keep) for seed in asked.again)
         return
-    for scenario in (*SCENARIOS, *CRASHES):
+    for scenario in (*SCENARIOS, *CRASHES, *DETACHED):
         if not asked.only or scenario.name.startswith(tuple(asked.only)):
             for number in range(count(asked, scenario)):
                 yield Task(scenario.name, f"{asked.seed}/{scenario.name}/{number}", way, keep)
 
 
 def count(asked: argparse.Namespace, scenario: Scenario) -> int:
-    """Return the number of trials of a scenario: crash trials are distributed over their kinds."""
-    if not scenario.is_crash:
-        return int(asked.trials)
-    which = CRASHES.index(scenario)
-    return len(range(which, asked.crashes, len(CRASHES)))
+    """Return the number of trials of a scenario; some are distributed over their kinds."""
+    if scenario.is_detached:
+        return len(range(DETACHED.index(scenario), asked.detached, len(DETACHED)))
+    if scenario.is_crash:
+        return len(range(CRASHES.index(scenario), asked.crashes, len(CRASHES)))
+    return int(asked.trials)
 
 
 def say(words: str) -> None:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from tests.faults.crash import Crash, CrashPlan
 from tests.faults.crash_look import REPORTED, Violation
+from tests.faults.detached import make_detached
 from tests.faults.hurts import (
     HELD,
     abandon_server,
@@ -67,7 +68,7 @@ class Scenario:
     Attributes:
         name: its name on the command line.
         words: its name in the table.
-        hurt: makes the fault during a run. None for crash trials, which do everything.
+        hurt: makes the fault during a run. None for trials that do everything themselves.
         prepare: prepares the trial before the run is started.
         docker: whether it needs nodes in Docker.
         local: whether it needs nodes on loopback addresses.
@@ -108,7 +109,12 @@ class Scenario:
     @property
     def is_crash(self) -> bool:
         """Whether it is a crash trial, which has an account of its own that is stricter."""
-        return self.hurt is None
+        return self.hurt is None and not self.is_detached
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether it is a trial of detached commands, which has an account of its own."""
+        return self.name.startswith("detached-")
 
 
 SCENARIOS: Sequence[Scenario] = (
@@ -188,6 +194,23 @@ CRASHES: Sequence[Scenario] = (
 )
 """The crash trials, by the kinds in their seeds."""
 
+DETACHED: Sequence[Scenario] = (
+    Scenario("detached-pegasus", "`--detach`: `kill -9` of Pegasus", local=True),
+    Scenario("detached-master", "the same, of its ssh processes and local shells", local=True),
+    Scenario("detached-session", "the same, of sshd's processes behind connections", local=True),
+    Scenario("detached-keeper", "the same, of the keeper or of its command", local=True),
+    Scenario(
+        "detached-network",
+        "`--detach`: the network is cut",
+        local=True,
+        options=(("ClientAliveInterval", 1), ("ClientAliveCountMax", 2)),
+    ),
+    Scenario("detached-node", "`--detach`: a node goes down, and comes up", local=True),
+    Scenario("detached-again", "`--detach`: `kill -9`, and of those that take over", local=True),
+    Scenario("detached-pair", "`--detach`: two Pegasus on one queue, `kill -9`", local=True),
+)
+"""The trials of detached commands, by what is killed. Their stops need nodes on this machine."""
+
 
 # A trial from its start to its account.
 
@@ -203,6 +226,8 @@ def make_trial(scenario: Scenario, nodes: Nodes, home: Path, seed: str) -> Accou
     """
     if scenario.is_crash:
         return make_crash(nodes, home, seed)
+    if scenario.is_detached:
+        return make_detached(nodes, home, seed)
     notes = f"notes-{secrets.token_hex(4)}"
     with room(home, nodes) as (pegasus, traces), ExitStack() as stack:
         trial = Trial(pegasus, nodes, random.Random(seed), stack)

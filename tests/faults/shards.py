@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tests.faults.ledger import Account
-from tests.faults.scenarios import CRASHES, SCENARIOS, Option, Scenario, make_trial
+from tests.faults.scenarios import CRASHES, DETACHED, SCENARIOS, Option, Scenario, make_trial
 from tests.faults.stage import trial_folder
 from tests.nodes import Nodes, NodesFault, WaysToAsk, start_nodes
 
@@ -32,7 +32,7 @@ TRIAL_LIMIT = 900.0
 ENDING = 120.0
 """Seconds for a shard to remove its nodes."""
 
-BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *CRASHES)}
+BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *CRASHES, *DETACHED)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,11 @@ def start(record: Record, number: int, *, node: SubNode = NODES[0]) -> Assignmen
     return start_on(record, number, job, node)
 
 
-def start_on(record: Record, number: int, job: Job, node: SubNode) -> Assignment:
-    """Tell that a job was started."""
-    assignment = Assignment(number, job, node, Command(f"train {number}"))
+def start_on(
+    record: Record, number: int, job: Job, node: SubNode, key: str | None = None
+) -> Assignment:
+    """Tell that a job was started; with a key it is detached."""
+    assignment = Assignment(number, job, node, Command(f"train {number}"), key)
     record.tell(Started(assignment))
     return assignment
 

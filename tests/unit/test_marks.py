@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegasus.model import Exited, Killed, Lost
+from pegasus.model import Exited, Killed, Lost, NotStarted
 from pegasus.transport.marks import Marks, Phase
 from pegasus.transport.script import encode, read_end
 
@@ -110,6 +110,29 @@ def test_any_last_words(words: str) -> None:
 def test_last_words(words: str, outcome: object) -> None:
     """A signal is distinguished from an exit status by the shell's message, or ksh's number."""
     assert read_end(words) == outcome
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "outcome"),
+    [
+        (" 2", "sh: too many open files", NotStarted("sh: too many open files")),
+        ("sh: no null device 1", "", NotStarted("sh: no null device")),
+        (" =1", "", NotStarted("the shell on the node could not begin the command")),
+        ("", "", Killed(9)),
+        ("Cannot fork", "", Lost("its shell sent an invalid end message: 'Cannot fork'")),
+    ],
+)
+def test_an_end_without_a_beginning(words: str, said: str, outcome: object) -> None:
+    """A command has not started only where the shell saw the end of what would have begun it."""
+    assert read_end(words, said) == outcome
+
+
+def test_a_late_beginning() -> None:
+    """A beginning that is reported after the end is seen, and does not undo the end."""
+    marks = Marks(MARK)
+    assert marks.feed(MARK + b"r" + MARK + b"e" + MARK + b"bout\n") == b""
+    assert marks.begun
+    assert marks.phase is Phase.ENDED
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 import pytest
 import trio
 
-from pegasus.model import Exited, Killed, Lost, Outcome
+from pegasus.errors import NodeUnreachable
+from pegasus.model import Exited, Killed, Lost, NotStarted, Outcome
 from pegasus.process import open_child
 from pegasus.transport.script import NODE_SCRIPT, encode, hand_over, remote_command
 from pegasus.transport.shell import NodeShell, open_shell
@@ -268,3 +269,16 @@ def test_plain_commands_are_handed_over_as_they_are() -> None:
     assert hand_over("run 1 0", r"echo '\n' %s") == b"job run 1 0\necho '\\n' %s\n"
     encoded = hand_over("run 1 0", "a\nb")
     assert encoded == f"job run 1 0 encoded\n{encode('a' + chr(10) + 'b')}\n".encode()
+
+
+@pytest.mark.parametrize("files", [8, 9, 10, 13, 14, 15])
+async def test_few_open_files(session: Session, tmp_path: Path, files: int) -> None:
+    """A command that is reported as not started never ran, and one that ended has begun."""
+    session.argv = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *session.argv]
+    outcome: Outcome = NotStarted("no shell")
+    with suppress(NodeUnreachable):
+        async with session.open_shell() as shell:
+            outcome, _, _ = await run_in(shell, f"exec mkdir {tmp_path}/ran")
+
+    assert (tmp_path / "ran").exists() == (outcome == Exited(0))
+    assert isinstance(outcome, Exited | NotStarted), outcome

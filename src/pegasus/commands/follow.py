@@ -74,7 +74,8 @@ async def _follow(settings: FollowSettings, screen: Screen, stages: Stages) -> E
         await _dispatch(settings, taken, screen, stages)
         for run in taken:
             run.end(result_of_run(None, stages))
-            screen.say(*words_on_taken(run))
+            if words := words_on_taken(run):
+                screen.say(*words)
     return ExitStatus.INTERRUPTED if stages.interrupted else status_of(taken)
 
 

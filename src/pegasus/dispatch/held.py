@@ -24,6 +24,10 @@ from pegasus.errors import NodeUnreachable
 from pegasus.events import Ended, Noted, Prepared
 from pegasus.model import Apart, Assignment, Lost, NotStarted, Outcome, SubNode
 
+FOLDERS_LIMIT = 10.0
+"""Seconds at the end of a run for the removal of folders in which no command has started: to connect
+takes a few. A node that does not answer keeps them, and the next run removes them."""
+
 
 class HeldReports(Protocol):
     """What is reported to the dispatcher about detached commands."""
@@ -65,6 +69,7 @@ class HeldCommands:
         self.commands = list(remains.commands)
         self.probed = trio.Event()
         self.is_finishing = False
+        self._is_opening = False  # a shell, which has asked its node for a folder
         self._sub_node = sub_node
         self._run = run
         self._reports = reports
@@ -93,6 +98,11 @@ class HeldCommands:
 
     # Folders.
 
+    @property
+    def has_folders(self) -> bool:
+        """Whether folders without a command are on the node, which can be removed at once."""
+        return self._is_opening or not self.probed.is_set()
+
     @asynccontextmanager
     async def open_shell(self, session: Session, *, detached: bool) -> AsyncIterator[Shell]:
         """Open a shell; record each folder that it makes, and remember those that are not used.
@@ -101,10 +111,13 @@ class HeldCommands:
             NodeUnreachable: the shell could not be started.
         """
         shell: Shell | None = None
+        self._is_opening = detached
         try:
             async with session.open_shell(on_key=self._note if detached else None) as shell:
+                self._is_opening = False
                 yield shell
         finally:
+            self._is_opening = False
             unused, self._unused = self._unused, {}
             for stray in unused.values():
                 if shell is not None and shell.is_dismissed:

@@ -15,7 +15,7 @@ from pegasus import duration
 from pegasus.dispatch.backoff import STEADY, ConnectionHistory
 from pegasus.dispatch.detached import Remains
 from pegasus.dispatch.ending import EndedBy, RunningCommand
-from pegasus.dispatch.held import HeldCommands, HeldReports
+from pegasus.dispatch.held import FOLDERS_LIMIT, HeldCommands, HeldReports
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
@@ -164,7 +164,11 @@ class Worker:
         """End as soon as no command runs."""
         self.leaving = True
         self._withdraw()
-        if not (self.is_busy or self.held.is_finishing):
+        if self.is_busy or self.held.is_finishing:
+            return
+        if self.held.has_folders:
+            self._scope.deadline = trio.current_time() + FOLDERS_LIMIT
+        else:
             self._scope.cancel(reason="no more commands for this sub-node")
 
     def stay(self) -> bool:
@@ -240,6 +244,8 @@ class Worker:
                 continue
             async with self.held.open_shell(session, detached=self._run.detached) as shell:
                 self._connect()
+                if self._is_over:
+                    return
                 await shell.wait_key()
                 outcome = await self._work_in(shell)
             if isinstance(outcome, Lost | NotStarted | Apart):

@@ -9,38 +9,38 @@ Rule 3: a command is not started only where its node has said so, or nothing was
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
 
 from pegasus.detachment import Detachment
-from pegasus.errors import CannotStart, NodeUnreachable
+from pegasus.errors import NodeUnreachable
 from pegasus.events import Printed
 from pegasus.model import Apart, Assignment, Cancelled, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
 from pegasus.transport.ends import DetachedEnd, read_report
+from pegasus.transport.keys import FolderKeys
 from pegasus.transport.reports import Report, Reports
 from pegasus.transport.script import hand_over
-from pegasus.transport.shell import ECHO_LIMIT, GONE_LIMIT, KILL_GRACE, Show, reading
+from pegasus.transport.shell import ECHO_LIMIT, GONE_LIMIT, KILL_GRACE, Show
 from pegasus.transport.start_up import StartUp
 
 TAIL_DELAY = 0.05
 """Seconds after which the output of a command that runs is read: most commands that end sooner
 print nothing, or little, and cost no process to read it."""
 
-STALL_LIMIT = 5.0
+TAIL_STALL_LIMIT = 5.0
 """Seconds without output, after the end of a command and before all of its output has come, after
 which it is asked for again: whatever read it on the node was killed."""
+
+ALIVE_PERIOD = 30.0
+"""Seconds after which the shell is asked, again and again, to report the end itself if the process
+that waits for it was killed. Nothing else would report it then."""
 
 ORDER_LIMIT = 5.0
 """Seconds after the grace in which a command that is being ended must have ended: the node looks
 for what is left, and the connection may be slow."""
-
-KEY_BYTES = 12
-"""Random bytes in a key: nobody can guess it, and two are never the same."""
 
 Explain = Callable[[int], Awaitable[str]]
 """Returns why a shell has ended, from the exit status of its child."""
@@ -59,17 +59,14 @@ class DetachedShell:
     def __init__(
         self, child: Pipes, mark: bytes, explain: Explain, on_key: Callable[[str], None]
     ) -> None:
-        self._child, self._mark, self._explain, self._on_key = child, mark, explain, on_key
+        self._child, self._mark, self._explain = child, mark, explain
+        self._keys = FolderKeys(on_key)
         self._reports = {stream: Reports(mark) for stream in Stream}
         self._start_up = StartUp(mark)
         self._changed = trio.lowlevel.ParkingLot()
         self._gone = trio.Event()  # both outputs have ended
         self._open_outputs = len(Stream)
-        self._prepared: dict[Stream, str] = {}
-        self._refusal: str | None = None  # of everything
-        self._key_refusal: str | None = None  # of the next folder
-        self._key: str | None = None
-        self._next_key = ""
+        self._refusal: str | None = None
         self._reset()
         self._untailed = dict.fromkeys(Stream, 0)
         self._untails = 0
@@ -89,7 +86,7 @@ class DetachedShell:
     @property
     def key(self) -> str | None:
         """The name of the folder that is ready for the next command."""
-        return self._key
+        return self._keys.ready
 
     @property
     def is_dismissed(self) -> bool:
@@ -124,7 +121,7 @@ class DetachedShell:
         await self._start_up.wait(self._wait_prepared, on_slow)
         if self._refusal is not None:
             raise NodeUnreachable(self._refusal)
-        if self._key is None and self._key_refusal is None:
+        if not self._keys.is_settled:
             raise NodeUnreachable(
                 self._start_up.words or "the shell on the node ended before it was ready"
             )
@@ -136,31 +133,18 @@ class DetachedShell:
             NodeUnreachable: the node cannot make it. Commands can be followed nevertheless.
         """
         await trio.lowlevel.checkpoint()
-        if self._key is None:
-            raise NodeUnreachable(self._key_refusal or "the node has made no folder")
+        if self.key is None:
+            raise NodeUnreachable(self._keys.refusal or "the node has made no folder")
 
     def prepare(self, before: bytes = b"") -> bytes:
         """Choose the next key; return the line that asks the node for its folder."""
-        self._next_key = secrets.token_hex(KEY_BYTES)
-        self._on_key(self._next_key)
-        return before + f"key {self._next_key}\n".encode()
+        return before + self._keys.next_line()
 
     async def _wait_prepared(self) -> None:
         """Wait until the node has made the folder of the next key, or can't."""
-
-        def prepared() -> bool:
-            return all(self._prepared.get(stream) == self._next_key for stream in Stream)
-
         await self._wait_until(
-            lambda: (
-                prepared()
-                or self._refusal is not None
-                or self._key_refusal is not None
-                or self._gone.is_set()
-            )
+            lambda: self._keys.is_settled or self._refusal is not None or self._gone.is_set()
         )
-        if prepared():
-            self._key = self._next_key
 
     async def run(
         self,
@@ -179,6 +163,7 @@ class DetachedShell:
         if self._gone.is_set():
             words = "the shell on the node was gone"
             return Apart(words) if follows else NotStarted(words)
+        self._reset()
         self._assignment, self._show, self.seconds = assignment, show, None
         self._usable = False  # until the command has ended
         self._received.update(detachment.extent or {})
@@ -196,7 +181,7 @@ class DetachedShell:
         """Return the lines that start a command, or begin to follow it."""
         if detachment.extent is not None:
             return f"follow {assignment.key}\n".encode()
-        self._key = None
+        self._keys.ready = None
         limit = "-" if detachment.limit == float("inf") else f"{detachment.limit:.9g}"
         words = f"{limit} {run_name} {assignment.number} {assignment.sub_node.number}"
         return self.prepare(hand_over(words, assignment.command))
@@ -243,12 +228,16 @@ class DetachedShell:
             await self._wait_until(lambda: self._end is not None or self._gone.is_set())
         if self._end is None:
             self._tail()
-            await self._wait_until(lambda: self._end is not None or self._gone.is_set())
+        while self._end is None and not self._gone.is_set():
+            with trio.move_on_after(ALIVE_PERIOD):
+                await self._wait_until(lambda: self._end is not None or self._gone.is_set())
+                break
+            self._send("alive")
         while not (self._complete or self._gone.is_set()):
             if not self._tailed:
                 self._tail()
             before = dict(self._received)
-            with trio.move_on_after(STALL_LIMIT):
+            with trio.move_on_after(TAIL_STALL_LIMIT):
                 await self._wait_until(lambda: self._complete or self._gone.is_set())
             if before == self._received:
                 await self._untail()
@@ -303,8 +292,8 @@ class DetachedShell:
             return False
         with trio.move_on_after(GONE_LIMIT):
             await self._wait_until(lambda: key in self._released or self._gone.is_set())
-        if key == self._key:
-            self._key = None
+        if key == self.key:
+            self._keys.ready = None
         return self._released.pop(key, False)
 
     async def wait_next(self) -> bool:
@@ -312,12 +301,12 @@ class DetachedShell:
         if not self._usable or self._gone.is_set():
             return False
         self._reset()
-        if self._key is None:
-            if not self._next_key and not self._send(self.prepare().decode().strip()):
+        if self.key is None:
+            if not self._keys.has_next and not self._send(self.prepare().decode().strip()):
                 return False
             with trio.move_on_after(GONE_LIMIT):
                 await self._wait_prepared()
-        return self._key is not None
+        return self.key is not None
 
     async def dismiss(self) -> None:
         """End the shell, but no command."""
@@ -337,7 +326,7 @@ class DetachedShell:
         for item in self._reports[stream].feed(data):
             if isinstance(item, Report):
                 self._take_report(stream, item)
-            elif not self._prepared.get(stream):
+            elif not self._keys.has_spoken(stream):
                 self._start_up.add(item)
             elif self._show is not None and self._assignment is not None:
                 await self._take_output(self._assignment, stream, item, self._show)
@@ -355,13 +344,11 @@ class DetachedShell:
     def _take_report(self, stream: Stream, report: Report) -> None:
         match report.kind:
             case "k":
-                self._prepared[stream] = report.words
+                self._keys.take_report(stream, report.words)
             case "f":
                 self._refusal = report.words
             case "p":
-                self._key_refusal = report.words
-            case "b":
-                self._begun = True
+                self._keys.refuse(stream, report.words)
             case "q":
                 self._untailed[stream] += 1
             case "d":
@@ -369,45 +356,12 @@ class DetachedShell:
                 self._released[key] = gone == "1"
             case "x":
                 self._said_bye = True
-            case _ if self._end is None:
-                self._end = read_report(report)
+            case _ if self._assignment is not None:
+                key, _, words = report.words.partition(" ")
+                if key == self._assignment.key:  # of an earlier one it may come twice
+                    self._take_progress(Report(report.kind, words))
 
-
-def _ignore(words: str) -> None:
-    """Ignore the report of a slow start."""
-
-
-@asynccontextmanager
-async def open_detached(
-    pipes: AbstractAsyncContextManager[Pipes],
-    explain: Explain,
-    on_key: Callable[[str], None],
-    on_slow: Callable[[str], None] = _ignore,
-) -> AsyncIterator[DetachedShell]:
-    """Start a shell for detached commands; it is ready when the block begins.
-
-    Args:
-        pipes: starts the shell, or a connection to it, and ends it.
-        explain: says why the shell has ended.
-        on_key: gets each key before the node is asked for its folder.
-        on_slow: gets a sentence, once, where the start takes long.
-
-    Raises:
-        NodeUnreachable: the shell did not become ready; in ssh's or the shell's own words.
-    """
-    mark = b"\x1e" + secrets.token_hex(16).encode()
-    async with AsyncExitStack() as stack:
-        try:
-            opened = await stack.enter_async_context(pipes)
-        except CannotStart as error:
-            raise NodeUnreachable(str(error)) from error
-        shell = DetachedShell(opened, mark, explain, on_key)
-        await stack.enter_async_context(reading(shell.read, opened))
-        with suppress(OSError):
-            opened.write_now(shell.prepare(mark + b"\n"))
-        await shell.wait_ready(on_slow)
-        try:
-            yield shell
-        finally:
-            with trio.CancelScope(shield=True):
-                await shell.dismiss()
+    def _take_progress(self, report: Report) -> None:
+        self._begun = self._begun or report.kind == "b"
+        if self._end is None:
+            self._end = read_report(report)

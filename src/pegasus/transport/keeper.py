@@ -32,7 +32,6 @@ IFS= read -r _l && IFS= read -r _c || exit
 ( exec </dev/null >/dev/null 2>&1
   @DIALECT@
   @HANDLERS@
-  _a :; trap _t=t TERM; trap _h=h HUP
   set -f; set -- $_l; set +f
   _q=$1; export PEGASUS_RUN="$2" PEGASUS_JOB="$3" PEGASUS_SUB_NODE="$4"
   [ "$5" ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
@@ -42,7 +41,8 @@ IFS= read -r _l && IFS= read -r _c || exit
   mkdir "$_d/go" || exit
   read -r _u _l </proc/uptime || _u=$(date +%s)
   printf 'b %s .' "$_u" 1<>"$_d/end.tmp" || exit
-  ( exec 5>&- 8>&- 9>&-; _a ''
+  if [ "$_k" ]; then _a :; else _a ''; fi
+  ( exec 5>&- 8>&- 9>&-; _a ''; [ ! "$_k" ] || : >"$_d/keeps"
     @FINISH@
     record() {
       read -r l k </proc/uptime || l=$(date +%s)
@@ -50,14 +50,14 @@ IFS= read -r _l && IFS= read -r _c || exit
       mv "$_d/end.tmp" "$_d/end"
     }
     tell() { [ -p "$_d/orders" ] && printf '%s\n' "$1" 1<>"$_d/orders"; }
-    alarm() (
+    alarm() {
       exec >/dev/null 3<&- 6>&-
       for k in "$2" $((${2%.*} + 1)); do
         sleep "$k" & tell "+s $!"
         wait $! && break
       done
       tell "$1"
-    )
+    }
     left() {
       for f in /proc/[0-9]*/stat; do
         IFS= read -r l <"$f" || continue
@@ -75,7 +75,7 @@ IFS= read -r _l && IFS= read -r _c || exit
     a= w= b= y=- t=- h=- m=- s=? z=
     [ "$_q" = - ] || { alarm +LIMIT "$_q" & a=$!; }
     while :; do
-      IFS= read -r l <&3 || break
+      IFS= read -r l <&3 || IFS= read -r l <&3 || break
       case $l in
         +b) b=1; [ "$y" = - ] || stop;;
         +TERM|+LIMIT) [ "$y" = - ] || continue
@@ -103,8 +103,8 @@ IFS= read -r _l && IFS= read -r _c || exit
       kill -s KILL "$a" $z
     fi
     echo
-  ) | ( exec 3<&- 5>&- 8>&- 9>&-; _a ''
-    read -r l && exit
+  ) | ( exec 3<&- 5>&- 8>&- 9>&-; _a ''; [ ! "$_k" ] || : >"$_d/guards"
+    read -r l || read -r l || read -r l && exit
     @FINISH@
     IFS= read -r l <"$_d/end" || IFS= read -r l <"$_d/end.tmp"
     case $l in
@@ -114,9 +114,13 @@ IFS= read -r _l && IFS= read -r _c || exit
     [ -f "$_d/end" ] || mv "$_d/end.tmp" "$_d/end"
     case $l in "e - "*" .") ;; *) finish KILL;; esac
   ) &
-  _j=$!
+  _j=$!; _a :; trap _t=t TERM; trap _h=h HUP
   exec 2>&5 3<&-
   if [ "$_k" ]; then
+    for _l in 1 2 3 4 5 6 7 8 9; do
+      [ -e "$_d/keeps" ] && [ -e "$_d/guards" ] && break
+      sleep 0.0$_l
+    done
     printf 'b\n' >&6; printf '+b\n' >&5; TMOUT=$_i
     sh -c 'exec sh -c -- "$1" 2>&9 9>&-' sh "$_c" </dev/null >&8 5>&- 6>&- 8>&- 9>&9
     _s=$?; TMOUT=0

@@ -33,6 +33,7 @@ class Marks:
 
     Attributes:
         phase: the last phase that this output reported.
+        begun: whether it has reported the beginning of the command.
         words: the rest of the line behind the mark of the end; None until it is complete.
     """
 
@@ -41,12 +42,13 @@ class Marks:
         self._held = b""
         self._line = b""
         self.phase = Phase.STARTING
+        self.begun = False
         self.words: bytes | None = None
 
     def begin(self) -> None:
         """Start again, with a shell that is ready for another command."""
         self._line, self.words = b"", None
-        self.phase = Phase.READY
+        self.phase, self.begun = Phase.READY, False
 
     def feed(self, data: bytes) -> bytes:
         """Process the next bytes; return those that belong to the command.
@@ -76,6 +78,9 @@ class Marks:
 
     def _turn(self, letter: bytes) -> Phase:
         phase = _TURNS.get(letter, self.phase)
+        if phase is Phase.RUNNING:
+            self.begun = True
+            return max(phase, self.phase)  # it may come late where the shell was killed
         return Phase.AGAIN if phase is Phase.READY and self.phase >= Phase.ENDED else phase
 
     def _belongs(self, data: bytes) -> bytes:

@@ -3,7 +3,7 @@ r"""Parts of POSIX sh that several scripts for nodes share.
 The reasons for their lines are in ``script``, which used them first.
 """
 
-_HANDLERS = r"""_y=; (trap : 64) 2>/dev/null && _y=1
+_SIGNAL_HANDLERS = r"""_y=; (trap : 64) 2>/dev/null && _y=1
 _a() {
   trap "$1" 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 23 24 25 26 27 29 30 31
   [ ! "$_y" ] || trap "$1" 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 \
@@ -44,7 +44,7 @@ def assemble(text: str, **words: str) -> str:
         text: the script; ``@NAME@`` stands for a part, or for one of the words.
         words: what else is filled in, by name.
     """
-    parts = {"HANDLERS": _HANDLERS, "FINISH": _FINISH, "DIALECT": _DIALECT, **words}
+    parts = {"HANDLERS": _SIGNAL_HANDLERS, "FINISH": _FINISH, "DIALECT": _DIALECT, **words}
     for name, part in parts.items():
         text = text.replace(f"@{name}@", part)
     return text

@@ -10,7 +10,8 @@ ready; the command's output; MARK ``e``; then MARK ``r`` once more, or MARK ``x`
 exits. On standard error there is a MARK ``b`` when the command begins. The MARK ``e`` there is
 followed by how the command ended: the shell's own message about a signal, if it has one, and the
 exit status, as the shell reports it, with a leading ``=`` where the status alone distinguishes a
-signal from an exit status.
+signal from an exit status. A MARK ``e`` with an exit status and no MARK ``b`` before it means that
+the command never began.
 
 Rule 1: standard input is the lifeline: its end, for any reason but ``bye``, ends the command's
 process group.
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import string
 
-from pegasus.model import Exited, Killed, Lost, Outcome
+from pegasus.model import Exited, Killed, Lost, NotStarted, Outcome
 from pegasus.transport.parts import assemble
 
 ORPHAN_GRACE = 5
@@ -112,11 +113,13 @@ _a :
     [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
-      printf %sb "$_m" >&5; TMOUT=$_i
-      sh -c 'exec sh -c -- "$1" 2>&5 5>&-' sh "$_c" </dev/null >&4 4>&- 5>&5
+      printf %sb "$_m" >&5 && { TMOUT=$_i
+        sh -c 'exec sh -c -- "$1" 2>&5 5>&-' sh "$_c" </dev/null >&4 4>&- 5>&5
+      }
       _s=$?; TMOUT=0
     else
-      ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&-; printf %sb "$_m" >&2; exec sh -c -- "$_c" )
+      ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&- && printf %sb "$_m" >&2 &&
+        exec sh -c -- "$_c" )
       _s=$?
     fi
     clean 2>/dev/null && printf '%sn %s%s\n' "$_m" "$_x" $_s && continue
@@ -188,6 +191,10 @@ _a :
 #   message of that ksh about a signal goes to the standard error that the command has when it
 #   begins, so a sh in between opens the command's own; and 5 is named, since it would otherwise be
 #   closed for the command.
+# - A command runs only if its beginning could be reported. So where the runner reports a status and
+#   nothing has reported a beginning, the command certainly never began: too few open files, for
+#   example, and each command would otherwise seem to fail. A report without a status is no proof,
+#   since the runner may have been killed just before its child began.
 # - `clean`: whatever a command left behind is younger than the command. So only processes are
 #   checked whose numbers were assigned since, up to the newest, which /proc/loadavg contains; this
 #   is repeated until no number was assigned during the check. Another command needs a new shell if
@@ -242,8 +249,12 @@ def remote_command() -> str:
     return f'exec sh -c \'set -- "$(printf "{encode(NODE_SCRIPT)}")"; eval "$1"\''
 
 
-def read_end(words: str) -> Outcome:
+def read_end(words: str, unbegun: str | None = None) -> Outcome:
     """Parse the shell's report of the end of a command: its own message, and the status.
+
+    Args:
+        words: the report.
+        unbegun: what the shell printed, where the command has not begun; None where it has.
 
     For a signal N a shell returns 128 + N, ksh 256 + N, yash 384 + N. Only the message
     distinguishes the first from an exit status. There is no message for SIGINT and SIGPIPE; there
@@ -255,6 +266,9 @@ def read_end(words: str) -> Outcome:
         return Killed(9)  # the runner did not report the end; only SIGKILL ends it without a report
     if not (number.isascii() and number.isdigit()):
         return Lost(f"its shell sent an invalid end message: {words!r}")
+    if unbegun is not None:
+        cause = (unbegun or message).strip()
+        return NotStarted(cause or "the shell on the node could not begin the command")
     status = int(number)
     if status > 256:
         return Killed((status - 256) % 128)

@@ -65,7 +65,7 @@ class NodeShell:
         self._open_outputs = len(Stream)
         self._assignment: Assignment | None = None
         self._show: Show | None = None
-        self._start_up = StartUp(mark)
+        self._start_up = StartUp(mark)  # of the start-up files, then of the shell itself
         self._handed_over = False
         self._stopped = False
 
@@ -127,6 +127,7 @@ class NodeShell:
             raise NodeUnreachable(
                 self._start_up.words or "the shell on the node ended before it was ready"
             )
+        self._start_up.forget()
 
     async def wait_next(self) -> bool:
         """Wait until the shell has finished its command; return whether it takes another one.
@@ -203,11 +204,12 @@ class NodeShell:
             await self._child.stdin.send_all(rest)
 
     async def _outcome(self) -> Outcome:
-        words = self._stderr.marks.words
-        if words is not None:
-            return read_end(words.decode(errors="replace"))
-        if self._stderr.marks.phase is Phase.GONE:
-            return NotStarted("the shell on the node went first")
+        marks = self._stderr.marks
+        if marks.words is not None:
+            unbegun = None if marks.begun else self._start_up.end
+            return read_end(marks.words.decode(errors="replace"), unbegun)
+        if marks.phase is Phase.GONE:
+            return NotStarted(self._start_up.end or "the shell on the node went first")
         return await self._diagnose(await self._child.wait())
 
     async def _stop(self, kill_now: trio.Event) -> None:
@@ -249,7 +251,10 @@ class NodeShell:
         if marks.phase is Phase.STARTING:
             self._start_up.add(printed)
         elif printed and self._assignment is not None and self._show is not None:
-            await self._show(Printed(self._assignment, output.stream, printed))
+            if output is self._stderr and not marks.begun:
+                self._start_up.add(printed)
+            else:
+                await self._show(Printed(self._assignment, output.stream, printed))
         # After `show`: a command has ended only when the last of its output was shown.
         if output.shown is not marks.phase or marks.phase is Phase.ENDED:
             output.shown = marks.phase

@@ -46,6 +46,10 @@ class StartUp:
         """Keep more of the output; only its end is needed."""
         self._data = (self._data + data)[-START_UP_LIMIT:]
 
+    def forget(self) -> None:
+        """Forget what was added."""
+        self._data = b""
+
     @property
     def words(self) -> str:
         """The output of the start-up files, or of another program before the shell, as text."""
@@ -53,12 +57,10 @@ class StartUp:
         return _ESCAPE_SEQUENCE.sub("", text).strip()
 
     @property
-    def _quoted(self) -> str:
+    def end(self) -> str:
         """The end of this output, on one line: a question or a prompt comes last."""
         words = on_one_line(self.words, START_UP_LIMIT)
-        return (
-            words if len(words) <= START_UP_SHOWN else f"…{words[-START_UP_SHOWN:]}"
-        ) or "nothing"
+        return words if len(words) <= START_UP_SHOWN else f"…{words[-START_UP_SHOWN:]}"
 
     async def wait(
         self, wait_ready: Callable[[], Awaitable[None]], on_slow: Callable[[str], None]
@@ -76,11 +78,11 @@ class StartUp:
             return await wait_ready()
         on_slow(
             f"waiting for a shell; after {SLOW_START:g} seconds the account's start-up files have "
-            f"not ended, and have printed {self._quoted}"
+            f"not ended, and have printed {self.end or 'nothing'}"
         )
         with trio.move_on_after(READY_LIMIT - SLOW_START):
             return await wait_ready()
         raise NodeUnreachable(
             f"the shell on the node was not ready in {READY_LIMIT:g} seconds; the account's "
-            f"start-up files have printed {self._quoted}"
+            f"start-up files have printed {self.end or 'nothing'}"
         )
