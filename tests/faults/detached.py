@@ -369,8 +369,8 @@ def make_detached(nodes: Nodes, home: Path, seed: str) -> Account:
     plan = DetachedPlan.draw(seed)
     with room(home, nodes) as (pegasus, traces), ExitStack() as stack:
         program = (sys.executable, detached_program.__file__)
-        pegasus = replace(pegasus, program=program)
-        trial = DetachedTrial(pegasus, plan, random.Random(f"{seed}/faults"), home)
+        hooked = replace(pegasus, program=program)
+        trial = DetachedTrial(hooked, plan, random.Random(f"{seed}/faults"), home)
         write_files(trial, stack)
         (home / "plan").write_text(f"{plan}\n")
         stack.callback(trial.go_on)

@@ -160,7 +160,9 @@ class DetachedLook:
             for job, name in story.taken.items():
                 self._settle_job(story, job, name)
             if strange := {place for place in story.tries if place[0] not in story.taken}:
-                account.wrong.append(f"{story.folder.name}: ends of jobs that it has not: {strange}")
+                account.wrong.append(
+                    f"{story.folder.name}: ends of jobs that it has not: {strange}"
+                )
         self._settle_files(found)
         return account
 

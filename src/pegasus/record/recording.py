@@ -26,6 +26,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Prepared,
     Printed,
     Progressed,
     Reconnected,
@@ -131,8 +132,9 @@ class Record:
     def tell(self, event: Event) -> None:
         """Write an event to the journal.
 
-        Where the disk is not slow, a start or an end is in the journal on return. So a job that
-        runs, or an end that is on the screen, is never missing in the journal.
+        Where the disk is not slow, a start, an end or the name of a folder is in the journal on
+        return. So a job that runs, an end that is on the screen, or a folder that a node was asked
+        for, is never missing in the journal.
         """
         if isinstance(event, RunEnded):
             self._end = event
@@ -151,7 +153,7 @@ class Record:
             self._write_detached(event, line, writer, opened.syncer)
         else:
             writer.put_line(line)
-        if isinstance(event, Started | Ended):
+        if isinstance(event, Started | Ended | Prepared):
             writer.settle()
 
     def _write_detached(
