@@ -8,7 +8,6 @@ Rule 3: an error that a user can correct is one message; any other exception is 
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,6 +24,7 @@ from pegasus.options import (
     Color,
     Common,
     HostsPath,
+    PrintPeriod,
     QueuePath,
     RunName,
     SshConfig,
@@ -207,6 +207,7 @@ def stop(
     /,
     *,
     now: bool = False,
+    leave: bool = False,
     sub_node: int | None = None,
     run: Annotated[str | None, Parameter(help="The run, if several are in progress.")] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
@@ -218,6 +219,7 @@ def stop(
     Args:
         job: The number of the job to end.
         now: Also end running commands (SIGTERM, SIGKILL after 10 s).
+        leave: End Pegasus at once; its detached commands go on.
         sub_node: End the job on this sub-node only.
         every: All runs of the queue.
     """
@@ -228,11 +230,48 @@ def stop(
         job=job,
         sub_node=sub_node,
         now=now,
+        leave=leave,
         run=run,
         every=every,
         color=color,
     )
     return _in_trio(partial(stopping.stop, settings))
+
+
+@app.command(name="attach")
+def attach(
+    *jobs: int,
+    listing: Annotated[bool, Parameter(name="--list")] = False,
+    json: bool = False,
+    forget: bool = False,
+    run: Annotated[str | None, Parameter(help="Only what this run has left.")] = None,
+    queue_file: QueuePath = QUEUE,
+    ssh_config: SshConfig = None,
+    print_period: PrintPeriod = 1,
+    color: Color = "auto",
+) -> int:
+    """Follow the detached commands that earlier runs have left; take nothing.
+
+    Args:
+        jobs: With --forget, the numbers of the jobs; default: all whose commands have ended.
+        listing: List what is left and where, without connecting to any node.
+        json: With --list: output for programs.
+        forget: Remove the folders of commands that have ended from their nodes.
+    """
+    from pegasus.commands import attach as attaching
+
+    settings = attaching.AttachSettings(
+        queue_file=queue_file,
+        ssh_config=ssh_config,
+        print_period=print_period,
+        color=color,
+        run=run,
+        jobs=jobs,
+        listing=listing,
+        json=json,
+        forget=forget,
+    )
+    return _in_trio(partial(attaching.attach, settings))
 
 
 @app.command(name="init")
@@ -291,7 +330,9 @@ def _in_trio(command: Callable[[], Awaitable[int]]) -> int:
 
 def main() -> None:
     """Run ``pegasus`` with the arguments of the command line, and exit with its status."""
-    _open_standard_streams()
+    from pegasus.standard_streams import open_standard_streams
+
+    open_standard_streams()
     sys.exit(run_safely(_run_app))
 
 
@@ -303,18 +344,6 @@ def _run_app() -> int:
             "pegasus COMMAND [OPTIONS]."
         )
     return int(app(result_action="return_int_as_exit_code_else_zero"))
-
-
-def _open_standard_streams() -> None:
-    """Open ``/dev/null`` for each standard stream that is closed (``>&-``).
-
-    Otherwise the next file that is opened would get its number, and output would go into that file.
-    """
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def run_safely(command: Callable[[], int]) -> int:

@@ -106,11 +106,6 @@ class EventBus(Fanout):
         """
         self._running[_command_of(assignment)] = _Counts(self._clock(), dict(printed))
 
-    def printed(self, assignment: Assignment) -> OutputSizes:
-        """Give how many bytes of a running command's output the listeners were shown."""
-        counts = self._running.get(_command_of(assignment))
-        return {} if counts is None else dict(counts.sizes)
-
     def without(self, listener: Listener) -> Fanout:
         """Return the listeners but one, for events that this one has received already."""
         return Fanout(*(each for each in self._listeners if each is not listener))
@@ -119,18 +114,12 @@ class EventBus(Fanout):
 class LiveState:
     """A listener that keeps the state of a run that goes on.
 
-    Args:
-        clock: gives the time in seconds since the epoch.
-        state: a state to continue, as of a run that was taken over; None for a new run.
-
     Attributes:
-        state: the state; of a new run, jobs that succeeded are not kept in it.
+        state: the state; jobs that succeeded are not kept in it.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.time, state: RunState | None = None
-    ) -> None:
-        self.state = RunState(keep_successes=False) if state is None else state
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.state = RunState(keep_successes=False)
         self._clock = clock
 
     def tell(self, event: Event) -> None:

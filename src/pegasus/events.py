@@ -68,10 +68,13 @@ class RunEnded:
     Attributes:
         exit_status: what the shell gets; None where an error left no time to determine it.
         result: how the run ended.
+        left: how many folders of detached commands may be left on nodes; None in a run without
+            detached commands.
     """
 
     exit_status: int | None
     result: RunResult
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

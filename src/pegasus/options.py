@@ -52,6 +52,16 @@ RunName = Annotated[
     ),
 ]
 
+PrintPeriod = Annotated[
+    int,
+    Parameter(
+        name=["--print-period", "-p"],
+        group=SHOWN,
+        validator=validators.Number(gte=0),
+        help="Show every N-th line that a job prints; 0 shows none.",
+    ),
+]
+
 HOSTS, QUEUE = Path("hosts.yaml"), Path("queue.yaml")
 
 
@@ -63,11 +73,7 @@ class Common:
     hosts_file: HostsPath = HOSTS
     queue_file: QueuePath = QUEUE
     ssh_config: SshConfig = None
-    print_period: Annotated[
-        int,
-        Parameter(name=["--print-period", "-p"], group=SHOWN, validator=validators.Number(gte=0)),
-    ] = 1
-    """Show every N-th line that a job prints; 0 shows none."""
+    print_period: PrintPeriod = 1
     color: Color = "auto"
     daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
     """Wait for jobs until stopped, also for a missing queue file."""

@@ -49,3 +49,15 @@ def _write_all(fd: int, data: bytes) -> None:
             rest = rest[os.write(fd, rest) :]
         except BlockingIOError:  # another process set O_NONBLOCK on a file that is shared with it
             select.select([], [fd], [])
+
+
+def open_standard_streams() -> None:
+    """Open ``/dev/null`` for each standard stream that is closed (``>&-``).
+
+    Otherwise the next file that is opened would get its number, and output would go into that file.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

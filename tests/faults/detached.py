@@ -93,7 +93,7 @@ class DetachedPlan:
         victim = next(each for each in victims if name.endswith(each))
         stops = all_stops()
         places = PLACES[:2] if victim in {"master", "session", "network", "node"} else PLACES
-        when = rng.choice(["line", "line", "time"])
+        when: When = rng.choice(("line", "line", "time"))
         if victim in {"pegasus", "again"} and rng.random() < 0.4:
             when = "call"
         return cls(

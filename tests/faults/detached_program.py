@@ -63,9 +63,9 @@ def is_valid(script: str) -> bool:
 @functools.cache
 def all_stops() -> list[tuple[str, int]]:
     """Return each script and line at which a stop is possible."""
-    from pegasus.transport import follower
+    from pegasus.transport import follower, keeper
 
-    scripts = {"keeper": follower.KEEPER_SCRIPT, "follower": follower.FOLLOWER_SCRIPT}
+    scripts = {"keeper": keeper.KEEPER_SCRIPT, "follower": follower.FOLLOWER_SCRIPT}
     return [(name, line) for name, script in scripts.items() for line in stops_in(script)]
 
 
@@ -85,15 +85,15 @@ def count_down(calls: int) -> Callable[[FrameType, str, Any], None]:
 def main() -> None:
     """Change Pegasus as asked, and run it."""
     sys.path[0] = str(Path(__file__).resolve().parents[2] / "src")  # not the folder of the tests
-    from pegasus.transport import follower, local
+    from pegasus.transport import follower, keeper, local
 
     hook = json.loads(os.environ[VARIABLE])
-    keeper, script = follower.KEEPER_SCRIPT, follower.FOLLOWER_SCRIPT
+    keeper_script, script = keeper.KEEPER_SCRIPT, follower.FOLLOWER_SCRIPT
     if hook.get("script") == "keeper":
-        keeper = stopped(keeper, hook["line"], hook["gate"])
+        keeper_script = stopped(keeper_script, hook["line"], hook["gate"])
     elif hook.get("script") == "follower":
         script = stopped(script, hook["line"], hook["gate"])
-    vars(follower).update(KEEPER_SCRIPT=keeper, FOLLOWER_SCRIPT=script)
+    vars(follower).update(KEEPER_SCRIPT=keeper_script, FOLLOWER_SCRIPT=script)
     vars(local).update(FOLLOWER_SCRIPT=script)
     Path(hook["base"]).mkdir(mode=0o755, exist_ok=True)
     follower.follower_arguments.__defaults__ = (hook["base"],)

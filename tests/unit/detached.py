@@ -15,21 +15,9 @@ from tests.unit.records import NODES, record_of, recording, settle, take
 
 @asynccontextmanager
 async def recording_detached(queue: Path, name: str = "run-1") -> AsyncIterator[Record]:
-    """Record a run whose commands are detached; it ends as one that was left."""
-    async with recording(queue, name) as record:
-        settle(record)
-        mark_detached(queue, name)
+    """Record a run whose commands are detached."""
+    async with recording(queue, name, detached=True) as record:
         yield record
-
-
-def mark_detached(queue: Path, name: str = "run-1") -> None:
-    """Have the first line of a journal say that commands are detached."""
-    journal = record_of(queue, name) / "journal.jsonl"
-    data = journal.read_bytes()
-    assert data.count(b'"detached":false') == 1
-    with journal.open("r+b") as file:  # the same file: the run appends to it
-        file.seek(data.index(b'"detached":false'))
-        file.write(b'"detached":true ')
 
 
 def detach(record: Record, number: int, key: str, *, node: SubNode = NODES[0]) -> Assignment:

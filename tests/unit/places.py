@@ -15,9 +15,10 @@ from pegasus.detachment import Detachment
 from pegasus.events import OutputSizes
 from pegasus.model import Apart, Outcome, Stream
 from pegasus.process import open_child
-from pegasus.transport.detached import DetachedShell, open_detached
+from pegasus.transport.detached import DetachedShell
 from pegasus.transport.follower import FOLLOWER_SCRIPT
 from pegasus.transport.keeper import KEEPER_SCRIPT
+from pegasus.transport.opening import open_detached
 from tests.contract import LIMIT, Output, assignment
 
 SHELLS = (
@@ -35,6 +36,10 @@ async def explain(status: int) -> str:
     """Explain the end of a shell."""
     await trio.lowlevel.checkpoint()
     return f"status {status}"
+
+
+def ignore_key(key: str) -> None:
+    """Forget a key: these tests record nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,9 @@ class Place:
         words = [self.follower, "pegasus", str(self.base), self.keeper]
         return ["env", "--default-signal", path, *changes, *self.sh, "-c", *words]
 
-    def open_shell(
-        self, *, detached: bool = True, **environment: str
-    ) -> AbstractAsyncContextManager[DetachedShell]:
+    def open_shell(self, **environment: str) -> AbstractAsyncContextManager[DetachedShell]:
         """Open a shell for detached commands."""
-        assert detached
-        return open_detached(open_child(self.argv(**environment), 2.0), explain)
+        return open_detached(open_child(self.argv(**environment), 2.0), explain, ignore_key)
 
     def left(self) -> list[Path]:
         """Return the folders that are left."""
@@ -101,7 +103,7 @@ async def run_detached(
     shell: DetachedShell, command: str, limit: float = math.inf
 ) -> tuple[Outcome | Apart, Output, bool]:
     """Run a command and release it; also return whether the shell takes another one."""
-    key, output = shell.claim(), Output()
+    key, output = shell.key, Output()
     assert key is not None
     outcome = await follow(shell, key, command, output, Detachment(trio.Event(), limit))
     with trio.fail_after(LIMIT):
@@ -109,9 +111,9 @@ async def run_detached(
         return outcome, output, await shell.wait_next()
 
 
-async def find_out(place: Place, key: str, received: OutputSizes | None = None) -> tuple[
-    Outcome | Apart, Output
-]:
+async def find_out(
+    place: Place, key: str, received: OutputSizes | None = None
+) -> tuple[Outcome | Apart, Output]:
     """Follow a command from a fresh session, and release it."""
     output = Output()
     detachment = Detachment(trio.Event(), extent=received or dict.fromkeys(Stream, 0))

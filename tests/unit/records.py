@@ -51,10 +51,10 @@ async def recording(
     name: str = "run-1",
     *,
     broadcast: bool = False,
+    detached: bool = False,
     sub_nodes: Sequence[SubNode] = NODES,
     on_trouble: Callable[[str], None] = fail,
     stall: float = LIMIT,
-    detached: bool = False,
 ) -> AsyncIterator[Record]:
     """Record a run in which nothing is amiss; the machine may be busy with other things."""
     with pytest.MonkeyPatch.context() as patch, trio.fail_after(LIMIT):

@@ -110,3 +110,16 @@ async def test_output_that_arrives_late() -> None:
     now += 2 * PROGRESS_PERIOD
     await bus.show(Printed(job, Stream.STDOUT, b"late"))
     assert not any(isinstance(each, Progressed) for each in ear.heard)
+
+
+async def test_a_command_that_another_pegasus_started() -> None:
+    """What is counted of a command that was taken over goes on from what the record has."""
+    ear = Ear()
+    bus = EventBus(ear)
+    job = given_to(1)
+    bus.resume(job, {Stream.STDOUT: 5})
+    await bus.show(Printed(job, Stream.STDOUT, b"abc"))
+    bus.tell(Ended(job, Exited(0), 1.0))
+    ended = ear.heard[-1]
+    assert isinstance(ended, Ended)
+    assert ended.printed == {Stream.STDOUT: 8}

@@ -162,6 +162,7 @@ async def test_output_that_cannot_be_written_leaves_no_gap(tmp_path: Path, disk:
         await record.persist(second)
         assert (record_of(queue) / "output" / "2.stdout").read_bytes() == b"".join(blocks)
         assert (record_of(queue) / "output" / "1.stdout").read_bytes() == b""
+        await record.persist()  # nor does a start of another one wait
         assert nursery.child_tasks
         disk.refused = set()
     run = only_run(queue)

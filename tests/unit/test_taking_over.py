@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
-from pegasus.events import Ended, OutputSizes, Progressed, Released, RunEnded, TakenOver
-from pegasus.model import Assignment, Exited, Lost, Outcome, Stream
-from pegasus.record import GrowingOutput
-from pegasus.record import folder as folders
+from pegasus.events import (
+    Discarded,
+    Ended,
+    Prepared,
+    Released,
+    RunEnded,
+    TakenOver,
+)
+from pegasus.model import Exited, Lost, Stream
+from pegasus.record import GrowingOutput, RunRecord
 from pegasus.record.encoding import line_of
-from pegasus.record.recording import Record
-from pegasus.record.taking_over import ContinuedRun, find_left, take_over
-from tests.unit.left_runs import kill, left_run, start
+from pegasus.record.taking_over import find_left, take_over
+from tests.unit.left_runs import extents, finish, kill, left_run, start, taken_over
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -33,26 +36,6 @@ from tests.unit.records import (
 )
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
-
-
-@asynccontextmanager
-async def taken_over(queue: Path, by: str = "0002-run-2") -> AsyncIterator[ContinuedRun]:
-    """Take over the one run that there is."""
-    with trio.fail_after(LIMIT):
-        async with take_over(left_run(queue), by, fail) as continued:
-            assert continued is not None
-            yield continued
-
-
-def extents(continued: ContinuedRun) -> list[OutputSizes]:
-    """Give how much of each command is recorded."""
-    return [each.extent for each in continued.commands]
-
-
-def finish(record: Record, job: Assignment, printed: OutputSizes, outcome: Outcome) -> None:
-    """Tell that a followed command has ended, and that its folder is gone."""
-    record.tell(Ended(job, outcome, 7.0, printed=printed))
-    record.tell(Released(job))
 
 
 async def test_a_command_is_followed_to_its_end(tmp_path: Path) -> None:
@@ -82,6 +65,36 @@ async def test_a_command_is_followed_to_its_end(tmp_path: Path) -> None:
     assert run.damaged == 0
     assert find_left(queue, []) == []
     assert open_files() == before
+
+
+async def test_a_run_that_left_nothing_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue may have had many long runs; only those are read that have left something."""
+    queue = queue_in(tmp_path)
+    read: list[str] = []
+    refresh = RunRecord.refresh
+
+    def note(run: RunRecord) -> bool:
+        read.append(run.name)
+        return refresh(run)
+
+    monkeypatch.setattr(RunRecord, "refresh", note)
+    async with recording(queue, detached=True) as record:
+        record.tell(Prepared(NODES[0], "key-1"))
+        record.tell(Prepared(NODES[1], "key-2"))
+        job = start(record, 1)
+        record.tell(Ended(job, Exited(0), 1.0))
+        record.tell(Released(job))
+    left_run(queue)
+    assert len(read) == 1
+    async with taken_over(queue) as continued:
+        assert continued.commands == []
+        assert list(continued.state.folders.strays) == ["key-2"]
+        continued.record.tell(Discarded(NODES[1], "key-2"))
+    read.clear()
+    assert find_left(queue, []) == []
+    assert read == []
 
 
 async def test_a_follower_that_leaves(tmp_path: Path) -> None:
@@ -190,112 +203,6 @@ async def test_a_torn_line(tmp_path: Path) -> None:
     run = only_run(queue)
     assert run.damaged == 1
     assert run.state.counts() == {"succeeded": 1}
-
-
-@pytest.mark.parametrize("restarted", [True, False])
-async def test_what_a_power_cut_may_have_lost(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    restarted: bool,  # noqa: FBT001
-) -> None:
-    """After a restart of its machine only what was synced counts; the node has the rest."""
-    queue = queue_in(tmp_path)
-    async with recording(queue, detached=True) as record:
-        job = start(record, 1)
-        await show(record, job, b"abc")
-        record.tell(Progressed(job, {OUT: 3}))
-        await record.persist()
-        await show(record, job, b"defg")
-    journal = kill(queue)
-    (line,) = [each for each in journal.read_bytes().splitlines() if b'"progressed"' in each]
-    assert b'"stdout":3' in line
-    if restarted:
-        monkeypatch.setattr(folders, "boot_of_host", lambda: "another")
-    async with taken_over(queue) as continued:
-        assert extents(continued) == [{OUT: 3 if restarted else 7, ERR: 0}]
-    async with taken_over(queue) as continued:  # this time the same machine goes on
-        assert extents(continued) == [{OUT: 3 if restarted else 7, ERR: 0}]
-
-
-@pytest.mark.parametrize("cut", [True, False])
-async def test_an_end_whose_output_a_power_cut_lost(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    cut: bool,  # noqa: FBT001
-) -> None:
-    """An end that reached the disk before its output does not count: it is followed once more."""
-    queue = queue_in(tmp_path)
-    async with recording(queue, detached=True) as record:
-        job = start(record, 1)
-        await show(record, job, b"abcdef")
-        record.tell(Ended(job, Exited(4), 1.0))
-    kill(queue)
-    monkeypatch.setattr(folders, "boot_of_host", lambda: "another")
-    path = only_run(queue).output(1, 0, OUT)
-    if cut:
-        os.truncate(path, 2)
-    async with taken_over(queue) as continued:
-        (left,) = continued.commands
-        assert left.has_ended is not cut
-        if cut:
-            assert left.extent == {OUT: 2, ERR: 0}
-            await show(continued.record, left.assignment, b"cdef")
-            finish(continued.record, left.assignment, {OUT: 6}, Exited(4))
-    assert path.read_bytes() == b"abcdef"
-    run = only_run(queue)
-    assert run.state.counts() == {"failed": 1}
-    assert len(run.state.jobs[1].executions) == 1
-    assert run.state.recorded_bytes == 6
-
-
-@pytest.mark.parametrize("what", ["longer", "shorter", "missing", "folder", "link", "no output"])
-async def test_files_that_were_changed(tmp_path: Path, what: str) -> None:
-    """Whatever became of an output meanwhile, its command is followed from what is there."""
-    queue = queue_in(tmp_path)
-    async with recording(queue, detached=True) as record:
-        first = start(record, 1, "first")
-        await show(record, first, b"abcde")
-        record.tell(Ended(first, Exited(1), 1.0, again=True))
-        record.tell(Released(first))
-        second = start_on(record, 1, first.job, NODES[0], "second")
-        await show(record, second, b"xyz")
-        record.tell(Progressed(second, {OUT: 3}))
-        await record.persist()
-    kill(queue)
-    path = only_run(queue).output(1, 0, OUT)
-    size = 3
-    match what:
-        case "longer":
-            path.write_bytes(b"abcdexyz123")
-            size = 6
-        case "shorter":
-            os.truncate(path, 4)
-            size = 0
-        case "missing":
-            path.unlink()
-            size = 0
-        case "folder":
-            path.unlink()
-            path.mkdir()
-            size = 0
-        case "link":
-            path.rename(tmp_path / "elsewhere")
-            path.symlink_to(tmp_path / "elsewhere")
-            size = 0
-        case "no output":
-            path.unlink()
-            path.parent.rmdir()
-            size = 0
-    for _ in range(2):
-        async with taken_over(queue) as continued:
-            assert extents(continued) == [{OUT: size, ERR: 0}]
-    if what in {"shorter", "missing"}:
-        async with taken_over(queue) as continued:
-            await show(continued.record, second, b"xyz")
-        async with taken_over(queue) as continued:
-            assert extents(continued) == [{OUT: 3, ERR: 0}]
-    if what == "link":
-        assert (tmp_path / "elsewhere").read_bytes() == b"abcdexyz"
 
 
 async def test_a_record_that_cannot_be_continued(

@@ -133,8 +133,8 @@ async def _run_recorded(
         bus.tell(RunEnded(status, result_of_run(error, stages)))
         for run_before in taken:
             run_before.end(result_of_run(error, stages))
-            if words := words_on_taken(run_before):
-                screen.say(*words)
+            if lines := words_on_taken(run_before):
+                screen.say(*lines)
     if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)

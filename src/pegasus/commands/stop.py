@@ -16,9 +16,16 @@ from pegasus import orders
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.orders import AbortOrder, DrainOrder, Order, StopJobOrder
+from pegasus.orders import AbortOrder, DrainOrder, LeaveOrder, Order, StopJobOrder
 from pegasus.queue_file import QueueFile
 from pegasus.record import RunRecord, choose_run, find_runs
+from pegasus.report.left import (
+    LeftFolder,
+    follower_words,
+    how_to_stop_words,
+    left_in,
+    stored_words,
+)
 from pegasus.screen import Screen
 
 
@@ -30,6 +37,7 @@ class StopSettings:
         job: the number of the one job that is ended; None for the whole run.
         sub_node: the number of the sub-node on which the job is ended; None for all of them.
         now: whether running jobs are ended.
+        leave: whether Pegasus ends, and its detached commands go on.
         run: the run's name or a part of it; None for the run that goes on.
         every: whether all runs of the queue are stopped.
     """
@@ -38,6 +46,7 @@ class StopSettings:
     job: int | None = None
     sub_node: int | None = None
     now: bool = False
+    leave: bool = False
     run: str | None = None
     every: bool = False
     color: ColorChoice = "auto"
@@ -65,9 +74,16 @@ def order_of(settings: StopSettings) -> Order:
     """
     if settings.every and settings.run is not None:
         raise PegasusError("--all means every run, and --run one. Leave out either.")
+    if settings.leave and (settings.now or settings.job is not None):
+        raise PegasusError(
+            "--leave ends Pegasus and lets commands go on. --now and a job's number end commands. "
+            "Leave out either."
+        )
     if settings.job is None:
         if settings.sub_node is not None:
             raise PegasusError("--sub-node says where a job is ended. Give the job's number, too.")
+        if settings.leave:
+            return LeaveOrder()
         return AbortOrder() if settings.now else DrainOrder()
     if settings.every:
         raise PegasusError("Each run has numbers of its own for its jobs. Say which with --run.")
@@ -80,11 +96,12 @@ async def _stop(settings: StopSettings, order: Order, screen: Screen) -> ExitSta
     runs = await trio.to_thread.run_sync(find_runs, real, warnings)
     for warning in warnings:
         screen.say(warning)
-    chosen = choose(runs, settings.run, every=settings.every)
+    chosen = await trio.to_thread.run_sync(
+        partial(choose, runs, settings.run, every=settings.every)
+    )
     if not chosen:
-        which = "No run of this queue goes on" if settings.run is None else "That run is over"
-        screen.say(f"{which}: there is nothing to stop.")
-        return ExitStatus.JOB_FAILED
+        left = await trio.to_thread.run_sync(_left_of, runs, settings.run)
+        return _stop_left(left, order, settings, screen)
     obeyed: list[bool] = []
     async with trio.open_nursery() as nursery:
         for run in chosen:
@@ -102,32 +119,109 @@ def choose(runs: Sequence[RunRecord], name: str | None, *, every: bool) -> list[
         run = choose_run(runs, name)
         return [run] if run.alive else []
     alive = [run for run in runs if run.alive]
+    if len(alive) > 1:
+        # A run that another one follows is stopped through that one.
+        for run in alive:
+            run.refresh()
+        names_alive = {run.name for run in alive}
+        alive = [run for run in alive if _follower(run) not in names_alive]
     if len(alive) > 1 and not every:
-        names = ", ".join(f"{run.name} ({_where(run)})" for run in alive)
+        names = ", ".join(f"{run.name} ({follower_words(run)})" for run in alive)
         raise PegasusError(
             f"{len(alive)} runs of this queue go on: {names}. Say which with --run NAME, or --all."
         )
     return alive
 
 
-async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[bool]) -> None:
-    """Send an order to a run, wait, and add whether it has obeyed or is over."""
+def _follower(run: RunRecord) -> str | None:
+    """Give the name of the run that has taken a run over; None where there is none."""
+    follower = run.state.follower
+    return follower.by if follower is not None else None
+
+
+def _left_of(runs: Sequence[RunRecord], name: str | None) -> list[RunRecord]:
+    """Give the runs that are over, are meant, and have detached commands that may run."""
+    meant = list(runs) if name is None else [choose_run(runs, name)]
+    detached = [run for run in meant if run.began.detached]
+    for run in detached:
+        run.refresh()
+    return [run for run in detached if any(each.may_run for each in left_in(run))]
+
+
+# A run that no Pegasus follows.
+
+
+def _stop_left(
+    runs: Sequence[RunRecord], order: Order, settings: StopSettings, screen: Screen
+) -> ExitStatus:
+    """Store the stop of a detached command, or say what can be done about what is left."""
+    which = "No run of this queue goes on" if settings.run is None else "That run is over"
+    if not runs:
+        screen.say(f"{which}: there is nothing to stop.")
+        return ExitStatus.JOB_FAILED
+    if not isinstance(order, StopJobOrder):
+        screen.say(f"{which}, but detached commands do:", *map(how_to_stop_words, runs))
+        return ExitStatus.JOB_FAILED
+    fitting = [run for run in runs if _fitting(run, order)]
+    if len(fitting) > 1:
+        names = ", ".join(run.name for run in fitting)
+        raise PegasusError(f"Several runs have left a job {order.number}: {names}. Say --run NAME.")
+    if not fitting:
+        where = "" if order.sub_node is None else f" on sub-node {order.sub_node}"
+        screen.say(
+            f"Job {order.number} has no detached command that may run{where}. `pegasus attach "
+            "--list` lists them."
+        )
+        return ExitStatus.JOB_FAILED
+    (run,) = fitting
+    _send(run, order)
+    screen.say(stored_words(run, order.number))
+    return ExitStatus.SUCCESS
+
+
+def _fitting(run: RunRecord, order: StopJobOrder) -> list[LeftFolder]:
+    return [
+        each
+        for each in left_in(run)
+        if each.may_run
+        and each.job.number == order.number
+        and order.sub_node in {None, each.execution.sub_node.number}
+    ]
+
+
+# A run that goes on.
+
+
+def _send(run: RunRecord, order: Order) -> orders.SentOrder:
     folder = orders.orders_of(run.folder.path)
     try:
-        sent = orders.send(folder, order)
+        return orders.send(folder, order)
     except OSError as error:
         raise PegasusError(
             f"{error.filename or folder}: {error.strerror or error}. Only a user who may "
             "write into the record of a run can stop it."
         ) from error
+
+
+async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[bool]) -> None:
+    """Send an order to a run, wait, and add whether it has obeyed or is over."""
+    if isinstance(order, LeaveOrder) and not run.began.detached:
+        screen.say(
+            f"Run {run.name}: its commands are not detached, and would end with it. `pegasus stop` "
+            "waits for them, `pegasus stop --now` ends them."
+        )
+        obeyed.append(False)
+        return
     reply = await orders.wait_obeyed(
-        sent,
+        _send(run, order),
         is_alive=run.is_alive,
-        on_wait=partial(screen.say, f"waiting for run {run.name} ({_where(run)})"),
+        on_wait=partial(screen.say, f"waiting for run {run.name} ({follower_words(run)})"),
     )
-    screen.say(orders.describe_reply(order, reply, run.name, _where(run)))
-    obeyed.append(reply.done)
-
-
-def _where(run: RunRecord) -> str:
-    return f"process {run.began.pid} on {run.began.host}"
+    screen.say(orders.describe_reply(order, reply, run.name, follower_words(run)))
+    done = reply.done
+    if run.began.detached and isinstance(reply, orders.RunOver):
+        await trio.to_thread.run_sync(run.refresh)
+        if not isinstance(order, LeaveOrder) and any(each.may_run for each in left_in(run)):
+            screen.say(how_to_stop_words(run))
+            done = False
+    obeyed.append(done)

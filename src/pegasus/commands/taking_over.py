@@ -85,7 +85,12 @@ async def take_over_left(
         only: which runs to take over.
     """
     warnings: list[str] = []
-    runs = await trio.to_thread.run_sync(find_left, queue, warnings)
+    try:
+        runs = await trio.to_thread.run_sync(find_left, queue, warnings)
+    except PegasusError:
+        if not by:
+            raise
+        runs = []  # the records cannot be read; the new run's own record has said so
     for warning in warnings:
         screen.say(warning)
     async with AsyncExitStack() as stack:

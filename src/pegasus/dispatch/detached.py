@@ -217,9 +217,9 @@ class DetachedCommand(RunningCommand):
         if self.is_reported:
             await trio.lowlevel.checkpoint()
             return
-        await self.owner.listener.show(printed)
-        if self.extent is not None:
+        if self.extent is not None:  # the record accepts it before anything can be cancelled
             self.extent[printed.stream] = self.extent.get(printed.stream, 0) + len(printed.data)
+        await self.owner.listener.show(printed)
 
     async def release(self, shell: Shell) -> bool:
         """Remove the folder of the command, whose end was reported, once that is on the disk."""

@@ -177,7 +177,8 @@ def _decode_gap(data: Data, _: RunState) -> Event:
 def _decode_run_ended(data: Data, _: RunState) -> Event:
     status = fields.maybe(fields.whole, data, "exit_status")
     # A newer version may know more ways to end; readers show the word as it is.
-    return RunEnded(status, cast("RunResult", fields.text(data, "how")))
+    left = fields.whole(data, "left") if "left" in data else None
+    return RunEnded(status, cast("RunResult", fields.text(data, "how")), left)
 
 
 def _sub_node(data: Data, state: RunState) -> SubNode:

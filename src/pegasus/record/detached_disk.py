@@ -34,6 +34,7 @@ class Unsynced:
         folders: folders with new entries.
         waits: whether lines of the journal wait for room.
         incomplete: the names, without suffixes, of outputs that are not completely written.
+        held: those of them whose commands have ended.
         gone: whether the record was removed.
     """
 
@@ -41,6 +42,7 @@ class Unsynced:
     folders: Sequence[Path] = ()
     waits: bool = False
     incomplete: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     gone: bool = False
 
 
@@ -142,14 +144,9 @@ class DetachedRunFiles(RunFiles):
         fds += self._unsynced.values()
         folders = list(self._new_entries)
         self._dirty, self._unsynced, self._new_entries = {}, {}, {}
-        incomplete = {self._stem((name.job, name.sub_node)) for name in self.stuck}
-        return Unsynced(
-            fds,
-            folders,
-            bool(self._backlog),
-            frozenset(incomplete | set(self._held)),
-            self._removed,
-        )
+        held = frozenset(self._held)
+        stuck = frozenset(self._stem((name.job, name.sub_node)) for name in self.stuck)
+        return Unsynced(fds, folders, bool(self._backlog), stuck | held, held, self._removed)
 
     def take_back(self, found: Unsynced | None, error: OSError) -> None:
         """Report that a sync failed; what was to be synced is so no more than before."""

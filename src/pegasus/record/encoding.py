@@ -116,8 +116,9 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "gap", _output_gap(event)
         case RunBegan():
             return "run_started", _began(event)
-        case RunEnded(exit_status, result):
-            return "run_ended", {"exit_status": exit_status, "how": result}
+        case RunEnded(exit_status, result, left):
+            folders = {} if left is None else {"left": left}
+            return "run_ended", {"exit_status": exit_status, "how": result, **folders}
 
 
 def _numbers(assignment: Assignment) -> Data:

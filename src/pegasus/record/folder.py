@@ -252,8 +252,8 @@ def has_no_locks(error: OSError) -> bool:
 def boot_of_host() -> str:
     """Identify the time since this machine's last start; empty where that is unknown."""
     try:
-        return _BOOT_ID.read_text("ascii").strip()
-    except (OSError, ValueError):
+        return _BOOT_ID.read_bytes().decode(errors="replace").strip()
+    except OSError:
         return ""
 
 

@@ -8,6 +8,7 @@ Rule 3: a line that is damaged or unknown is counted and skipped; it changes not
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -23,6 +24,12 @@ from pegasus.run_state import Execution, JobState, RunState
 
 Liveness: TypeAlias = Literal["running", "ended", "died"]
 """Whether a run goes on, came to its end, or was killed."""
+
+_RUN_ENDED = "run_ended"
+"""The event of the last line of a run that is over."""
+
+_LAST_LINE = 4096
+"""Bytes at the end of a journal that hold this line."""
 
 _CHUNK = 1 << 20
 """Bytes of a journal that are read at once."""
@@ -107,6 +114,21 @@ class RunRecord:
         # A set: in queue mode all executions of a job share one file.
         files = {self.output(job.number, each.sub_node.number, stream) for each in job.executions}
         return sum(_size(file) for file in files)
+
+    def ends_with_nothing_left(self) -> bool:
+        """Return whether the run has said at its end that it has left nothing on nodes.
+
+        Only the end of the journal is read: a queue may have had many long runs.
+        """
+        try:
+            with folders.open_to_read(self.folder.journal) as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_LINE))
+                line, newline, rest = file.read().rpartition(b"\n")
+            data = decoding.data_of(line.rpartition(b"\n")[2])
+        except (OSError, ValueError):
+            return False
+        is_end = bool(newline) and not rest and data.get("event") == _RUN_ENDED
+        return is_end and data.get("left") == 0
 
     def is_last(self, job: JobState, execution: Execution) -> bool:
         """Return whether no later try printed to the same files."""

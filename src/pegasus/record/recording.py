@@ -11,38 +11,33 @@ import os
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import trio
 
 from pegasus import __version__, durable
 from pegasus.events import (
-    Cut,
     Ended,
     Event,
     LinesMissing,
     Prepared,
     Printed,
-    Progressed,
-    Reconnected,
-    Released,
     Returned,
     RunBegan,
     RunEnded,
     RunMode,
     Started,
-    StopStored,
     Taken,
 )
 from pegasus.model import Assignment, SubNode
 from pegasus.record import folder as folders
 from pegasus.record.detached_disk import DetachedRunFiles
-from pegasus.record.disk import CommandName, RecordRemoved, RunFiles
+from pegasus.record.detached_lines import AboutCommand, AboutFolder, DetachedLines, command_of
+from pegasus.record.disk import RecordRemoved, RunFiles
 from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import OutputName, RunFolder
 from pegasus.record.syncing import Syncer
@@ -57,11 +52,6 @@ LAST_SYNC_LIMIT = 3.0
 PERSIST_REPORT_AFTER = 1.0
 """Seconds after which a wait for the disk is reported: a user wonders by then."""
 
-
-AboutCommand: TypeAlias = (
-    Started | Returned | Progressed | Ended | Cut | Reconnected | StopStored | Released
-)
-"""What happens to a command."""
 
 _FAILED = RunEnded(None, "failed")
 
@@ -88,7 +78,6 @@ class Record:
         began: the run's first event.
         opened: its files; None where there is no record.
         end: the end that is recorded where no other is told.
-        running: the keys of detached commands that run already.
 
     Attributes:
         began: the run's first event, with its name and number.
@@ -101,12 +90,10 @@ class Record:
         opened: OpenedRecord | None,
         *,
         end: RunEnded = _FAILED,
-        running: Mapping[CommandName, str | None] | None = None,
     ) -> None:
         self.began = began
         self.folder = opened.folder if opened else None
         self._opened = opened
-        self._running = dict(running or {})
         self._receipt_given = self._slow_reported = False
         self._end = end
 
@@ -149,32 +136,12 @@ class Record:
         if isinstance(event, Ended | Returned):
             writer.close_outputs(*command_of(event.assignment))
         line = line_of(event, time.time())
-        if opened.syncer is not None and isinstance(event, AboutCommand):
-            self._write_detached(event, line, writer, opened.syncer)
+        if opened.detached is not None and isinstance(event, AboutCommand | AboutFolder):
+            opened.detached.write(event, line)
         else:
             writer.put_line(line)
         if isinstance(event, Started | Ended | Prepared):
             writer.settle()
-
-    def _write_detached(
-        self, event: AboutCommand, line: bytes, writer: RecordWriter, syncer: Syncer
-    ) -> None:
-        """Write what happened to a detached command."""
-        command, key = command_of(event.assignment), event.assignment.key
-        if isinstance(event, Progressed):
-
-            def put() -> None:
-                if key is not None and self._running.get(command) == key:
-                    writer.put_line(line, command)
-
-            syncer.put_progress(command, put)
-            return
-        if isinstance(event, Started):
-            self._running[command] = key
-        elif isinstance(event, Ended | Returned):
-            self._running.pop(command, None)
-            syncer.forget_progress(command)
-        writer.put_line(line, command, vital=not isinstance(event, Cut | Reconnected))
 
     async def persist(self, assignment: Assignment | None = None) -> None:
         """Wait until everything that was told and shown so far is on the disk, also after a crash.
@@ -183,21 +150,23 @@ class Record:
         new this costs nothing. While the disk refuses, it waits, and reports that once. Where there
         is no record, or it was removed, it returns at once.
 
+        An output that the disk refuses keeps nobody else waiting: each has a file of its own.
+
         Args:
-            assignment: wait for this command's output, and for all events, but not for the outputs
-                of other commands, which have files of their own; None to wait for all.
+            assignment: wait for this command's output, and for all events; None to wait for the
+                outputs of all commands that have ended.
         """
-        if self._opened is None or self._opened.syncer is None:
+        if self._opened is None or self._opened.detached is None:
             await trio.lowlevel.checkpoint()
             return
         command = None if assignment is None else command_of(assignment)
         with trio.move_on_after(PERSIST_REPORT_AFTER) as soon:
-            await self._opened.syncer.persist(command)
+            await self._opened.detached.syncer.persist(command)
         if soon.cancelled_caught:
             if not self._slow_reported and not self._opened.disk.reported:
                 self._slow_reported = True
                 self._opened.on_trouble(_SLOW.format(self._opened.folder.path))
-            await self._opened.syncer.persist(command)
+            await self._opened.detached.syncer.persist(command)
 
     async def show(self, printed: Printed) -> None:
         """Write output; waits while the disk is too slow.
@@ -214,8 +183,8 @@ class Record:
         )
         writer.put_output(name, printed.data)
         await writer.wait_room()
-        if self._opened.syncer is not None:
-            await self._opened.syncer.wait_unstuck(name)
+        if self._opened.detached is not None:
+            await self._opened.detached.syncer.wait_unstuck(name)
 
     @property
     def kept(self) -> bool:
@@ -234,15 +203,16 @@ class Record:
         await trio.lowlevel.cancel_shielded_checkpoint()
         if self._opened is None:
             return
-        writer, syncer = self._opened.writer, self._opened.syncer
-        writer.put_line(line_of(self._end, time.time()))
+        writer, detached = self._opened.writer, self._opened.detached
+        end = self._end if detached is None else replace(self._end, left=detached.left)
+        writer.put_line(line_of(end, time.time()))
         try:
-            if syncer is not None:
+            if detached is not None:
                 with trio.move_on_after(LAST_SYNC_LIMIT):
-                    await syncer.sync_once()
+                    await detached.syncer.sync_once()
             await writer.close()
-            if syncer is not None:
-                await syncer.close()
+            if detached is not None:
+                await detached.syncer.close()
         finally:
             os.close(self._opened.lock_fd)
 
@@ -255,7 +225,7 @@ class OpenedRecord:
         folder: of the run.
         disk: what writes them.
         writer: its thread.
-        syncer: syncs them in a run with detached commands; None in another one.
+        detached: writes what happens to detached commands; None in a run without.
         lock_fd: the lock, which is held while this is open.
         removed: set once the record was removed.
         on_trouble: gets messages.
@@ -264,7 +234,7 @@ class OpenedRecord:
     folder: RunFolder
     disk: RunFiles
     writer: RecordWriter
-    syncer: Syncer | None
+    detached: DetachedLines | None
     lock_fd: int
     removed: threading.Event
     on_trouble: Callable[[str], None]
@@ -368,15 +338,14 @@ def open_files(
             words = _REMOVED.format(folder.path)
         writer.call_soon(partial(on_trouble, words))
 
-    syncer: Syncer | None = None
     if began.detached:
         kept = DetachedRunFiles(folder, began.mode, journal_fd, report_trouble)
         writer = RecordWriter(kept, _gap_line)
-        syncer = Syncer(kept, writer, began.mode)
-        return OpenedRecord(folder, kept, writer, syncer, lock_fd, removed, on_trouble)
+        detached = DetachedLines(writer, Syncer(kept, writer, began.mode))
+        return OpenedRecord(folder, kept, writer, detached, lock_fd, removed, on_trouble)
     disk = RunFiles(folder, began.mode, journal_fd, report_trouble)
     writer = RecordWriter(disk, _gap_line)
-    return OpenedRecord(folder, disk, writer, syncer, lock_fd, removed, on_trouble)
+    return OpenedRecord(folder, disk, writer, None, lock_fd, removed, on_trouble)
 
 
 def _gap_line(count: int) -> bytes:
@@ -388,8 +357,3 @@ def _words(error: OSError, path: Path, consequence: str) -> str:
         f"{path}: the record cannot be written: {error.strerror or error}. The run {consequence}. "
         "Look after the disk or the folder."
     )
-
-
-def command_of(assignment: Assignment) -> CommandName:
-    """Give the numbers that identify a command that runs."""
-    return assignment.number, assignment.sub_node.number

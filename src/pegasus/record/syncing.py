@@ -58,10 +58,14 @@ class _Round:
     done: trio.Event = field(default_factory=trio.Event)
 
     def has(self, stem: str | None) -> bool:
-        """Return whether it stored everything of one output, or of all where there is no name."""
+        """Return whether it stored all of one output, or of all that are at their end."""
         if self.error is not None or self.found is None or self.found.waits:
             return False
-        return not self.found.incomplete if stem is None else stem not in self.found.incomplete
+        return not self.found.held if stem is None else stem not in self.found.incomplete
+
+    def has_all(self) -> bool:
+        """Return whether nothing was left to be stored."""
+        return self.has(None) and self.found is not None and not self.found.incomplete
 
 
 class Syncer:
@@ -88,7 +92,7 @@ class Syncer:
         """Wait until everything that was queued so far is stored.
 
         Args:
-            command: do not wait for the outputs of other commands; None to wait for all.
+            command: wait for its output; None to wait for those of all commands that have ended.
         """
         await trio.lowlevel.checkpoint()
         if self._stored == self._writer.changes:
@@ -150,7 +154,7 @@ class Syncer:
     def _finish(self, sync: _Round) -> None:
         if sync.error is not None:
             self._writer.put_step(partial(self._disk.take_back, sync.found, sync.error))
-        elif sync.has(None):
+        elif sync.has_all():
             self._stored = max(self._stored, sync.changes)
         for command, put in sync.progress.items():
             if sync.has(output_stem(*command, self._mode)):

@@ -26,11 +26,10 @@ from pegasus.errors import PegasusError
 from pegasus.events import Event, OutputMissing, OutputSizes, Progressed, RunEnded, TakenOver
 from pegasus.model import Assignment, Stream
 from pegasus.record import folder as folders
-from pegasus.record.disk import CommandName
 from pegasus.record.encoding import line_of
 from pegasus.record.finding import find_runs, refreshed
 from pegasus.record.reading import RunRecord
-from pegasus.record.recording import RECORD_END_LIMIT, Record, command_of, open_files
+from pegasus.record.recording import RECORD_END_LIMIT, Record, open_files
 from pegasus.run_state import Execution, JobState, RunState
 
 
@@ -83,6 +82,7 @@ def find_left(queue: Path, warnings: list[str]) -> list[RunRecord]:
         PegasusError: see ``find_runs``.
     """
     runs = [run for run in find_runs(queue, warnings) if run.began.detached]
+    runs = [run for run in runs if not run.ends_with_nothing_left()]
     return [run for run in runs if refreshed(run, warnings) and _has_left(run.state)]
 
 
@@ -119,7 +119,10 @@ async def take_over(
     for event in taken.events:
         opened.writer.put_line(line_of(event, time.time()))
     opened.writer.settle()
-    record = Record(run.began, opened, end=RunEnded(None, "left"), running=_running(taken))
+    if opened.detached is not None:
+        running = [each.assignment for each in taken.commands if not each.has_ended]
+        opened.detached.resume(running, run.state.folders.keys())
+    record = Record(run.began, opened, end=RunEnded(None, "left"))
     try:
         yield ContinuedRun(record, run.name, run.state, taken.commands)
     finally:
@@ -144,11 +147,6 @@ class _LockedRecord:
     is_torn: bool
     commands: Sequence[LeftCommand]
     events: Sequence[Event]
-
-
-def _running(taken: _LockedRecord) -> dict[CommandName, str | None]:
-    open_ones = [each.assignment for each in taken.commands if not each.has_ended]
-    return {command_of(each): each.key for each in open_ones}
 
 
 def _take(run: RunRecord, by: str) -> _LockedRecord | str | None:

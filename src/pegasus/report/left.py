@@ -32,6 +32,9 @@ Pegasus gave it up, and it may still run."""
 _COMMAND_WIDTH = 60
 """Characters of a command in the list: enough to identify it."""
 
+_SHOWN_JOBS = 10
+"""Numbers of jobs in a message."""
+
 _COLUMN_GAP = "  "
 
 
@@ -178,12 +181,32 @@ def may_run_words(run: RunRecord) -> dict[int, str]:
         where = visible(str(execution.sub_node))
         if isinstance(execution.outcome, Lost):
             words[job.number] = (
-                f"it may still run on {where}; `pegasus attach` follows it, `pegasus attach "
+                f"it may still run on {where}; `pegasus attach` ends it there, `pegasus attach "
                 f"--forget {job.number} --run {visible(run.name)}` forgets it"
             )
         elif execution.outcome is None and not run.alive:
             words[job.number] = f"it goes on on {where}; `pegasus attach` follows it"
     return words
+
+
+def how_to_stop_words(run: RunRecord) -> str:
+    """Say how the commands end that a run has left, and that may still run."""
+    numbers = sorted({each.job.number for each in left_in(run) if each.may_run})
+    shown = ", ".join(map(str, numbers[:_SHOWN_JOBS]))
+    shown += f" and {len(numbers) - _SHOWN_JOBS:,} more" if len(numbers) > _SHOWN_JOBS else ""
+    noun = f"job {shown} goes" if len(numbers) == 1 else f"jobs {shown} go"
+    return (
+        f"Run {visible(run.name)}: {noun} on. `pegasus stop JOB --run {visible(run.name)}` ends "
+        "one; `pegasus attach` follows them, and there Ctrl-C twice ends all."
+    )
+
+
+def stored_words(run: RunRecord, number: int) -> str:
+    """Say that the stop of a job waits for the next Pegasus."""
+    return (
+        f"Job {number} of run {visible(run.name)}: no Pegasus follows it now, so the stop is "
+        "stored. The next `pegasus q`, `b` or `attach` of this queue ends the command."
+    )
 
 
 # The list of ``pegasus attach --list``.

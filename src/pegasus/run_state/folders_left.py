@@ -25,6 +25,10 @@ class FoldersLeft:
     def __iter__(self) -> Iterator[tuple[JobState, Execution]]:
         return iter(list(self._tries.values()))
 
+    def keys(self) -> list[str]:
+        """Give the names of all folders."""
+        return [*self.strays, *self._tries]
+
     def add(self, job: JobState, execution: Execution) -> None:
         """Add a try that has started; one that is not detached has no folder."""
         key = execution.assignment.key

@@ -9,15 +9,13 @@ Rule 3: a command is not started only where its node has said so, or nothing was
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
 
 from pegasus.detachment import Detachment
-from pegasus.errors import CannotStart, NodeUnreachable
+from pegasus.errors import NodeUnreachable
 from pegasus.events import Printed
 from pegasus.model import Apart, Assignment, Cancelled, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
@@ -25,7 +23,7 @@ from pegasus.transport.ends import DetachedEnd, read_report
 from pegasus.transport.keys import FolderKeys
 from pegasus.transport.reports import Report, Reports
 from pegasus.transport.script import hand_over
-from pegasus.transport.shell import ECHO_LIMIT, GONE_LIMIT, KILL_GRACE, Show, reading
+from pegasus.transport.shell import ECHO_LIMIT, GONE_LIMIT, KILL_GRACE, Show
 from pegasus.transport.start_up import StartUp
 
 TAIL_DELAY = 0.05
@@ -35,6 +33,10 @@ print nothing, or little, and cost no process to read it."""
 TAIL_STALL_LIMIT = 5.0
 """Seconds without output, after the end of a command and before all of its output has come, after
 which it is asked for again: whatever read it on the node was killed."""
+
+ALIVE_PERIOD = 30.0
+"""Seconds after which the shell is asked, again and again, to report the end itself if the process
+that waits for it was killed. Nothing else would report it then."""
 
 ORDER_LIMIT = 5.0
 """Seconds after the grace in which a command that is being ended must have ended: the node looks
@@ -226,7 +228,11 @@ class DetachedShell:
             await self._wait_until(lambda: self._end is not None or self._gone.is_set())
         if self._end is None:
             self._tail()
-            await self._wait_until(lambda: self._end is not None or self._gone.is_set())
+        while self._end is None and not self._gone.is_set():
+            with trio.move_on_after(ALIVE_PERIOD):
+                await self._wait_until(lambda: self._end is not None or self._gone.is_set())
+                break
+            self._send("alive")
         while not (self._complete or self._gone.is_set()):
             if not self._tailed:
                 self._tail()
@@ -343,8 +349,6 @@ class DetachedShell:
                 self._refusal = report.words
             case "p":
                 self._keys.refuse(stream, report.words)
-            case "b":
-                self._begun = True
             case "q":
                 self._untailed[stream] += 1
             case "d":
@@ -352,45 +356,12 @@ class DetachedShell:
                 self._released[key] = gone == "1"
             case "x":
                 self._said_bye = True
-            case _ if self._end is None:
-                self._end = read_report(report)
+            case _ if self._assignment is not None:
+                key, _, words = report.words.partition(" ")
+                if key == self._assignment.key:  # of an earlier one it may come twice
+                    self._take_progress(Report(report.kind, words))
 
-
-def _ignore(words: str) -> None:
-    """Ignore the report of a slow start."""
-
-
-@asynccontextmanager
-async def open_detached(
-    pipes: AbstractAsyncContextManager[Pipes],
-    explain: Explain,
-    on_key: Callable[[str], None],
-    on_slow: Callable[[str], None] = _ignore,
-) -> AsyncIterator[DetachedShell]:
-    """Start a shell for detached commands; it is ready when the block begins.
-
-    Args:
-        pipes: starts the shell, or a connection to it, and ends it.
-        explain: says why the shell has ended.
-        on_key: gets each key before the node is asked for its folder.
-        on_slow: gets a sentence, once, where the start takes long.
-
-    Raises:
-        NodeUnreachable: the shell did not become ready; in ssh's or the shell's own words.
-    """
-    mark = b"\x1e" + secrets.token_hex(16).encode()
-    async with AsyncExitStack() as stack:
-        try:
-            opened = await stack.enter_async_context(pipes)
-        except CannotStart as error:
-            raise NodeUnreachable(str(error)) from error
-        shell = DetachedShell(opened, mark, explain, on_key)
-        await stack.enter_async_context(reading(shell.read, opened))
-        with suppress(OSError):
-            opened.write_now(shell.prepare(mark + b"\n"))
-        await shell.wait_ready(on_slow)
-        try:
-            yield shell
-        finally:
-            with trio.CancelScope(shield=True):
-                await shell.dismiss()
+    def _take_progress(self, report: Report) -> None:
+        self._begun = self._begun or report.kind == "b"
+        if self._end is None:
+            self._end = read_report(report)

@@ -21,6 +21,7 @@ LOGGED_OUT = (
 _GONE: Mapping[str, Lost | Killed] = {
     "r": Lost("the node was restarted while the command ran"),
     "u": Killed(9, LOGGED_OUT),
+    "d": Lost("its folder on the node is damaged"),
     "-": Lost("its keeper on the node was killed"),
 }
 """A keeper that has ended without a record, by why."""
@@ -44,7 +45,7 @@ class DetachedEnd:
 
 
 def read_report(report: Report) -> DetachedEnd | None:
-    """Return the end that a report is about; None if it is about something else."""
+    """Return the end that a report is about, without its key; None if it is about no end."""
     match report.kind:
         case "n":
             return DetachedEnd(NotStarted("its connection broke before it could begin"))

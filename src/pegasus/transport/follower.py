@@ -13,12 +13,13 @@ FOLDERS_BASE = "/var/tmp"  # noqa: S108 -- the folder in it is checked
 """Where the folder of a user's folders is: what is here survives a restart and is not on NFS."""
 
 FOLLOWER_SCRIPT = assemble(
-    r"""set +u; unset _a _b _d _e _f _i _k _l _m _n _o _p _r _t _u _v _w _x _y _z
+    r"""set +u; unset _a _b _d _e _f _h _i _k _l _m _n _o _p _r _t _u _v _w _x _y _z
 _i=$TMOUT; TMOUT=0; _b=$1 _k=$2
 IFS= read -r _m || exit 0
 exec 4>&1 5>&2 2>/dev/null
 @HANDLERS@
 _a :
+say_of() { say "$1${_d##*/} $2"; }
 say() { printf '%s%s\n' "$_m" "$1" >&5; }
 both() { printf '%s%s\n' "$_m" "$1" >&4; say "$1"; }
 refuse() { say "f$1"; exit 1; }
@@ -53,7 +54,7 @@ read -r _b </proc/sys/kernel/random/boot_id && IFS= read -r _l </proc/1/stat &&
   { set -f; set -- ${_l##*")"}; set +f; _b="$_b ${20}"; }
 held() {
   [ -p "$1/life" ] &&
-    ( trap '' 13; exec 8<>"$1/life" 9>"$1/life" 8>&- && printf '?\n' >&9 )
+    ( trap '' 13; exec 8<>"$1/life" 9>"$1/life" 8>&- && $_h '?\n' >&9 )
 }
 prepare() {
   _n=$_r/$1
@@ -80,24 +81,30 @@ logind() {
 }
 report() {
   settle "$_d"
-  [ -d "$_d" ] || { say g; return; }
-  IFS= read -r _l <"$_d/end" || IFS= read -r _l <"$_d/end.tmp"
+  [ -d "$_d" ] || { say_of g; return; }
+  IFS= read -r _l <"$_d/boot" || _l=?
+  _z=; [ "$_l" = "$_b" ] || _z=r
+  IFS= read -r _l <"$_d/end" || IFS= read -r _l <"$_d/end.tmp" || _l=
   size "$_d/out"; _o=$_f; size "$_d/err"; _e=$_f; _f=-
   case $_l in
     "e - "*" .")
       case $_l in *" t "*) logind && _f=u;; esac
-      say "e$_o $_e $_f $_l";;
-    "e "*" .") say "e$_o $_e - $_l";;
-    "b "*)
-      IFS= read -r _l <"$_d/boot"
-      if [ "$_l" != "$_b" ]; then _f=r; elif logind; then _f=u; fi
-      say "l$_o $_e $_f";;
-    *) say n;;
+      say_of e "$_o $_e $_f $_l";;
+    "e "*" .") say_of e "$_o $_e - $_l";;
+    ". "*|"b "*)
+      if [ "$_z" ]; then say_of l "$_o $_e r"
+      elif [ "${_l%%b*}" ]; then say_of n
+      else
+        logind && _f=u
+        say_of l "$_o $_e $_f"
+      fi;;
+    *) say_of l "$_o $_e d";;
   esac
 }
 follow() {
   ( exec </dev/null 6>&-
-    while IFS= read -r _l <&7; do [ "$_l" != b ] || say b; done
+    while IFS= read -r _l <&7; do [ "$_l" != b ] || say_of b; done
+    exec 7<&-
     report
   ) &
   _w=$!
@@ -105,7 +112,7 @@ follow() {
 }
 launch() {
   _d=$_n _n=
-  exec 7<"$_d/life"
+  if ! [ -p "$_d/life" ] || ! command exec 7<"$_d/life"; then exec 6>&-; say_of n; return; fi
   [ "$_v" ] || set -m
   { printf '%s\n%s\n' "$1" "$2"; } |
     ( TMOUT=$_i; exec >/dev/null 4>&- 5>&- 7<&-
@@ -127,7 +134,8 @@ quit() {
   both x
   exit
 }
-_n= _p= _t= _w=
+_n= _p= _t= _w= _h=printf
+[ "$KSH_VERSION" ] && (eval ': "${.sh.version}"') && _h="env printf"
 while IFS= read -r _l; do
   set -f; set -- $_l; set +f
   case $1 in
@@ -136,7 +144,7 @@ while IFS= read -r _l; do
       launch "${_l#job }" "$_x"; _x=;;
     follow) _d=$_r/$2
       if [ -d "$_d" ] && ! settle "$_d" && [ ! -e "$_d/never" ] && [ -p "$_d/life" ]; then
-        say b
+        say_of b
         exec 8<>"$_d/life" 7<"$_d/life" 8>&-
         follow
       else report
@@ -146,15 +154,16 @@ while IFS= read -r _l; do
       elif [ -p "$_d/orders" ]; then printf '%s\n' "$2" 1<>"$_d/orders"
       fi;;
     tail)
-      tail -c +$(($2 + 1)) -f "$_d/out" </dev/null >&4 4>&- 5>&- 6>&- & _p=$!
-      tail -c +$(($3 + 1)) -f "$_d/err" </dev/null >&5 4>&- 5>&- 6>&- & _t=$!;;
+      ( exec tail -c +$(($2 + 1)) -f "$_d/out" </dev/null >&4 4>&- 5>&- 6>&- ) & _p=$!
+      ( exec tail -c +$(($3 + 1)) -f "$_d/err" </dev/null >&5 4>&- 5>&- 6>&- ) & _t=$!;;
     untail) untail; both q;;
     release)
       [ "$_n" != "$_r/$2" ] || drop
       [ "$_d" != "$_r/$2" ] || { untail; _w=; }
       _f=$_r/${2:-.}
-      if [ "$2" ] && { settle "$_f" || ! held "$_f"; }; then rm -rf "$_f"; fi
+      if [ "$2" ] && { [ -e "$_f/never" ] || settle "$_f" || ! held "$_f"; }; then rm -rf "$_f"; fi
       [ -e "$_f" ] && say "d$2 0" || say "d$2 1";;
+    alive) (:); [ ! "$_w" ] || kill -s 0 "$_w" || report;;
     bye) quit 1;;
   esac
 done
@@ -170,7 +179,17 @@ def follower_arguments(base: str = FOLDERS_BASE) -> list[str]:
 
 
 def follower_command(base: str = FOLDERS_BASE) -> str:
-    """Return the remote command that starts the script under any login shell."""
-    texts = (*follower_arguments(base), FOLLOWER_SCRIPT)
-    words = " ".join(f'"$(printf "{encode(text)}")"' for text in texts)
-    return f"exec sh -c 'set -- {words}; eval \"$3\"'"
+    """Return the remote command that starts the script under any login shell.
+
+    It reads the scripts, since they are longer than the 9,000 bytes that dropbear accepts as a
+    command.
+    """
+    return (
+        "exec sh -c 'unset _x _y; IFS= read -r _y && IFS= read -r _x && "
+        f'set -- {base} "$(printf "$_y")" "$(printf "$_x")" && eval "$3"\''
+    )
+
+
+def follower_lines() -> bytes:
+    """Return the lines that the remote command reads: the two scripts."""
+    return "".join(f"{encode(text)}\n" for text in (KEEPER_SCRIPT, FOLLOWER_SCRIPT)).encode()

@@ -41,8 +41,8 @@ IFS= read -r _l && IFS= read -r _c || exit
   mkdir "$_d/go" || exit
   read -r _u _l </proc/uptime || _u=$(date +%s)
   printf 'b %s .' "$_u" 1<>"$_d/end.tmp" || exit
-  _a ''
-  ( exec 5>&- 8>&- 9>&-
+  if [ "$_k" ]; then _a :; else _a ''; fi
+  ( exec 5>&- 8>&- 9>&-; _a ''; [ ! "$_k" ] || : >"$_d/keeps"
     @FINISH@
     record() {
       read -r l k </proc/uptime || l=$(date +%s)
@@ -75,7 +75,7 @@ IFS= read -r _l && IFS= read -r _c || exit
     a= w= b= y=- t=- h=- m=- s=? z=
     [ "$_q" = - ] || { alarm +LIMIT "$_q" & a=$!; }
     while :; do
-      IFS= read -r l <&3 || break
+      IFS= read -r l <&3 || IFS= read -r l <&3 || break
       case $l in
         +b) b=1; [ "$y" = - ] || stop;;
         +TERM|+LIMIT) [ "$y" = - ] || continue
@@ -103,8 +103,8 @@ IFS= read -r _l && IFS= read -r _c || exit
       kill -s KILL "$a" $z
     fi
     echo
-  ) | ( exec 3<&- 5>&- 8>&- 9>&-
-    read -r l && exit
+  ) | ( exec 3<&- 5>&- 8>&- 9>&-; _a ''; [ ! "$_k" ] || : >"$_d/guards"
+    read -r l || read -r l || read -r l && exit
     @FINISH@
     IFS= read -r l <"$_d/end" || IFS= read -r l <"$_d/end.tmp"
     case $l in
@@ -117,6 +117,10 @@ IFS= read -r _l && IFS= read -r _c || exit
   _j=$!; _a :; trap _t=t TERM; trap _h=h HUP
   exec 2>&5 3<&-
   if [ "$_k" ]; then
+    for _l in 1 2 3 4 5 6 7 8 9; do
+      [ -e "$_d/keeps" ] && [ -e "$_d/guards" ] && break
+      sleep 0.0$_l
+    done
     printf 'b\n' >&6; printf '+b\n' >&5; TMOUT=$_i
     sh -c 'exec sh -c -- "$1" 2>&9 9>&-' sh "$_c" </dev/null >&8 5>&- 6>&- 8>&- 9>&9
     _s=$?; TMOUT=0

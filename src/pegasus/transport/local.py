@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 
 from pegasus.model import Killed, Lost, Outcome
 from pegasus.process import given_open_files, open_child
-from pegasus.transport.detached import DetachedShell, open_detached
+from pegasus.transport.detached import DetachedShell
 from pegasus.transport.follower import FOLLOWER_SCRIPT, follower_arguments
+from pegasus.transport.opening import open_detached
 from pegasus.transport.script import NODE_SCRIPT
 from pegasus.transport.shell import NodeShell, open_shell
 

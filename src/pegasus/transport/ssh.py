@@ -23,11 +23,12 @@ import trio
 from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.process import FULL_PIPE, Child, Pipes, open_child
-from pegasus.transport.detached import DetachedShell, open_detached
-from pegasus.transport.follower import follower_command
+from pegasus.transport.detached import DetachedShell
+from pegasus.transport.follower import follower_command, follower_lines
 from pegasus.transport.handshakes import NotConnected
 from pegasus.transport.messages import failure, printed
 from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
+from pegasus.transport.opening import open_detached
 from pegasus.transport.script import remote_command
 from pegasus.transport.shell import NodeShell, open_shell
 from pegasus.transport.ssh_context import SshContext
@@ -98,7 +99,8 @@ class SshSession:
         """
         if on_key is not None:
             pipes = self._open_pipes(follower_command())
-            return open_detached(pipes, self._explain, on_key, self._report_slow)
+            lines = follower_lines()
+            return open_detached(pipes, self._explain, on_key, self._report_slow, lines)
         return open_shell(self._open_pipes(remote_command()), self._diagnose, self._report_slow)
 
     def _report_slow(self, words: str) -> None:
