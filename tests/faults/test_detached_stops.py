@@ -7,11 +7,9 @@ end is known, and nothing is left.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import run
 
 import pytest
 import trio
@@ -34,8 +32,8 @@ _stop() {
 """
 """Kills the process that calls it with the name of the stop that is asked for."""
 
-UNFINISHED = ("&&", "||", "|", "\\", "{", "(", "do", "then", "else", "in", '"', ";")
-"""Ends of lines after which no command can begin, or at which the next line is another stop."""
+UNFINISHED = ("&&", "||", "|", "\\")
+"""Ends of lines that the next line continues."""
 
 AT_ONCE = 4
 """Stops that are tried at the same time, on a machine with few processors."""
@@ -44,15 +42,20 @@ PATIENCE = 4.0
 """Seconds for a session that may have lost one of its processes; then another one takes over."""
 
 
+def is_sh(text: str) -> bool:
+    """Return whether a text is a script that sh can read."""
+    return (
+        run(["dash", "-n"], input=text.encode(), check=False, capture_output=True).returncode == 0
+    )
+
+
 def stops_of(script: str, name: str) -> tuple[str, list[str]]:
-    """Return a script with a stop at the beginning of each line that can have one, and the stops."""
+    """Return a script with a stop behind each line that can have one, and the stops."""
     lines, stops = script.splitlines(), list[str]()
     for index in range(len(lines), 0, -1):
-        if lines[index - 1].rstrip().endswith(UNFINISHED[:4]):
-            continue
         stop = f"{name}{index}"
         tried = [*lines[:index], f"_stop {stop}", *lines[index:]]
-        if subprocess.run(["dash", "-n"], input="\n".join(tried).encode(), check=False, capture_output=True).returncode == 0:  # fmt: skip
+        if not lines[index - 1].endswith(UNFINISHED) and is_sh("\n".join(tried)):
             lines = tried
             stops.append(stop)
     return HOOK + "\n".join(lines), stops
@@ -141,24 +144,14 @@ class Trial:
                 raise AssertionError(told)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Give a folder with a short name."""
-    import tempfile
-
-    path = Path(tempfile.mkdtemp(prefix="pgs-stops-"))
-    yield path
-    shutil.rmtree(path)
-
-
 @pytest.mark.parametrize("ends_it", [False, True], ids=["ends itself", "is ended"])
 @pytest.mark.parametrize("stops", [KEEPER_STOPS, FOLLOWER_STOPS], ids=["keeper", "follower"])
-async def test_every_stop(folder: Path, stops: list[str], ends_it: bool) -> None:  # noqa: FBT001
+async def test_every_stop(tmp_path: Path, stops: list[str], ends_it: bool) -> None:  # noqa: FBT001
     """Whichever process dies at whichever line, the truth is found out, and nothing is left."""
     limit = trio.CapacityLimiter(AT_ONCE)
     trials, wrong = list[Trial](), list[str]()
 
-    async def run(trial: Trial) -> None:
+    async def attempt(trial: Trial) -> None:
         async with limit:
             try:
                 await trial.run()
@@ -169,9 +162,9 @@ async def test_every_stop(folder: Path, stops: list[str], ends_it: bool) -> None
 
     async with trio.open_nursery() as nursery:
         for stop in stops:
-            base = folder / stop
+            base = tmp_path / stop
             base.mkdir()
             trials.append(Trial(Place(base, ("dash",), KEEPER, FOLLOWER), stop, ends_it))
-            nursery.start_soon(run, trials[-1])
+            nursery.start_soon(attempt, trials[-1])
     assert not wrong, "\n".join(wrong)
     assert sum(trial.was_reached for trial in trials) > len(stops) // 3

@@ -1,6 +1,22 @@
 r"""The session's side of detached commands: some lines of POSIX sh that start and follow keepers.
 
 Arguments: the directory in which the folders are, and the text of the keeper.
+
+The protocol, on standard input: the mark; ``key KEY`` prepares a folder for the next command;
+``job`` with its words, and a line with the command, starts it; ``follow KEY`` follows one that
+another session has started; ``tail OUT ERR`` begins to send its output, from these bytes on, and
+``untail`` ends that; ``order +TERM`` or ``+KILL`` goes to its keeper; ``alive`` reports the end if
+the waiter was killed; ``release KEY`` removes a folder; ``bye`` ends the session.
+
+The reports are lines that begin with the mark and a letter, on standard error. ``k KEY``: a folder
+is ready; ``p``: it cannot be made; ``q``: no output comes any more (all three on both outputs);
+``f``: the node is refused; ``d KEY 1``: a folder is gone; ``x``: the session ends. About a command,
+after its key: ``b``: it has begun; ``n``: it can never begin; ``e``: its end, with the sizes of its
+outputs and the record; ``l``: it has ended without a record; ``g``: its folder is gone.
+
+Rule 1: a session starts commands and ends none, however it ends itself.
+Rule 2: whoever makes ``go`` in a folder decides: its keeper, that the command begins, or a session,
+that it never does.
 """
 
 from __future__ import annotations
@@ -171,6 +187,29 @@ quit
 """,
     PADDING=str(RECORD_SIZE - 1),
 )
+# Processes: the session, which reads the orders; for a command the waiter, which reads `life` to
+# its end and reports; and two `tail`, only while output is needed.
+# - `life` is held by the session itself from the preparation of a folder to the hand-over, and by
+#   the keeper, which inherits it. A reader opens it for reading and writing, then for reading only,
+#   and closes the first: so the opening does not wait, and the end comes when the last holder is
+#   gone, however it went. No process number is needed, and no clock.
+# - `held`: a write to a FIFO that nobody else has open fails. AT&T's ksh does not notice this with
+#   its own printf. The line that is written means nothing to a reader.
+# - `[ -p ... ]` before each opening: `<>` would make a file where there is none, and a redirection
+#   of `exec` that fails ends some shells; `command exec` does not.
+# - `boot` identifies the start of the node, and of a container on it: the start time of process 1.
+#   A folder from before a restart tells nothing about the command: what was written last may not
+#   have reached the disk.
+# - `never` says that a session has made `go`: then nobody needs to wait for another session that
+#   still holds `life`, behind a connection that is broken and has not noticed it.
+# - A session that ends without `bye` leaves the folder that it has prepared: its key may be
+#   recorded as that of a command, and whoever follows it learns that it never began.
+# - The tails are killed by their numbers; they are children of the session. `( exec tail )`: yash
+#   would start a child for the tail otherwise.
+# - A keeper needs a process group of its own, without which it would be ended with the session:
+#   setsid, or `set -m` in a sh that needs no terminal for that.
+# - 6 and 7 are named for the keeper, since AT&T's ksh and mksh pass no other descriptors on.
+# - KillUserProcesses is only asked for where a keeper was killed or got SIGTERM from outside.
 
 
 def follower_arguments(base: str = FOLDERS_BASE) -> list[str]:

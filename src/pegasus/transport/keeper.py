@@ -141,4 +141,41 @@ IFS= read -r _l && IFS= read -r _c || exit
 """,
     NODE_GRACE=str(NODE_GRACE),
 )
-# To be documented
+# Four processes beside the command: the runner, whose child is the command; the keeper, which reads
+# the orders and alone makes the record of the end; the guard, which ends the command where the
+# keeper was killed; and, for a time limit and after SIGTERM, a timer. See ``script`` for the
+# reasons of lines that both scripts have.
+# - `( ... ) | kill -s KILL $$`: the keeper must go on while the sh that starts it returns at once.
+#   A command that a sh starts with `&` has SIGINT and SIGQUIT ignored for ever, and so would the
+#   job. The first part of a pipeline does not, but the sh waits for it: so the second part kills
+#   that sh, its own parent, once the first part was begun.
+# - The command is on standard input and no argument: a user's `pkill -f train.py` must not find the
+#   keeper, and a command that is too long fails as it does elsewhere.
+# - Both lines are read before anything is done: a part of a command never runs.
+# - `go` is made after all files were opened, and `end.tmp` says `b` before the command begins:
+#   where `go` exists, `end.tmp` is untouched and nobody has `life` open, the command has never
+#   begun.
+# - `end.tmp` has its size from the beginning, and is written in place with one write: a full disk
+#   loses no status. A whole record there counts, even if its keeper was killed before the rename.
+# - Only the runner has `orders` open for writing for long, so that the keeper reads its end when
+#   the runner was killed. Whoever tells something opens it for that moment, for reading and
+#   writing: this neither waits nor ends by SIGPIPE. Once a command is ended, the keeper holds it
+#   itself: the runner may end before the rest of the group.
+# - The keeper's standard output is a pipe to the guard, and nobody else has it: its end without a
+#   line means that the keeper was killed. The record that the guard makes then says so.
+# - `life` is open in the runner, the keeper and the guard, not in the command and the timers: its
+#   end is the moment at which nothing changes any more.
+# - SIGTERM and SIGHUP that reach the runner are noted: where nobody has ordered the end, they came
+#   from outside. The keeper and the guard ignore signals already when they are forked; a command
+#   may signal its group in its first moment. AT&T's ksh forgets signals that were ignored before a
+#   fork, so there they ignore them themselves, and the runner waits until they do.
+# - In AT&T's ksh a signal ends a `read` even where it is ignored: a read that fails is repeated,
+#   and fails again at once at the end.
+# - Lines of the protocol begin with a plus sign: the shell's own message about a signal, which
+#   comes the same way, does not.
+# - Killed with the group: the record comes first. Where SIGTERM was ordered the record waits until
+#   the group and its session are empty, and by then only the keeper's own processes are in them. So
+#   the last kill also ends the timer.
+# - The timer of a time limit that was not reached is killed by its number: it and its `sleep`
+#   ignore signals, are children of the keeper, and end by themselves only at the limit. The second
+#   turn of its loop is for a `sleep` that takes whole seconds only.
