@@ -175,7 +175,8 @@ async def test_what_has_ended_is_forgotten(tmp_path: Path, nodes: Nodes, capfd: 
     assert await asked(queue, forget=True) is ExitStatus.SUCCESS
     assert sorted(nodes.removed) == ["key-2", "key-3"]
     assert keys_left(queue) == ["key-1"]
-    assert "Run 0001-run-1: 2 folders were forgotten, 0 kept." in capfd.readouterr().err
+    err = capfd.readouterr().err
+    assert err == "[Pegasus] Run 0001-run-1: 2 folders were forgotten, 0 kept.\n"
     (run,) = read_runs(queue)
     assert not run.state.folders.strays
     assert run.state.counts() == {"detached": 1, "succeeded": 1, "lost": 1}
