@@ -54,7 +54,7 @@ CALLS = 6000
 """Calls of functions until a run is over, about: one of them is the last one of a run."""
 
 FOLLOWS = 8
-"""Maximum of runs until nothing is left."""
+"""Maximum of runs until nothing is left; the first half of them may take nothing (``attach``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class DetachedTrial:
     def follow(self, number: int) -> list[str]:
         """Run Pegasus once more, to its end."""
         choices = [("q",), ("q", "--detach"), (self.plan.mode, "--detach"), ("attach",)]
-        command = self.rng.choice(choices[: 4 if has_attach() and number < FOLLOWS / 2 else 3])
+        command = self.rng.choice(choices[: 4 if number < FOLLOWS / 2 else 3])
         running = self.start(*command)
         if number == 0 and self.plan.late is not None:
             pass_time(self.plan.late)
@@ -240,13 +240,6 @@ class DetachedTrial:
         """Return the masters and the local shells of a run, without what removes its sockets."""
         children = [p for p in everything() if p.alive and p.ppid == running.pid]
         return [p for p in children if f" pegasus {self.home}/run" not in p.command]
-
-
-def has_attach() -> bool:
-    """Return whether there is ``pegasus attach``."""
-    from pegasus import commands
-
-    return (Path(commands.__file__).parent / "attach.py").exists()
 
 
 # Faults.
@@ -369,8 +362,8 @@ def make_detached(nodes: Nodes, home: Path, seed: str) -> Account:
     plan = DetachedPlan.draw(seed)
     with room(home, nodes) as (pegasus, traces), ExitStack() as stack:
         program = (sys.executable, detached_program.__file__)
-        pegasus = replace(pegasus, program=program)
-        trial = DetachedTrial(pegasus, plan, random.Random(f"{seed}/faults"), home)
+        hooked = replace(pegasus, program=program)
+        trial = DetachedTrial(hooked, plan, random.Random(f"{seed}/faults"), home)
         write_files(trial, stack)
         (home / "plan").write_text(f"{plan}\n")
         stack.callback(trial.go_on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,9 +76,11 @@ class Place:
         words = [self.follower, "pegasus", str(self.base), self.keeper]
         return ["env", "--default-signal", path, *changes, *self.sh, "-c", *words]
 
-    def open_shell(self, **environment: str) -> AbstractAsyncContextManager[DetachedShell]:
+    def open_shell(
+        self, on_key: Callable[[str], None] = ignore_key, /, **environment: str
+    ) -> AbstractAsyncContextManager[DetachedShell]:
         """Open a shell for detached commands."""
-        return open_detached(open_child(self.argv(**environment), 2.0), explain, ignore_key)
+        return open_detached(open_child(self.argv(**environment), 2.0), explain, on_key)
 
     def left(self) -> list[Path]:
         """Return the folders that are left."""

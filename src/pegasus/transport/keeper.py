@@ -51,7 +51,7 @@ IFS= read -r _l && IFS= read -r _c || exit
     }
     tell() { [ -p "$_d/orders" ] && printf '%s\n' "$1" 1<>"$_d/orders"; }
     alarm() {
-      exec >/dev/null 3<&- 6>&-
+      exec >/dev/null 3<&- 4>&- 6>&-
       for k in "$2" $((${2%.*} + 1)); do
         sleep "$k" & tell "+s $!"
         wait $! && break
@@ -69,7 +69,11 @@ IFS= read -r _l && IFS= read -r _c || exit
       done
       return 1
     }
-    stop() { finish TERM; alarm +GRACE @NODE_GRACE@ & w=$!; }
+    stop() {
+      [ -p "$_d/orders" ] && command exec 4<>"$_d/orders" || kill_all
+      alarm +GRACE @NODE_GRACE@ & w=$!
+      finish TERM
+    }
     kill_all() { record "$y"; finish KILL; }
     read -r p l </proc/self/stat
     a= w= b= y=- t=- h=- m=- s=? z=
@@ -89,8 +93,8 @@ IFS= read -r _l && IFS= read -r _c || exit
           [ "$y" = - ] && break
           [ "$w" ] || kill_all
           [ ! "$_g" ] || (
-            exec >/dev/null 3<&- 6>&-
-            while left; do sleep 0.1 || sleep 1; done
+            exec >/dev/null 3<&- 4>&- 6>&-
+            while kill -s 0 "$p" && left; do sleep 0.1 || sleep 1; done
             tell +EMPTY
           ) &;;
         *) m=m;;
