@@ -1,6 +1,4 @@
-"""One trial of detached commands: a fault at a line of the launch or at a random moment.
-
-After the fault the nodes can be reached again, and runs follow until nothing is left.
+"""One trial of detached commands: a fault, and then runs that follow until nothing is left.
 
 Rule 1: what is random comes from the seed; its last part chooses the line of the launch in turn.
 Rule 2: only processes that were identified as this trial's are ended, one by one.
@@ -367,8 +365,7 @@ def make_detached(nodes: Nodes, home: Path, seed: str) -> Account:
         write_files(trial, stack)
         (home / "plan").write_text(f"{plan}\n")
         stack.callback(trial.go_on)
-        stuck = trial.make()
-        return account_for(trial, traces, stuck)
+        return account_for(trial, traces, trial.make())
 
 
 def write_files(trial: DetachedTrial, stack: ExitStack) -> None:
@@ -390,9 +387,8 @@ def write_files(trial: DetachedTrial, stack: ExitStack) -> None:
 
 def account_for(trial: DetachedTrial, traces: Traces, stuck: Sequence[str]) -> Account:
     """Account for the jobs of a trial, and for what is left."""
-    look = DetachedLook(
-        trial.pegasus.folder, trial.home / "notes", JOBS[trial.plan.mode], trial.lost
-    )
+    jobs = JOBS[trial.plan.mode]
+    look = DetachedLook(trial.pegasus.folder, trial.home / "notes", jobs, trial.lost)
     account = look.settle()
     account.stuck += stuck
     account.stuck += [f"a traceback: {run.stderr}" for run in trial.pegasus.started if odd(run)]
