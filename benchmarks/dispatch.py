@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ WIDTHS = (8, 32)
 JOBS = 2_000
 DEEP = 10_000
 XARGS = "`xargs -P {} ssh` over control masters"
+DETACHED = "Pegasus, detached"
 PARALLEL = "GNU parallel"
 ORIGINAL = "the original, in Rust"
 ALONE = "limit: `ssh` alone over a control master, one after the other"
@@ -59,18 +60,20 @@ class Work:
     width: int
     masters: Masters
 
-    def pegasus(self, jobs: int, env: Mapping[str, str] | None = None) -> Values:
+    def pegasus(
+        self, jobs: int, env: Mapping[str, str] | None = None, more: Sequence[str] = ()
+    ) -> Values:
         """Run a queue of this many entries, three times.
 
         Once as users do, once held back until all are connected, which gives the
         pace, and once with a single broadcast, for the cost of the connections.
         """
-        whole, journal = self._pegasus(jobs, partial(subject.run_queue, env=env))
+        whole, journal = self._pegasus(jobs, partial(subject.run_queue, env=env, more=more))
         subject.must_have(journal, jobs)
-        hold = partial(subject.run_queue_connected, sub_nodes=self.width, env=env)
+        hold = partial(subject.run_queue_connected, sub_nodes=self.width, env=env, more=more)
         held, journal = self._pegasus(jobs, hold)
         subject.must_have(journal, jobs + self.width)
-        bare, _ = self._pegasus(1, partial(subject.run_queue, mode="b", env=env))
+        bare, _ = self._pegasus(1, partial(subject.run_queue, mode="b", env=env, more=more))
         began = journal.ended[self.width - 1]
         counted = sum(at > began for at in journal.ended)
         return {
@@ -136,6 +139,7 @@ def contestants(work: Work) -> list[Contestant]:
     few = bench.sized(100, 300, JOBS)
     found = [
         Contestant(PEGASUS, lambda: work.pegasus(jobs)),
+        Contestant(DETACHED, lambda: work.pegasus(some, more=["--detach"]), f"{some:,} jobs"),
         Contestant(
             "Pegasus with an ssh process per command",
             lambda: work.pegasus(some, subject.BY_CLIENTS),
@@ -224,6 +228,12 @@ def bounds(played: Played, width: int) -> list[Bound]:
     which = f"dispatch, {width} sub-nodes"
     return [
         Bound(which, "≥ 1.8 times `xargs -P 8 ssh` over control masters", over_xargs, least=1.8),
+        Bound(
+            which,
+            "detached: ≥ 0.5 times `xargs -P 8 ssh` over control masters",
+            played.ratio((DETACHED, "jobs/s"), (XARGS.format(width), "jobs/s")),
+            least=0.5,
+        ),
         Bound(which, "≥ 30 times GNU parallel as people run it", over_parallel, least=30),
         Bound(which, "ahead of the original in Rust on 2,000 entries", over_original, least=1),
     ]

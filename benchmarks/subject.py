@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,19 +90,27 @@ def command_line(mode: str, ground: Ground | None = None, *more: str) -> list[st
 
 
 def run_queue(
-    folder: Path, ground: Ground, mode: str = "q", env: Mapping[str, str] | None = None
+    folder: Path,
+    ground: Ground,
+    mode: str = "q",
+    env: Mapping[str, str] | None = None,
+    more: Sequence[str] = (),
 ) -> tuple[Metered, Journal]:
     """Run the queue of a folder to its end; return its cost and its record.
 
     Raises:
         Failed: a job failed, or Pegasus did.
     """
-    done = run(command_line(mode, ground), cwd=folder, env=env)
+    done = run(command_line(mode, ground, *more), cwd=folder, env=env)
     return done, Journal.read(folder)
 
 
 def run_queue_connected(
-    folder: Path, ground: Ground, sub_nodes: int, env: Mapping[str, str] | None = None
+    folder: Path,
+    ground: Ground,
+    sub_nodes: int,
+    env: Mapping[str, str] | None = None,
+    more: Sequence[str] = (),
 ) -> tuple[Metered, Journal]:
     """Do the same, but delay the queue until all sub-nodes are connected.
 
@@ -112,7 +120,7 @@ def run_queue_connected(
     queue, go = folder / "queue.yaml", folder / "go"
     waiting = f"- 'while ! test -e {go}; do sleep 0.1; done'\n" * sub_nodes
     queue.write_text(waiting + queue.read_text(encoding="ascii"), encoding="ascii")
-    with running(command_line("q", ground), cwd=folder, env=env) as started:
+    with running(command_line("q", ground, *more), cwd=folder, env=env) as started:
         wait_until(
             lambda: started.has_ended() or seen(folder, "started") >= sub_nodes,
             limit=CONNECTING,
