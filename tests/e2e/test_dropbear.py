@@ -16,6 +16,7 @@ from pegasus.transport import open_ssh, session_opener
 from pegasus.transport.shell import KILL_GRACE
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
+from tests.e2e.detaching import not_detached
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes, start_nodes, wait_until
 from tests.nodes.dropbear import why_not
@@ -88,6 +89,7 @@ def test_no_job_beside_the_one_before(pegasus: Pegasus, make_nodes: Callable[...
     assert nodes[0].connections() == 1
 
 
+@not_detached("detached commands outlive Pegasus")
 def test_sigkill_of_pegasus(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> None:
     """``kill -9`` of Pegasus leaves no command on a node with dropbear."""
     nodes = make_nodes(1, server="dropbear")

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.e2e.detaching import not_detached
 from tests.e2e.journals import events, outcomes
 from tests.e2e.runner import Pegasus
 from tests.e2e.ssh_config import SshConfig, closed_port, make_key, start
@@ -137,6 +138,7 @@ def hurt_by_kill(node: Node) -> None:
     node.start()
 
 
+@not_detached("detached commands outlive their connection")
 @pytest.mark.parametrize("hurt", [hurt_by_kill, Node.kill_sessions], ids=["node", "sshd"])
 def test_what_ran_there_is_lost_and_the_node_works_again(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes], hurt: Callable[[Node], None]
@@ -162,6 +164,7 @@ def test_what_ran_there_is_lost_and_the_node_works_again(
     wait_until(lambda: not nodes[0].living(), what="the lost command to end")
 
 
+@not_detached("a run waits for its detached commands")
 def test_a_run_ends_whose_last_node_is_gone_for_good(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes]
 ) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 import yaml
 
+from tests.e2e.detaching import not_detached
 from tests.e2e.runner import Pegasus
 from tests.nodes import Node, Nodes, wait_until
 
@@ -145,6 +146,7 @@ def test_four_processes_drain_one_queue(pegasus: Pegasus) -> None:
     assert len(consumed) == 400
 
 
+@not_detached("a command that kills its keeper too is lost")
 def test_exit_status_0_and_1(pegasus: Pegasus) -> None:
     """The status is 0 if every job exited with 0, else 1; the summary names what failed."""
     assert pegasus.run("q", hosts="- node-1", queue="- exit 0\n").status == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.detaching import not_detached
 from tests.e2e.runner import Pegasus
 
 ECHO = "import os, sys; print(*sys.argv[1:], os.getcwd(), sep='\\n'); sys.exit(3)"
@@ -27,6 +28,7 @@ def playing(pegasus: Pegasus, program: str) -> Pegasus:
     return replace(pegasus, program=(sys.executable, "-c", program))
 
 
+@not_detached("the runner adds an option")
 def test_it_gets_the_test_s_own_files(pegasus: Pegasus, tmp_path: Path) -> None:
     """The subcommand comes first, then the files, then the test's own arguments."""
     done = playing(pegasus, ECHO).run("q", "-e", queue="- echo hello\n")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.detaching import not_detached
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes, wait_until
 
@@ -63,6 +64,7 @@ def test_a_retry_does_not_wait_for_a_node_that_was_removed(
     assert "1 command: 1 failed." in done.stderr
 
 
+@not_detached("no job is lost with its connection")
 def test_a_node_that_drops_each_connection(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
     """A node that drops connections soon after login leaves the queue to the healthy one."""
     nodes = make_nodes(1, shells=("bash",))
@@ -78,6 +80,7 @@ def test_a_node_that_drops_each_connection(pegasus: Pegasus, make_nodes: MakeNod
     (nodes[0].home / ".bashrc").unlink()
 
 
+@not_detached("one shell starts all detached commands")
 @pytest.mark.parametrize("files", ["12", "13"])
 @pytest.mark.parametrize("mode", ["q", "b"])
 def test_a_node_on_which_nothing_begins(
