@@ -105,6 +105,11 @@ class Terminal:
         """Kill the program with SIGKILL."""
         self._child.kill(signal.SIGKILL)
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a window that is closed does; wait for the end of the program."""
+        self._child.ptyproc.fileobj.close()
+        self._child.ptyproc.wait()
+
     def close(self) -> None:
         """Close the terminal and end the program."""
         self._child.close(force=True)
