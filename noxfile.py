@@ -192,7 +192,8 @@ def reliability(session: nox.Session) -> None:
     """Measure the table of docs/why/reliability.md: over an hour on an otherwise idle machine."""
     prepare(session)
     session.run("pytest", "tests/faults/test_open_files.py", env={"PEGASUS_OPEN_FILES": "1024"})
-    table = ("--trials=50", "--crashes=500", "--table=docs/why/reliability.md")
+    trials = ("--trials=50", "--crashes=500", "--detached=1000")
+    table = (*trials, "--table=docs/why/reliability.md")
     session.run("python", "-m", "tests.faults.reliability", *table, *session.posargs)
 
 

@@ -335,16 +335,18 @@ class FakeNode:
     async def open_shell(
         self, *, on_key: Callable[[str], None] | None = None
     ) -> AsyncIterator[FakeShell]:
+        has_shell = self.has_shells and not self.broken.is_set()
+        # The folder of a detached command is made before the shell is ready.
+        shell = FakeDetachedShell(self, on_key) if on_key is not None and has_shell else None
         if self.preparing is not None:  # as a real shell: no checkpoint after it is woken
             await self.preparing.park()
         else:
             await trio.lowlevel.checkpoint()
         if self.broken.is_set() or not self.has_shells:
             raise NodeUnreachable(self.words)
-        if on_key is None:
+        if shell is None:
             yield FakeShell(self)
             return
-        shell = FakeDetachedShell(self, on_key)
         try:
             yield shell
         finally:

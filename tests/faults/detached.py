@@ -1,6 +1,4 @@
-"""One trial of detached commands: a fault at a line of the launch or at a random moment.
-
-After the fault the nodes can be reached again, and runs follow until nothing is left.
+"""One trial of detached commands: a fault, and then runs that follow until nothing is left.
 
 Rule 1: what is random comes from the seed; its last part chooses the line of the launch in turn.
 Rule 2: only processes that were identified as this trial's are ended, one by one.
@@ -54,7 +52,7 @@ CALLS = 6000
 """Calls of functions until a run is over, about: one of them is the last one of a run."""
 
 FOLLOWS = 8
-"""Maximum of runs until nothing is left."""
+"""Maximum of runs until nothing is left; the first half of them may take nothing (``attach``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +215,7 @@ class DetachedTrial:
     def follow(self, number: int) -> list[str]:
         """Run Pegasus once more, to its end."""
         choices = [("q",), ("q", "--detach"), (self.plan.mode, "--detach"), ("attach",)]
-        command = self.rng.choice(choices[: 4 if has_attach() and number < FOLLOWS / 2 else 3])
+        command = self.rng.choice(choices[: 4 if number < FOLLOWS / 2 else 3])
         running = self.start(*command)
         if number == 0 and self.plan.late is not None:
             pass_time(self.plan.late)
@@ -240,13 +238,6 @@ class DetachedTrial:
         """Return the masters and the local shells of a run, without what removes its sockets."""
         children = [p for p in everything() if p.alive and p.ppid == running.pid]
         return [p for p in children if f" pegasus {self.home}/run" not in p.command]
-
-
-def has_attach() -> bool:
-    """Return whether there is ``pegasus attach``."""
-    from pegasus import commands
-
-    return (Path(commands.__file__).parent / "attach.py").exists()
 
 
 # Faults.
@@ -369,13 +360,12 @@ def make_detached(nodes: Nodes, home: Path, seed: str) -> Account:
     plan = DetachedPlan.draw(seed)
     with room(home, nodes) as (pegasus, traces), ExitStack() as stack:
         program = (sys.executable, detached_program.__file__)
-        pegasus = replace(pegasus, program=program)
-        trial = DetachedTrial(pegasus, plan, random.Random(f"{seed}/faults"), home)
+        hooked = replace(pegasus, program=program)
+        trial = DetachedTrial(hooked, plan, random.Random(f"{seed}/faults"), home)
         write_files(trial, stack)
         (home / "plan").write_text(f"{plan}\n")
         stack.callback(trial.go_on)
-        stuck = trial.make()
-        return account_for(trial, traces, stuck)
+        return account_for(trial, traces, trial.make())
 
 
 def write_files(trial: DetachedTrial, stack: ExitStack) -> None:
@@ -397,9 +387,8 @@ def write_files(trial: DetachedTrial, stack: ExitStack) -> None:
 
 def account_for(trial: DetachedTrial, traces: Traces, stuck: Sequence[str]) -> Account:
     """Account for the jobs of a trial, and for what is left."""
-    look = DetachedLook(
-        trial.pegasus.folder, trial.home / "notes", JOBS[trial.plan.mode], trial.lost
-    )
+    jobs = JOBS[trial.plan.mode]
+    look = DetachedLook(trial.pegasus.folder, trial.home / "notes", jobs, trial.lost)
     account = look.settle()
     account.stuck += stuck
     account.stuck += [f"a traceback: {run.stderr}" for run in trial.pegasus.started if odd(run)]

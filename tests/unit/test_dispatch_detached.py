@@ -276,6 +276,42 @@ async def test_what_is_left_is_removed(autojump_clock: trio.abc.Clock) -> None:
     assert not bench.nodes["n1"].folders
 
 
+async def test_a_run_of_an_empty_queue_removes_what_is_left(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    """A run does not end before its nodes, which take seconds to connect, have no folders left."""
+    bench = Bench(nodes=2)
+    inherited = left_by(bench, "n0", FakeKeeper("exit 4", 0, 0, Exited(4)), has_ended=True)
+    bench.nodes["n1"].folders["stray"] = None
+    for name in ("n0", "n1"):
+        bench.nodes[name].answers_in = 3
+    strays = [Stray(SubNode(1, "n1"), "stray", bench.listening)]
+    bench.run = replace(bench.run, inherited=[inherited], strays=strays)
+    await run_queue(bench)
+    assert not bench.nodes["n0"].folders
+    assert not bench.nodes["n1"].folders
+
+
+async def test_a_run_ends_while_a_shell_starts(autojump_clock: trio.abc.Clock) -> None:
+    """The folder that the shell has asked for is removed."""
+    bench = detached("exit 0", nodes=2)
+    lot = bench.nodes["n1"].preparing = trio.lowlevel.ParkingLot()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(5)
+        lot.unpark_all()
+    assert not bench.nodes["n1"].folders
+    assert trio.current_time() < 6
+
+
+async def test_a_run_ends_though_a_shell_never_starts(autojump_clock: trio.abc.Clock) -> None:
+    """A run waits ten seconds for a folder to be removed, and no longer."""
+    bench = detached("exit 0", nodes=2)
+    bench.nodes["n1"].preparing = trio.lowlevel.ParkingLot()
+    await run_queue(bench)
+    assert trio.current_time() < 12
+
+
 async def test_a_stored_stop(autojump_clock: trio.abc.Clock) -> None:
     """A command that was to be ended is ended as soon as it is reached, by the next run."""
     bench = Bench(nodes=1)

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from pegasus.events import (
     Noted,
+    Prepared,
     Taken,
 )
 from pegasus.model import (
@@ -181,6 +182,15 @@ async def test_much_output(tmp_path: Path) -> None:
     assert path.stat().st_size == 1600 * len(block)
     with path.open("rb") as file:
         assert all(file.read(len(block)) == block for _ in range(1600))
+
+
+async def test_a_folder_on_a_node_is_known(tmp_path: Path) -> None:
+    """The name of a folder is in the journal before its node can be asked for it."""
+    queue = queue_in(tmp_path)
+    async with recording(queue) as record:
+        for number in range(50):
+            record.tell(Prepared(NODES[0], f"key-{number}"))
+            assert lines_of(queue)[-1]["key"] == f"key-{number}"
 
 
 async def test_no_file_for_nothing(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ async def going_on(
     queue: Path,
     name: str = "run-1",
     obey: Callable[[Request], None] = lambda request: request.answer(),
+    *,
+    detached: bool = False,
 ) -> AsyncIterator[list[Order]]:
     """Have a run go on for the length of the block; give the orders that it got."""
     got: list[Order] = []
@@ -61,6 +63,7 @@ async def going_on(
         hosts_file="hosts.yaml",
         sub_nodes=[SubNode(0, "node-1")],
         on_trouble=pytest.fail,
+        detached=detached,
     )
     with trio.fail_after(LIMIT):
         async with opened as record, trio.open_nursery() as nursery:

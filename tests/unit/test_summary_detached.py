@@ -1,4 +1,4 @@
-"""What the summary of a run says of detached commands, its own and those that it took over."""
+"""What the summary of a run says of detached commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pegasus.events import Ended, Event, Released, RunEnded, Started, StopStored, Taken
 from pegasus.model import Exited, Job, Lost
-from pegasus.report.summary import summary_of, taken_over_words
+from pegasus.report.summary import summary_of
 from pegasus.run_state import Result, RunState
 from tests.unit.states import began, given_to
 
@@ -69,17 +69,3 @@ def test_a_command_that_was_given_up() -> None:
     assert counts == "1 command: 1 lost."
     assert "lost: its node was away" in failure
     assert folder.startswith("The folder of 1 command that has ended is left on its node.")
-
-
-def test_what_became_of_another_run() -> None:
-    """The commands that were taken over are counted, and each failure is listed with its log."""
-    state = state_after(*started(1), *started(2), *started(3), *started(4))
-    state = state_after(
-        *(event for number in range(1, 5) for event in started(number)), *ended(2, 3), *ended(4)
-    )
-    words = taken_over_words("0003-x", state, {"key-1", "key-2"}, log_of)
-    assert words[0] == "Taken over from run 0003-x: 1 failed, 1 detached."
-    assert words[1] == "  job 2 on node-0: exit status: 3, after 1.0 s: job 2  [2.*]"
-    assert words[2].startswith("1 command goes on on its node.")
-    assert len(words) == 3
-    assert taken_over_words("0003-x", state, set(), log_of) == []

@@ -137,7 +137,8 @@ async def forget(settings: AttachSettings) -> ExitStatus:
 async def _forget(settings: AttachSettings, screen: Screen) -> ExitStatus:
     warnings: list[str] = []
     runs = await trio.to_thread.run_sync(_runs_meant, settings, warnings)
-    screen.say(*warnings)
+    for warning in warnings:
+        screen.say(warning)
     if settings.jobs and len(runs) > 1:
         names = ", ".join(run.name for run in runs)
         raise PegasusError(

@@ -32,7 +32,7 @@ RELEASE_LIMIT = 5.0
 to the disk, and the removal of its folder. What is not done then is done by the next run."""
 
 
-async def persist_nothing() -> None:
+async def persist_nothing(_: Assignment) -> None:
     """Do nothing: there is no record."""
     await trio.lowlevel.checkpoint()
 
@@ -44,12 +44,12 @@ class Owner:
     Attributes:
         name: the run's name.
         listener: gets what happens to the command.
-        persist: returns once all that the listener got is on the disk.
+        persist: returns once all events, and the output of a command, are on the disk.
     """
 
     name: str
     listener: Listener
-    persist: Callable[[], Awaitable[None]] = persist_nothing
+    persist: Callable[[Assignment], Awaitable[None]] = persist_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,8 @@ class DetachedCommand(RunningCommand):
             if self.left:
                 self.scope.cancel()
             if self.extent is None:
-                await self.owner.persist()  # the start is on the disk before it can happen
+                # The start is on the disk before it can happen.
+                await self.owner.persist(self.assignment)
                 if self.is_stopping:
                     return NotStarted("aborted before it began")
             extent, self.extent = self.extent, self.extent or {}
@@ -223,7 +224,7 @@ class DetachedCommand(RunningCommand):
 
     async def release(self, shell: Shell) -> bool:
         """Remove the folder of the command, whose end was reported, once that is on the disk."""
-        await self.owner.persist()
+        await self.owner.persist(self.assignment)
         if not await shell.release(self.key):
             return False
         self.owner.listener.tell(Released(self.assignment))

@@ -25,7 +25,7 @@ from pegasus.events import Ended, Noted, Prepared
 from pegasus.model import Apart, Assignment, Lost, NotStarted, Outcome, SubNode
 
 FOLDERS_LIMIT = 10.0
-"""Seconds at the end of a run for the removal of folders in which no command has started: to connect
+"""Seconds at the end of a run for the removal of folders in which no command started: to connect
 takes a few. A node that does not answer keeps them, and the next run removes them."""
 
 
@@ -197,7 +197,7 @@ class HeldCommands:
         self, shell: Shell, command: DetachedCommand, outcome: Outcome, seconds: float
     ) -> None:
         """Do the steps at the end of a command that are not done yet."""
-        await command.owner.persist()
+        await command.owner.persist(command.assignment)
         self._report(command, outcome, seconds)
         if command in self.commands and await command.release(shell):
             self.commands.remove(command)

@@ -13,7 +13,7 @@ from pegasus.dispatch.detached import Inherited, Owner, Stray, persist_nothing
 from pegasus.dispatch.ending import Ending
 from pegasus.dispatch.ports import Queue, Session
 from pegasus.events import Listener
-from pegasus.model import Command, Job, SubNode
+from pegasus.model import Assignment, Command, Job, SubNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Run:
         timeout: seconds after which a command is ended.
         detached: whether the run's commands are detached.
         give_up: seconds without a connection after which a detached command counts as lost.
-        persist: returns once all that the listener got is on the disk.
+        persist: returns once all events, and the output of a command, are on the disk.
         inherited: the detached commands of earlier runs that are followed to their end.
         strays: folders that earlier runs left on nodes, to be removed.
         sub_node_updates: gives all sub-nodes, by hostname and parameters, whenever they change. In
@@ -54,7 +54,7 @@ class Run:
     timeout: float = math.inf
     detached: bool = False
     give_up: float = math.inf
-    persist: Callable[[], Awaitable[None]] = persist_nothing
+    persist: Callable[[Assignment], Awaitable[None]] = persist_nothing
     inherited: Sequence[Inherited] = ()
     strays: Sequence[Stray] = ()
     sub_node_updates: trio.MemoryReceiveChannel[Sequence[SubNode]] | None = None

@@ -247,9 +247,9 @@ class Worker:
                 if self._is_over:
                     return
                 await shell.wait_key()
-                outcome = await self._work_in(shell)
-            if isinstance(outcome, Lost | NotStarted | Apart):
-                raise NodeUnreachable(outcome.words)
+                broken = await self._work_in(shell)
+            if broken is not None:
+                raise NodeUnreachable(broken)
 
     async def _follow_held(self, session: Session) -> None:
         """Follow the detached commands that the sub-node holds."""
@@ -262,8 +262,12 @@ class Worker:
         if self.history.connect():
             self._report_connected()
 
-    async def _work_in(self, shell: Shell) -> Outcome | Apart:
-        """Run commands in one shell until it takes no more; return the last outcome."""
+    async def _work_in(self, shell: Shell) -> str | None:
+        """Run commands in one shell until it takes no more.
+
+        Returns:
+            Why the connection is broken; None where it is not.
+        """
         ready = Ready(shell)
         with sole_error():
             async with trio.open_nursery() as nursery:
@@ -273,12 +277,12 @@ class Worker:
                 takes_another = True
                 while takes_another:
                     assignment = await self._wait_assigned(ready)
-                    outcome = await self._run_one(shell, assignment)
-                    if self._is_over or isinstance(outcome, Lost | NotStarted | Apart):
+                    broken = _break_of(assignment, await self._run_one(shell, assignment))
+                    if self._is_over or broken is not None:
                         break
                     takes_another = await shell.wait_next()
                 nursery.cancel_scope.cancel(reason="this shell takes no more commands")
-        return outcome
+        return broken
 
     async def _watch(self, shell: Shell) -> None:
         """Stop being ready as soon as the shell is gone."""
@@ -364,7 +368,7 @@ class Worker:
 
     def _note_outcome(self, outcome: Outcome) -> None:
         """Note what an outcome says about the connection."""
-        if isinstance(outcome, Lost):
+        if isinstance(outcome, Lost) and not self._run.detached:
             self.history.lose_job()
         elif isinstance(outcome, Exited | Killed) and self.history.complete_job():
             self._report_connected()  # the node itself reported this end
@@ -374,3 +378,15 @@ class Worker:
         if isinstance(self.state, Busy):
             assignment, self.state = self.state.assignment, Preparing()
             self._reports.end(assignment, outcome, seconds)
+
+
+def _break_of(assignment: Assignment, outcome: Outcome | Apart) -> str | None:
+    """Return why the connection is broken, where an outcome says so.
+
+    That a detached command is lost is reported by its node, over a connection that works.
+    """
+    if isinstance(outcome, NotStarted | Apart) or (
+        isinstance(outcome, Lost) and assignment.key is None
+    ):
+        return outcome.words
+    return None

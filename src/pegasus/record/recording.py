@@ -24,6 +24,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Prepared,
     Printed,
     Returned,
     RunBegan,
@@ -118,8 +119,9 @@ class Record:
     def tell(self, event: Event) -> None:
         """Write an event to the journal.
 
-        Where the disk is not slow, a start or an end is in the journal on return. So a job that
-        runs, or an end that is on the screen, is never missing in the journal.
+        Where the disk is not slow, a start, an end or the name of a folder is in the journal on
+        return. So a job that runs, an end that is on the screen, or a folder that a node was asked
+        for, is never missing in the journal.
         """
         if isinstance(event, RunEnded):
             self._end = event
@@ -138,7 +140,7 @@ class Record:
             opened.detached.write(event, line)
         else:
             writer.put_line(line)
-        if isinstance(event, Started | Ended):
+        if isinstance(event, Started | Ended | Prepared):
             writer.settle()
 
     async def persist(self, assignment: Assignment | None = None) -> None:

@@ -134,12 +134,13 @@ class RecordWriter:
         self._put(partial(self._disk.close_outputs, job, sub_node))
 
     def put_step(self, step: _Step) -> None:
-        """Have something done between what was queued before and what will be, that writes nothing.
+        """Have something done at once, after what was queued before; it is no change itself.
 
         Args:
             step: called in the thread; it never raises.
         """
         self._thread.put(step, 0)
+        self._thread.request_progress()  # somebody waits for it
 
     def expect_torn_line(self) -> None:
         """Start the next line on a line of its own: another writer may have torn the last one."""

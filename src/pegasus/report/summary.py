@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from pegasus import duration
-from pegasus.model import succeeded
 from pegasus.report.left import folders_left_words, going_on_words
-from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord, word_for
+from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord
 from pegasus.terminal_text import on_one_line, visible
 
 _COMMAND_LIMIT = 200
@@ -33,41 +32,6 @@ def summary_of(state: RunState, log_of: Callable[[Result], str | None]) -> list[
     lines = [f"{total} command{'s' if total > 1 else ''}: {_counted(counts)}."]
     lines += [_line(result) + _log(result, log_of) for result in state.failures()]
     return lines + _about_left([each for _, each in state.left()])
-
-
-def taken_over_words(
-    name: str,
-    state: RunState,
-    keys: Collection[str],
-    log_of: Callable[[Result], str | None],
-) -> list[str]:
-    """Say what became of the commands of a run that was taken over.
-
-    Args:
-        name: of the run that started them.
-        state: of that run, with all that was observed since.
-        keys: of the commands that were taken over and had no end yet.
-        log_of: gives the path of a command's log; None where there is none.
-
-    Returns:
-        A line of counts, one for each command that ended and did not succeed, and one where
-        commands go on; nothing where no command was taken over.
-    """
-    tries = [
-        (job, each)
-        for job in state.jobs.values()
-        for each in job.executions
-        if each.assignment.key in keys
-    ]
-    ended = [Result(job, each, each.outcome) for job, each in tries if each.outcome is not None]
-    counts = Counter[StatusWord](word_for(each.outcome) for each in ended)
-    counts["detached"] = len(tries) - len(ended)
-    if not tries:
-        return []
-    lines = [f"Taken over from run {visible(name)}: {_counted(counts)}."]
-    failed = [result for result in ended if not succeeded(result.outcome)]
-    lines += [_line(result) + _log(result, log_of) for result in failed]
-    return lines + _about_left([each for _, each in tries if not each.released])
 
 
 def _counted(counts: Counter[StatusWord]) -> str:

@@ -94,7 +94,7 @@ IFS= read -r _l && IFS= read -r _c || exit
           [ "$w" ] || kill_all
           [ ! "$_g" ] || (
             exec >/dev/null 3<&- 4>&- 6>&-
-            while left; do sleep 0.1 || sleep 1; done
+            while kill -s 0 "$p" && left; do sleep 0.1 || sleep 1; done
             tell +EMPTY
           ) &;;
         *) m=m;;
