@@ -82,7 +82,7 @@ def _ended(why: str, words: list[str], sizes: OutputSizes) -> DetachedEnd:
             outcome = TimedOut(float(by[1:]))
         case "k":
             outcome = Lost("its keeper on the node was killed; what was left of it was ended")
-            return DetachedEnd(outcome, sizes)
+            return DetachedEnd(_GONE["u"] if why == "u" else outcome, sizes)
         case _:
             outcome = read_end(f"{message.strip('-')} {status.strip('?')}")
     if why == "u" and isinstance(outcome, Killed | Exited):

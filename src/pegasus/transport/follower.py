@@ -106,7 +106,9 @@ report() {
     "e - "*" .")
       case $_l in *" t "*) logind && _f=u;; esac
       say_of e "$_o $_e $_f $_l";;
-    "e "*" .") say_of e "$_o $_e - $_l";;
+    "e "*" .")
+      case $_l in "e k "*) logind && _f=u;; esac
+      say_of e "$_o $_e $_f $_l";;
     ". "*|"b "*)
       if [ "$_z" ]; then say_of l "$_o $_e r"
       elif [ "${_l%%b*}" ]; then say_of n

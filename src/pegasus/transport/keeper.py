@@ -146,7 +146,7 @@ IFS= read -r _l && IFS= read -r _c || exit
 # keeper was killed; and, for a time limit and after SIGTERM, a timer. See ``script`` for the
 # reasons of lines that both scripts have.
 # - `( ... ) | kill -s KILL $$`: the keeper must go on while the sh that starts it returns at once.
-#   A command that a sh starts with `&` has SIGINT and SIGQUIT ignored without end, and so would the
+#   A command that a sh starts with `&` has SIGINT and SIGQUIT ignored permanently, and so would the
 #   job. The first part of a pipeline does not, but the sh waits for it: so the second part kills
 #   that sh, its own parent, once the first part was begun.
 # - The command is on standard input and no argument: a user's `pkill -f train.py` must not find the

@@ -7,6 +7,7 @@ end is known, and nothing is left.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import run
@@ -34,6 +35,9 @@ _stop() {
 
 UNFINISHED = ("&&", "||", "|", "\\")
 """Ends of lines that the next line continues."""
+
+EVERY = 1 if os.environ.get("PEGASUS_ALL_STOPS") else 6
+"""Which stops are tried: all of them take minutes."""
 
 AT_ONCE = 4
 """Stops that are tried at the same time, on a machine with few processors."""
@@ -161,10 +165,10 @@ async def test_every_stop(tmp_path: Path, stops: list[str], ends_it: bool) -> No
                 wrong.append(f"{trial.stop}: too slow")
 
     async with trio.open_nursery() as nursery:
-        for stop in stops:
+        for stop in stops[::EVERY]:
             base = tmp_path / stop
             base.mkdir()
             trials.append(Trial(Place(base, ("dash",), KEEPER, FOLLOWER), stop, ends_it))
             nursery.start_soon(attempt, trials[-1])
     assert not wrong, "\n".join(wrong)
-    assert sum(trial.was_reached for trial in trials) > len(stops) // 3
+    assert sum(trial.was_reached for trial in trials) > len(trials) // 3
