@@ -6,11 +6,11 @@ import re
 
 import pytest
 
+from tests.e2e.detached import GATED, LINES, STEADY, ends, kill, left_folders
 from tests.e2e.journals import events
 from tests.e2e.runner import Pegasus
 from tests.e2e.ssh_config import SshConfig
 from tests.e2e.terminals import FORKS, Terminal
-from tests.e2e.test_detached import GATED, LINES, STEADY, ends, kill, left_folders
 from tests.nodes import wait_until
 
 

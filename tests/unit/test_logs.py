@@ -8,7 +8,6 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -18,6 +17,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.events import Ended
 from pegasus.model import Exited, Stream
 from pegasus.report import outputs
+from tests.unit.logs import Capture, follow, logged, wait_for
 from tests.unit.records import (
     LIMIT,
     NODES,
@@ -32,8 +32,6 @@ from tests.unit.records import (
     take,
 )
 
-Capture = pytest.CaptureFixture[bytes]
-
 FOLLOW = """
 import sys
 from pathlib import Path
@@ -41,12 +39,6 @@ from pegasus.commands.logs import LogsSettings, logs
 from pegasus.report import outputs
 sys.exit(logs(LogsSettings(queue_file=Path(sys.argv[1]), job=1, follow="follow" in sys.argv)))
 """
-
-
-def logged(capfdbinary: Capture, queue: Path, **asked: Any) -> tuple[bytes, bytes]:
-    """Ask, and give what stands on both outputs."""
-    assert logs(LogsSettings(queue_file=queue, **asked)) == ExitStatus.SUCCESS
-    return capfdbinary.readouterr()
 
 
 async def test_byte_for_byte(tmp_path: Path, capfdbinary: Capture) -> None:
@@ -136,25 +128,6 @@ async def test_missing_bytes_are_said(tmp_path: Path, capfdbinary: Capture) -> N
 
 
 # Following.
-
-
-async def follow(queue: Path, **asked: Any) -> None:
-    """Follow until the end, in a thread."""
-    settings = LogsSettings(queue_file=queue, follow=True, **asked)
-    with trio.fail_after(LIMIT):
-        assert await trio.to_thread.run_sync(partial(logs, settings)) == ExitStatus.SUCCESS
-
-
-async def wait_for(capfdbinary: Capture, wanted: bytes) -> tuple[bytes, bytes]:
-    """Wait until something was shown."""
-    out = err = b""
-    with trio.fail_after(LIMIT):
-        while True:
-            await trio.sleep(0.01)
-            more = capfdbinary.readouterr()
-            out, err = out + more[0], err + more[1]
-            if wanted in out or wanted in err:
-                return out, err
 
 
 async def test_follow(tmp_path: Path, capfdbinary: Capture) -> None:

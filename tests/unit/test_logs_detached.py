@@ -14,9 +14,9 @@ from pegasus.model import Exited, Lost, Stream
 from pegasus.record import RunRecord
 from pegasus.record.taking_over import find_left, take_over
 from tests.unit.detached import detach, kill, recording_detached
+from tests.unit.logs import Capture, follow, logged, wait_for
 from tests.unit.records import fail, queue_in, show
 from tests.unit.retries import commands
-from tests.unit.test_logs import Capture, follow, logged, wait_for
 
 
 def left_run(queue: Path) -> RunRecord:

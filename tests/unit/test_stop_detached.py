@@ -13,7 +13,7 @@ from pegasus.model import Exited
 from pegasus.orders import DrainOrder, LeaveOrder, StopJobOrder, orders_of, stored_stops
 from tests.unit.detached import detach, kill, recording_detached
 from tests.unit.records import NODES, record_of
-from tests.unit.test_stop import going_on, settings
+from tests.unit.stopping import going_on, settings
 
 Capture = pytest.CaptureFixture[str]
 
