@@ -143,10 +143,10 @@ def processes_of(place: Place) -> list[str]:
     return found
 
 
-async def wait_no_process(place: Place) -> None:
+async def wait_no_process(place: Place, limit: float = 5.0) -> None:
     """Wait until no process of this place is left."""
     left = [""]
-    with trio.move_on_after(5):
+    with trio.move_on_after(limit):
         while left:
             left = processes_of(place)
             if left:

@@ -18,7 +18,7 @@ from pegasus.transport.detached import DetachedShell
 from pegasus.transport.ends import LOGGED_OUT
 from pegasus.transport.reports import Report, Reports
 from tests.contract import LIMIT, Output
-from tests.unit.places import Place, find_out, follow, processes_of, run_detached
+from tests.unit.places import Place, find_out, follow, processes_of, run_detached, wait_no_process
 
 
 @pytest.fixture
@@ -89,6 +89,18 @@ async def test_a_removed_folder(place: Place) -> None:
     shutil.rmtree(place.root / key)
     outcome, _ = await find_out(place, key)
     assert outcome == Lost("its folder on the node was removed")
+
+
+async def test_a_limit_without_a_folder(place: Place) -> None:
+    """A time limit also holds where somebody has removed the folder; then the command is lost."""
+    async with place.open_shell() as shell, trio.open_nursery() as nursery:
+        key = shell.key
+        assert key is not None
+        limited = Detachment(trio.Event(), limit=1.0)
+        nursery.start_soon(follow, shell, key, "exec sleep 1000", None, limited)
+        await shell.wait_begun()
+        shutil.rmtree(place.root / key)
+    await wait_no_process(place, limit=15)
 
 
 async def test_a_restarted_node(place: Place) -> None:

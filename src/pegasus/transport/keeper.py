@@ -56,7 +56,9 @@ IFS= read -r _l && IFS= read -r _c || exit
         sleep "$k" & tell "+s $!"
         wait $! && break
       done
-      tell "$1"
+      tell "$1" && return
+      [ "$1" = +GRACE ] || { finish TERM; sleep @NODE_GRACE@; }
+      finish KILL
     }
     left() {
       for f in /proc/[0-9]*/stat; do
@@ -176,6 +178,8 @@ IFS= read -r _l && IFS= read -r _c || exit
 # - Killed with the group: the record comes first. Where SIGTERM was ordered the record waits until
 #   the group and its session are empty, and by then only the keeper's own processes are in them. So
 #   the last kill also ends the timer.
+# - Where somebody has removed the folder, nobody can tell the keeper anything: the timer ends the
+#   command itself.
 # - The timer of a time limit that was not reached is killed by its number: it and its `sleep`
 #   ignore signals, are children of the keeper, and end by themselves only at the limit. The second
 #   turn of its loop is for a `sleep` that takes whole seconds only.
