@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from pegasus.dispatch import AttachDispatcher, Inherited, Owner, Stray
+from pegasus.errors import PegasusError
 from pegasus.events import (
     Cut,
     Discarded,
@@ -336,3 +337,44 @@ async def test_attach_waits_for_a_node(autojump_clock: trio.abc.Clock) -> None:
     assert outcomes(heard(inherited)) == [Exited(0)]
     told = [event for _, event in heard(inherited).told if isinstance(event, Unreachable)]
     assert len(told) > 3
+
+
+async def test_a_stop_of_an_earlier_run_s_job(autojump_clock: trio.abc.Clock) -> None:
+    """It ends that job, and not the job of the same number of this run."""
+    bench = Bench("sleep 20", nodes=1)
+    keeper = FakeKeeper("sleep 5000", 0, 5000, Exited(0))
+    inherited = left_by(bench, "elsewhere", keeper)
+    assignment = replace(inherited.assignment, number=1)
+    bench.run = replace(bench.run, inherited=[replace(inherited, assignment=assignment)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(5)
+        assert bench.dispatcher is not None
+        stopped = bench.dispatcher.stop_job(1, None, "earlier")
+        assert [each.sub_node.hostname for each in stopped.running] == ["elsewhere"]
+    assert outcomes(heard(inherited)) == [Cancelled()]
+    assert outcomes(bench.listening) == [Exited(0)]
+
+
+async def test_a_stopped_command_that_never_started(autojump_clock: trio.abc.Clock) -> None:
+    """No other sub-node gets its job: a user has ended it."""
+    bench = Bench(nodes=1)
+    inherited = left_by(bench, "n0", None, stop_stored=True)
+    owner = replace(inherited.owner, name="test", listener=bench.listening)
+    bench.run = replace(bench.run, inherited=[replace(inherited, owner=owner)])
+    await run_queue(bench)
+    assert [type(outcome) for outcome in outcomes(bench.listening)] == [NotStarted]
+    assert not bench.nodes["n0"].ran
+
+
+async def test_an_error_leaves_detached_commands(autojump_clock: trio.abc.Clock) -> None:
+    """A run that ends with an error does not wait for what it follows."""
+    bench = Bench("exit 0", nodes=2)
+    bench.nodes["n1"].reachable, bench.nodes["n1"].answers_in = False, 3
+    inherited = left_by(bench, "n0", FakeKeeper("sleep 500", 0, 500, Exited(0)))
+    bench.run = replace(bench.run, inherited=[inherited])
+    with pytest.RaisesGroup(PegasusError, flatten_subgroups=True):
+        await run_broadcast(bench)
+    assert trio.current_time() < 20
+    assert not heard(inherited).outcomes
+    assert not [event for _, event in heard(inherited).told if isinstance(event, Cut)]

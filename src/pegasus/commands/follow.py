@@ -57,7 +57,6 @@ async def follow_left(settings: FollowSettings) -> ExitStatus:
         partial(_follow, settings),
         color=settings.color,
         print_period=settings.print_period,
-        leaves_on_hangup=True,
     )
 
 
@@ -66,6 +65,7 @@ async def _follow(settings: FollowSettings, screen: Screen, stages: Stages) -> E
         wanted = settings.run
         return wanted is None or wanted in run.name or wanted == str(run.began.number)
 
+    stages.may_leave = True
     queue = QueueFile(settings.queue_file).real
     async with take_over_left(queue, "", screen, is_meant) as taken:
         if not taken:

@@ -21,23 +21,18 @@ FINAL_SCREEN_WAIT = 3.0
 Body: TypeAlias = Callable[[Screen, Stages], Awaitable[ExitStatus]]
 
 
-async def in_frame(
-    body: Body, *, color: ColorChoice, print_period: int, leaves_on_hangup: bool
-) -> ExitStatus:
+async def in_frame(body: Body, *, color: ColorChoice, print_period: int) -> ExitStatus:
     """Do the work of such a command, while signals move it from one stage of its end to the next.
 
     Args:
         body: gets the screen and the stages, and returns the exit status.
         color: the value of ``--color``.
         print_period: the value of ``--print-period``.
-        leaves_on_hangup: whether SIGHUP leaves detached commands alone and ends Pegasus.
     """
     raise_open_files_limit()
     with open_interrupts() as signals, sole_error():
         async with trio.open_nursery() as nursery:
-            status = await _on_screen(
-                body, signals, nursery, (color, print_period), leaves_on_hangup=leaves_on_hangup
-            )
+            status = await _on_screen(body, signals, nursery, (color, print_period))
             nursery.cancel_scope.cancel(reason="the run is over")
     return status
 
@@ -47,8 +42,6 @@ async def _on_screen(
     signals: AsyncIterator[str],
     nursery: trio.Nursery,
     shown: tuple[ColorChoice, int],
-    *,
-    leaves_on_hangup: bool,
 ) -> ExitStatus:
     reader_gone = trio.Event()
     color, print_period = shown
@@ -57,7 +50,7 @@ async def _on_screen(
     )
     with trio.CancelScope() as closing:
         async with screen_opened as screen:
-            stages = Stages(screen, leaves_on_hangup=leaves_on_hangup)
+            stages = Stages(screen)
             nursery.start_soon(stages.obey, signals)
             nursery.start_soon(_drain_when, reader_gone, stages.ending)
             status = await body(screen, stages)

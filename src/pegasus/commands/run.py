@@ -89,7 +89,6 @@ async def run(settings: RunSettings) -> ExitStatus:
         partial(_run_recorded, settings, sub_nodes, queue),
         color=settings.color,
         print_period=settings.print_period,
-        leaves_on_hangup=settings.detach,
     )
 
 
@@ -116,6 +115,7 @@ async def _run_recorded(
         record_opened as record,
         take_over_left(queue.real, record.name, screen) as taken,
     ):
+        stages.may_leave = settings.detach or bool(taken)
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
@@ -132,7 +132,7 @@ async def _run_recorded(
         status = _status(error, live.state, taken, interrupted=stages.interrupted)
         bus.tell(RunEnded(status, result_of_run(error, stages)))
         for run_before in taken:
-            run_before.end(result_of_run(error, stages))
+            run_before.end("left" if error else result_of_run(error, stages))
             if lines := words_on_taken(run_before):
                 screen.say(*lines)
     if live.state.counts():

@@ -16,18 +16,18 @@ class Stages:
 
     Args:
         screen: shows each stage.
-        leaves_on_hangup: whether SIGHUP ends Pegasus, and its detached commands go on.
 
     Attributes:
         ending: the end of the run.
         interrupted: whether a user asked for it.
+        may_leave: whether SIGHUP, or an order, ends Pegasus while detached commands go on.
     """
 
-    def __init__(self, screen: Screen, *, leaves_on_hangup: bool = False) -> None:
+    def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._leaves_on_hangup = leaves_on_hangup
         self.ending = Ending()
         self.interrupted = False
+        self.may_leave = False
 
     async def obey(self, signals: AsyncIterator[str]) -> None:
         """Move one stage further with each signal."""
@@ -35,7 +35,7 @@ class Stages:
         async with trio.open_nursery() as nursery:
             async for name in signals:
                 self.interrupted = True
-                if name == "SIGHUP" and self._leaves_on_hangup:
+                if name == "SIGHUP" and self.may_leave:
                     self._leave(name)
                     continue
                 count += 1
@@ -92,7 +92,7 @@ class Stages:
                     self.interrupted = True
                     self._abort("pegasus stop --now")
                     request.answer("What runs is being ended.")
-                case LeaveOrder() if self._leaves_on_hangup:
+                case LeaveOrder() if self.may_leave:
                     self.interrupted = True
                     self._leave("pegasus stop --leave")
                     request.answer("Pegasus ends; its detached commands go on.")

@@ -20,10 +20,10 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import RunEnded, RunMode, RunResult, Started, Taken
 from pegasus.model import Stream
-from pegasus.orders import orders_of, read_orders
+from pegasus.orders import StopJobOrder, clear_stored, orders_of, read_orders, stored_stops
 from pegasus.record import OutputName, RunRecord
 from pegasus.record.recording import Record
-from pegasus.record.taking_over import ContinuedRun, find_left, take_over
+from pegasus.record.taking_over import ContinuedRun, LeftCommand, find_left, take_over
 from pegasus.report.summary import summary_of
 from pegasus.run_state import Result, RunState
 from pegasus.screen import Screen
@@ -51,10 +51,20 @@ class TakenRun:
     def inherited(self) -> list[Inherited]:
         """Give its commands, as dispatch needs them."""
         owner = Owner(self.continued.name, self.bus, self.continued.record.persist)
-        return [
-            Inherited(left.assignment, owner, left.extent, left.stop_stored, left.has_ended)
+        folder = self.continued.record.folder
+        stops = stored_stops(folder.path) if folder is not None else []
+        inherited = [
+            Inherited(
+                left.assignment,
+                owner,
+                left.extent,
+                left.stop_stored or any(_is_meant(stop.order, left) for stop in stops),
+                left.has_ended,
+            )
             for left in self.continued.commands
         ]
+        clear_stored(stops)
+        return inherited
 
     def strays(self) -> list[Stray]:
         """Give its folders in which no command has started."""
@@ -70,6 +80,11 @@ class TakenRun:
         failed = self.continued.state.failure_count or self.state.failure_count
         status = ExitStatus.JOB_FAILED if failed else ExitStatus.SUCCESS
         self.bus.tell(RunEnded(status, result if self.state.open_jobs else "done"))
+
+
+def _is_meant(order: StopJobOrder, left: LeftCommand) -> bool:
+    number, sub_node = left.assignment.number, left.assignment.sub_node.number
+    return order.number == number and order.sub_node in {None, sub_node}
 
 
 @asynccontextmanager
@@ -91,18 +106,31 @@ async def take_over_left(
         if not by:
             raise
         runs = []  # the records cannot be read; the new run's own record has said so
-    for warning in warnings:
+    for warning in warnings if not by else ():
         screen.say(warning)
     async with AsyncExitStack() as stack:
         taken: list[TakenRun] = []
         for run in runs:
-            if run.alive or not only(run):
+            if not only(run):
+                continue
+            if run.alive:
+                _say_followed(run, by, screen)
                 continue
             opened = take_over(run, by, screen.say)
             continued = await stack.enter_async_context(opened)
             if continued is not None:
                 taken.append(_taken(continued, screen))
         yield taken
+
+
+def _say_followed(run: RunRecord, by: str, screen: Screen) -> None:
+    """Say that another Pegasus follows commands which may run on the same sub-nodes."""
+    follower = run.state.follower
+    if by and follower is not None and any(run.state.running()):
+        screen.say(
+            f"Commands of run {run.name} are followed by process {follower.pid} on "
+            f"{follower.host}; their sub-nodes may be used at the same time by this run."
+        )
 
 
 def _taken(continued: ContinuedRun, screen: Screen) -> TakenRun:

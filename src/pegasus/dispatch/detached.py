@@ -161,6 +161,8 @@ class DetachedCommand(RunningCommand):
         if self.ended_by is None:
             self._ended_by = cause
             self._stop.set()
+            if self.extent is None:
+                self.scope.cancel(reason="it is not handed over any more")
             if self.apart_since is not None:
                 self.store_stop()
 
@@ -197,7 +199,7 @@ class DetachedCommand(RunningCommand):
             self.owner.listener.tell(Reconnected(self.assignment))
         self.apart_since = None
         with trio.CancelScope(shield=True) as self.scope:
-            if self.left:
+            if self.left or (self.is_stopping and self.extent is None):
                 self.scope.cancel()
             if self.extent is None:
                 # The start is on the disk before it can happen.

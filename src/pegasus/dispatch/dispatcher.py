@@ -119,6 +119,9 @@ class Dispatcher(ABC):
                     with ending.taking:
                         await self._wait_probed()
                         await self.take_and_follow(nursery)
+                except BaseException:
+                    ending.leave_after_error()
+                    raise
                 finally:  # also on cancellation: each job that waits gets its outcome
                     self._close()
                 await self._wait_started()
@@ -146,14 +149,15 @@ class Dispatcher(ABC):
         def is_meant(assignment: Assignment) -> bool:
             return assignment.number == number and sub_node in {None, assignment.sub_node.number}
 
+        own = run_name in {None, self.run.name}
+        names = {None, self.run.name} if own else {run_name}
         running = [
             each
             for each in self.run.ending.running
-            if is_meant(each.assignment) and each.run_name in {None, run_name or self.run.name}
+            if is_meant(each.assignment) and each.run_name in names
         ]
         for command in running:
             command.end(EndedBy.STOP_JOB)
-        own = run_name in {None, self.run.name}
         waiting = [each for each in self.retries.waiting if own and is_meant(each.assignment)]
         for job in waiting:
             self.give_up(job, "stopped before it began")

@@ -125,6 +125,12 @@ class Ending:
             command.leave()
         self.working.cancel(reason="the run is left")
 
+    def leave_after_error(self) -> None:
+        """Stop following detached commands where an error ends the run, and no user does."""
+        if self.stage < Stage.ABORTING and not self.left:
+            for command in list(self.running):
+                command.leave()
+
     def kill(self) -> None:
         """Take nothing more, and kill the commands that run."""
         self.abort()

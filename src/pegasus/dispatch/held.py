@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -21,7 +22,7 @@ from pegasus.dispatch.ending import EndedBy, Stage
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
 from pegasus.errors import NodeUnreachable
-from pegasus.events import Ended, Noted, Prepared
+from pegasus.events import Ended, Listener, Noted, Prepared
 from pegasus.model import Apart, Assignment, Lost, NotStarted, Outcome, SubNode
 
 FOLDERS_LIMIT = 10.0
@@ -112,8 +113,9 @@ class HeldCommands:
         """
         shell: Shell | None = None
         self._is_opening = detached
+        note = partial(self._note, *self._owner_of_folders()) if detached else None
         try:
-            async with session.open_shell(on_key=self._note if detached else None) as shell:
+            async with session.open_shell(on_key=note) as shell:
                 self._is_opening = False
                 yield shell
         finally:
@@ -125,9 +127,18 @@ class HeldCommands:
                 else:
                     self._strays.append(stray)
 
-    def _note(self, key: str) -> None:
-        self._unused[key] = Stray(self._sub_node, key, self._listener)
-        self._listener.tell(Prepared(self._sub_node, key))
+    def _owner_of_folders(self) -> tuple[SubNode, Listener]:
+        """Give the sub-node and the listener of a run whose record is searched for folders."""
+        if self._run.detached or not self.to_do:
+            return self._sub_node, self._listener
+        if self.commands:
+            first = self.commands[0]
+            return first.assignment.sub_node, first.owner.listener
+        return self._strays[0].sub_node, self._strays[0].listener
+
+    def _note(self, sub_node: SubNode, listener: Listener, key: str) -> None:
+        self._unused[key] = Stray(sub_node, key, listener)
+        listener.tell(Prepared(sub_node, key))
 
     # Commands.
 
@@ -160,12 +171,15 @@ class HeldCommands:
             if command.is_reported:
                 await self._clean_up(shell, command)
             elif isinstance(found := await self._follow(shell, command), Apart):
+                if command.left:
+                    await trio.lowlevel.checkpoint()  # which ends here: the run is left
                 raise NodeUnreachable(found.words)
 
     def tell_unreachable(self, words: str) -> None:
         """Report that the commands cannot be reached."""
         for command in self._open:
-            command.tell_apart(words)
+            if not command.left:
+                command.tell_apart(words)
         self.probed.set()
 
     async def _follow(self, shell: Shell, command: DetachedCommand) -> Outcome | Apart:
@@ -173,7 +187,7 @@ class HeldCommands:
         began = trio.current_time()
         found = await command.run(shell, self._run.ending.kill_now)
         if isinstance(found, Apart) and command.extent is None:
-            found = NotStarted("the run was left before it began")
+            found = NotStarted("ended before it was handed over")
         if isinstance(found, Apart):
             if not command.left:
                 command.tell_apart(found.words)
@@ -212,7 +226,7 @@ class HeldCommands:
             ended = Ended(command.assignment, outcome, seconds)
             command.owner.listener.tell(ended)
             self._reports.end_inherited(ended)
-        elif isinstance(outcome, NotStarted):
+        elif isinstance(outcome, NotStarted) and not command.is_stopping:
             self._reports.take_back(command.assignment, outcome.words)
             # Its try is forgotten, so only its folder is left to be removed.
             self.commands.remove(command)

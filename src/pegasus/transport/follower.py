@@ -179,7 +179,9 @@ while IFS= read -r _l; do
       [ "$_n" != "$_r/$2" ] || drop
       [ "$_d" != "$_r/$2" ] || { untail; _w=; }
       _f=$_r/${2:-.}
-      if [ "$2" ] && { [ -e "$_f/never" ] || settle "$_f" || ! held "$_f"; }; then rm -rf "$_f"; fi
+      if [ "$2" ] && { [ -e "$_f/never" ] || settle "$_f" || ! held "$_f"; }; then
+        rm -rf "$_f/end.tmp" "$_f" || rm -rf "$_f"
+      fi
       [ -e "$_f" ] && say "d$2 0" || say "d$2 1";;
     alive) (:); [ ! "$_w" ] || kill -s 0 "$_w" || report;;
     bye) quit 1;;
@@ -206,6 +208,8 @@ quit
 #   still holds `life`, behind a connection that is broken and has not noticed it.
 # - A session that ends without `bye` leaves the folder that it has prepared: its key may be
 #   recorded as that of a command, and whoever follows it learns that it never began.
+# - `end.tmp` is removed before all else: a keeper that makes `go` anew while the folder is being
+#   removed finds none, and starts nothing.
 # - The tails are killed by their numbers; they are children of the session. `( exec tail )`: yash
 #   would start a child for the tail otherwise.
 # - A keeper needs a process group of its own, without which it would be ended with the session:

@@ -38,7 +38,7 @@ IFS= read -r _l && IFS= read -r _c || exit
   read -r _p _l </proc/self/stat && set -- ${_l##*")"} && _g=$3
   [ -p "$_d/orders" ] && exec 7<>"$_d/orders" 8>>"$_d/out" 9>>"$_d/err" || exit
   exec 3<"$_d/orders" 5>"$_d/orders" 7>&-
-  mkdir "$_d/go" || exit
+  mkdir "$_d/go" && [ -s "$_d/end.tmp" ] || exit
   read -r _u _l </proc/uptime || _u=$(date +%s)
   printf 'b %s .' "$_u" 1<>"$_d/end.tmp" || exit
   if [ "$_k" ]; then _a :; else _a ''; fi
@@ -94,11 +94,11 @@ IFS= read -r _l && IFS= read -r _c || exit
         "+e "*) set -- $l; t=$2 h=$3 _j=$4 s=$5
           [ "$y" = - ] && break
           [ "$w" ] || kill_all
-          [ ! "$_g" ] || (
+          [ ! "$_g" ] || {
             exec >/dev/null 3<&- 4>&- 6>&-
             while kill -s 0 "$p" && left; do sleep 0.1 || sleep 1; done
             tell +EMPTY
-          ) &;;
+          } &;;
         *) m=m;;
       esac
     done
