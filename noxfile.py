@@ -19,7 +19,7 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-ON_NODES = ("tests/e2e", "tests/faults")  # these need test nodes; all others are unit tests
+ON_NODES = ("tests/e2e", "tests/faults", "tests/keepers")  # nodes, or minutes; others: unit tests
 ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_nodes.py",
     "tests/e2e/test_sessions.py",
@@ -155,6 +155,13 @@ def e2e(session: nox.Session) -> None:
     for way in ways:
         run_e2e(session, way, ON_DOCKER_TOO if way == "docker" else ON_NODES)
     session.log(f"ran the end-to-end tests on {' and on '.join(ways)} nodes ({why})")
+
+
+@nox.session
+def e2e_detached(session: nox.Session) -> None:
+    """Run the end-to-end tests on local nodes with detached commands in all runs."""
+    prepare(session)
+    run_e2e(session, "local", ("tests/e2e",), PEGASUS_TEST_DETACH="1")
 
 
 @nox.session

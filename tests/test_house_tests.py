@@ -18,6 +18,7 @@ SHARED = {"tests.contract", "tests.other_user"}
 MAY_IMPORT: dict[str, set[str]] = {
     "tests/e2e/": {*SHARED, "tests.e2e", "tests.nodes"},
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
+    "tests/keepers/": {*SHARED, "tests.keepers"},
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
     "tests/unit/": {*SHARED, "tests.fake_queue", "tests.fakes", "tests.unit"},
@@ -38,6 +39,8 @@ LISTED: dict[str, set[str]] = {
     "tests/faults/test_queue_file_crash_again.py": {"tests.unit"},
     "tests/faults/test_queue_file_no_lock.py": {"tests.unit"},
     "tests/faults/test_queue_file_writer_crash.py": {"tests.unit"},
+    # How each sh reports a signal.
+    "tests/keepers/test_detached_scripts.py": {"tests.unit"},
     # A local session with the script of Pegasus, as the unit tests of the script open it.
     "tests/faults/test_killed_shells.py": {"tests.unit"},
 }

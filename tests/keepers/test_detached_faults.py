@@ -18,7 +18,14 @@ from pegasus.transport.detached import DetachedShell
 from pegasus.transport.ends import LOGGED_OUT
 from pegasus.transport.reports import Report, Reports
 from tests.contract import LIMIT, Output
-from tests.unit.places import Place, find_out, follow, processes_of, run_detached, wait_no_process
+from tests.keepers.places import (
+    Place,
+    find_out,
+    follow,
+    processes_of,
+    run_detached,
+    wait_no_process,
+)
 
 
 @pytest.fixture

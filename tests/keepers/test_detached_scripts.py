@@ -11,7 +11,7 @@ import trio
 from pegasus.detachment import Detachment
 from pegasus.model import Apart, Cancelled, Exited, Killed, Lost, NotStarted, Stream, TimedOut
 from tests.contract import LIMIT, Output
-from tests.unit.places import (
+from tests.keepers.places import (
     HERE,
     Place,
     find_out,

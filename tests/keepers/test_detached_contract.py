@@ -17,7 +17,7 @@ from pegasus.model import Apart, Assignment, Outcome
 from pegasus.transport.detached import DetachedShell
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
-from tests.unit.places import Place
+from tests.keepers.places import Place
 
 del test_cancelled_while_it_runs  # noqa: F821 -- a detached command goes on
 

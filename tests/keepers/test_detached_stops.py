@@ -21,7 +21,7 @@ from pegasus.model import Apart, Cancelled, Exited, Killed, Lost, NotStarted, Ou
 from pegasus.transport.follower import FOLLOWER_SCRIPT
 from pegasus.transport.keeper import KEEPER_SCRIPT
 from tests.contract import Output
-from tests.unit.places import Place, find_out, follow, processes_of
+from tests.keepers.places import Place, find_out, follow, processes_of
 
 HOOK = """\
 _stop() {
