@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.detached import GATED, LINES, STEADY, ends, kill, left_folders
+from tests.e2e.detached import (
+    GATED,
+    LINES,
+    STEADY,
+    ends,
+    go_away,
+    kill,
+    left_folders,
+    outputs,
+    starts,
+)
 from tests.e2e.journals import events
 from tests.e2e.runner import Pegasus
 from tests.e2e.ssh_config import SshConfig
 from tests.e2e.terminals import FORKS, Terminal
-from tests.nodes import wait_until
+from tests.nodes import Nodes, wait_until
+
+MakeNodes = Callable[..., Nodes]
 
 
 @FORKS
@@ -93,3 +106,28 @@ def test_a_command_of_a_node_that_left_the_hosts_file(pegasus: Pegasus) -> None:
     assert "[node-2] other\n" in done.stdout
     assert ends(pegasus, 0) == [{"kind": "exited", "status": 3}]
     (pegasus.nodes[0].home / "starts").unlink()
+
+
+def test_cuts_during_ten_jobs(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
+    """Ten jobs that print steadily end with their status and all of their output."""
+    nodes = make_nodes(2)
+    hosts = "- hostname: [node-1, node-2]\n  place: [a, b, c, d, e]\n"
+    queue = STEADY.replace("19 20", "19 20 $(seq 21 100)") * 10
+    running = pegasus.on(nodes).start("q", "--detach", hosts=hosts, queue=queue)
+    for cut in (1, 2):
+        running.wait_for(f"line {cut}2", times=10)
+        for node in nodes:
+            go_away(node)
+        running.wait_for("the connection broke", times=10 * cut)
+        for node in nodes:
+            node.start()
+    done = running.wait(60)
+    assert done.status == 1
+    assert ends(pegasus, 0) == [{"kind": "exited", "status": 3}] * 10
+    expected = "".join(f"line {i}\n" for i in range(1, 101)).encode()
+    found = outputs(pegasus)
+    assert [found[f"{job}.stdout"] == expected for job in range(1, 11)] == [True] * 10
+    errors = expected.replace(b"line", b"error")
+    assert [found[f"{job}.stderr"] == errors for job in range(1, 11)] == [True] * 10
+    assert sum(map(starts, nodes)) == 10
+    assert not [left for node in nodes for left in left_folders(pegasus, node)]
