@@ -191,8 +191,7 @@ async def test_a_command_that_never_started(autojump_clock: trio.abc.Clock) -> N
     bench = detached("exit 0", nodes=2)
     bench.nodes["n0"].starts_commands = False
     bench.nodes["n1"].answers_in = 1
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(run_queue, bench)
+    await run_queue(bench)
     assert outcomes(bench.listening) == [Exited(0)]
     assert bench.nodes["n1"].ran == ["exit 0"]
 
