@@ -136,6 +136,7 @@ IFS= read -r _l && IFS= read -r _c || exit
     _s=$?
   fi
   exec 8>&- 9>&-
+  case $_s in 129|143|257|271|385|399) [ "$_t" ] || sleep 0.1 5>&- 6>&-;; esac
   printf '+e %s %s %s %s\n' "${_t:--}" "${_h:--}" "$_j" "$_x$_s" >&5
   exec 2>/dev/null
   [ "$_t" ] && while kill -s 0 "$_j"; do wait "$_j"; done
@@ -151,6 +152,8 @@ IFS= read -r _l && IFS= read -r _c || exit
 #   A command that a sh starts with `&` has SIGINT and SIGQUIT ignored permanently, and so would the
 #   job. The first part of a pipeline does not, but the sh waits for it: so the second part kills
 #   that sh, its own parent, once the first part was begun.
+# - `sleep 0.1` after SIGTERM or SIGHUP of the command: whoever signals all processes one by one, as
+#   logind does, may reach the keeper a moment later, and then the keeper knows who it was.
 # - The command is on standard input and no argument: a user's `pkill -f train.py` must not find the
 #   keeper, and a command that is too long fails as it does elsewhere.
 # - Both lines are read before anything is done: a part of a command never runs.
