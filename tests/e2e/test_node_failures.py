@@ -178,6 +178,7 @@ def test_a_run_ends_whose_last_node_is_gone_for_good(
     assert "1 command: 1 lost." in done.stderr
 
 
+@not_detached("a keeper that dies last records what was killed before it")
 def test_a_broadcast_goes_on_when_the_node_is_back(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes]
 ) -> None:

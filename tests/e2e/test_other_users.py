@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.detaching import not_detached
 from tests.e2e.leftovers import Traces
 from tests.e2e.runner import Pegasus, Running
 from tests.other_user import NOBODY, attempts, needs_root
@@ -216,6 +217,7 @@ def test_the_name_of_the_sockets_is_seen_by_nobody_before_they_are(
     assert str(sockets) not in seen.read_text()
 
 
+@not_detached("without a record nothing is detached")
 @needs_root
 def test_a_record_that_somebody_else_has_planted(pegasus: Pegasus) -> None:
     """A ``.pegasus`` of another user is not written to, and its content and orders are ignored."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.detaching import not_detached
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes
 
@@ -20,7 +21,13 @@ BLOCKING = {
 PRINTED = {"another shell": "Welcome", "a question": "Which project?", "a menu": "1) red; 2) green"}
 
 
-@pytest.mark.parametrize("kind", BLOCKING)
+QUESTION = not_detached("the answers would be the scripts: the shell ends, and is reported as such")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[QUESTION] if kind == "a question" else []) for kind in BLOCKING],
+)
 def test_start_up_files_that_block(
     pegasus: Pegasus, make_nodes: Callable[..., Nodes], kind: str
 ) -> None:
