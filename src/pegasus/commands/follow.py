@@ -69,7 +69,10 @@ async def _follow(settings: FollowSettings, screen: Screen, stages: Stages) -> E
     queue = QueueFile(settings.queue_file).real
     async with take_over_left(queue, "", screen, is_meant) as taken:
         if not taken:
-            screen.say("No detached command is left that no other Pegasus follows.")
+            screen.say(
+                "There is no detached command to follow. `pegasus attach --list` shows what is "
+                "left, and who follows it."
+            )
             return ExitStatus.SUCCESS
         await _dispatch(settings, taken, screen, stages)
         for run in taken:

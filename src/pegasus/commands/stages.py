@@ -59,7 +59,9 @@ class Stages:
 
     def _leave(self, name: str) -> None:
         self.ending.leave()
-        self._screen.say(f"{name}: Pegasus ends, detached commands go on. Follow: pegasus attach")
+        self._screen.say(
+            f"{name}: Pegasus ends, detached commands go on. `pegasus attach` follows."
+        )
 
     def _abort(self, name: str) -> None:
         self.ending.abort()
@@ -97,7 +99,10 @@ class Stages:
                     self._leave("pegasus stop --leave")
                     request.answer("Pegasus ends; its detached commands go on.")
                 case LeaveOrder():
-                    words = "The commands of this run are not detached: they would end with it."
+                    words = (
+                        "The commands of this run are not detached: they would end with it. "
+                        "`pegasus stop` lets them end by themselves."
+                    )
                     request.answer(words, done=False)
                 case StopJobOrder(number, sub_node):
                     _answer_stop(request, dispatcher, (number, sub_node, run_name))

@@ -1,7 +1,7 @@
 """The detached commands that a sub-node holds: they run, or their folders are not removed yet.
 
 Rule 1: a command is in ``commands`` from its hand-over, or its taking over, until its folder is
-gone, whatever becomes of the connection meanwhile.
+gone. A broken connection does not remove it.
 Rule 2: the order of the steps at its end: output on the disk, end reported, end on the disk, folder
 removed. Each step can be cancelled, and continued later or by another run.
 """
@@ -272,8 +272,8 @@ class HeldCommands:
         for command in self._open:
             self._run.listener.tell(
                 Noted(
-                    f"Job {command.assignment.number} of run {command.owner.name} goes on on "
-                    f"{self._sub_node}, which cannot be reached. The next `pegasus queue`, "
+                    f"Job {command.assignment.number} of run {command.owner.name} goes on: "
+                    f"{self._sub_node} cannot be reached. The next `pegasus queue`, "
                     "`broadcast` or `attach` that reaches it ends it."
                 )
             )

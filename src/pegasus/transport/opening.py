@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import trio
 
-from pegasus.errors import CannotStart, NodeUnreachable
 from pegasus.process import Pipes
 from pegasus.transport.detached import DetachedShell, Explain
-from pegasus.transport.shell import reading
+from pegasus.transport.shell import reading, started
 
 
 def _ignore(words: str) -> None:
@@ -42,19 +41,15 @@ async def open_detached(
         NodeUnreachable: the shell did not become ready; in ssh's or the shell's own words.
     """
     mark = b"\x1e" + secrets.token_hex(16).encode()
-    async with AsyncExitStack() as stack:
-        try:
-            opened = await stack.enter_async_context(pipes)
-        except CannotStart as error:
-            raise NodeUnreachable(str(error)) from error
-        shell = DetachedShell(opened, mark, explain, on_key)
-        await stack.enter_async_context(reading(shell.read, opened))
-        with suppress(OSError, trio.BrokenResourceError):
-            if rest := opened.write_now(shell.prepare(lines + mark + b"\n")):
-                await opened.stdin.send_all(rest)
-        await shell.wait_ready(on_slow)
-        try:
-            yield shell
-        finally:
-            with trio.CancelScope(shield=True):
-                await shell.dismiss()
+    async with started(pipes) as child:
+        shell = DetachedShell(child, mark, explain, on_key)
+        async with reading(shell.read, child):
+            with suppress(OSError, trio.BrokenResourceError):
+                if rest := child.write_now(shell.prepare(lines + mark + b"\n")):
+                    await child.stdin.send_all(rest)
+            await shell.wait_ready(on_slow)
+            try:
+                yield shell
+            finally:
+                with trio.CancelScope(shield=True):
+                    await shell.dismiss()

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -38,6 +39,8 @@ link."""
 
 GONE_LIMIT = 2.0
 """Seconds between the end of a command and the report whether its shell takes another one."""
+
+PipesT = TypeVar("PipesT", bound=Pipes)
 
 Show = Callable[[Printed], Awaitable[None]]
 ReadStream = Callable[[Stream, trio.abc.ReceiveStream], Awaitable[None]]
@@ -302,6 +305,21 @@ def _ignore(words: str) -> None:
 
 
 @asynccontextmanager
+async def started(pipes: AbstractAsyncContextManager[PipesT]) -> AsyncIterator[PipesT]:
+    """Start a program; where this fails, only its sub-node can't be reached.
+
+    Raises:
+        NodeUnreachable: it could not be started.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            child = await stack.enter_async_context(pipes)
+        except CannotStart as error:
+            raise NodeUnreachable(str(error)) from error
+        yield child
+
+
+@asynccontextmanager
 async def open_shell(
     pipes: AbstractAsyncContextManager[Pipes],
     diagnose: Diagnose,
@@ -318,21 +336,17 @@ async def open_shell(
         NodeUnreachable: the shell did not become ready; in ssh's or the shell's own words.
     """
     mark = b"\x1e" + secrets.token_hex(16).encode()
-    async with AsyncExitStack() as stack:
-        try:
-            opened = await stack.enter_async_context(pipes)
-        except CannotStart as error:
-            raise NodeUnreachable(str(error)) from error
-        shell = NodeShell(opened, mark, diagnose)
-        await stack.enter_async_context(reading(shell.read, opened))
-        with suppress(OSError):
-            opened.write_now(mark + b"\n")
-        await shell.wait_ready(on_slow)
-        try:
-            yield shell
-        finally:
-            with trio.CancelScope(shield=True):
-                await shell.dismiss()
+    async with started(pipes) as child:
+        shell = NodeShell(child, mark, diagnose)
+        async with reading(shell.read, child):
+            with suppress(OSError):
+                child.write_now(mark + b"\n")
+            await shell.wait_ready(on_slow)
+            try:
+                yield shell
+            finally:
+                with trio.CancelScope(shield=True):
+                    await shell.dismiss()
 
 
 @asynccontextmanager

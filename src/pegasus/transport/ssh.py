@@ -9,7 +9,7 @@ its master must fail, not connect.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import trio
 
-from pegasus.errors import CannotStart, NodeUnreachable, PegasusError, sole_error
+from pegasus.errors import NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
-from pegasus.process import FULL_PIPE, Child, Pipes, open_child
+from pegasus.process import FULL_PIPE, Pipes, open_child
 from pegasus.transport.detached import DetachedShell
 from pegasus.transport.follower import follower_command, follower_lines
 from pegasus.transport.handshakes import NotConnected
@@ -30,7 +30,7 @@ from pegasus.transport.messages import failure, printed
 from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
 from pegasus.transport.opening import open_detached
 from pegasus.transport.script import remote_command
-from pegasus.transport.shell import NodeShell, open_shell
+from pegasus.transport.shell import NodeShell, open_shell, started
 from pegasus.transport.ssh_context import SshContext
 
 CONNECT_LIMIT = 60.0
@@ -217,7 +217,10 @@ async def _open_once(context: SshContext, sub_node: SubNode) -> AsyncIterator[Ss
     master = context.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
     argv = ["sh", "-c", MASTER_SCRIPT, "pegasus", str(socket), str(context.folder.path), *master]
     with sole_error():
-        async with _open_master(argv) as child, trio.open_nursery() as nursery:
+        async with (
+            started(open_child(argv, MASTER_EXIT_LIMIT)) as child,
+            trio.open_nursery() as nursery,
+        ):
             nursery.start_soon(session.read_messages, child.stderr)
             try:
                 await session.wait_open(child.stderr)
@@ -233,14 +236,3 @@ async def _prepare(context: SshContext) -> None:
         await context.prepare()
     except PegasusError as error:  # the folder can't be made now; it may be possible later
         raise NodeUnreachable(str(error)) from error
-
-
-@asynccontextmanager
-async def _open_master(argv: Sequence[str]) -> AsyncIterator[Child]:
-    """Start a master; where this fails, only this sub-node can't be reached."""
-    async with AsyncExitStack() as stack:
-        try:
-            child = await stack.enter_async_context(open_child(argv, MASTER_EXIT_LIMIT))
-        except CannotStart as error:
-            raise NodeUnreachable(str(error)) from error
-        yield child
