@@ -52,6 +52,22 @@ RunName = Annotated[
     ),
 ]
 
+Limit = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--limit",
+        group=FILES,
+        negative="",
+        help="Only these sub-nodes: node-[1-4], rack=2, !node-3 without them. Repeatable.",
+    ),
+]
+NoLive = Annotated[
+    bool,
+    Parameter(
+        name="--no-live", group=SHOWN, negative="", help="Show only the log, no live screen."
+    ),
+]
+
 PrintPeriod = Annotated[
     int,
     Parameter(
@@ -73,8 +89,10 @@ class Common:
     hosts_file: HostsPath = HOSTS
     queue_file: QueuePath = QUEUE
     ssh_config: SshConfig = None
+    limit: Limit = None
     print_period: PrintPeriod = 1
     color: Color = "auto"
+    no_live: NoLive = False
     daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
     """Wait for jobs until stopped, also for a missing queue file."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
@@ -89,3 +107,26 @@ class Common:
     """Let each command outlive its connection and Pegasus; `pegasus attach` follows it again."""
     give_up: Annotated[float | None, Parameter(converter=_seconds)] = None
     """With --detach: count a command as lost once its node has been away for so long."""
+    retry_on: Annotated[list[str] | None, Parameter(negative="")] = None
+    """With --retries: only jobs that printed a match of this expression, or that ended this way:
+    exit:137, signal:9, lost, timeout. Repeatable."""
+    stall: Annotated[float | None, Parameter(converter=_seconds)] = None
+    """Report a command that has printed nothing for so long: 30m."""
+    notify: str | None = None
+    """Run this command here for each job that failed permanently, and at the end of the run. It
+    gets the event as JSON on its standard input."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The options of a broadcast only."""
+
+    gather: Annotated[bool | Literal["diff"], Parameter(negative="", group=SHOWN)] = False
+    """Show equal outputs of a step once, with their nodes; --gather=diff shows differences."""
+    batch: str | None = None
+    """Run a step on so many sub-nodes at a time: 4 or 25%."""
+    max_unreachable: str | None = None
+    """Continue without up to so many sub-nodes that cannot be reached: 2 or 10%."""
+    resume: bool = False
+    """Continue the newest broadcast that did not finish; no step is repeated where it is done."""

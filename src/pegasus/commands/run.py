@@ -67,6 +67,15 @@ class RunSettings:
     timeout: float = math.inf
     detach: bool = False
     give_up: float = math.inf
+    limit: tuple[str, ...] = ()
+    live: bool = True
+    retry_on: tuple[str, ...] = ()
+    stall: float = math.inf
+    notify: str | None = None
+    gather: bool | Literal["diff"] = False
+    batch: str | None = None
+    max_unreachable: str | None = None
+    resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
 

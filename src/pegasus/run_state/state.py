@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from pegasus.events import (
@@ -29,154 +28,22 @@ from pegasus.events import (
     TakenOver,
     Unreachable,
 )
-from pegasus.model import Assignment, Outcome, succeeded
-from pegasus.run_state.folders_left import FoldersLeft
+from pegasus.model import Assignment, succeeded
 from pegasus.run_state.jobs import (
-    INTERRUPTED,
-    INTERRUPTED_BEFORE_START,
-    NEVER_STARTED,
     End,
     Execution,
     JobState,
-    Result,
-    StatusWord,
     SubNodeState,
-    by_end,
-    latest_of,
-    result_of,
     word_for,
-    word_of,
 )
+from pegasus.run_state.known import KnownRun
 
 
-class RunState:
+class RunState(KnownRun):
     """The state of a run; ``apply`` changes it.
 
-    Args:
-        keep_successes: whether jobs that succeeded stay in ``jobs``; a live run may take weeks.
-
-    Attributes:
-        began: what is known of the run from its beginning; None before it.
-        began_at: when it began, in seconds since the epoch.
-        end: how it ended; None where it goes on or was interrupted.
-        interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
-            is lost, but for detached commands, which go on.
-        follower: the Pegasus that took over the run's detached commands last; None before that.
-        sub_nodes: by number.
-        jobs: by number, in the order in which they were taken.
-        open_jobs: those that have not come to an end.
-        folders: those of detached commands that may still be on their nodes.
-        recorded_bytes: how much output of commands that have ended is in the record.
-        lines_missing: how many lines the journal lacks.
-        last_at: when the last event was.
+    ``KnownRun`` has its attributes and answers the questions of readers.
     """
-
-    def __init__(self, *, keep_successes: bool = True) -> None:
-        self.began: RunBegan | None = None
-        self.began_at = self.last_at = 0.0
-        self.end: End | None = None
-        self.interrupted = False
-        self.follower: TakenOver | None = None
-        self.sub_nodes: dict[int, SubNodeState] = {}
-        self.jobs: dict[int, JobState] = {}
-        self.open_jobs: dict[int, JobState] = {}
-        self.recorded_bytes = self.lines_missing = 0
-        self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
-        self._successes: dict[Execution, JobState] = {}
-        self.folders = FoldersLeft()
-        self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
-        self._ends = 0
-        self._broadcast = False
-        self._keep_successes = keep_successes
-
-    # What readers ask.
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more can happen in the run."""
-        return self.end is not None or self.interrupted
-
-    def outcome_of(self, execution: Execution) -> Outcome | None:
-        """Give the outcome of a try; None while it runs."""
-        if execution.outcome is None and self.is_over and not execution.outlives_pegasus:
-            return INTERRUPTED
-        return execution.outcome
-
-    def outcomes(self, job: JobState) -> list[Outcome | None]:
-        """Give the outcome of each try that counts; None for a job that has not come to an end."""
-        waits = not self._assigns_no_more
-        if not job.final:
-            detached = self.began is not None and self.began.detached
-            never = NEVER_STARTED if detached else INTERRUPTED_BEFORE_START
-            return [None if waits else never]
-        return [None if each.again and waits else self.outcome_of(each) for each in job.final]
-
-    @property
-    def _assigns_no_more(self) -> bool:
-        """Whether no job is started any more: who takes over commands starts none."""
-        return self.is_over or self.follower is not None
-
-    def words_of(self, job: JobState) -> list[StatusWord]:
-        """Give the word by which each try that counts is counted."""
-        executions: list[Execution | None] = [*job.final] or [None]
-        outcomes = self.outcomes(job)
-        return [
-            word_of(*each, is_over=self.is_over) for each in zip(executions, outcomes, strict=True)
-        ]
-
-    def counts(self) -> Counter[StatusWord]:
-        """Count commands by their words; in a broadcast a job has one for each sub-node."""
-        counts = self._closed.copy()
-        for job in self.open_jobs.values():
-            counts.update(self.words_of(job))
-        return +counts
-
-    def running(self) -> Iterator[tuple[JobState, Execution]]:
-        """Give the commands that run now."""
-        if not self.is_over:
-            for job in self.open_jobs.values():
-                yield from ((job, each) for each in job.final if each.outcome is None)
-
-    def left(self) -> Iterator[tuple[JobState, Execution]]:
-        """Give the detached commands whose folders may still be on their nodes.
-
-        Among them are commands that run, that have ended, and that were given up.
-        """
-        return iter(self.folders)
-
-    @property
-    def failure_count(self) -> int:
-        """How many commands ended and did not succeed, with those that have no end."""
-        return len(self._failures) + len(self._without_end())
-
-    def failures(self, limit: int | None = None) -> list[Result]:
-        """Give what ended and did not succeed, the latest end last, and last what has no end.
-
-        Args:
-            limit: give no more than the last so many; None for all.
-        """
-        without_end = self._without_end()
-        if without_end:
-            results = [result_of(job, each) for each, job in self._failures.items()]
-            results = sorted(results + without_end, key=by_end)
-            return results if limit is None else results[-limit:]
-        return latest_of(self._failures, limit)
-
-    def _without_end(self) -> list[Result]:
-        """Give what has no end and never will have one, because the run is over."""
-        results: list[Result] = []
-        for job in self.open_jobs.values() if self._assigns_no_more else ():
-            tries: list[Execution | None] = [*job.final] or [None]
-            for execution, outcome in zip(tries, self.outcomes(job), strict=True):
-                if outcome is None or succeeded(outcome):
-                    continue
-                if execution is None or execution.is_open:
-                    results.append(Result(job, execution, outcome))
-        return results
-
-    def successes(self, limit: int) -> list[Result]:
-        """Give the latest commands that succeeded, the latest last; never more than so many."""
-        return latest_of(self._successes, limit)
 
     # What happens.
 

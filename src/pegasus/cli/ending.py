@@ -1,0 +1,74 @@
+"""A result or an exception -> the exit status, and the message for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from pegasus import __version__
+from pegasus.cli.app import app
+from pegasus.errors import ExitStatus, PegasusError, leaves_of
+
+
+def main() -> None:
+    """Run ``pegasus`` with the arguments of the command line, and exit with its status."""
+    from pegasus.standard_streams import open_standard_streams
+
+    open_standard_streams()
+    sys.exit(run_safely(_run_app))
+
+
+def _run_app() -> int:
+    first = sys.argv[1] if sys.argv[1:] else ""
+    if first.startswith("-") and first not in {"--help", "-h", "--version", "-V", "--"}:
+        raise PegasusError(
+            f'"{first}" is not a command. Write the command first and its options after it: '
+            "pegasus COMMAND [OPTIONS]."
+        )
+    return int(app(result_action="return_int_as_exit_code_else_zero"))
+
+
+def run_safely(command: Callable[[], int]) -> int:
+    """Run a command, and return the exit status for its result or its exception."""
+    try:
+        return command()
+    # The outermost handler: no Trio code is above it that would need the Cancelled exception.
+    except BaseException as error:  # noqa: BLE001, ASYNC103
+        return _status_of(error)  # noqa: ASYNC104 -- see above
+
+
+def _status_of(error: BaseException) -> int:
+    leaves = list(leaves_of(error))
+    for leaf in leaves:
+        if isinstance(leaf, SystemExit):
+            return leaf.code if isinstance(leaf.code, int) else ExitStatus.USAGE
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return ExitStatus.INTERRUPTED
+    if all(isinstance(leaf, PegasusError) for leaf in leaves):
+        for leaf in leaves:
+            say(str(leaf))
+        return ExitStatus.USAGE
+    _report_bug(error)
+    return ExitStatus.BUG
+
+
+def say(text: str) -> None:
+    """Print a message on one line; control characters in text from other sources become visible."""
+    from pegasus.standard_streams import write_error
+    from pegasus.terminal_text import visible
+
+    write_error(f"[Pegasus] {visible(text)}\n")
+
+
+def _report_bug(error: BaseException) -> None:
+    import platform
+    import traceback
+
+    from pegasus.standard_streams import write_error
+
+    report = "".join(traceback.format_exception(error))
+    write_error(
+        "[Pegasus] This is a bug in Pegasus. Please paste this report into an issue:\n"
+        f"pegasus {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"command line: {sys.argv[1:]!r}\n{report}"
+    )

@@ -1,0 +1,107 @@
+"""The commands that run jobs, or follow them."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pegasus.cli.app import app, run_in_trio
+from pegasus.errors import PegasusError
+from pegasus.options import QUEUE, Color, Common, Fleet, PrintPeriod, QueuePath, SshConfig
+
+
+@app.command(name="queue", alias="q")
+def queue(*, common: Common | None = None) -> int:
+    """Run each job once, on the next free sub-node."""
+    return _run(common or Common(), None)
+
+
+@app.command(name="broadcast", alias="b")
+def broadcast(*, common: Common | None = None, fleet: Fleet | None = None) -> int:
+    """Run each job on every sub-node; the next job starts when all have finished this one."""
+    return _run(common or Common(), fleet or Fleet())
+
+
+@app.command(name="attach")
+def attach(
+    *jobs: int,
+    listing: Annotated[bool, Parameter(name="--list")] = False,
+    json: bool = False,
+    forget: bool = False,
+    run: Annotated[str | None, Parameter(help="Only what this run has left.")] = None,
+    queue_file: QueuePath = QUEUE,
+    ssh_config: SshConfig = None,
+    print_period: PrintPeriod = 1,
+    color: Color = "auto",
+) -> int:
+    """Follow the detached commands that earlier runs have left; take nothing.
+
+    Args:
+        jobs: With --forget, the numbers of the jobs; default: all whose commands have ended.
+        listing: List what is left and where, without connecting to any node.
+        json: With --list: output for programs.
+        forget: Remove the folders of commands that have ended from their nodes.
+    """
+    from pegasus.commands import attach as attaching
+
+    settings = attaching.AttachSettings(
+        queue_file=queue_file,
+        ssh_config=ssh_config,
+        print_period=print_period,
+        color=color,
+        run=run,
+        jobs=jobs,
+        listing=listing,
+        json=json,
+        forget=forget,
+    )
+    return run_in_trio(partial(attaching.attach, settings))
+
+
+def _run(common: Common, fleet: Fleet | None) -> int:
+    """Run jobs.
+
+    Args:
+        common: the options of both modes.
+        fleet: those of a broadcast; None in queue mode.
+    """
+    from pegasus.commands.run import RunSettings, run
+
+    if common.error_aborts and common.ignore_errors:
+        raise PegasusError(
+            "--error-aborts and --ignore-errors exclude each other. Give one of them: with "
+            "--error-aborts (-e) nothing is taken after a failure, with --ignore-errors (-i), "
+            "the default, the run goes on."
+        )
+    if common.give_up is not None and not common.detach:
+        raise PegasusError(
+            "--give-up says how long to wait for the node of a detached command. Add --detach, or "
+            "leave out --give-up."
+        )
+    settings = RunSettings(
+        hosts_file=common.hosts_file,
+        queue_file=common.queue_file,
+        ssh_config=common.ssh_config,
+        print_period=common.print_period,
+        color=common.color,
+        daemon=common.daemon,
+        error_aborts=common.error_aborts,
+        broadcast=fleet is not None,
+        retries=common.retries,
+        timeout=math.inf if common.timeout is None else common.timeout,
+        detach=common.detach,
+        give_up=math.inf if common.give_up is None else common.give_up,
+        limit=tuple(common.limit or ()),
+        live=not common.no_live,
+        retry_on=tuple(common.retry_on or ()),
+        stall=math.inf if common.stall is None else common.stall,
+        notify=common.notify,
+        gather=fleet.gather if fleet else False,
+        batch=fleet.batch if fleet else None,
+        max_unreachable=fleet.max_unreachable if fleet else None,
+        resume=fleet.resume if fleet else False,
+    )
+    return run_in_trio(partial(run, settings))

@@ -1,0 +1,127 @@
+"""The commands that write files, change a queue, or steer a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pegasus.cli.app import app, run_in_trio
+from pegasus.cli.ending import say
+from pegasus.options import QUEUE, Color, QueuePath, RunName
+
+
+@app.command(name="lock", alias="l")
+def lock(*, queue_file: QueuePath = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
+    """Edit the queue file under its lock: nothing is taken until the editor is closed.
+
+    Args:
+        editor: Default: $EDITOR, else vim. An editor with a window must wait ('code --wait').
+    """
+    from pegasus.commands.lock import LockSettings
+    from pegasus.commands.lock import lock as edit
+
+    settings = LockSettings(queue_file=queue_file, editor=editor, color=color)
+    return run_in_trio(partial(edit, settings))
+
+
+@app.command(name="add")
+def add(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    param: list[str] | None = None,
+    top: bool = False,
+    queue_file: QueuePath = QUEUE,
+    color: Color = "auto",
+) -> int:
+    r"""Add a command to the queue, under its lock.
+
+    Args:
+        command: One command, in quotes; - reads one for each line of standard input.
+        param: A parameter and its values: bs=8,16. Repeatable; \\, is a comma within a value.
+        top: Add before all waiting jobs instead of after them.
+    """
+    from pegasus.commands import add as adding
+
+    params = tuple(param or ())
+    settings = adding.AddSettings(
+        queue_file=queue_file, command=command, params=params, top=top, color=color
+    )
+    return run_in_trio(partial(adding.add, settings))
+
+
+@app.command(name="retry")
+def retry(
+    *jobs: int,
+    run: RunName = None,
+    top: bool = False,
+    queue_file: QueuePath = QUEUE,
+    color: Color = "auto",
+) -> int:
+    """Put jobs that did not succeed back into the queue, each once.
+
+    Args:
+        jobs: Numbers of jobs in the run; default: all that did not succeed.
+        top: Add before all waiting jobs instead of after them.
+    """
+    from pegasus.commands import retry as retrying
+
+    settings = retrying.RetrySettings(
+        queue_file=queue_file, jobs=jobs, run=run, top=top, color=color
+    )
+    return run_in_trio(partial(retrying.retry, settings))
+
+
+@app.command(name="stop")
+def stop(
+    job: int | None = None,
+    /,
+    *,
+    now: bool = False,
+    leave: bool = False,
+    sub_node: int | None = None,
+    run: Annotated[str | None, Parameter(help="The run, if several are in progress.")] = None,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    queue_file: QueuePath = QUEUE,
+    color: Color = "auto",
+) -> int:
+    """Drain the run of the queue: take nothing more. With a number, end that job only.
+
+    Args:
+        job: The number of the job to end.
+        now: Also end running commands (SIGTERM, SIGKILL after 10 s).
+        leave: End Pegasus at once; its detached commands go on.
+        sub_node: End the job on this sub-node only.
+        every: All runs of the queue.
+    """
+    from pegasus.commands import stop as stopping
+
+    settings = stopping.StopSettings(
+        queue_file=queue_file,
+        job=job,
+        sub_node=sub_node,
+        now=now,
+        leave=leave,
+        run=run,
+        every=every,
+        color=color,
+    )
+    return run_in_trio(partial(stopping.stop, settings))
+
+
+@app.command(name="init")
+def init(directory: Path = Path(), /) -> int:
+    """Write a starter hosts.yaml and queue.yaml that run immediately on localhost.
+
+    Args:
+        directory: The target; it is created if it does not exist. No file is overwritten.
+    """
+    from pegasus.commands.init import init as write
+
+    status = write(directory)
+    say(
+        f"Wrote {directory / 'hosts.yaml'} and {directory / 'queue.yaml'}. "
+        f"Now: cd {directory} && pegasus q"
+    )
+    return status
