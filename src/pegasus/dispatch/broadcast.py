@@ -25,7 +25,7 @@ ITS_TURN = "the broadcast was ended before its turn"
 
 _MISSING = "its sub-node is missing: it cannot be reached"
 
-_NAMED = 10
+_NAMES_SHOWN = 10
 """Sub-nodes that a message names; the record has all of them."""
 
 
@@ -266,6 +266,6 @@ def _has_failed(worker: Worker) -> bool:
 
 def names_of(sub_nodes: Sequence[SubNode]) -> str:
     """Name sub-nodes in a message."""
-    names = [str(sub_node) for sub_node in sub_nodes[:_NAMED]]
+    names = [str(sub_node) for sub_node in sub_nodes[:_NAMES_SHOWN]]
     more = len(sub_nodes) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")
