@@ -38,9 +38,11 @@ FLOORS = {
     "events": 1,
     "grid": 1,
     "lines": 1,
+    "node_sets": 1,
     "ownership": 1,
     "shell_text": 1,
     "template": 1,
+    "terminal_modes": 1,
     "terminal_text": 1,
     "durable": 2,
     "editor": 2,
@@ -74,6 +76,7 @@ STAIRS = {("errors", "model"), ("__init__", "errors")}
 
 DOORS: dict[str, set[str]] = {
     "yaml": {"yaml_text"},
+    "ClusterShell": {"node_sets"},
     "filelock": {"queue_file"},
     "fcntl": {"process", "queue_file", "record"},
     "chevron": {"template"},
@@ -82,9 +85,9 @@ DOORS: dict[str, set[str]] = {
     "textcase": {"template"},
     "cyclopts": {"cli", "options"},
     "rich": {"screen", "terminal_text", "commands", "report"},
-    "signal": {"interrupt", "process", "model", "editor", "queue_file"},
-    "subprocess": {"process"},
-    "termios": {"editor"},
+    "signal": {"interrupt", "process", "model", "editor", "queue_file", "terminal_modes"},
+    "subprocess": {"process", "terminal_modes"},
+    "termios": {"editor", "terminal_modes"},
     "random": {"dispatch"},
     "secrets": {"transport"},
 }

@@ -99,6 +99,7 @@ async def run(settings: RunSettings) -> ExitStatus:
         partial(_run_recorded, settings, sub_nodes, queue),
         color=settings.color,
         print_period=settings.print_period,
+        live=settings.live,
     )
 
 

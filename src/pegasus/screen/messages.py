@@ -72,6 +72,12 @@ def unwritable(stream: Stream, error: OSError) -> str:
     return f"cannot write to standard {_STREAMS[stream]}: {why}; what does not fit there is dropped"
 
 
+def no_area(error: Exception) -> str:
+    """Report a fault of Pegasus in the live screen, and the consequence."""
+    why = on_one_line(f"{type(error).__name__}: {error}")
+    return f"the live screen stops at a bug of Pegasus ({why}); the run goes on. Please report it"
+
+
 @dataclass
 class _HostTrouble:
     """The trouble with a host.
