@@ -64,6 +64,7 @@ FLOORS = {
     "transport": 3,
     "findings": 4,
     "report": 4,
+    "resuming": 4,
     "commands": 5,
     "options": 5,
     "cli": 6,

@@ -43,9 +43,16 @@ from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
 from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.resuming import (
+    broadcast_to_resume,
+    notes_on_unfinished,
+    steps_to_resume,
+    words_on_rest,
+)
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.share import Share
+from pegasus.standard_streams import write_error
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -79,6 +86,8 @@ class RunSettings:
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
+    resumes: str = ""
+    """The run whose broadcast is continued."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -95,12 +104,30 @@ async def run(settings: RunSettings) -> ExitStatus:
             f"{settings.queue_file}: there is no such file. `pegasus init` writes a starter, "
             "--queue-file names another, --daemon waits for it."
         )
+    if settings.resume:
+        settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
     return await in_frame(
         partial(_run_recorded, settings, sub_nodes, queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
     )
+
+
+async def _first_notes(
+    settings: RunSettings, sub_nodes: Sequence[SubNode], queue: QueueFile, name: str
+) -> list[str]:
+    """Give what a user should know before a run takes anything."""
+    notes = [str(each) for each in notes_on(settings.hosts_file, sub_nodes, queue.real)]
+    notes += filter(None, [queue.blind_spot()])
+    if settings.broadcast and not settings.resume:
+        notes += await notes_on_unfinished(queue, name)
+    return notes
+
+
+def _say_early(words: str) -> None:
+    """Show a message before there is a screen."""
+    write_error(f"[Pegasus] {words}\n")
 
 
 async def _run_recorded(
@@ -121,6 +148,7 @@ async def _run_recorded(
         sub_nodes=sub_nodes,
         on_trouble=screen.say,
         detached=settings.detach,
+        resumes=settings.resumes,
     )
     async with (
         record_opened as record,
@@ -130,13 +158,12 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
-        for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
-            bus.tell(Noted(str(written)))
-        if words := queue.blind_spot():
-            bus.tell(Noted(words))
+        for note in await _first_notes(settings, sub_nodes, queue, record.name):
+            bus.tell(Noted(note))
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            await _dispatch(_OpenedRun(settings, sub_nodes, source, record, bus, taken), stages)
+            opened = _OpenedRun(settings, sub_nodes, queue, source, record, bus, taken)
+            await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
@@ -152,6 +179,9 @@ async def _run_recorded(
         screen.say(*_last_words(settings, live.state, record, wall, logs=logs))
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
+    if settings.broadcast:
+        with trio.move_on_after(FINAL_SCREEN_WAIT):
+            screen.say(*await words_on_rest(queue, record.name, sub_nodes))
     return status
 
 
@@ -161,6 +191,7 @@ class _OpenedRun:
 
     settings: RunSettings
     sub_nodes: Sequence[SubNode]
+    queue: QueueFile
     source: JobSource
     record: Record
     listener: Listener
@@ -206,6 +237,11 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     settings, record, taken = opened.settings, opened.record, opened.taken
     if settings.detach and record.folder is None:
         raise PegasusError("--detach needs a record, to find the commands again. See above.")
+    resumed = None
+    if before := settings.resumes:
+        if record.folder is None:
+            raise PegasusError("--resume needs a record, for what it does. See above.")
+        resumed = partial(steps_to_resume, opened.queue, record.name, before, opened.sub_nodes)
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
     by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
 
@@ -237,6 +273,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 sub_node_updates=updates,
                 batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
                 max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
+                resumed=partial(resumed, note) if resumed else None,
             )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
             dispatcher = mode(one_run)
