@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
-from pegasus.options import HOSTS, QUEUE, HostsPath, QueuePath, RunName, SshConfig
+from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
 
 
 @app.command(name="check")
@@ -16,7 +16,8 @@ def check(
     *,
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    sub_node: int = 0,
+    sub_node: int | None = None,
+    limit: Limit = None,
     hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
@@ -26,7 +27,7 @@ def check(
     Args:
         connect: Connect to each sub-node, and report which of them answer.
         every: List all sub-nodes and jobs instead of the first twenty.
-        sub_node: Render the commands for this sub-node, by its number.
+        sub_node: Render the commands for this sub-node, by its number; default: the first.
     """
     from pegasus.commands import check as checking
 
@@ -36,6 +37,7 @@ def check(
         ssh_config=ssh_config,
         every=every,
         sub_node=sub_node,
+        limit=tuple(limit or ()),
         connect=connect,
     )
     return run_in_trio(partial(checking.check, settings))

@@ -35,7 +35,7 @@ from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import Listener, Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
-from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
+from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.queue_file import QueueFile
@@ -78,6 +78,8 @@ class RunSettings:
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
+    limit_notes: tuple[str, ...] = ()
+    """What ``--limit`` names and the hosts file does not have."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -86,8 +88,10 @@ async def run(settings: RunSettings) -> ExitStatus:
     Raises:
         PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
-    settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
-    sub_nodes = read_hosts(settings.hosts_file)
+    hosts_seen, limit = hosts_state(settings.hosts_file), SubNodeLimit(settings.limit)
+    every = read_hosts(settings.hosts_file)
+    notes = limit.find_notes(str(settings.hosts_file), every)
+    settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
     queue = QueueFile(settings.queue_file)
     if queue.state() is None and not settings.daemon:
         raise PegasusError(
@@ -95,7 +99,7 @@ async def run(settings: RunSettings) -> ExitStatus:
             "--queue-file names another, --daemon waits for it."
         )
     return await in_frame(
-        partial(_run_recorded, settings, sub_nodes, queue),
+        partial(_run_recorded, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
@@ -129,7 +133,10 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
-        for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
+        for written in (
+            *settings.limit_notes,
+            *notes_on(settings.hosts_file, sub_nodes, queue.real),
+        ):
             bus.tell(Noted(str(written)))
         if words := queue.blind_spot():
             bus.tell(Noted(words))
@@ -242,8 +249,10 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
             follow_orders(taken, dispatcher, stages, nursery)
             if not settings.broadcast:
-                seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+                seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
+                nursery.start_soon(
+                    follow_hosts, settings.hosts_file, seen, send_updates, note, limit
+                )
             await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 
