@@ -37,6 +37,7 @@ FLOORS = {
     "events": 1,
     "grid": 1,
     "lines": 1,
+    "node_sets": 1,
     "ownership": 1,
     "shell_text": 1,
     "template": 1,
@@ -74,6 +75,7 @@ STAIRS = {("errors", "model"), ("__init__", "errors")}
 
 DOORS: dict[str, set[str]] = {
     "yaml": {"yaml_text"},
+    "ClusterShell": {"node_sets"},
     "filelock": {"queue_file"},
     "fcntl": {"process", "queue_file", "record"},
     "chevron": {"template"},
