@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeAlias
 
+from pegasus.estimate import remaining_of
 from pegasus.events import Connected, Ended, Started, Taken
 from pegasus.model import Assignment, Exited, Job, SubNode
-from pegasus.panel import remaining_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import RunState
 from tests.unit.states import began

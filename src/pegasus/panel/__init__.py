@@ -9,18 +9,8 @@ node can do anything but be shown.
 
 from __future__ import annotations
 
-from pegasus.panel.estimate import Remaining, remaining_of
 from pegasus.panel.last_line import last_line
 from pegasus.panel.lines import LivePanel, panel_lines
 from pegasus.panel.view import PanelView
-from pegasus.panel.words import about_words
 
-__all__ = [
-    "LivePanel",
-    "PanelView",
-    "Remaining",
-    "about_words",
-    "last_line",
-    "panel_lines",
-    "remaining_of",
-]
+__all__ = ["LivePanel", "PanelView", "last_line", "panel_lines"]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from pegasus.panel.estimate import Remaining
+from pegasus.estimate import Remaining, remaining_words, short_remaining_words
 from pegasus.panel.pieces import Piece, cells_of
 from pegasus.panel.view import PanelView
-from pegasus.panel.words import clock, remaining_words, short_remaining_words, whole_seconds
+from pegasus.panel.words import clock, whole_seconds
 from pegasus.run_state import JobState
 
 _BETWEEN: Piece = ("  ", "plain")

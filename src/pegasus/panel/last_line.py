@@ -29,7 +29,7 @@ def last_line(tail: bytes, room: int) -> str:
 
     Args:
         tail: the last bytes of an output.
-        room: cells that the line may take; at least 2.
+        room: cells that are shown of the line; it may be longer than that, and is to be cut.
     """
     end = len(tail)
     while end > 0:
@@ -47,9 +47,8 @@ def _cleaned(part: bytes, room: int) -> str:
     part = _with_backspaces(part.lstrip(_CONTINUATION)).strip()
     if not part:
         return ""
-    rows = fit(part[: room * _BYTES_OF_A_CELL] + b"\n", room, colour=False)
-    row = rows.partition(b"\n")[0].decode("utf-8", "backslashreplace")
-    return visible(row).strip()
+    row = fit(part[: room * _BYTES_OF_A_CELL] + b"\n", None, colour=False)
+    return visible(row.decode("utf-8", "backslashreplace").strip())
 
 
 def _with_backspaces(part: bytes) -> bytes:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pegasus.estimate import Remaining
 from pegasus.model import Assignment
-from pegasus.panel.estimate import Remaining
 from pegasus.panel.head import head_lines
 from pegasus.panel.pieces import Piece, clean, line_of
 from pegasus.panel.rows import row_lines
 from pegasus.panel.view import PanelView
 from pegasus.run_state import RunState
 
-ESTIMATE_PERIOD = 1.0
-"""Seconds between two estimates: one takes about a millisecond, and its figure is shown in steps of
-at least five seconds."""
+ESTIMATE_PERIOD = 2.0
+"""Seconds between two estimates: one takes up to five milliseconds, and its figure is shown in steps
+of at least five seconds."""
 
 
 def panel_lines(view: PanelView, width: int, height: int, *, colour: bool) -> list[str]:

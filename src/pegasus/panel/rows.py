@@ -49,7 +49,7 @@ def row_lines(view: PanelView, room: int, most: int) -> list[list[Piece]]:
     """
     if most <= 0 or view.state.is_over:
         return []
-    nodes = sorted(view.state.sub_nodes.values(), key=lambda each: each.sub_node.number)
+    nodes = list(view.state.sub_nodes.values())
     if len(nodes) <= most and view.waiting != 0 and not view.stage:
         return _row_of_each(view, nodes, room)
     lines: list[list[Piece]] = []
@@ -70,6 +70,7 @@ def row_lines(view: PanelView, room: int, most: int) -> list[list[Piece]]:
 
 def _row_of_each(view: PanelView, nodes: list[SubNodeState], room: int) -> list[list[Piece]]:
     """Lay out a row for each sub-node, busy or not, so that none changes its place."""
+    nodes = sorted(nodes, key=lambda each: each.sub_node.number)
     columns = _columns(view, [clean(str(each.sub_node)) for each in nodes], room)
     busy = {each.sub_node.number: (job, each) for job, each in view.running}
     return [

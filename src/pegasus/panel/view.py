@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from pegasus.estimate import Remaining, remaining_of
 from pegasus.model import Assignment
-from pegasus.panel.estimate import Remaining, remaining_of
 from pegasus.run_state import OUTCOME_WORDS, Execution, JobState, RunState
 
 

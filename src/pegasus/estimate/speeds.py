@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean
 
-from pegasus.panel.distribution import variance_of
+from pegasus.estimate.distribution import variance_of
 
 SPEED_RANGE = (0.05, 20.0)
 """Limits of how much longer a command may take on one sub-node than on the average one."""

@@ -1,7 +1,4 @@
-"""The remaining time of a run, from the durations of its own commands.
-
-Rule 1: pure; no clock, no chance: the same state gives the same figure.
-Rule 2: no figure without a basis, and never one that is negative or not finite.
+"""The rest of a run as a schedule, and how long it will take.
 
 A run is a list schedule: whichever sub-node is free gets the next job. The estimate plays the rest
 of this schedule a few times with durations drawn from those seen so far, and gives the median.
@@ -15,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from pegasus.panel.distribution import Distribution, distribution_of
-from pegasus.panel.speeds import future_factor, speeds_of
+from pegasus.estimate.distribution import Distribution, distribution_of
+from pegasus.estimate.speeds import future_factor, speeds_of
 from pegasus.run_state import RunState
 
 LONGEST_ESTIMATE = 1000 * 86400.0
@@ -25,6 +22,10 @@ LONGEST_ESTIMATE = 1000 * 86400.0
 PLAYS = 9
 """How often the rest of the schedule is played. More changes the median by less than the durations
 that are not known yet do."""
+
+MOST_PLAYED = 4000
+"""Commands that are played in all, which take a few milliseconds. With many workers fewer plays are
+enough: each play draws more durations."""
 
 PLAYED_JOBS_EACH = 3
 """Jobs for each sub-node that are played one by one, at the end of the queue: there it matters
@@ -151,7 +152,8 @@ def estimate(load: Workload) -> float:
     before = (waiting - played) * spread.mean * later / rate
     free = sorted(set(load.workers) - {number for _, number in since})
     outlook = _Outlook(spread, speeds, later)
-    plays = [outlook.play(since, free, played, _chances(play)) for play in range(PLAYS)]
+    count = min(PLAYS, max(1, MOST_PLAYED // (played + len(load.workers))))
+    plays = [outlook.play(since, free, played, _chances(play)) for play in range(count)]
     return min(max(0.0, before + median(plays)), LONGEST_ESTIMATE)
 
 
