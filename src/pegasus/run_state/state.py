@@ -62,6 +62,7 @@ class RunState(KnownRun):
 
     def _begin(self, event: RunBegan, at: float) -> None:
         self.began, self.began_at, self._broadcast = event, at, event.mode == "broadcast"
+        self.pace.is_broadcast = self._broadcast
         self.sub_nodes = {each.number: SubNodeState(each) for each in event.sub_nodes}
 
     def _end(self, event: RunEnded, at: float) -> None:
@@ -84,7 +85,9 @@ class RunState(KnownRun):
     def _take(self, event: Taken, at: float) -> None:
         number = event.number
         if self._broadcast and self.jobs:  # the step before this one is over
-            self._forget(next(reversed(self.jobs.values())))
+            before = next(reversed(self.jobs.values()))
+            self.pace.add_step(before.taken_at)
+            self._forget(before)
         if number in self.jobs:
             self._reopen(self.jobs[number])
         job = JobState(number, event.job, at, self._broadcast)
@@ -105,7 +108,7 @@ class RunState(KnownRun):
             execution = Execution(event.assignment)
             self._add_try(job, execution)
         if execution.outcome is None:
-            self._measure(execution, event)
+            self._measure(execution, event, at)
         self._ends += 1
         execution.rank = self._ends
         execution.ended_at, execution.seconds, execution.cut = at, event.seconds, ""
@@ -133,14 +136,16 @@ class RunState(KnownRun):
             job.end_anew(execution)
         return execution
 
-    def _measure(self, execution: Execution, event: Ended) -> None:
+    def _measure(self, execution: Execution, event: Ended, at: float) -> None:
         """Note what a command used; an end that is replaced by another is counted once."""
         execution.printed = event.printed
         self.recorded_bytes += sum(event.printed.values())
         if execution.missing:
             self.recorded_bytes -= sum(execution.missing.values())
-        sub_node = self.sub_nodes.get(execution.sub_node.number)
-        if sub_node is not None and execution.started_at is not None:
+        if execution.started_at is None:
+            return
+        self.pace.add_end(event, at)
+        if sub_node := self.sub_nodes.get(execution.sub_node.number):
             sub_node.busy += event.seconds
 
     def _progress(self, event: Progressed, at: float) -> None:
