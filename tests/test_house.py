@@ -33,6 +33,7 @@ FLOORS = {
     "duration": 0,
     "errors": 0,
     "model": 0,
+    "share": 0,
     "destination": 1,
     "events": 1,
     "grid": 1,

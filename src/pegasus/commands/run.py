@@ -45,6 +45,7 @@ from pegasus.rendered import render
 from pegasus.report.summary import summary_of, utilisation_of
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
+from pegasus.share import Share
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -73,8 +74,8 @@ class RunSettings:
     stall: float = math.inf
     notify: str | None = None
     gather: bool | Literal["diff"] = False
-    batch: str | None = None
-    max_unreachable: str | None = None
+    batch: Share | None = None
+    max_unreachable: Share | None = None
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
@@ -180,7 +181,7 @@ def _status(
         return error.exit_status
     if interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.JOB_FAILED if state.failure_count else status_of(taken)
+    return ExitStatus.JOB_FAILED if state.failure_count or state.missing else status_of(taken)
 
 
 def _mode(settings: RunSettings) -> RunMode:
@@ -213,7 +214,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     if settings.detach and record.folder is None:
         raise PegasusError("--detach needs a record, to find the commands again. See above.")
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
-    by_clients = BY_CLIENTS in os.environ
+    by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
 
     def note(words: str) -> None:
         opened.listener.tell(Noted(words))
@@ -241,6 +242,8 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 inherited=[each for run_before in taken for each in run_before.inherited()],
                 strays=[each for run_before in taken for each in run_before.strays()],
                 sub_node_updates=updates,
+                batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
+                max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
             )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
             dispatcher = mode(one_run)

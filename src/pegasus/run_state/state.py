@@ -12,6 +12,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Missing,
     Noted,
     OutputMissing,
     Prepared,
@@ -79,6 +80,9 @@ class RunState(KnownRun):
         state = self.sub_nodes[event.sub_node.number]
         state.connection, state.words = "unreachable", event.words
 
+    def _miss_sub_node(self, event: Missing, _: float) -> None:
+        self.sub_nodes[event.sub_node.number].missing = True
+
     def _miss_lines(self, event: LinesMissing, _: float) -> None:
         self.lines_missing += event.lines
 
@@ -90,7 +94,7 @@ class RunState(KnownRun):
             self._forget(before)
         if number in self.jobs:
             self._reopen(self.jobs[number])
-        job = JobState(number, event.job, at, self._broadcast)
+        job = JobState(number, event.job, at, self._broadcast, resumes=event.resumes)
         self.jobs[number] = self.open_jobs[number] = job
 
     def _start(self, event: Started, at: float) -> None:
@@ -250,6 +254,7 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     SubNodeAdded: RunState._add_sub_node,  # noqa: SLF001
     Connected: RunState._connect,  # noqa: SLF001
     Unreachable: RunState._lose_connection,  # noqa: SLF001
+    Missing: RunState._miss_sub_node,  # noqa: SLF001
     Taken: RunState._take,  # noqa: SLF001
     Started: RunState._start,  # noqa: SLF001
     Returned: RunState._return,  # noqa: SLF001
