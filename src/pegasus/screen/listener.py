@@ -24,6 +24,7 @@ from pegasus.events import (
     Noted,
     Printed,
     Reconnected,
+    Stalled,
     Started,
     StopStored,
     Unreachable,
@@ -135,6 +136,8 @@ class Screen:
                 self._say(assignment.sub_node, messages.reconnected(assignment))
             case StopStored(assignment):
                 self._say(assignment.sub_node, messages.stop_stored(assignment))
+            case Stalled(assignment, seconds):
+                self._say(None, messages.stalled(assignment, seconds), ROOM_FOR_NOTES)
             case Connected() | Unreachable() | Noted():
                 if text := self._messages.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)

@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from pegasus import duration
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.lines import LONGEST_LINE
 from pegasus.model import Assignment, Outcome, Stream, SubNode
@@ -48,6 +49,14 @@ def reconnected(assignment: Assignment) -> str:
 def stop_stored(assignment: Assignment) -> str:
     """Report that a detached command is ended later."""
     return f"=== job {assignment.number} will be ended as soon as its node can be reached ==="
+
+
+def stalled(assignment: Assignment, seconds: float) -> str:
+    """Report that a command has printed nothing for long."""
+    silence = duration.words(seconds)
+    return own_lines(
+        f"{assignment.sub_node}: job {assignment.number} has printed nothing for {silence}"
+    )
 
 
 def own_lines(*lines: str) -> str:
