@@ -51,6 +51,7 @@ FLOORS = {
     "standard_streams": 2,
     "rendered": 2,
     "detachment": 2,
+    "retry_causes": 2,
     "run_state": 2,
     "writer_thread": 2,
     "yaml_text": 2,
@@ -65,6 +66,7 @@ FLOORS = {
     "transport": 3,
     "findings": 4,
     "panel": 4,
+    "stalls": 4,
     "report": 4,
     "commands": 5,
     "options": 5,
@@ -87,14 +89,23 @@ DOORS: dict[str, set[str]] = {
     "textcase": {"template"},
     "cyclopts": {"cli", "options"},
     "rich": {"screen", "terminal_text", "commands", "report", "panel"},
-    "signal": {"interrupt", "process", "model", "editor", "queue_file", "terminal_modes"},
+    "signal": {
+        "interrupt",
+        "process",
+        "model",
+        "editor",
+        "queue_file",
+        "terminal_modes",
+        "retry_causes",
+    },
     "subprocess": {"process", "terminal_modes"},
     "termios": {"editor", "terminal_modes"},
     "random": {"dispatch"},
+    "re2": {"retry_causes"},
     "secrets": {"transport"},
 }
-"""The libraries that stand for something outside, and the rooms that import them. ``model`` and
-``queue_file`` read the names of signals from ``signal`` and send none."""
+"""The libraries that stand for something outside, and the rooms that import them. ``model``,
+``queue_file`` and ``retry_causes`` read names of signals from ``signal`` and send none."""
 
 SUB_INTERFACES = {
     "pegasus.record.taking_over": "continues a record, and loads Trio",
