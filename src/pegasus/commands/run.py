@@ -33,9 +33,9 @@ from pegasus.commands.taking_over import (
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Listener, Noted, RunEnded, RunMode
+from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
-from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
+from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.queue_file import QueueFile
@@ -49,9 +49,11 @@ from pegasus.resuming import (
     steps_to_resume,
     words_on_rest,
 )
+from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.share import Share
+from pegasus.stalls import watch_stalls
 from pegasus.standard_streams import write_error
 from pegasus.transport import open_ssh, session_opener
 
@@ -77,7 +79,7 @@ class RunSettings:
     give_up: float = math.inf
     limit: tuple[str, ...] = ()
     live: bool = True
-    retry_on: tuple[str, ...] = ()
+    retry_on: RetryCauses | None = None
     stall: float = math.inf
     notify: str | None = None
     gather: bool | Literal["diff"] = False
@@ -86,6 +88,8 @@ class RunSettings:
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
+    limit_notes: tuple[str, ...] = ()
+    """What ``--limit`` names and the hosts file does not have."""
     resumes: str = ""
     """The run whose broadcast is continued."""
 
@@ -96,8 +100,10 @@ async def run(settings: RunSettings) -> ExitStatus:
     Raises:
         PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
-    settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
-    sub_nodes = read_hosts(settings.hosts_file)
+    hosts_seen, limit = hosts_state(settings.hosts_file), SubNodeLimit(settings.limit)
+    every = read_hosts(settings.hosts_file)
+    notes = limit.find_notes(str(settings.hosts_file), every)
+    settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
     queue = QueueFile(settings.queue_file)
     if queue.state() is None and not settings.daemon:
         raise PegasusError(
@@ -107,7 +113,7 @@ async def run(settings: RunSettings) -> ExitStatus:
     if settings.resume:
         settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
     return await in_frame(
-        partial(_run_recorded, settings, sub_nodes, queue),
+        partial(_run_recorded, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
@@ -118,7 +124,8 @@ async def _first_notes(
     settings: RunSettings, sub_nodes: Sequence[SubNode], queue: QueueFile, name: str
 ) -> list[str]:
     """Give what a user should know before a run takes anything."""
-    notes = [str(each) for each in notes_on(settings.hosts_file, sub_nodes, queue.real)]
+    about_files = notes_on(settings.hosts_file, sub_nodes, queue.real)
+    notes = [*settings.limit_notes, *map(str, about_files)]
     notes += filter(None, [queue.blind_spot()])
     if settings.broadcast and not settings.resume:
         notes += await notes_on_unfinished(queue, name)
@@ -160,9 +167,11 @@ async def _run_recorded(
         live.tell(record.began)
         for note in await _first_notes(settings, sub_nodes, queue, record.name):
             bus.tell(Noted(note))
+        causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
+        bus.add(causes)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            opened = _OpenedRun(settings, sub_nodes, queue, source, record, bus, taken)
+            opened = _OpenedRun(settings, sub_nodes, queue, source, record, bus, taken, causes)
             await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
@@ -173,15 +182,15 @@ async def _run_recorded(
             run_before.end("left" if error else result_of_run(error, stages))
             if lines := words_on_taken(run_before):
                 screen.say(*lines)
+    rest = await _rest(settings, queue, record, sub_nodes)
     if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)
-        screen.say(*_last_words(settings, live.state, record, wall, logs=logs))
+        screen.say(*_last_words(settings, live.state, record, wall, rest, logs=logs))
+    elif rest:
+        screen.say(*rest)
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
-    if settings.broadcast:
-        with trio.move_on_after(FINAL_SCREEN_WAIT):
-            screen.say(*await words_on_rest(queue, record.name, sub_nodes))
     return status
 
 
@@ -194,8 +203,9 @@ class _OpenedRun:
     queue: QueueFile
     source: JobSource
     record: Record
-    listener: Listener
+    listener: EventBus
     taken: Sequence[TakenRun]
+    causes: CauseSearch
 
 
 def _status(
@@ -212,6 +222,16 @@ def _mode(settings: RunSettings) -> RunMode:
     return "broadcast" if settings.broadcast else "queue"
 
 
+async def _rest(
+    settings: RunSettings, queue: QueueFile, record: Record, sub_nodes: Sequence[SubNode]
+) -> list[str]:
+    """Say what is left of a broadcast; nothing where the disk does not answer in time."""
+    if settings.broadcast:
+        with trio.move_on_after(FINAL_SCREEN_WAIT):
+            return await words_on_rest(queue, record.name, sub_nodes)
+    return []
+
+
 async def _has_outputs(record: Record) -> bool:
     """Return whether there are recorded outputs; False where the disk does not answer in time."""
     with trio.move_on_after(FINAL_SCREEN_WAIT):
@@ -220,16 +240,22 @@ async def _has_outputs(record: Record) -> bool:
 
 
 def _last_words(
-    settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
+    settings: RunSettings,
+    state: RunState,
+    record: Record,
+    wall: float,
+    rest: Sequence[str],
+    *,
+    logs: bool,
 ) -> list[str]:
-    """Return the summary, with the paths of the outputs and the command for a retry."""
+    """Return the summary, with the paths of the outputs and the command for what is left."""
     logs_of = partial(log_of, record, _mode(settings)) if logs else lambda _: None
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
     words = [*summary_of(state, logs_of), utilisation_of(state, wall)]
-    if state.failure_count and record.kept:
+    if state.failure_count and record.kept and not rest:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
-    return words
+    return [*words, *rest]
 
 
 async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
@@ -264,6 +290,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
+                retries_after=opened.causes.retries_after,
                 timeout=settings.timeout,
                 detached=settings.detach,
                 give_up=settings.give_up,
@@ -281,9 +308,13 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 requests = read_orders(orders_of(record.folder.path))
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
             follow_orders(taken, dispatcher, stages, nursery)
+            for bus in (opened.listener, *(run_before.bus for run_before in taken)):
+                nursery.start_soon(watch_stalls, bus, settings.stall)
             if not settings.broadcast:
-                seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+                seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
+                nursery.start_soon(
+                    follow_hosts, settings.hosts_file, seen, send_updates, note, limit
+                )
             await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 

@@ -26,6 +26,7 @@ from pegasus.run_state.jobs import (
     result_of,
     word_of,
 )
+from pegasus.run_state.pace import Pace
 
 
 class KnownRun:
@@ -48,6 +49,7 @@ class KnownRun:
         folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
+        pace: how long its commands and steps took.
         last_at: when the last event was.
     """
 
@@ -65,6 +67,7 @@ class KnownRun:
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
         self.folders = FoldersLeft()
+        self.pace = Pace()
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False

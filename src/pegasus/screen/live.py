@@ -144,7 +144,7 @@ class LiveArea:
         self._keys.hide()
         now = trio.current_time()
         size = _size_of(self._fd)
-        is_due = self._is_changed or now - self._last_at >= CLOCK_PERIOD
+        is_due = self._is_changed or now - self._last_at > CLOCK_PERIOD - FRAME_PERIOD / 2
         if size == self._last_size and not is_due:
             return
         self._is_changed, self._last_at, self._last_size = False, now, size
