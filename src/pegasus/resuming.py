@@ -180,18 +180,15 @@ def _chain(newest: RunRecord, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
 # For a run that continues a broadcast.
 
 
-async def broadcast_to_resume(queue: QueueFile, say: Callable[[str], None]) -> str:
-    """Give the name of the run that ``--resume`` continues.
+async def broadcast_to_resume(queue: QueueFile, say: Callable[[str], None]) -> tuple[str, ...]:
+    """Give the names of the runs of the broadcast that ``--resume`` continues, the newest last.
 
     Raises:
         PegasusError: there is none, or it goes on.
     """
     async with queue.locked(say) as locked:
-        return await trio.to_thread.run_sync(_unfinished, queue, locked, "")
-
-
-def _unfinished(queue: QueueFile, locked: LockedQueue, own: str) -> str:
-    return _read_unfinished(queue, locked, own).name
+        found = await trio.to_thread.run_sync(_read_unfinished, queue, locked, "")
+    return tuple(run.name for run in found.runs)
 
 
 def _read_unfinished(queue: QueueFile, locked: LockedQueue, own: str) -> KnownBroadcast:

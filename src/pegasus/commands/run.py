@@ -90,8 +90,8 @@ class RunSettings:
     """The state in which the hosts file was read."""
     limit_notes: tuple[str, ...] = ()
     """What ``--limit`` names and the hosts file does not have."""
-    resumes: str = ""
-    """The run whose broadcast is continued."""
+    resumes: tuple[str, ...] = ()
+    """The runs of the broadcast that is continued, the newest last."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -155,7 +155,7 @@ async def _run_recorded(
         sub_nodes=sub_nodes,
         on_trouble=screen.say,
         detached=settings.detach,
-        resumes=settings.resumes,
+        resumes=settings.resumes[-1] if settings.resumes else "",
     )
     async with (
         record_opened as record,
@@ -176,7 +176,9 @@ async def _run_recorded(
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
-        status = _status(error, live.state, taken, interrupted=stages.interrupted)
+        # What did not succeed in the broadcast that is continued has run once more.
+        others = [each for each in taken if each.continued.name not in settings.resumes]
+        status = _status(error, live.state, others, interrupted=stages.interrupted)
         bus.tell(RunEnded(status, result_of_run(error, stages)))
         for run_before in taken:
             run_before.end("left" if error else result_of_run(error, stages))
@@ -264,10 +266,11 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     if settings.detach and record.folder is None:
         raise PegasusError("--detach needs a record, to find the commands again. See above.")
     resumed = None
-    if before := settings.resumes:
+    if settings.resumes:
         if record.folder is None:
             raise PegasusError("--resume needs a record, for what it does. See above.")
-        resumed = partial(steps_to_resume, opened.queue, record.name, before, opened.sub_nodes)
+        names = record.name, settings.resumes[-1]
+        resumed = partial(steps_to_resume, opened.queue, *names, opened.sub_nodes)
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
     by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
 

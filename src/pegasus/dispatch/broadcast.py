@@ -239,6 +239,17 @@ class BroadcastDispatcher(Dispatcher):
         super().end(assignment, outcome, seconds)
         self._end_waiting_of_missing()
 
+    def end_inherited(self, ended: Ended) -> None:
+        """Handle the end of a command of an earlier run.
+
+        If the broadcast of that run is continued, the step runs again where it did not succeed, so
+        this is no failure that ends the run (``-e``).
+        """
+        if self.run.resumed is None:
+            super().end_inherited(ended)
+        else:
+            self.notify()
+
     def _end_waiting_of_missing(self) -> None:
         for waiting in self.retries.waiting if self._missing else ():
             if waiting.assignment.sub_node.number in self._missing:
