@@ -17,7 +17,7 @@ from pegasus.run_state import Execution, JobState
 BYTES_PER_CHARACTER = 4
 """Bytes that are read for a character: the longest in UTF-8."""
 
-_CONTINUATION = bytes(range(0x80, 0xC0))
+_TRAILING_BYTES = bytes(range(0x80, 0xC0))
 """Bytes that only continue a character in UTF-8."""
 
 
@@ -44,7 +44,7 @@ def last_lines(data: bytes, lines: int, characters: int, *, is_cut: bool = False
     """
     found: list[str] = []
     room = characters
-    pieces = data.lstrip(_CONTINUATION).split(b"\n") if is_cut else data.split(b"\n")
+    pieces = data.lstrip(_TRAILING_BYTES).split(b"\n") if is_cut else data.split(b"\n")
     for number, piece in reversed(list(enumerate(pieces))):
         text = _text_of(piece)
         if not text.strip():
