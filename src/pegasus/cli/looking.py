@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
-from pegasus.options import HOSTS, QUEUE, HostsPath, QueuePath, RunName, SshConfig
+from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
 
 
 @app.command(name="check")
@@ -18,7 +18,8 @@ def check(
     *,
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    sub_node: int = 0,
+    sub_node: int | None = None,
+    limit: Limit = None,
     hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
@@ -28,7 +29,7 @@ def check(
     Args:
         connect: Connect to each sub-node, and report which of them answer.
         every: List all sub-nodes and jobs instead of the first twenty.
-        sub_node: Render the commands for this sub-node, by its number.
+        sub_node: Render the commands for this sub-node, by its number; default: the first.
     """
     from pegasus.commands import check as checking
 
@@ -38,6 +39,7 @@ def check(
         ssh_config=ssh_config,
         every=every,
         sub_node=sub_node,
+        limit=tuple(limit or ()),
         connect=connect,
     )
     return run_in_trio(partial(checking.check, settings))
