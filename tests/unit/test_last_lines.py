@@ -19,7 +19,7 @@ from pegasus.report.last_lines import last_lines
         (b"one\n\n\ntwo\n\n", ["one", "two"]),
         (b"10 %\r50 %\r99 %\r", ["99 %"]),
         (b"windows\r\nlines\r\n", ["windows", "lines"]),
-        (b"\x1b[1;31mred\x1b[0m \x1b[2Jgone\n", ["red gone"]),
+        (b"\x1b[1;31mred\x1b[0m \x1b[Kand black\n", ["red and black"]),
         (b"a\tb\n", ["a       b"]),
         (b"\xff\x00\n", [r"\xff^@"]),
         ("\u202eback\n".encode(), [r"\u202eback"]),
@@ -51,3 +51,9 @@ def test_any_bytes(data: bytes, is_cut: bool) -> None:  # noqa: FBT001
     for line in found:
         assert line.encode()
         assert not set(line) & set(map(chr, [*range(32), *range(0x7F, 0xA0), 0x202E, 0x2028]))
+
+
+def test_the_lines_of_a_traceback_keep_their_indentation() -> None:
+    """Blanks at the beginning of a line are kept."""
+    data = b"Traceback:\n  File x\n\tline\n    10 %\r    20 %\n"
+    assert last_lines(data, 4, 100) == ["Traceback:", "  File x", "        line", "    20 %"]
