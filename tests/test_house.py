@@ -68,6 +68,7 @@ FLOORS = {
     "panel": 4,
     "stalls": 4,
     "report": 4,
+    "resuming": 4,
     "commands": 5,
     "options": 5,
     "cli": 6,
