@@ -37,6 +37,7 @@ from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
 from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
+from pegasus.notifier import Notifier, open_notifier
 from pegasus.orders import orders_of, read_orders
 from pegasus.queue_file import QueueFile
 from pegasus.queue_file.job_source import JobSource
@@ -97,10 +98,25 @@ async def run(settings: RunSettings) -> ExitStatus:
             "--queue-file names another, --daemon waits for it."
         )
     return await in_frame(
-        partial(_run_recorded, settings, sub_nodes, queue),
+        partial(_run_notified, settings, sub_nodes, queue),
         color=settings.color,
         print_period=settings.print_period,
     )
+
+
+async def _run_notified(
+    settings: RunSettings,
+    sub_nodes: Sequence[SubNode],
+    queue: QueueFile,
+    screen: Screen,
+    stages: Stages,
+) -> ExitStatus:
+    """Run, and let the notifier know what happens."""
+    notifier_opened = open_notifier(
+        settings.notify, screen.say, lambda: stages.is_aborted, stages.after_run
+    )
+    async with notifier_opened as notifier:
+        return await _run_recorded(settings, sub_nodes, queue, screen, stages, notifier=notifier)
 
 
 async def _run_recorded(
@@ -109,6 +125,8 @@ async def _run_recorded(
     queue: QueueFile,
     screen: Screen,
     stages: Stages,
+    *,
+    notifier: Notifier,
 ) -> ExitStatus:
     """Run with a record, and print the summary."""
     live, began = LiveState(), trio.current_time()
@@ -130,12 +148,14 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
-        for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
-            bus.tell(Noted(str(written)))
-        if words := queue.blind_spot():
+        notes = map(str, notes_on(settings.hosts_file, sub_nodes, queue.real))
+        for words in filter(None, [*notes, queue.blind_spot()]):
             bus.tell(Noted(words))
         causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
         bus.add(causes)
+        notifier.begin(bus, record, live.state)
+        for run_before in taken:
+            notifier.follow(run_before.bus, run_before.continued.record)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
             opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes)
@@ -144,7 +164,9 @@ async def _run_recorded(
             error = caught
             screen.say(str(caught))
         status = _status(error, live.state, taken, interrupted=stages.interrupted)
-        bus.tell(RunEnded(status, result_of_run(error, stages)))
+        ended = RunEnded(status, result_of_run(error, stages))
+        bus.tell(ended)
+        notifier.end(ended, error)
         for run_before in taken:
             run_before.end("left" if error else result_of_run(error, stages))
             if lines := words_on_taken(run_before):
