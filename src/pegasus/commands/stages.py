@@ -37,9 +37,10 @@ class Stages:
     @contextmanager
     def after_run(self) -> Iterator[None]:
         """Do in this block what is left to do after the run; the next signal cancels it."""
-        with trio.CancelScope() as self._after_run:
+        with trio.CancelScope() as scope:
             if self.ending.stage is Stage.KILLING:
-                self._after_run.deadline = trio.current_time() + KILLED_LIMIT
+                scope.deadline = trio.current_time() + KILLED_LIMIT
+            self._after_run = scope
             try:
                 yield
             finally:
