@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter, Token, validators
 
 from pegasus.duration import seconds
+from pegasus.share import Share, share, share_above_zero
 
 FILES = Group("Files")
 SHOWN = Group("What is shown")
@@ -21,6 +22,16 @@ SHOWN = Group("What is shown")
 def _seconds(_type: object, tokens: Sequence[Token]) -> float:
     """Convert a duration such as ``1h30m`` to seconds."""
     return seconds(tokens[0].value)
+
+
+def _share(_type: object, tokens: Sequence[Token]) -> Share:
+    """Convert a number of sub-nodes, or a percentage."""
+    return share(tokens[0].value)
+
+
+def _batch(_type: object, tokens: Sequence[Token]) -> Share:
+    """Convert the same, where zero has no meaning."""
+    return share_above_zero(tokens[0].value)
 
 
 HostsPath = Annotated[
@@ -125,9 +136,9 @@ class Fleet:
 
     gather: Annotated[bool | Literal["diff"], Parameter(negative="", group=SHOWN)] = False
     """Show equal outputs of a step once, with their nodes; --gather=diff shows differences."""
-    batch: str | None = None
+    batch: Annotated[Share | None, Parameter(converter=_batch)] = None
     """Run a step on so many sub-nodes at a time: 4 or 25%."""
-    max_unreachable: str | None = None
+    max_unreachable: Annotated[Share | None, Parameter(converter=_share)] = None
     """Continue without up to so many sub-nodes that cannot be reached: 2 or 10%."""
     resume: bool = False
     """Continue the newest broadcast that did not finish; no step is repeated where it is done."""

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
-from pegasus.options import QUEUE, Color, Common, Fleet, PrintPeriod, QueuePath, SshConfig
+from pegasus.options import QUEUE, Color, Common, Fleet, NoLive, PrintPeriod, QueuePath, SshConfig
 
 
 @app.command(name="queue", alias="q")
@@ -36,6 +36,7 @@ def attach(
     ssh_config: SshConfig = None,
     print_period: PrintPeriod = 1,
     color: Color = "auto",
+    no_live: NoLive = False,
 ) -> int:
     """Follow the detached commands that earlier runs have left; take nothing.
 
@@ -52,6 +53,7 @@ def attach(
         ssh_config=ssh_config,
         print_period=print_period,
         color=color,
+        live=not no_live,
         run=run,
         jobs=jobs,
         listing=listing,

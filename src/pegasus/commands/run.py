@@ -35,7 +35,7 @@ from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
-from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
+from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.notifier import Notifier, open_notifier
 from pegasus.orders import orders_of, read_orders
@@ -47,6 +47,7 @@ from pegasus.report.summary import summary_of, utilisation_of
 from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
+from pegasus.share import Share
 from pegasus.stalls import watch_stalls
 from pegasus.transport import open_ssh, session_opener
 
@@ -76,11 +77,13 @@ class RunSettings:
     stall: float = math.inf
     notify: str | None = None
     gather: bool | Literal["diff"] = False
-    batch: str | None = None
-    max_unreachable: str | None = None
+    batch: Share | None = None
+    max_unreachable: Share | None = None
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
+    limit_notes: tuple[str, ...] = ()
+    """What ``--limit`` names and the hosts file does not have."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -89,8 +92,10 @@ async def run(settings: RunSettings) -> ExitStatus:
     Raises:
         PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
-    settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
-    sub_nodes = read_hosts(settings.hosts_file)
+    hosts_seen, limit = hosts_state(settings.hosts_file), SubNodeLimit(settings.limit)
+    every = read_hosts(settings.hosts_file)
+    notes = limit.find_notes(str(settings.hosts_file), every)
+    settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
     queue = QueueFile(settings.queue_file)
     if queue.state() is None and not settings.daemon:
         raise PegasusError(
@@ -98,9 +103,10 @@ async def run(settings: RunSettings) -> ExitStatus:
             "--queue-file names another, --daemon waits for it."
         )
     return await in_frame(
-        partial(_run_notified, settings, sub_nodes, queue),
+        partial(_run_notified, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
+        live=settings.live,
     )
 
 
@@ -112,10 +118,9 @@ async def _run_notified(
     stages: Stages,
 ) -> ExitStatus:
     """Run, and let the notifier know what happens."""
-    notifier_opened = open_notifier(
-        settings.notify, screen.say, lambda: stages.is_aborted, stages.after_run
-    )
-    async with notifier_opened as notifier:
+    ending = stages.ending
+    opened = open_notifier(settings.notify, screen.say, ending.is_aborted, ending.after_run)
+    async with opened as notifier:
         return await _run_recorded(settings, sub_nodes, queue, screen, stages, notifier=notifier)
 
 
@@ -148,8 +153,8 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
-        notes = map(str, notes_on(settings.hosts_file, sub_nodes, queue.real))
-        for words in filter(None, [*notes, queue.blind_spot()]):
+        notes = (*settings.limit_notes, *notes_on(settings.hosts_file, sub_nodes, queue.real))
+        for words in filter(None, [*map(str, notes), queue.blind_spot()]):
             bus.tell(Noted(words))
         causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
         bus.add(causes)
@@ -164,8 +169,7 @@ async def _run_recorded(
             error = caught
             screen.say(str(caught))
         status = _status(error, live.state, taken, interrupted=stages.interrupted)
-        ended = RunEnded(status, result_of_run(error, stages))
-        bus.tell(ended)
+        bus.tell(ended := RunEnded(status, result_of_run(error, stages)))
         notifier.end(ended, error)
         for run_before in taken:
             run_before.end("left" if error else result_of_run(error, stages))
@@ -200,7 +204,7 @@ def _status(
         return error.exit_status
     if interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.JOB_FAILED if state.failure_count else status_of(taken)
+    return ExitStatus.JOB_FAILED if state.failure_count or state.missing else status_of(taken)
 
 
 def _mode(settings: RunSettings) -> RunMode:
@@ -233,7 +237,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     if settings.detach and record.folder is None:
         raise PegasusError("--detach needs a record, to find the commands again. See above.")
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
-    by_clients = BY_CLIENTS in os.environ
+    by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
 
     def note(words: str) -> None:
         opened.listener.tell(Noted(words))
@@ -262,6 +266,8 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 inherited=[each for run_before in taken for each in run_before.inherited()],
                 strays=[each for run_before in taken for each in run_before.strays()],
                 sub_node_updates=updates,
+                batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
+                max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
             )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
             dispatcher = mode(one_run)
@@ -272,8 +278,10 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
             for bus in (opened.listener, *(run_before.bus for run_before in taken)):
                 nursery.start_soon(watch_stalls, bus, settings.stall)
             if not settings.broadcast:
-                seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+                seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
+                nursery.start_soon(
+                    follow_hosts, settings.hosts_file, seen, send_updates, note, limit
+                )
             await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import trio
 
 from pegasus.dispatch import Dispatcher, Ending, Stage
 from pegasus.orders import AbortOrder, DrainOrder, LeaveOrder, Request, StopJobOrder
 from pegasus.screen import Screen
-
-KILLED_LIMIT = 3.0
-"""Seconds for what is left to do after a run that was killed: the user wants it to end at once."""
 
 
 class Stages:
@@ -32,32 +28,13 @@ class Stages:
         self.ending = Ending()
         self.interrupted = False
         self.may_leave = False
-        self._after_run: trio.CancelScope | None = None
-
-    @contextmanager
-    def after_run(self) -> Iterator[None]:
-        """Do in this block what is left to do after the run; the next signal cancels it."""
-        with trio.CancelScope() as scope:
-            if self.ending.stage is Stage.KILLING:
-                scope.deadline = trio.current_time() + KILLED_LIMIT
-            self._after_run = scope
-            try:
-                yield
-            finally:
-                self._after_run = None
-
-    @property
-    def is_aborted(self) -> bool:
-        """Whether the commands that run are being ended."""
-        return self.ending.stage >= Stage.ABORTING
 
     async def obey(self, signals: AsyncIterator[str]) -> None:
         """Move one stage further with each signal."""
         count = 0
         async with trio.open_nursery() as nursery:
             async for name in signals:
-                if self._after_run is not None:
-                    self._after_run.cancel(reason=name)
+                if self.ending.end_rest():
                     continue
                 self.interrupted = True
                 if name == "SIGHUP" and self.may_leave:

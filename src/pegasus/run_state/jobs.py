@@ -20,6 +20,7 @@ from pegasus.model import (
     Lost,
     NotStarted,
     Outcome,
+    StepOrigin,
     Stream,
     SubNode,
     TimedOut,
@@ -151,6 +152,7 @@ class JobState:
         everywhere: whether it runs on each sub-node, as in a broadcast.
         executions: its tries in the order of their starts, without those that were returned.
         unreleased: how many of them have a folder on their node.
+        resumes: where an earlier broadcast took it, if this run continues that one.
     """
 
     number: int
@@ -159,6 +161,7 @@ class JobState:
     everywhere: bool = False
     executions: list[Execution] = field(default_factory=list)
     unreleased: int = 0
+    resumes: StepOrigin | None = None
     _latest: dict[int, Execution] = field(default_factory=dict)  # by the sub-node's number
     _open_tries: int = 0  # of those that count
 
@@ -223,6 +226,7 @@ class SubNodeState:
         words: ssh's own error text, where it cannot be reached.
         was_connected: whether it has ever been connected.
         busy: seconds in which commands ran on it that have ended.
+        missing: whether the broadcast goes on without it, since it could not be reached.
     """
 
     sub_node: SubNode
@@ -230,6 +234,7 @@ class SubNodeState:
     words: str = ""
     was_connected: bool = False
     busy: float = 0.0
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pegasus.events import (
     RunBegan,
     TakenOver,
 )
-from pegasus.model import Outcome, succeeded
+from pegasus.model import Outcome, SubNode, succeeded
 from pegasus.run_state.folders_left import FoldersLeft
 from pegasus.run_state.jobs import (
     INTERRUPTED,
@@ -26,6 +26,7 @@ from pegasus.run_state.jobs import (
     result_of,
     word_of,
 )
+from pegasus.run_state.pace import Pace
 
 
 class KnownRun:
@@ -47,6 +48,7 @@ class KnownRun:
         folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
+        pace: how long its commands and steps took.
         last_at: when the last event was.
     """
 
@@ -63,6 +65,7 @@ class KnownRun:
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
         self.folders = FoldersLeft()
+        self.pace = Pace()
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
@@ -127,6 +130,11 @@ class KnownRun:
     def failure_count(self) -> int:
         """How many commands ended and did not succeed, with those that have no end."""
         return len(self._failures) + len(self._without_end())
+
+    @property
+    def missing(self) -> list[SubNode]:
+        """The sub-nodes without which the broadcast goes on, since they could not be reached."""
+        return [each.sub_node for each in self.sub_nodes.values() if each.missing]
 
     def failures(self, limit: int | None = None) -> list[Result]:
         """Give what ended and did not succeed, the latest end last, and last what has no end.

@@ -12,6 +12,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Missing,
     Noted,
     OutputMissing,
     Prepared,
@@ -63,6 +64,7 @@ class RunState(KnownRun):
 
     def _begin(self, event: RunBegan, at: float) -> None:
         self.began, self.began_at, self._broadcast = event, at, event.mode == "broadcast"
+        self.pace.is_broadcast = self._broadcast
         self.sub_nodes = {each.number: SubNodeState(each) for each in event.sub_nodes}
 
     def _end(self, event: RunEnded, at: float) -> None:
@@ -79,16 +81,21 @@ class RunState(KnownRun):
         state = self.sub_nodes[event.sub_node.number]
         state.connection, state.words = "unreachable", event.words
 
+    def _miss_sub_node(self, event: Missing, _: float) -> None:
+        self.sub_nodes[event.sub_node.number].missing = True
+
     def _miss_lines(self, event: LinesMissing, _: float) -> None:
         self.lines_missing += event.lines
 
     def _take(self, event: Taken, at: float) -> None:
         number = event.number
         if self._broadcast and self.jobs:  # the step before this one is over
-            self._forget(next(reversed(self.jobs.values())))
+            before = next(reversed(self.jobs.values()))
+            self.pace.add_step(before.taken_at)
+            self._forget(before)
         if number in self.jobs:
             self._reopen(self.jobs[number])
-        job = JobState(number, event.job, at, self._broadcast)
+        job = JobState(number, event.job, at, self._broadcast, resumes=event.resumes)
         self.jobs[number] = self.open_jobs[number] = job
 
     def _start(self, event: Started, at: float) -> None:
@@ -106,7 +113,7 @@ class RunState(KnownRun):
             execution = Execution(event.assignment)
             self._add_try(job, execution)
         if execution.outcome is None:
-            self._measure(execution, event)
+            self._measure(execution, event, at)
         self._ends += 1
         execution.rank = self._ends
         execution.ended_at, execution.seconds, execution.cut = at, event.seconds, ""
@@ -135,14 +142,16 @@ class RunState(KnownRun):
             job.end_anew(execution)
         return execution
 
-    def _measure(self, execution: Execution, event: Ended) -> None:
+    def _measure(self, execution: Execution, event: Ended, at: float) -> None:
         """Note what a command used; an end that is replaced by another is counted once."""
         execution.printed = event.printed
         self.recorded_bytes += sum(event.printed.values())
         if execution.missing:
             self.recorded_bytes -= sum(execution.missing.values())
-        sub_node = self.sub_nodes.get(execution.sub_node.number)
-        if sub_node is not None and execution.started_at is not None:
+        if execution.started_at is None:
+            return
+        self.pace.add_end(event, at)
+        if sub_node := self.sub_nodes.get(execution.sub_node.number):
             sub_node.busy += event.seconds
 
     def _progress(self, event: Progressed, at: float) -> None:
@@ -253,6 +262,7 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     SubNodeAdded: RunState._add_sub_node,  # noqa: SLF001
     Connected: RunState._connect,  # noqa: SLF001
     Unreachable: RunState._lose_connection,  # noqa: SLF001
+    Missing: RunState._miss_sub_node,  # noqa: SLF001
     Taken: RunState._take,  # noqa: SLF001
     Started: RunState._start,  # noqa: SLF001
     Returned: RunState._return,  # noqa: SLF001

@@ -1,0 +1,169 @@
+"""The first lines of the panel: numbers of commands, times, and a bar.
+
+Rule 1: where there is little room, words are left out before numbers, and failures never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pegasus.estimate import Remaining, remaining_words, short_remaining_words
+from pegasus.panel.pieces import Piece, cells_of
+from pegasus.panel.view import PanelView
+from pegasus.panel.words import clock, whole_seconds
+from pegasus.run_state import JobState
+
+_BETWEEN: Piece = ("  ", "plain")
+_LEAST_BAR = 12
+"""Cells for which a bar is worth it."""
+
+_LONGEST_BAR = 60
+"""Cells beyond which a bar shows nothing more."""
+
+
+def head_lines(view: PanelView, room: int) -> tuple[list[Piece], list[Piece]]:
+    """Lay out the line of numbers, and the line with the bar.
+
+    Args:
+        view: what is shown.
+        room: cells of a line.
+    """
+    elapsed = whole_seconds(view.elapsed)
+    long, short = _left(view, remaining_words), _left(view, short_remaining_words)
+    beside: Sequence[Piece]
+    for counts in _variants(view):
+        line = [*counts, _BETWEEN, (f"for {elapsed}", "plain"), _BETWEEN, *long]
+        if cells_of(line) <= room:
+            return line, _bar(view, [], room)
+        if cells_of(counts) <= room:
+            break
+    else:
+        counts = []
+    with_elapsed = [*counts, _BETWEEN, (f"for {elapsed}", "plain")]
+    if cells_of(with_elapsed) <= room:
+        for beside in (long, short):
+            if cells_of(beside) + _LEAST_BAR + 1 <= room:
+                return with_elapsed, _bar(view, beside, room)
+    both: list[Piece] = [(clock(view.elapsed), "plain"), ("  " if short else "", "plain"), *short]
+    return counts, _bar(view, both, room)
+
+
+def _left(view: PanelView, words: Callable[[Remaining], str]) -> list[Piece]:
+    if view.state.is_over:
+        return []
+    if view.waits_for_jobs:
+        return [("waits for jobs", "attention")]
+    return [(words(view.estimate), "plain" if view.estimate.seconds is not None else "dim")]
+
+
+def _variants(view: PanelView) -> Iterator[list[Piece]]:
+    """Give the numbers in ever fewer words; the first that fits is shown."""
+    totals = view.totals
+    bad: Piece = (f"{totals.failed:,} failed", "bad" if totals.failed else "plain")
+    running: Piece = (f"{totals.running:,} running", "good" if totals.running else "plain")
+    if view.state.pace.is_broadcast:
+        yield _joined(_step_words(view), bad, running, *_further(view))
+        yield _joined(_step_words(view), bad, running)
+        yield [(f"{_step(view)} ", "plain"), (f"{totals.failed} failed ", bad[1])]
+        return
+    ended: Piece = (f"{totals.ended:,} ended", "plain")
+    waits = "counting the queue" if view.waiting is None else f"{_waiting(view):,} waiting"
+    waiting: Piece = (waits, "plain")
+    yield _joined(ended, bad, running, waiting, *_further(view))
+    yield _joined(ended, bad, running, waiting)
+    short = "?" if view.waiting is None else f"{_waiting(view)}"
+    wait: Piece = (f"{short} wait", "plain")
+    run: Piece = (f"{totals.running} run", running[1])
+    blank: Piece = (" ", "plain")
+    yield [(f"{totals.ended} ended ", "plain"), bad, blank, run, blank, wait]
+    yield [bad, blank, run, blank, wait]
+    yield [bad]
+
+
+def _waiting(view: PanelView) -> int:
+    """How many jobs have not started: in the file, or taken for the first time."""
+    return (view.waiting or 0) + view.totals.taken - view.totals.retries
+
+
+def _joined(*pieces: Piece) -> list[Piece]:
+    joined: list[Piece] = []
+    for piece in pieces:
+        joined += [(", ", "plain"), piece]
+    return joined[1:]
+
+
+def _further(view: PanelView) -> list[Piece]:
+    """Give what is seldom the case: jobs that will be tried again, sub-nodes that are missing."""
+    pieces: list[Piece] = []
+    if retries := view.totals.retries:
+        noun = "retry" if retries == 1 else "retries"
+        pieces.append((f"{retries:,} {noun}", "attention"))
+    if connecting := view.connecting:
+        pieces.append((f"{connecting:,} connecting", "attention"))
+    return pieces
+
+
+# A broadcast.
+
+
+def _current(view: PanelView) -> JobState | None:
+    return next(reversed(view.state.jobs.values()), None)
+
+
+def _step(view: PanelView) -> str:
+    job = _current(view)
+    if job is None:
+        return "no step"
+    of = "" if view.waiting is None else f"/{job.number + view.waiting}"
+    return f"step {job.number}{of}"
+
+
+def _step_words(view: PanelView) -> Piece:
+    """Say which step runs, and how many sub-nodes have done it."""
+    job = _current(view)
+    if job is None:
+        return "no step yet", "plain"
+    done = sum(not each.is_open for each in job.final)
+    of = "" if view.waiting is None else f" of {job.number + view.waiting:,}"
+    return f"step {job.number:,}{of}: {done:,} of {_targets(view):,} ended", "plain"
+
+
+def _targets(view: PanelView) -> int:
+    """How many sub-nodes run a step: those that were connected."""
+    nodes = view.state.sub_nodes.values()
+    return sum(each.was_connected for each in nodes) or len(nodes)
+
+
+# The bar.
+
+
+def _bar(view: PanelView, beside: Sequence[Piece], room: int) -> list[Piece]:
+    """Lay out the bar, and beside it what has no room in the first line."""
+    share = _share(view)
+    percent = "" if share is None else f" {int(share * 100):3} %"
+    needed = cells_of(beside) + (2 if beside else 0)
+    cells = min(_LONGEST_BAR, room - needed - len(percent))
+    pieces: list[Piece] = []
+    if cells >= _LEAST_BAR:
+        inside = cells - 2
+        filled = 0 if share is None else int(share * inside)
+        tip = ">" if share is not None and 0 < filled < inside else ""
+        done = "=" * (filled - len(tip)) + tip
+        pieces = [("[", "plain"), (done, "good"), (" " * (inside - filled) + "]", "plain")]
+    pieces.append((percent, "plain"))
+    return [*pieces, _BETWEEN, *beside] if beside else pieces
+
+
+def _share(view: PanelView) -> float | None:
+    """Give the share of the jobs that have ended; None where their number is not known."""
+    totals = view.totals
+    if view.waiting is None:
+        return None
+    if not view.state.pace.is_broadcast:
+        total = totals.ended + totals.running + totals.taken + view.waiting
+        return totals.ended / total if total else None
+    job = _current(view)
+    if job is None:
+        return None
+    done = sum(not each.is_open for each in job.final) / max(1, _targets(view))
+    return (job.number - 1 + min(1.0, done)) / (job.number + view.waiting)

@@ -1,0 +1,52 @@
+"""How fast a run works: what its commands and steps have taken so far, for an estimate.
+
+Rule 1: pure, and an event costs the same however many commands there were.
+Rule 2: only commands that ended by themselves or at their time limit count: another end says
+nothing about how long a job takes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pegasus.events import Ended
+from pegasus.model import Exited, Killed, TimedOut
+
+LATEST_DURATIONS = 1024
+"""How many durations are kept, the latest ones: enough for a stable estimate, small enough that it
+costs about a millisecond, and old enough ones are no sign of what comes."""
+
+
+class Pace:
+    """The durations of a run.
+
+    Attributes:
+        durations: seconds of the latest commands that ended, and their sub-nodes' numbers.
+        ends: how many commands have ended so far.
+        again: how many of these ends were followed by another try of the job.
+        steps: seconds of the latest steps of a broadcast, from the take to the last end.
+        is_broadcast: whether the run has steps.
+    """
+
+    def __init__(self) -> None:
+        self.durations: deque[tuple[float, int]] = deque(maxlen=LATEST_DURATIONS)
+        self.ends = self.again = 0
+        self.steps: deque[float] = deque(maxlen=LATEST_DURATIONS)
+        self.is_broadcast = False
+        self._last_end_at = 0.0
+
+    def add_end(self, event: Ended, at: float) -> None:
+        """Count the end of a command that had started."""
+        self._last_end_at = at
+        if isinstance(event.outcome, Exited | Killed | TimedOut):
+            self.durations.append((max(0.0, event.seconds), event.assignment.sub_node.number))
+            self.ends += 1
+            self.again += event.again
+
+    def add_step(self, taken_at: float) -> None:
+        """Count a step that is over.
+
+        Args:
+            taken_at: when its job was taken.
+        """
+        self.steps.append(max(0.0, self._last_end_at - taken_at))
