@@ -65,6 +65,7 @@ FLOORS = {
     "screen": 3,
     "transport": 3,
     "findings": 4,
+    "notifier": 4,
     "panel": 4,
     "stalls": 4,
     "report": 4,

@@ -37,6 +37,7 @@ from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
 from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
+from pegasus.notifier import Notifier, open_notifier
 from pegasus.orders import orders_of, read_orders
 from pegasus.queue_file import QueueFile
 from pegasus.queue_file.job_source import JobSource
@@ -113,7 +114,7 @@ async def run(settings: RunSettings) -> ExitStatus:
     if settings.resume:
         settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
     return await in_frame(
-        partial(_run_recorded, settings, limit.choose(every), queue),
+        partial(_run_notified, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
@@ -137,12 +138,28 @@ def _say_early(words: str) -> None:
     write_error(f"[Pegasus] {words}\n")
 
 
+async def _run_notified(
+    settings: RunSettings,
+    sub_nodes: Sequence[SubNode],
+    queue: QueueFile,
+    screen: Screen,
+    stages: Stages,
+) -> ExitStatus:
+    """Run, and let the notifier know what happens."""
+    ending = stages.ending
+    opened = open_notifier(settings.notify, screen.say, ending.is_aborted, ending.after_run)
+    async with opened as notifier:
+        return await _run_recorded(settings, sub_nodes, queue, screen, stages, notifier=notifier)
+
+
 async def _run_recorded(
     settings: RunSettings,
     sub_nodes: Sequence[SubNode],
     queue: QueueFile,
     screen: Screen,
     stages: Stages,
+    *,
+    notifier: Notifier,
 ) -> ExitStatus:
     """Run with a record, and print the summary."""
     live, began = LiveState(), trio.current_time()
@@ -169,6 +186,9 @@ async def _run_recorded(
             bus.tell(Noted(note))
         causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
         bus.add(causes)
+        notifier.begin(bus, record, live.state)
+        for run_before in taken:
+            notifier.follow(run_before.bus, run_before.continued.record)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
             opened = _OpenedRun(settings, sub_nodes, queue, source, record, bus, taken, causes)
@@ -179,7 +199,8 @@ async def _run_recorded(
         # What did not succeed in the broadcast that is continued has run once more.
         others = [each for each in taken if each.continued.name not in settings.resumes]
         status = _status(error, live.state, others, interrupted=stages.interrupted)
-        bus.tell(RunEnded(status, result_of_run(error, stages)))
+        bus.tell(ended := RunEnded(status, result_of_run(error, stages)))
+        notifier.end(ended, error)
         for run_before in taken:
             run_before.end("left" if error else result_of_run(error, stages))
             if lines := words_on_taken(run_before):
