@@ -64,6 +64,7 @@ FLOORS = {
     "screen": 3,
     "transport": 3,
     "findings": 4,
+    "gather": 4,
     "panel": 4,
     "report": 4,
     "commands": 5,
