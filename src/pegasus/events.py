@@ -175,6 +175,20 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stalled:
+    """A command has printed nothing for long; reported once for each silence, see ``--stall``.
+
+    The next ``Progressed`` of the command ends the silence.
+
+    Attributes:
+        seconds: for how long it has printed nothing.
+    """
+
+    assignment: Assignment
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A command ended, with whatever outcome.
 
@@ -311,6 +325,7 @@ Event: TypeAlias = (
     | Started
     | Returned
     | Progressed
+    | Stalled
     | Ended
     | Prepared
     | Discarded

@@ -119,8 +119,9 @@ class Common:
     give_up: Annotated[float | None, Parameter(converter=_seconds)] = None
     """With --detach: count a command as lost once its node has been away for so long."""
     retry_on: Annotated[list[str] | None, Parameter(negative="")] = None
-    """With --retries: only jobs that printed a match of this expression, or that ended this way:
-    exit:137, signal:9, lost, timeout. Repeatable."""
+    """With --retries: only jobs that ended this way: exit:137, exit:1,2, signal:9, lost, timeout;
+    anything else is a regular expression, and a job is tried again if it printed a line that
+    matches. re:lost searches for such a word. Repeatable."""
     stall: Annotated[float | None, Parameter(converter=_seconds)] = None
     """Report a command that has printed nothing for so long: 30m."""
     notify: str | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
+from pegasus.errors import PegasusError
 from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
 
 
@@ -100,3 +102,45 @@ def logs(
         stderr=stderr,
     )
     return showing.logs(settings)
+
+
+@app.command(name="results")
+def results(
+    *,
+    csv: bool = False,
+    json: bool = False,
+    run: RunName = None,
+    queue_file: QueuePath = QUEUE,
+) -> int:
+    """List each job of a run: parameters, sub-node, outcome, times, and the files of its output.
+
+    Args:
+        csv: Comma-separated values, for spreadsheets and data frames.
+        json: A JSON list, for programs; the reference has the schema.
+    """
+    from pegasus.commands import results as listing
+
+    if csv and json:
+        raise PegasusError("--csv and --json exclude each other. Write one of them.")
+    settings = listing.ResultsSettings(queue_file=queue_file, run=run, csv=csv, json=json)
+    return listing.results(settings)
+
+
+@app.command(name="report")
+def report(
+    run: str | None = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    queue_file: QueuePath = QUEUE,
+) -> int:
+    """Write a run as one HTML page: its timeline, its failures, and how busy the sub-nodes were.
+
+    Args:
+        run: Its name, number or a part of the name; default: the newest.
+        output: The file to write, - for standard output; default: pegasus-report-RUN.html.
+    """
+    from pegasus.commands import report as reporting
+
+    settings = reporting.ReportSettings(queue_file=queue_file, run=run, output=output)
+    return reporting.report(settings)

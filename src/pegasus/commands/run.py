@@ -33,7 +33,7 @@ from pegasus.commands.taking_over import (
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Listener, Noted, RunEnded, RunMode
+from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
 from pegasus.gather import GatherKind, open_gathered
 from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
@@ -44,9 +44,11 @@ from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
 from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.share import Share
+from pegasus.stalls import watch_stalls
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -71,7 +73,7 @@ class RunSettings:
     give_up: float = math.inf
     limit: tuple[str, ...] = ()
     live: bool = True
-    retry_on: tuple[str, ...] = ()
+    retry_on: RetryCauses | None = None
     stall: float = math.inf
     notify: str | None = None
     gather: GatherKind = False
@@ -143,9 +145,12 @@ async def _run_recorded(
             bus.tell(Noted(str(written)))
         if words := queue.blind_spot():
             bus.tell(Noted(words))
+        causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
+        bus.add(causes)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            await _dispatch(_OpenedRun(settings, sub_nodes, source, record, bus, taken), stages)
+            opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes)
+            await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
@@ -172,8 +177,9 @@ class _OpenedRun:
     sub_nodes: Sequence[SubNode]
     source: JobSource
     record: Record
-    listener: Listener
+    listener: EventBus
     taken: Sequence[TakenRun]
+    causes: CauseSearch
 
 
 def _status(
@@ -237,6 +243,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
+                retries_after=opened.causes.retries_after,
                 timeout=settings.timeout,
                 detached=settings.detach,
                 give_up=settings.give_up,
@@ -253,6 +260,8 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 requests = read_orders(orders_of(record.folder.path))
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
             follow_orders(taken, dispatcher, stages, nursery)
+            for bus in (opened.listener, *(run_before.bus for run_before in taken)):
+                nursery.start_soon(watch_stalls, bus, settings.stall)
             if not settings.broadcast:
                 seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
                 nursery.start_soon(

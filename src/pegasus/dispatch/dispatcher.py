@@ -74,7 +74,8 @@ class Dispatcher(ABC):
         self.run = run
         self.workers, self.followers = make_workers(run, self)
         self.ready: dict[Worker, None] = {}
-        self.retries = RetryQueue(run.retries, run.fill, per_sub_node=self.per_sub_node)
+        after = run.retries_after
+        self.retries = RetryQueue(run.retries, run.fill, after, per_sub_node=self.per_sub_node)
         self.has_taken = False
         self.closed = False
         self._changed = trio.Event()

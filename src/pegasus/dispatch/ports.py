@@ -20,6 +20,14 @@ from pegasus.model import Apart, Assignment, Command, Job, Outcome, StepOrigin, 
 Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
 """Renders a job for the sub-nodes of one place; raises TemplateFault."""
 
+RetriesAfter: TypeAlias = Callable[[Assignment, Outcome], bool]
+"""Decides whether a job is tried again after a try that failed."""
+
+
+def always(_assignment: Assignment, _outcome: Outcome) -> bool:
+    """Try each job again."""
+    return True
+
 
 @dataclass(frozen=True, slots=True)
 class ResumedStep:

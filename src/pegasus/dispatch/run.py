@@ -11,7 +11,7 @@ import trio
 
 from pegasus.dispatch.detached import Inherited, Owner, Stray, persist_nothing
 from pegasus.dispatch.ending import Ending
-from pegasus.dispatch.ports import Queue, ResumedStep, Session
+from pegasus.dispatch.ports import Queue, ResumedStep, RetriesAfter, Session, always
 from pegasus.events import Listener
 from pegasus.model import Assignment, Command, Job, SubNode
 
@@ -31,6 +31,7 @@ class Run:
         daemon: whether the run waits for more jobs when the queue is empty.
         error_aborts: whether the first job that fails drains the run.
         retries: how often a job that failed, timed out or was lost is tried again.
+        retries_after: decides about each such job whether it is tried again.
         timeout: seconds after which a command is ended.
         detached: whether the run's commands are detached.
         give_up: seconds without a connection after which a detached command counts as lost.
@@ -56,6 +57,7 @@ class Run:
     daemon: bool = False
     error_aborts: bool = False
     retries: int = 0
+    retries_after: RetriesAfter = always
     timeout: float = math.inf
     detached: bool = False
     give_up: float = math.inf

@@ -29,6 +29,7 @@ from pegasus.events import (
     RunBegan,
     RunEnded,
     RunResult,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -146,6 +147,10 @@ def _decode_progressed(data: Data, state: RunState) -> Event:
     return Progressed(_assignment(data, state), _printed(data))
 
 
+def _decode_stalled(data: Data, state: RunState) -> Event:
+    return Stalled(_assignment(data, state), fields.seconds(data, "seconds"))
+
+
 def _decode_cut(data: Data, state: RunState) -> Event:
     return Cut(_assignment(data, state), fields.text(data, "words"))
 
@@ -225,6 +230,7 @@ _DECODERS: dict[str, _Decoder] = {
     "ended": _decode_ended,
     "returned": _decode_returned,
     "progressed": _decode_progressed,
+    "stalled": _decode_stalled,
     "connected": _decode_connected,
     "unreachable": _decode_unreachable,
     "missing": _decode_missing,

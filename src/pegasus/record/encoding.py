@@ -29,6 +29,7 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -88,6 +89,8 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "returned", {**_numbers(assignment), "words": words}
         case Progressed(assignment, printed):
             return "progressed", {**_numbers(assignment), **_sizes(printed)}
+        case Stalled(assignment, seconds):
+            return "stalled", {**_numbers(assignment), "seconds": round(seconds, MILLISECONDS)}
         case Connected(sub_node):
             return "connected", {"sub_node": sub_node.number}
         case Unreachable(sub_node, words, again_in):

@@ -138,6 +138,7 @@ class _JobWriter:
             f'"ended_at": {_number(execution.ended_at)}, "seconds": {_number(execution.seconds)}, '
             f'"again": {"true" if execution.again else "false"}, '
             f'"outcome": {"null" if outcome is None else _outcome(outcome)}, '
+            f"{_silent(execution)}"
             f'"stdout": {self._stream(stem, execution, _STDOUT)}, '
             f'"stderr": {self._stream(stem, execution, _STDERR)}{_detached(execution)}}}'
         )
@@ -156,6 +157,12 @@ def _outcome(outcome: Outcome) -> str:
     if isinstance(outcome, Exited):  # nearly all are
         return f'{{"kind": "exited", "status": {outcome.status}}}'
     return _encode(outcome_data(outcome))
+
+
+def _silent(execution: Execution) -> str:
+    """Write since when a command has printed nothing, and nothing where that was not reported."""
+    since = execution.silent_since
+    return "" if since is None else f'"silent_since": {since!r}, '
 
 
 def _detached(execution: Execution) -> str:

@@ -94,6 +94,8 @@ class Execution:
         again: whether the job was to be tried once more after this end.
         printed: how many bytes it has written, as far as that was reported.
         printed_at: when that was reported last; None before the first report.
+        silent_since: since when it has printed nothing, in seconds since the epoch, where that was
+            reported (``--stall``); None where it was not, or has printed since.
         rank: the number of its end among all ends of the run, from 1; 0 where no end is known.
         missing: how many of these bytes are not in the record.
         cut: of a detached command, why its connection is broken at present; empty where it is not.
@@ -110,6 +112,7 @@ class Execution:
     again: bool = False
     printed: OutputSizes = field(default_factory=dict)
     printed_at: float | None = None
+    silent_since: float | None = None
     rank: int = 0
     missing: dict[Stream, int] = field(default_factory=dict)
     cut: str = ""

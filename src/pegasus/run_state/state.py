@@ -22,6 +22,7 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -116,6 +117,7 @@ class RunState(KnownRun):
         self._ends += 1
         execution.rank = self._ends
         execution.ended_at, execution.seconds, execution.cut = at, event.seconds, ""
+        execution.silent_since = None
         job.end(execution, event.outcome, again=event.again)
         if job.counts(execution):
             self._list(execution, job)
@@ -156,6 +158,11 @@ class RunState(KnownRun):
         execution = self.jobs[event.assignment.number].latest(event.assignment.sub_node.number)
         if execution is not None and execution.outcome is None:
             execution.printed, execution.printed_at = event.printed, at
+            execution.silent_since = None
+
+    def _stall(self, event: Stalled, at: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.silent_since = at - event.seconds
 
     def _return(self, event: Returned, _: float) -> None:
         job = self.jobs[event.assignment.number]
@@ -187,6 +194,7 @@ class RunState(KnownRun):
     def _cut(self, event: Cut, at: float) -> None:
         if execution := self._unended(event.assignment):
             execution.cut, execution.cut_at = event.words, at
+            execution.silent_since = None  # it is unknown whether it prints
 
     def _reconnect(self, event: Reconnected, _: float) -> None:
         if execution := self._unended(event.assignment):
@@ -259,6 +267,7 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Started: RunState._start,  # noqa: SLF001
     Returned: RunState._return,  # noqa: SLF001
     Progressed: RunState._progress,  # noqa: SLF001
+    Stalled: RunState._stall,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
     Noted: lambda *_: None,
     Prepared: lambda state, event, _: state.folders.add_stray(event.key, event.sub_node),
