@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -75,6 +75,7 @@ class OutputStore:
         self._fd: int | None = None
         self._end = 0
         self._in_memory = 0
+        self._held = 0  # pieces of the file that are needed, or being written
 
     async def add(self, output: KeptOutput, data: bytes) -> None:
         """Keep the next bytes of an output; call it from one task at a time for each output."""
@@ -86,7 +87,7 @@ class OutputStore:
         else:
             await trio.lowlevel.checkpoint()
 
-    async def read(self, output: KeptOutput) -> AsyncIterator[bytes]:
+    async def read(self, output: KeptOutput) -> AsyncGenerator[bytes, None]:
         """Give the bytes of an output, in parts."""
         for piece in output.pieces:
             for start in range(0, piece.size, IN_MEMORY):
@@ -98,14 +99,15 @@ class OutputStore:
     def forget(self, output: KeptOutput) -> None:
         """Drop an output."""
         self._in_memory -= len(output.memory)
+        self._held -= len(output.pieces)
         output.memory.clear()
         output.pieces.clear()
 
-    def reuse(self) -> None:
-        """Begin the file anew, where nothing of it is needed any more."""
-        self._end = 0
-        if self._fd is not None:
-            os.ftruncate(self._fd, 0)
+    async def reuse(self) -> None:
+        """Empty the file, if nothing of it is needed any more; nothing is added meanwhile."""
+        if self._fd is not None and not self._held and self._end:
+            await trio.to_thread.run_sync(os.ftruncate, self._fd, 0)
+            self._end = 0
 
     def close(self) -> None:
         """Give the file back to the system."""
@@ -118,14 +120,20 @@ class OutputStore:
         data = bytes(output.memory)
         piece = _Piece(self._end, len(data))
         self._end += len(data)
+        self._held += 1
         try:
             await trio.to_thread.run_sync(self._write, piece.start, data)
         except OSError:
+            self._held -= 1
             output.missing += len(data)
+        except trio.Cancelled:
+            self._held -= 1
+            raise
         else:
             output.pieces.append(piece)
+        before = len(output.memory)  # it may have been forgotten meanwhile
         del output.memory[: len(data)]
-        self._in_memory -= len(data)
+        self._in_memory -= before - len(output.memory)
 
     def _write(self, start: int, data: bytes) -> None:
         if self._fd is None:

@@ -9,7 +9,7 @@ no event waits.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias
 
@@ -29,7 +29,7 @@ from pegasus.events import (
 from pegasus.gather.difference import MOST_DIFF_BYTES, difference, is_short
 from pegasus.gather.kept import KeptOutput, OutputStore
 from pegasus.gather.naming import GroupNames
-from pegasus.gather.step import GatheredTry, OutputGroup, Step
+from pegasus.gather.step import GatheredTry, OutputGroup, Step, StepResult
 from pegasus.model import Stream, SubNode
 from pegasus.screen import Screen
 
@@ -38,6 +38,10 @@ GatherKind: TypeAlias = bool | Literal["diff"]
 
 LAST_WAIT = 2.0
 """Seconds in which the last step is written once the run was killed; a reader may stall."""
+
+MOST_WAITING = 1000
+"""Steps and messages that wait to be shown, above which messages are left out. A step with output
+never is: the output of the next one waits."""
 
 RULE = "-" * 15
 """The line above and below the names of a group, as ``clush`` and ``dshbak`` draw it."""
@@ -87,8 +91,9 @@ class Gathered:
         self._missing: set[int] = set()
         self._diff = diff
         self._step: Step | None = None
-        self._send, self._finished = trio.open_memory_channel[Step](math.inf)
-        self._waiting = 0  # steps that are not shown yet
+        self._send, self._to_show = trio.open_memory_channel[StepResult | str](math.inf)
+        self._waiting = 0  # what is not shown yet
+        self._left_out = 0  # messages
         self._shown = trio.Event()
 
     # What happens.
@@ -99,8 +104,8 @@ class Gathered:
             case Taken(number, job):
                 self._finish()
                 expected = self._expected if event.resumes is None else None
-                self._step = Step(number, job.command, expected)
-                self._screen.say(f"=== run job {number}: '{job.command}' ===")
+                self._step = Step(number, expected)
+                self._put(f"=== run job {number}: '{job.command.rstrip()}' ===")
             case Started(assignment) if self._owns(assignment.number):
                 self._new_try(assignment.sub_node)
             case Returned(assignment) if self._owns(assignment.number):
@@ -173,38 +178,64 @@ class Gathered:
         """Let the step be shown."""
         step, self._step = self._step, None
         if step is not None:
-            self._waiting += 1
-            self._send.send_nowait(step)
+            result = step.finish(self.store.forget)
+            if result.outputs or result.failures:
+                self._put(result)
+
+    def _put(self, what: StepResult | str) -> None:
+        """Show something after what waits; where too much waits, output alone is kept."""
+        if not self._waiting and isinstance(what, str):
+            self._screen.say(what)
+            return
+        if self._waiting >= MOST_WAITING and (isinstance(what, str) or not what.outputs):
+            self._left_out += 1
+            return
+        self._waiting += 1
+        self._send.send_nowait(what)
 
     # The screen.
 
     async def run(self, scope: trio.CancelScope) -> None:
-        """Show the steps, one after the other, until the listener is closed."""
-        async for step in self._finished:
-            await self._show_step(step)
-            for each in step.tries.values():
-                for output in each.outputs.values():
-                    self.store.forget(output)
+        """Show what waits, one after the other, until the listener is closed.
+
+        Args:
+            scope: is cancelled then.
+        """
+        async for what in self._to_show:
+            if isinstance(what, str):
+                self._screen.say(what)
+            else:
+                await self._show_step(what)
+            if self._waiting == 1:
+                await self.store.reuse()
+                self._say_left_out()
             self._waiting -= 1
-            if not self._waiting:
-                self.store.reuse()
             self._shown.set()
             self._shown = trio.Event()
         scope.cancel(reason="all steps are shown")
 
-    async def _show_step(self, step: Step) -> None:
-        for stream in Stream:
-            groups = step.groups(stream)
+    def _say_left_out(self) -> None:
+        if self._left_out:
+            count, self._left_out = self._left_out, 0
+            self._screen.say(
+                f"{count:,} messages on steps without output were left out: the reader of the "
+                "output was too slow. `pegasus status` shows what failed."
+            )
+
+    async def _show_step(self, step: StepResult) -> None:
+        for stream, groups in step.outputs.items():
             if self._diff:
                 await self._show_differences(step, stream, groups)
             else:
                 for group in groups:
                     await self._show_group(step, stream, group)
-        for outcome, sub_nodes in step.failures():
+            for group in groups:
+                self.store.forget(group.output)
+        for outcome, sub_nodes in step.failures:
             what = "has not ended" if outcome is None else str(outcome)
             self._screen.say(f"job {step.number} on {self._names.with_count(sub_nodes)}: {what}")
 
-    async def _show_group(self, step: Step, stream: Stream, group: OutputGroup) -> None:
+    async def _show_group(self, step: StepResult, stream: Stream, group: OutputGroup) -> None:
         """Show an output once, below the names of its sub-nodes; nothing where there is none."""
         if group.output.size == 0:
             return
@@ -218,11 +249,9 @@ class Gathered:
             )
 
     async def _show_differences(
-        self, step: Step, stream: Stream, groups: Sequence[OutputGroup]
+        self, step: StepResult, stream: Stream, groups: Sequence[OutputGroup]
     ) -> None:
         """Show the output that most sub-nodes have, and how the others differ from it."""
-        if not groups:
-            return
         most = max(groups, key=lambda group: len(group.sub_nodes))
         await self._show_group(step, stream, most)
         reference = await self._short_text(most.output)
@@ -238,7 +267,7 @@ class Gathered:
             await self._screen.show_block(stream, "", _sole(found))
 
     async def _show_long(
-        self, step: Step, stream: Stream, group: OutputGroup, most: OutputGroup
+        self, step: StepResult, stream: Stream, group: OutputGroup, most: OutputGroup
     ) -> None:
         names = (self._names_for_diff(most, stream), self._names_for_diff(group, stream))
         sizes = f"{most.output.size:,} bytes and {group.output.size:,} bytes"
@@ -260,11 +289,11 @@ class Gathered:
         return text if is_short(text) else None
 
 
-def _all_of_it(step: Step, group: OutputGroup) -> str:
+def _all_of_it(step: StepResult, group: OutputGroup) -> str:
     number = group.sub_nodes[0].number
     return f"`pegasus logs {step.number} --sub-node {number}` shows all of it."
 
 
-async def _sole(data: bytes) -> AsyncIterator[bytes]:
+async def _sole(data: bytes) -> AsyncGenerator[bytes, None]:
     await trio.lowlevel.checkpoint()
     yield data

@@ -7,7 +7,7 @@ then the largest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from pegasus.gather.kept import KeptOutput, OutputKey
@@ -41,19 +41,33 @@ class OutputGroup:
     output: KeptOutput
 
 
-@dataclass(slots=True)
-class Step:
-    """A step.
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What is to be shown of a step.
 
     Attributes:
         number: of the job in the run.
-        command: of the job, as it was written.
+        outputs: for each stream with any output the groups of sub-nodes with equal output, in
+            the order in which they are shown.
+        failures: the sub-nodes that did not succeed, by outcome; None for those that did not end.
+    """
+
+    number: int
+    outputs: dict[Stream, list[OutputGroup]]
+    failures: list[tuple[Outcome | None, list[SubNode]]]
+
+
+@dataclass(slots=True)
+class Step:
+    """A step that has not ended.
+
+    Attributes:
+        number: of the job in the run.
         expected: the numbers of the sub-nodes on which it will run; None where that is unknown.
         tries: by the numbers of the sub-nodes.
     """
 
     number: int
-    command: str
     expected: Collection[int] | None
     tries: dict[int, GatheredTry] = field(default_factory=dict)
 
@@ -67,24 +81,43 @@ class Step:
             for number in self.expected
         )
 
-    def groups(self, stream: Stream) -> list[OutputGroup]:
-        """Give the groups of sub-nodes with equal output, in the order in which they are shown."""
-        found: defaultdict[OutputKey, list[GatheredTry]] = defaultdict(list)
-        for each in self.tries.values():
-            found[each.outputs[stream].key].append(each)
-        ordered = sorted(found.values(), key=_place_of)
-        return [
-            OutputGroup([each.sub_node for each in tries], tries[0].outputs[stream])
-            for tries in ordered
-        ]
+    def finish(self, forget: Callable[[KeptOutput], None]) -> StepResult:
+        """Give what is to be shown.
 
-    def failures(self) -> list[tuple[Outcome | None, list[SubNode]]]:
-        """Give the sub-nodes that did not succeed, by outcome; None for those that did not end."""
-        found: defaultdict[Outcome | None, list[SubNode]] = defaultdict(list)
-        for each in self.tries.values():
-            if each.outcome is None or not succeeded(each.outcome):
-                found[each.outcome].append(each.sub_node)
-        return sorted(found.items(), key=lambda item: _status_of(item[0]))
+        Args:
+            forget: called with each output that is not: equal to another one, or empty.
+        """
+        tries = [self.tries[number] for number in sorted(self.tries)]
+        groups = {stream: _groups_of(tries, stream) for stream in Stream}
+        outputs = {
+            stream: found
+            for stream, found in groups.items()
+            if any(group.output.size for group in found)
+        }
+        shown = {id(group.output) for found in outputs.values() for group in found}
+        for each in tries:
+            for output in each.outputs.values():
+                if id(output) not in shown:
+                    forget(output)
+        return StepResult(self.number, outputs, _failures_of(tries))
+
+
+def _groups_of(tries: Sequence[GatheredTry], stream: Stream) -> list[OutputGroup]:
+    found: defaultdict[OutputKey, list[GatheredTry]] = defaultdict(list)
+    for each in tries:
+        found[each.outputs[stream].key].append(each)
+    return [
+        OutputGroup([each.sub_node for each in equal], equal[0].outputs[stream])
+        for equal in sorted(found.values(), key=_place_of)
+    ]
+
+
+def _failures_of(tries: Sequence[GatheredTry]) -> list[tuple[Outcome | None, list[SubNode]]]:
+    found: defaultdict[Outcome | None, list[SubNode]] = defaultdict(list)
+    for each in tries:
+        if each.outcome is None or not succeeded(each.outcome):
+            found[each.outcome].append(each.sub_node)
+    return sorted(found.items(), key=lambda item: _status_of(item[0]))
 
 
 def _place_of(tries: Sequence[GatheredTry]) -> tuple[int, int, str]:
