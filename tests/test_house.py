@@ -66,6 +66,7 @@ FLOORS = {
     "transport": 3,
     "findings": 4,
     "notifier": 4,
+    "gather": 4,
     "panel": 4,
     "stalls": 4,
     "report": 4,

@@ -35,6 +35,7 @@ from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
+from pegasus.gather import GatherKind, open_gathered
 from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.notifier import Notifier, open_notifier
@@ -83,7 +84,7 @@ class RunSettings:
     retry_on: RetryCauses | None = None
     stall: float = math.inf
     notify: str | None = None
-    gather: bool | Literal["diff"] = False
+    gather: GatherKind = False
     batch: Share | None = None
     max_unreachable: Share | None = None
     resume: bool = False
@@ -177,10 +178,11 @@ async def _run_recorded(
     async with (
         record_opened as record,
         take_over_left(queue.real, record.name, screen) as taken,
+        open_gathered(settings.gather, screen, sub_nodes, stages.ending.kill_now) as shown,
     ):
         stages.may_leave = settings.detach or bool(taken)
         # The record comes first: what is on the screen is in the journal.
-        bus = EventBus(record, screen, live)
+        bus = EventBus(record, shown, live)
         live.tell(record.began)
         for note in await _first_notes(settings, sub_nodes, queue, record.name):
             bus.tell(Noted(note))
