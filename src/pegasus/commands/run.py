@@ -26,6 +26,7 @@ from pegasus.commands.taking_over import (
     follow_orders,
     log_of,
     result_of_run,
+    show_panels,
     status_of,
     take_over_left,
     words_on_taken,
@@ -38,6 +39,7 @@ from pegasus.findings import notes_on
 from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.orders import orders_of, read_orders
+from pegasus.panel import LivePanel
 from pegasus.queue_file import QueueFile
 from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import Record, open_record
@@ -126,6 +128,8 @@ async def _run_recorded(
         take_over_left(queue.real, record.name, screen) as taken,
     ):
         stages.may_leave = settings.detach or bool(taken)
+        panel = LivePanel(live.state, lambda: None, screen.tail_of, stages.words)
+        show_panels(panel, taken, screen, stages)
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)

@@ -21,6 +21,7 @@ from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import RunEnded, RunMode, RunResult, Started, Taken
 from pegasus.model import Stream
 from pegasus.orders import StopJobOrder, clear_stored, orders_of, read_orders, stored_stops
+from pegasus.panel import LivePanel, PanelStack
 from pegasus.record import OutputName, RunRecord
 from pegasus.record.recording import Record
 from pegasus.record.taking_over import ContinuedRun, LeftCommand, find_left, take_over
@@ -65,6 +66,10 @@ class TakenRun:
         ]
         clear_stored(stops)
         return inherited
+
+    def panel(self, screen: Screen, stages: Stages) -> LivePanel:
+        """Make the panel of these commands; no job of this run waits."""
+        return LivePanel(self.state, lambda: 0, screen.tail_of, stages.words)
 
     def strays(self) -> list[Stray]:
         """Give its folders in which no command has started."""
@@ -147,6 +152,25 @@ def _taken(continued: ContinuedRun, screen: Screen) -> TakenRun:
         count = "1 command" if len(running) == 1 else f"{len(running)} commands"
         screen.say(f"Run {continued.name} has left {count} on nodes. Following them.")
     return TakenRun(continued, bus, live)
+
+
+def show_panels(
+    first: LivePanel | None, taken: Sequence[TakenRun], screen: Screen, stages: Stages
+) -> None:
+    """Show the panel of the run, and one for each run that was taken over, as long as it runs.
+
+    Args:
+        first: the panel of the run; None for ``pegasus attach``.
+        taken: the runs that were taken over.
+        screen: shows the panels below the log, where it is live.
+        stages: of the end of all of them.
+    """
+    panels = [(run.state, run.panel(screen, stages)) for run in taken]
+
+    def others() -> list[LivePanel]:
+        return [panel for state, panel in panels if state.open_jobs]
+
+    screen.show_area(PanelStack(first, others))
 
 
 def follow_orders(

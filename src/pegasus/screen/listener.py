@@ -165,7 +165,10 @@ class Screen:
             return
         file = self._by_stream[printed.stream]
         for data in file.slices(printed.data):
-            await file.output.wait_room()
+            if self._text(printed).lines.is_step(data):  # which needs no room
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                await file.output.wait_room()
             if not file.output.gone:
                 text = self._text(printed)
                 file.show(text.sub_node, text.feed(data))
