@@ -26,8 +26,11 @@ _MOST_GROUPS = 64
 as well. 64 such groups of 150 names take 0.4 seconds; 1,000 names in 800 groups would take 1.3."""
 
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
+_ADDRESS_BEGINS = re.compile(r"ssh://(?:[^@/]*@)?")
+"""What is before a bracket around the host of an address: that is never a set."""
+
 _RANGES = re.compile(r"[0-9]{1,18}(?:-[0-9]{1,18}(?:/[0-9]{1,18})?)?", re.ASCII)
-_FOLDABLE = re.compile(r"[A-Za-z0-9._/-][A-Za-z0-9._:/@-]*", re.ASCII)
+_FOLDABLE = re.compile(r"[A-Za-z0-9._/-][A-Za-z0-9._:/@=-]*", re.ASCII)
 """Names in which ClusterShell reads nothing but the numbers."""
 
 _COMMA_OUTSIDE = re.compile(r",(?![^\[\]]*\])")
@@ -53,7 +56,8 @@ class NoNodeSet(PegasusError):
 def expand(text: str) -> tuple[str, ...]:
     """Give the names of a set, in the order of their numbers; those in the first bracket outermost.
 
-    A text without brackets is one name. So are brackets around an IPv6 address: ``ssh://[::1]``.
+    A text without brackets is one name. Brackets around an IPv6 address, or around the whole host
+    of an ``ssh://`` address, are no set.
 
     Raises:
         NoNodeSet: it is no set, or one of more than ``MOST_NAMES``.
@@ -84,10 +88,10 @@ def _parts(text: str) -> list[tuple[str, bool]]:
     parts: list[tuple[str, bool]] = []
     end = 0
     for match in _BRACKET.finditer(text):
-        inside = match[1]
-        if ":" in inside:  # an IPv6 address
+        before, inside = text[: match.start()], match[1]
+        if ":" in inside or _ADDRESS_BEGINS.fullmatch(before):
             continue
-        parts += [(_plain(text[end : match.start()], text), False), (inside, True)]
+        parts += [(_plain(before[end:], text), False), (inside, True)]
         end = match.end()
     return [*parts, (_plain(text[end:], text), False)]
 

@@ -71,6 +71,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         fleet: those of a broadcast; None in queue mode.
     """
     from pegasus.commands.run import RunSettings, run
+    from pegasus.retry_causes import read_causes
 
     if common.error_aborts and common.ignore_errors:
         raise PegasusError(
@@ -82,6 +83,11 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         raise PegasusError(
             "--give-up says how long to wait for the node of a detached command. Add --detach, or "
             "leave out --give-up."
+        )
+    if common.retry_on and not common.retries:
+        raise PegasusError(
+            "--retry-on says after which failures a job is tried again. Add --retries N, or leave "
+            "out --retry-on."
         )
     settings = RunSettings(
         hosts_file=common.hosts_file,
@@ -98,7 +104,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         give_up=math.inf if common.give_up is None else common.give_up,
         limit=tuple(common.limit or ()),
         live=not common.no_live,
-        retry_on=tuple(common.retry_on or ()),
+        retry_on=read_causes(common.retry_on) if common.retry_on else None,
         stall=math.inf if common.stall is None else common.stall,
         notify=common.notify,
         gather=fleet.gather if fleet else False,

@@ -24,6 +24,7 @@ from pegasus.events import (
     Noted,
     Printed,
     Reconnected,
+    Stalled,
     Started,
     StopStored,
     Unreachable,
@@ -149,7 +150,7 @@ class Screen:
                 self._say(assignment.sub_node, messages.reconnected(assignment))
             case StopStored(assignment):
                 self._say(assignment.sub_node, messages.stop_stored(assignment))
-            case Connected() | Unreachable() | Noted():
+            case Connected() | Unreachable() | Noted() | Stalled():
                 if text := self._messages.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
             case _:  # not shown

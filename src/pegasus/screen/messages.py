@@ -11,7 +11,8 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from pegasus.events import Connected, Noted, Unreachable
+from pegasus import duration
+from pegasus.events import Connected, Noted, Stalled, Unreachable
 from pegasus.lines import LONGEST_LINE
 from pegasus.model import Assignment, Outcome, Stream, SubNode
 from pegasus.terminal_text import on_one_line, visible
@@ -48,6 +49,14 @@ def reconnected(assignment: Assignment) -> str:
 def stop_stored(assignment: Assignment) -> str:
     """Report that a detached command is ended later."""
     return f"=== job {assignment.number} will be ended as soon as its node can be reached ==="
+
+
+def stalled(assignment: Assignment, seconds: float) -> str:
+    """Report that a command has printed nothing for long."""
+    silence = duration.words(seconds)
+    return own_lines(
+        f"{assignment.sub_node}: job {assignment.number} has printed nothing for {silence}"
+    )
 
 
 def own_lines(*lines: str) -> str:
@@ -97,11 +106,13 @@ class OwnMessages:
     def __init__(self) -> None:
         self._hosts: defaultdict[str, _HostTrouble] = defaultdict(_HostTrouble)
 
-    def about(self, event: Connected | Unreachable | Noted) -> str | None:
+    def about(self, event: Connected | Unreachable | Noted | Stalled) -> str | None:
         """Give the message about an event; None where it was shown before, or is not needed."""
         match event:
             case Noted(text):
                 return own_lines(text)
+            case Stalled(assignment, seconds):
+                return stalled(assignment, seconds)
             case Connected(sub_node):
                 return self._connected(sub_node)
             case Unreachable(sub_node, words, again_in):
