@@ -135,7 +135,7 @@ async def _run_recorded(
         take_over_left(queue.real, record.name, screen) as taken,
     ):
         stages.may_leave = settings.detach or bool(taken)
-        panel = LivePanel(live.state, lambda: None, screen.tail_of, stages.words)
+        panel = LivePanel(live.state, lambda: None, screen.tail_of, stages.ending.words)
         show_panels(panel, taken, screen, stages)
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)

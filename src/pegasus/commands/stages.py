@@ -10,13 +10,6 @@ from pegasus.dispatch import Dispatcher, Ending, Stage
 from pegasus.orders import AbortOrder, DrainOrder, LeaveOrder, Request, StopJobOrder
 from pegasus.screen import Screen
 
-_STAGE_WORDS = {
-    Stage.TAKING: "",
-    Stage.DRAINING: "draining: nothing more is taken; what runs goes on to its end",
-    Stage.ABORTING: "ending what runs: SIGTERM, SIGKILL after 10 s",
-    Stage.KILLING: "killing what runs",
-}
-
 
 class Stages:
     """Moves a run from one stage of its end to the next.
@@ -35,12 +28,6 @@ class Stages:
         self.ending = Ending()
         self.interrupted = False
         self.may_leave = False
-
-    def words(self) -> str:
-        """Give what is to be said about the end of the run while it ends; empty before that."""
-        if self.ending.left:
-            return "Pegasus ends, detached commands go on"
-        return _STAGE_WORDS[self.ending.stage]
 
     async def obey(self, signals: AsyncIterator[str]) -> None:
         """Move one stage further with each signal."""

@@ -67,10 +67,6 @@ class TakenRun:
         clear_stored(stops)
         return inherited
 
-    def panel(self, screen: Screen, stages: Stages) -> LivePanel:
-        """Make the panel of these commands; no job of this run waits."""
-        return LivePanel(self.state, lambda: 0, screen.tail_of, stages.words)
-
     def strays(self) -> list[Stray]:
         """Give its folders in which no command has started."""
         strays = self.continued.state.folders.strays
@@ -157,19 +153,9 @@ def _taken(continued: ContinuedRun, screen: Screen) -> TakenRun:
 def show_panels(
     first: LivePanel | None, taken: Sequence[TakenRun], screen: Screen, stages: Stages
 ) -> None:
-    """Show the panel of the run, and one for each run that was taken over, as long as it runs.
-
-    Args:
-        first: the panel of the run; None for ``pegasus attach``.
-        taken: the runs that were taken over.
-        screen: shows the panels below the log, where it is live.
-        stages: of the end of all of them.
-    """
-    panels = [(run.state, run.panel(screen, stages)) for run in taken]
-
-    def others() -> list[LivePanel]:
-        return [panel for state, panel in panels if state.open_jobs]
-
+    """Show the panel of this run, if there is one, and of each run that was taken over."""
+    words = stages.ending.words
+    others = [LivePanel(run.state, lambda: 0, screen.tail_of, words) for run in taken]
     screen.show_area(PanelStack(first, others))
 
 

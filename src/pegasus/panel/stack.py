@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pegasus.panel.lines import LivePanel
@@ -17,16 +17,16 @@ class PanelStack:
 
     Attributes:
         first: is always shown, if it is there.
-        others: gives the further ones at this moment; those for which there is no room are left
-            out.
+        others: are shown while commands of theirs run, as far as there is room.
     """
 
     first: LivePanel | None
-    others: Callable[[], Sequence[LivePanel]]
+    others: Sequence[LivePanel]
 
     def __call__(self, width: int, height: int, colour: bool) -> list[str]:  # noqa: FBT001 -- as the screen calls it
         """Lay out the panels; the last ones get the room that the ones before leave."""
-        panels = [*([self.first] if self.first else []), *self.others()]
+        others = [panel for panel in self.others if panel.has_open_jobs]
+        panels = [self.first, *others] if self.first is not None else others
         panels = panels[: max(1, height // LEAST_PANEL)]
         lines: list[str] = []
         for index, panel in enumerate(panels):
