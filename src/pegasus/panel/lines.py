@@ -14,7 +14,7 @@ from pegasus.panel.view import PanelView
 from pegasus.run_state import RunState
 
 ESTIMATE_PERIOD = 2.0
-"""Seconds between two estimates: one takes up to five milliseconds, and its figure is shown in steps
+"""Seconds between two estimates: one takes a few milliseconds, and its figure is shown in steps
 of at least five seconds."""
 
 
