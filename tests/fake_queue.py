@@ -17,6 +17,7 @@ from pegasus.model import (
     Job,
     Outcome,
     Position,
+    StepOrigin,
     TakenJob,
 )
 
@@ -64,6 +65,11 @@ class FakeQueue:
         for each in taken:
             self._listener.tell(Taken(each.number, each.job))
         return FakeBatch(taken, fault)
+
+    def take_again(self, job: Job, origin: StepOrigin) -> int:
+        number = next(self._numbers)
+        self._listener.tell(Taken(number, job, origin))
+        return number
 
     async def is_empty(self) -> bool:
         await self._look()

@@ -38,6 +38,15 @@ def transport_of(hostname: str) -> TransportKind:
     return "local" if hostname.lower() in LOCAL_NAMES else "ssh"
 
 
+def host_of(hostname: str) -> str:
+    """Give the host of a destination, without user and port.
+
+    Raises:
+        NoDestination: it is no destination.
+    """
+    return _parts(hostname)[1]
+
+
 class NoDestination(PegasusError):
     """A name that is not a destination.
 

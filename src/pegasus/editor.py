@@ -20,6 +20,7 @@ from pathlib import Path
 import trio
 
 from pegasus.errors import PegasusError
+from pegasus.terminal_modes import in_foreground, never_stopped
 
 DEFAULT_EDITOR = "vim"
 """The editor where neither ``--editor`` nor ``EDITOR`` is given."""
@@ -126,7 +127,7 @@ def _terminal_kept() -> Iterator[None]:
     done.
     """
     fd = next((fd for fd in (_TERMINAL_IN, 1, _TERMINAL_OUT) if os.isatty(fd)), None)
-    if fd is None or not _in_foreground(fd):
+    if fd is None or not in_foreground(fd):
         yield
         return
     modes = termios.tcgetattr(fd)
@@ -134,17 +135,9 @@ def _terminal_kept() -> Iterator[None]:
         yield
     finally:
         # A terminal that is gone has no modes.
-        with suppress(OSError, termios.error), _never_stopped():
+        with suppress(OSError, termios.error), never_stopped():
             if _take_back(fd) and termios.tcgetattr(fd) != modes:
                 termios.tcsetattr(fd, termios.TCSANOW, modes)
-
-
-def _in_foreground(fd: int) -> bool:
-    """Report whether Pegasus is in the foreground of the terminal, and in its session."""
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:
-        return False
 
 
 def _take_back(fd: int) -> bool:
@@ -153,7 +146,7 @@ def _take_back(fd: int) -> bool:
     Some editors (Emacs) make a group of their own, and do not give the terminal back when they are
     killed. A group that is alive is the shell's, which has put Pegasus in the background.
     """
-    if _in_foreground(fd):
+    if in_foreground(fd):
         return True
     group = os.tcgetpgrp(fd)
     try:
@@ -166,16 +159,6 @@ def _take_back(fd: int) -> bool:
         pass
     os.tcsetpgrp(fd, os.getpgrp())
     return True
-
-
-@contextmanager
-def _never_stopped() -> Iterator[None]:
-    """Allow changes of the terminal from the background, without being stopped for them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def can_ask() -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-from pegasus.model import Assignment, Job, Outcome, Stream, SubNode
+from pegasus.model import Assignment, Job, Outcome, StepOrigin, Stream, SubNode
 
 RunMode: TypeAlias = Literal["queue", "broadcast"]
 """Whether each job runs once, or on every sub-node."""
@@ -44,6 +44,8 @@ class RunBegan:
         pegasus: the version of Pegasus.
         detached: whether the run's commands are detached.
         boot: identifies the time since the last start of the host of Pegasus; empty where unknown.
+        resumes: the name of the run whose broadcast this one continues; empty where it is a new
+            one.
     """
 
     name: str
@@ -59,6 +61,7 @@ class RunBegan:
     pegasus: str
     detached: bool = False
     boot: str = ""
+    resumes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +109,29 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A broadcast goes on without a sub-node, since it cannot be reached.
+
+    Attributes:
+        words: ssh's own error text.
+    """
+
+    sub_node: SubNode
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
-    """A job was removed from the queue file and recorded in ``consumed.yaml``."""
+    """A job was removed from the queue file and recorded in ``consumed.yaml``.
+
+    Attributes:
+        number: its number in the run.
+        resumes: where an earlier run has removed it, and this run continues it; else None.
+    """
 
     number: int
     job: Job
+    resumes: StepOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +172,20 @@ class Progressed:
 
     assignment: Assignment
     printed: OutputSizes
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A command has printed nothing for long; reported once for each silence, see ``--stall``.
+
+    The next ``Progressed`` of the command ends the silence.
+
+    Attributes:
+        seconds: for how long it has printed nothing.
+    """
+
+    assignment: Assignment
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +320,12 @@ Event: TypeAlias = (
     | SubNodeAdded
     | Connected
     | Unreachable
+    | Missing
     | Taken
     | Started
     | Returned
     | Progressed
+    | Stalled
     | Ended
     | Prepared
     | Discarded

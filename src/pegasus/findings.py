@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pegasus import grid
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.hosts_file import find_hosts, find_notes, looks_like_option, mentions
+from pegasus.hosts_file import SubNodeLimit, find_hosts, find_notes, looks_like_option, mentions
 from pegasus.model import Entry, Job, Position, SubNode
 from pegasus.queue_file import QueueFile, QueueReader, Written
 from pegasus.rendered import Values, render
@@ -57,6 +57,7 @@ class Findings:
         tried: how many renderings of a command for a sub-node were tried.
         fillings: how many renderings may differ.
         notes: what is allowed, and probably a mistake.
+        unlimited: how many sub-nodes there are without ``--limit``.
     """
 
     sub_nodes: tuple[SubNode, ...]
@@ -65,7 +66,8 @@ class Findings:
     queue_faults: tuple[FileFault, ...]
     tried: int = 0
     fillings: int = 0
-    notes: tuple[FileFault, ...] = ()
+    notes: tuple[FileFault | str, ...] = ()
+    unlimited: int = 0
 
     @property
     def faults(self) -> tuple[FileFault, ...]:
@@ -82,16 +84,29 @@ class Findings:
         return itertools.chain.from_iterable(grid.jobs(each.entry) for each in self.entries)
 
 
-def find(hosts_file: Path, queue_file: Path) -> Findings:
-    """Read both files, and find the faults of each and of both together."""
-    sub_nodes, hosts_faults = find_hosts(hosts_file)
+def find(hosts_file: Path, queue_file: Path, limit: Sequence[str] = ()) -> Findings:
+    """Read both files, and find the faults of each and of both together.
+
+    Args:
+        hosts_file: as the user gave it.
+        queue_file: as the user gave it.
+        limit: the values of ``--limit``.
+
+    Raises:
+        PegasusError: ``limit`` chooses nothing, or cannot be read.
+    """
+    every, hosts_faults = find_hosts(hosts_file)
+    chosen = SubNodeLimit(limit)
+    # Where the hosts file has faults, what is missing may be there.
+    limit_notes = () if hosts_faults else chosen.find_notes(str(hosts_file), every)
+    sub_nodes = chosen.choose(every) if every else ()
     queue = QueueFile(queue_file)
-    notes = notes_on(hosts_file, sub_nodes, queue_file)
+    notes = (*limit_notes, *notes_on(hosts_file, sub_nodes, queue_file))
     trial = _Trial(sub_nodes)
     try:
         reader = queue.reader()
     except FileFault as fault:
-        return Findings(sub_nodes, (), hosts_faults, (fault,), notes=notes)
+        return Findings(sub_nodes, (), hosts_faults, (fault,), notes=notes, unlimited=len(every))
     entries = []
     for written in reader:
         if isinstance(written, FileFault):
@@ -105,7 +120,9 @@ def find(hosts_file: Path, queue_file: Path) -> Findings:
         trial.faults.append(fault)
     faults = tuple(trial.faults)
     counts = trial.tried, trial.fillings
-    return Findings(sub_nodes, tuple(entries), hosts_faults, faults, *counts, notes)
+    return Findings(
+        sub_nodes, tuple(entries), hosts_faults, faults, *counts, notes, unlimited=len(every)
+    )
 
 
 def notes_on(

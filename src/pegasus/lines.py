@@ -26,6 +26,8 @@ _LONGEST_CHARACTER = 4
 
 _RETURNS_AT_A_BEGINNING = re.compile(rb"\n\r++")
 _END = re.compile(rb"\r++\n?")
+_RETURNS_BEFORE_AN_END = re.compile(rb"\r++\n")
+_OVERWRITTEN = re.compile(rb"^[^\n]*\r", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +58,25 @@ class Block:
 
 
 class LineSplitter:
-    """Divides the bytes of one stream into lines.
+    r"""Divides the bytes of one stream into lines.
 
     Args:
         longest: bytes of an incomplete line that are kept at most.
+        last_state: whether a progress bar is one line, in its last state: text that ends with
+            ``\r`` gives way to the text behind it, as on a terminal. What was divided because it
+            was too long stays.
     """
 
-    def __init__(self, longest: int = LONGEST_LINE) -> None:
+    def __init__(self, longest: int = LONGEST_LINE, *, last_state: bool = False) -> None:
         self._longest = longest
+        self._last_state = last_state
         self._rest = bytearray()
         self._after_return = False
 
     def feed(self, data: bytes) -> Block:
         """Take the next bytes; give the lines that are complete now."""
         if self._after_return or b"\r" in data:
-            data = self._with_plain_ends(data)
+            data = self._last_states(data) if self._last_state else self._with_plain_ends(data)
         first = data.find(b"\n")
         if first < 0:
             self._rest += data
@@ -84,8 +90,12 @@ class LineSplitter:
         return Block(data, end, head)
 
     def finish(self) -> Block:
-        """Give the last line, where it has no end, as a block; start anew."""
-        last = bytes(self._rest)
+        """Give the last line, where it has no end, as a block; start anew.
+
+        A progress bar that was wiped out with blanks at its end is no line.
+        """
+        wiped = self._last_state and self._after_return and self._rest.isspace()
+        last = b"" if wiped else bytes(self._rest)
         self._rest.clear()
         self._after_return = False
         return Block.of(last + b"\n") if last else Block()
@@ -111,6 +121,28 @@ class LineSplitter:
         data = _RETURNS_AT_A_BEGINNING.sub(b"\n", data.replace(b"\r\n", b"\n"))
         self._after_return = data.endswith(b"\r")
         return _END.sub(b"\n", data) if b"\r" in data else data
+
+    def _last_states(self, data: bytes) -> bytes:
+        r"""Remove what is overwritten: in each line all up to its last ``\r``.
+
+        A ``\r`` at the end of a read decides nothing yet: the ``\n`` of the next read would belong
+        to it.
+        """
+        if self._after_return:
+            data = data.lstrip(b"\r")
+            if not data:
+                return b""
+            self._after_return = False
+            if not data.startswith(b"\n"):
+                self._rest.clear()
+        data = _RETURNS_BEFORE_AN_END.sub(b"\n", data)
+        self._after_return = data.endswith(b"\r")
+        data = data.rstrip(b"\r")
+        if b"\r" in data:
+            if b"\r" in data.partition(b"\n")[0]:
+                self._rest.clear()
+            data = _OVERWRITTEN.sub(b"", data)
+        return data
 
 
 class EveryNth:

@@ -70,6 +70,19 @@ class Job:
     position: Position | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class StepOrigin:
+    """Identifies a step of a broadcast by the take that removed it from the queue file.
+
+    Attributes:
+        run: the name of the run that took it.
+        job: its number in that run.
+    """
+
+    run: str
+    job: int
+
+
 Command = NewType("Command", str)
 """The text of a job for one sub-node: rendered and checked. Only ``rendered`` makes one."""
 

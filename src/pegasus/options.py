@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter, Token, validators
 
 from pegasus.duration import seconds
+from pegasus.share import Share, share, share_above_zero
 
 FILES = Group("Files")
 SHOWN = Group("What is shown")
@@ -21,6 +22,16 @@ SHOWN = Group("What is shown")
 def _seconds(_type: object, tokens: Sequence[Token]) -> float:
     """Convert a duration such as ``1h30m`` to seconds."""
     return seconds(tokens[0].value)
+
+
+def _share(_type: object, tokens: Sequence[Token]) -> Share:
+    """Convert a number of sub-nodes, or a percentage."""
+    return share(tokens[0].value)
+
+
+def _batch(_type: object, tokens: Sequence[Token]) -> Share:
+    """Convert the same, where zero has no meaning."""
+    return share_above_zero(tokens[0].value)
 
 
 HostsPath = Annotated[
@@ -108,8 +119,9 @@ class Common:
     give_up: Annotated[float | None, Parameter(converter=_seconds)] = None
     """With --detach: count a command as lost once its node has been away for so long."""
     retry_on: Annotated[list[str] | None, Parameter(negative="")] = None
-    """With --retries: only jobs that printed a match of this expression, or that ended this way:
-    exit:137, signal:9, lost, timeout. Repeatable."""
+    """With --retries: only jobs that ended this way: exit:137, exit:1,2, signal:9, lost, timeout;
+    anything else is a regular expression, and a job is tried again if it printed a line that
+    matches. re:lost searches for such a word. Repeatable."""
     stall: Annotated[float | None, Parameter(converter=_seconds)] = None
     """Report a command that has printed nothing for so long: 30m."""
     notify: str | None = None
@@ -124,9 +136,9 @@ class Fleet:
 
     gather: Annotated[bool | Literal["diff"], Parameter(negative="", group=SHOWN)] = False
     """Show equal outputs of a step once, with their nodes; --gather=diff shows differences."""
-    batch: str | None = None
+    batch: Annotated[Share | None, Parameter(converter=_batch)] = None
     """Run a step on so many sub-nodes at a time: 4 or 25%."""
-    max_unreachable: str | None = None
+    max_unreachable: Annotated[Share | None, Parameter(converter=_share)] = None
     """Continue without up to so many sub-nodes that cannot be reached: 2 or 10%."""
     resume: bool = False
     """Continue the newest broadcast that did not finish; no step is repeated where it is done."""

@@ -8,7 +8,7 @@ import pty
 import struct
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyte
@@ -103,15 +103,24 @@ def pipe(*, reading: bool = True) -> Iterator[Pipe]:
 class Terminal:
     """A terminal that a person looks at."""
 
-    def __init__(self, columns: int, rows: int) -> None:
+    def __init__(self, columns: int, rows: int, *, reading: bool = True) -> None:
         self.master, self.fd = pty.openpty()
+        self._bytes, self._shown = b"", 0
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
         self.resize(columns, rows)
-        self._bytes = b""
         self._reader = threading.Thread(target=self._read_to_end, daemon=True)
+        if reading:
+            self._reader.start()
+
+    def start_reading(self) -> None:
+        """Show what was sent, from now on."""
         self._reader.start()
 
     def resize(self, columns: int, rows: int = 24) -> None:
-        """Drag the window's corner."""
+        """Drag the window's corner; ``now`` follows where rows do not become fewer."""
+        self.now()
+        self._screen.resize(rows, columns)
         self._size = columns, rows
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -120,7 +129,8 @@ class Terminal:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-            self._reader.join(LIMIT)
+            if self._reader.ident is not None:
+                self._reader.join(LIMIT)
             os.close(self.master)
         return self._bytes
 
@@ -130,9 +140,22 @@ class Terminal:
         pyte.ByteStream(screen).feed(self.sent())
         return screen
 
+    def now(self) -> list[str]:
+        """Give the rows that stand on the screen now, without what is blank."""
+        new, self._shown = self._bytes[self._shown :], len(self._bytes)
+        self._stream.feed(new)
+        return _rows(self._screen)
+
+    async def wait_for(self, condition: Callable[[list[str]], bool]) -> list[str]:
+        """Wait until the rows that stand on the screen meet a condition; give them."""
+        with trio.fail_after(LIMIT):
+            while not condition(rows := self.now()):
+                await trio.sleep(0.01)
+        return rows
+
     def display(self) -> list[str]:
         """Hang up; give the rows that stand on the screen, without what is blank."""
-        return "\n".join(row.rstrip() for row in self.screen().display).rstrip().split("\n")
+        return _rows(self.screen())
 
     def _read_to_end(self) -> None:
         try:
@@ -142,10 +165,14 @@ class Terminal:
             return
 
 
+def _rows(screen: pyte.Screen) -> list[str]:
+    return "\n".join(row.rstrip() for row in screen.display).rstrip().split("\n")
+
+
 @contextmanager
-def terminal(columns: int = 80, rows: int = 24) -> Iterator[Terminal]:
-    """A terminal of this size."""
-    made = Terminal(columns, rows)
+def terminal(columns: int = 80, rows: int = 24, *, reading: bool = True) -> Iterator[Terminal]:
+    """A terminal of this size, which shows what is sent to it, or does not yet."""
+    made = Terminal(columns, rows, reading=reading)
     try:
         yield made
     finally:

@@ -284,3 +284,36 @@ def test_connect(capfd: pytest.CaptureFixture[str]) -> None:
     assert checked("- localhost\n- localhost\n", None, **options) == 0
     assert checked("- gone\n", None, **options) == 2
     assert checked("- localhost\n", "- [a\n", **options) == 2
+
+
+def test_limit(capfd: pytest.CaptureFixture[str]) -> None:
+    """Only what ``--limit`` chooses is shown, with its numbers; commands are filled in for it."""
+    hosts = "- hostname: node-[1-4]\n  x: [a]\n"
+    limit = ("node-[3-9]",)
+    assert checked(hosts, "- echo {{ hostname }}\n", limit=limit) is ExitStatus.SUCCESS
+    assert capfd.readouterr().out.splitlines() == [
+        "hosts.yaml: 2 of 4 sub-nodes",
+        "  2  node-3 (x=a)",
+        "  3  node-4 (x=a)",
+        "",
+        "queue.yaml: 1 job",
+        "  1* echo node-3",
+        "  * as on node-3 (x=a); sub-nodes differ in it",
+        "",
+        "--limit node-[3-9]: hosts.yaml has no node-[5-9].",
+        "No faults.",
+    ]
+    assert checked(None, None, limit=limit, sub_node=3) is ExitStatus.SUCCESS
+    assert "  1* echo node-4\n" in capfd.readouterr().out
+    with pytest.raises(PegasusError, match="the sub-nodes 2 to 3, as far as --limit chooses them"):
+        checked(None, None, limit=limit, sub_node=0)
+    with pytest.raises(PegasusError, match=r"hosts\.yaml has no such host"):
+        checked(None, None, limit=("x",))
+
+
+def test_limit_of_a_file_with_faults(capfd: pytest.CaptureFixture[str]) -> None:
+    """A name that is not found may be in the part of the file that cannot be read: no error."""
+    limit = ("node-1", "other")
+    assert checked("- node-1\n- 'other\n", "", limit=limit) is ExitStatus.USAGE
+    assert "1 of 1 sub-node, as far as it can be read\n  0  node-1\n" in capfd.readouterr().out
+    assert checked("'\n", "", limit=limit) is ExitStatus.USAGE

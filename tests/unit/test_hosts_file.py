@@ -63,6 +63,40 @@ def test_a_hostname_may_be_made_of_the_parameters() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("- node-[08-10]\n", "node-08 node-09 node-10"),
+        ("- me@n[1-2]\n- ssh://me@n[1-2]:22\n", "me@n1 me@n2 ssh://me@n1:22 ssh://me@n2:22"),
+        ("- hostname: n[1-2,4]\n", "n1 n2 n4"),
+        ("- hostname: ['n[0-4/2]', m]\n", "n0 n2 n4 m"),
+        ("['n[1-2]', m]\n", "n1 n2 m"),
+        ("- r[1-2]n[1-2]\n", "r1n1 r1n2 r2n1 r2n2"),
+        ("- 127.0.0.[1-2]\n", "127.0.0.1 127.0.0.2"),
+        ("- n[1-2]\n- n[2-3]\n", "n1 n2 n2 n3"),
+    ],
+)
+def test_a_set_of_names_is_a_sub_node_for_each(text: str, names: str) -> None:
+    """A set may stand wherever a hostname may, and stands for all its names."""
+    assert [each.hostname for each in hosts(text)] == names.split()
+    assert [each.number for each in hosts(text)] == list(range(len(names.split())))
+
+
+def test_a_set_with_parameters() -> None:
+    """The names of a set are outermost, as those of a list are; tags are filled in first."""
+    text = "- hostname: 'n[1-2]-{{ i }}'\n  i: [a, b]\n"
+    assert [each.hostname for each in hosts(text)] == ["n1-a", "n1-b", "n2-a", "n2-b"]
+    text = "- hostname: 'n[1-{{ i }}]'\n  i: [1, 3]\n"
+    assert [str(each) for each in hosts(text)] == [
+        *("n1 (i=1)", "n1 (i=3)"),
+        *("n2 (i=3)", "n3 (i=3)"),
+    ]
+    text = "- hostname: 'ssh://[{{ i }}]:22'\n  i: ['::1', '::2']\n"
+    assert [each.hostname for each in hosts(text)] == ["ssh://[::1]:22", "ssh://[::2]:22"]
+    text = "- hostname: '{{ replace i \"[1-2]\" \"x\" }}'\n  i: ['n[1-2]']\n"
+    assert hosts(text)[0].hostname == "nx"
+
+
 def test_values_are_the_users_own_text() -> None:
     """No value is converted."""
     assert hosts("- hostname: a\n  x: [010, yes, 1e-4, null]\n  y:\n")[0].params == (
@@ -109,6 +143,19 @@ def test_values_are_the_users_own_text() -> None:
         ("- 'a\n", "1:3: YAML cannot read `- 'a`: "),
         ("- \udcff\n", "1:3: the byte 0xff is not UTF-8."),
         ("- a\n---\n- b\n", "2:1: a second YAML document begins here"),
+        ("- n[3-1]\n", '1:3: in "n[3-1]" the range "3-1" begins after its end. Write "1-3".'),
+        ("- n[a-b]\n", '1:3: in "n[a-b]" "a-b" is no range of numbers. Write numbers, as in'),
+        ("- n[1-\n", '1:3: "n[1-" has a "[" without its "]". Write a set as in node-[1-9,11].'),
+        ("- hostname: [a, 'n[]']\n", '1:17: in "n[]" a number is missing.'),
+        ("- n[1-99999]\n", '1:3: "n[1-99999]" stands for 99,999 names, more than 10,000. Write a'),
+        ("- n[1-9999999999]\n", '1:3: "n[1-9999999999]" stands for 9,999,999,999 names'),
+        ("- x\n- n[1-10000]\n", "2:3: up to here the file stands for 10,001 sub-nodes, more than"),
+        ("- hostname: n[1-5000]\n  x: [1, 2, 3]\n", "1:13: up to here the file stands for 15,000"),
+        ("- n[1-2]:22\n", '1:3: the hostname "n1:22" has a port in it'),
+        ("- n[1-2]; x\n", "1:3: a hostname has no blanks or control characters"),
+        ("- '[1-2]$x'\n", "1:3: the hostname \"1$x\" has '$' in it"),
+        ("- hostname: [n[1-2]]\n", "1:15: YAML cannot read `- hostname: [n[1-2]]`: "),
+        ("- [1-2]\n", "1:3: YAML reads this entry as a list. Quote the text."),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_told_with_its_place(text: str, message: str) -> None:

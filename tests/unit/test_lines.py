@@ -102,6 +102,48 @@ def test_a_progress_bar_is_shown_as_it_moves() -> None:
     assert bytes(lines.finish()) == b""
 
 
+def last_states(*reads: bytes) -> list[bytes]:
+    """Give the lines that these reads make where only last states count."""
+    lines = LineSplitter(last_state=True)
+    return b"".join(map(bytes, [*map(lines.feed, reads), lines.finish()])).split(b"\n")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (b"\r 10%\r 20%\r\r100%\r\ndone\n", [b"100%", b"done"]),
+        (b"10%\r20%\r", [b"20%"]),
+        (b"dos\r\nlines\r\n\r\n", [b"dos", b"lines", b""]),
+        (b"a\n\rb\r", [b"a", b"b"]),
+        (b"before\r\r\n10%\rafter", [b"before", b"after"]),
+        (b"10%\r    \r", []),
+        (b"10%\r    \rdone\n", [b"done"]),
+        (b"    ", [b"    "]),
+    ],
+)
+def test_the_last_state_of_a_progress_bar(text: bytes, lines: list[bytes]) -> None:
+    r"""Of text that ends with ``\r`` only what is written over it remains, as on a terminal."""
+    assert last_states(text) == lines
+
+
+@given(st.lists(texts))
+def test_reads_make_no_difference_to_last_states(reads: list[bytes]) -> None:
+    """However the bytes are cut into reads, the last states are those of each line."""
+    *whole, rest = re.sub(rb"\r+\n", b"\n", b"".join(reads)).split(b"\n")
+    states = [line.rstrip(b"\r").split(b"\r")[-1] for line in whole]
+    rest = rest.rstrip(b"\r").split(b"\r")[-1]
+    assert last_states(*reads) == ([*states, rest] if rest else states)
+
+
+def test_a_bar_that_moves_for_hours_needs_little_memory() -> None:
+    """Only the last state is kept."""
+    lines = LineSplitter(last_state=True)
+    for number in range(10_000):
+        assert not lines.feed(b"\r%d%% " % number + b"#" * 50)
+        assert len(lines._rest) < 100
+    assert bytes(lines.feed(b"\n")) == b"9999% " + b"#" * 50 + b"\n"
+
+
 def test_a_line_without_end_needs_little_memory() -> None:
     """A 100 MB line passes in pieces, and no more than one of them is held back."""
     lines = LineSplitter()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
-from pegasus.options import HOSTS, QUEUE, HostsPath, QueuePath, RunName, SshConfig
+from pegasus.errors import PegasusError
+from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
 
 
 @app.command(name="check")
@@ -16,7 +18,8 @@ def check(
     *,
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    sub_node: int = 0,
+    sub_node: int | None = None,
+    limit: Limit = None,
     hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
@@ -26,7 +29,7 @@ def check(
     Args:
         connect: Connect to each sub-node, and report which of them answer.
         every: List all sub-nodes and jobs instead of the first twenty.
-        sub_node: Render the commands for this sub-node, by its number.
+        sub_node: Render the commands for this sub-node, by its number; default: the first.
     """
     from pegasus.commands import check as checking
 
@@ -36,6 +39,7 @@ def check(
         ssh_config=ssh_config,
         every=every,
         sub_node=sub_node,
+        limit=tuple(limit or ()),
         connect=connect,
     )
     return run_in_trio(partial(checking.check, settings))
@@ -98,3 +102,45 @@ def logs(
         stderr=stderr,
     )
     return showing.logs(settings)
+
+
+@app.command(name="results")
+def results(
+    *,
+    csv: bool = False,
+    json: bool = False,
+    run: RunName = None,
+    queue_file: QueuePath = QUEUE,
+) -> int:
+    """List each job of a run: parameters, sub-node, outcome, times, and the files of its output.
+
+    Args:
+        csv: Comma-separated values, for spreadsheets and data frames.
+        json: A JSON list, for programs; the reference has the schema.
+    """
+    from pegasus.commands import results as listing
+
+    if csv and json:
+        raise PegasusError("--csv and --json exclude each other. Write one of them.")
+    settings = listing.ResultsSettings(queue_file=queue_file, run=run, csv=csv, json=json)
+    return listing.results(settings)
+
+
+@app.command(name="report")
+def report(
+    run: str | None = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    queue_file: QueuePath = QUEUE,
+) -> int:
+    """Write a run as one HTML page: its timeline, its failures, and how busy the sub-nodes were.
+
+    Args:
+        run: Its name, number or a part of the name; default: the newest.
+        output: The file to write, - for standard output; default: pegasus-report-RUN.html.
+    """
+    from pegasus.commands import report as reporting
+
+    settings = reporting.ReportSettings(queue_file=queue_file, run=run, output=output)
+    return reporting.report(settings)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
-from pegasus.options import QUEUE, Color, Common, Fleet, PrintPeriod, QueuePath, SshConfig
+from pegasus.options import QUEUE, Color, Common, Fleet, NoLive, PrintPeriod, QueuePath, SshConfig
 
 
 @app.command(name="queue", alias="q")
@@ -36,6 +36,7 @@ def attach(
     ssh_config: SshConfig = None,
     print_period: PrintPeriod = 1,
     color: Color = "auto",
+    no_live: NoLive = False,
 ) -> int:
     """Follow the detached commands that earlier runs have left; take nothing.
 
@@ -52,6 +53,7 @@ def attach(
         ssh_config=ssh_config,
         print_period=print_period,
         color=color,
+        live=not no_live,
         run=run,
         jobs=jobs,
         listing=listing,
@@ -69,6 +71,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         fleet: those of a broadcast; None in queue mode.
     """
     from pegasus.commands.run import RunSettings, run
+    from pegasus.retry_causes import read_causes
 
     if common.error_aborts and common.ignore_errors:
         raise PegasusError(
@@ -80,6 +83,11 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         raise PegasusError(
             "--give-up says how long to wait for the node of a detached command. Add --detach, or "
             "leave out --give-up."
+        )
+    if common.retry_on and not common.retries:
+        raise PegasusError(
+            "--retry-on says after which failures a job is tried again. Add --retries N, or leave "
+            "out --retry-on."
         )
     settings = RunSettings(
         hosts_file=common.hosts_file,
@@ -96,7 +104,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         give_up=math.inf if common.give_up is None else common.give_up,
         limit=tuple(common.limit or ()),
         live=not common.no_live,
-        retry_on=tuple(common.retry_on or ()),
+        retry_on=read_causes(common.retry_on) if common.retry_on else None,
         stall=math.inf if common.stall is None else common.stall,
         notify=common.notify,
         gather=fleet.gather if fleet else False,

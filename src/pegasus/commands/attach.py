@@ -52,6 +52,7 @@ class AttachSettings:
     ssh_config: Path | None = None
     print_period: int = 1
     color: ColorChoice = "auto"
+    live: bool = True
     run: str | None = None
     jobs: tuple[int, ...] = ()
     listing: bool = False
@@ -80,6 +81,7 @@ async def attach(settings: AttachSettings) -> ExitStatus:
             ssh_config=settings.ssh_config,
             print_period=settings.print_period,
             color=settings.color,
+            live=settings.live,
             run=settings.run,
         )
     )

@@ -56,7 +56,7 @@ class CheckSettings:
 
     Attributes:
         every: whether all jobs and sub-nodes are listed, however many.
-        sub_node: the number of the sub-node that commands are filled in for.
+        sub_node: the number of the sub-node that commands are filled in for; None for the first.
         connect: whether each sub-node is connected to.
     """
 
@@ -64,7 +64,8 @@ class CheckSettings:
     queue_file: Path
     ssh_config: Path | None = None
     every: bool = False
-    sub_node: int = 0
+    sub_node: int | None = None
+    limit: tuple[str, ...] = ()
     connect: bool = False
 
 
@@ -76,22 +77,32 @@ async def check(settings: CheckSettings) -> ExitStatus:
         or no sub-node answers; INTERRUPTED.
 
     Raises:
-        PegasusError: there is no such sub-node, or no ssh.
+        PegasusError: there is no such sub-node, or no ssh; ``limit`` chooses nothing.
     """
-    found = find(settings.hosts_file, settings.queue_file)
-    if found.sub_nodes and not 0 <= settings.sub_node < len(found.sub_nodes):
-        raise PegasusError(
-            f"--sub-node {settings.sub_node}: {settings.hosts_file} stands for the sub-nodes 0 to "
-            f"{len(found.sub_nodes) - 1}."
-        )
+    found = find(settings.hosts_file, settings.queue_file, settings.limit)
+    shown_for = _shown_for(settings, found)
     status = ExitStatus.USAGE if found.faults else ExitStatus.SUCCESS
     try:
-        _print(_report(settings, found))
+        _print(_report(settings, found, shown_for))
         if settings.connect and found.sub_nodes:
             status = max(status, await _connect(settings, found.sub_nodes))
     except BrokenPipeError:
         pass  # `| head` has seen enough
     return status
+
+
+def _shown_for(settings: CheckSettings, found: Findings) -> SubNode | None:
+    """Give the sub-node that commands are filled in for; None where there is none."""
+    wanted, numbers = settings.sub_node, [each.number for each in found.sub_nodes]
+    if not numbers or wanted is None:
+        return next(iter(found.sub_nodes), None)
+    if wanted not in numbers:
+        chosen = "" if not settings.limit else ", as far as --limit chooses them"
+        raise PegasusError(
+            f"--sub-node {wanted}: {settings.hosts_file} stands for the sub-nodes {numbers[0]} to "
+            f"{numbers[-1]}{chosen}."
+        )
+    return found.sub_nodes[numbers.index(wanted)]
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -113,10 +124,10 @@ def _write(lines: Iterable[str]) -> None:
 # The content of the files.
 
 
-def _report(settings: CheckSettings, found: Findings) -> Iterator[str]:
+def _report(settings: CheckSettings, found: Findings, shown_for: SubNode | None) -> Iterator[str]:
     yield from _sub_nodes(settings, found)
     yield ""
-    yield from _jobs(settings, found)
+    yield from _jobs(settings, found, shown_for)
     yield ""
     yield from _faults(found)
 
@@ -124,16 +135,18 @@ def _report(settings: CheckSettings, found: Findings) -> Iterator[str]:
 def _sub_nodes(settings: CheckSettings, found: Findings) -> Iterator[str]:
     count = len(found.sub_nodes)
     file = visible(str(settings.hosts_file))
-    yield f"{file}: {_many(count, 'sub-node')}{_as_far(found.hosts_faults)}"
+    limited = f"{count:,} of " if settings.limit else ""
+    total = _many(found.unlimited, "sub-node")
+    yield f"{file}: {limited}{total}{_as_far(found.hosts_faults)}"
     shown = count if settings.every else FIRST_SHOWN
-    width = len(str(count))
+    width = len(str(found.unlimited))
     for sub_node in found.sub_nodes[:shown]:
         yield from _item(f"  {sub_node.number:>{width}}  ", str(sub_node))
     if shown < count:
         yield f"  … and {count - shown:,} more; --all lists them"
 
 
-def _jobs(settings: CheckSettings, found: Findings) -> Iterator[str]:
+def _jobs(settings: CheckSettings, found: Findings, shown_for: SubNode | None) -> Iterator[str]:
     count, sub_nodes = found.count, found.sub_nodes
     yield f"{visible(str(settings.queue_file))}: {_many(count, 'job')}{_as_far(found.queue_faults)}"
     shown = count if settings.every else min(count, FIRST_SHOWN)
@@ -144,11 +157,11 @@ def _jobs(settings: CheckSettings, found: Findings) -> Iterator[str]:
         if number > shown:
             yield f"  … and {count - shown:,} more; --all lists them"
             break
-        text, mark = _filled(job, sub_nodes[settings.sub_node] if sub_nodes else None, names)
+        text, mark = _filled(job, shown_for, names)
         marks.add(mark)
         yield from _item(f"  {number:>{width},}{mark} ", text)
     for mark in sorted(marks & _LEGEND.keys()):
-        yield from _item(f"  {mark} ", _LEGEND[mark].format(sub_nodes[settings.sub_node]))
+        yield from _item(f"  {mark} ", _LEGEND[mark].format(shown_for))
 
 
 def _filled(job: Job, sub_node: SubNode | None, names: frozenset[str]) -> tuple[str, str]:

@@ -43,6 +43,7 @@ class FollowSettings:
     ssh_config: Path | None = None
     print_period: int = 1
     color: ColorChoice = "auto"
+    live: bool = True
     run: str | None = None
 
 
@@ -57,6 +58,7 @@ async def follow_left(settings: FollowSettings) -> ExitStatus:
         partial(_follow, settings),
         color=settings.color,
         print_period=settings.print_period,
+        live=settings.live,
     )
 
 

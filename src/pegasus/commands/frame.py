@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 import trio
@@ -21,18 +22,26 @@ FINAL_SCREEN_WAIT = 3.0
 Body: TypeAlias = Callable[[Screen, Stages], Awaitable[ExitStatus]]
 
 
-async def in_frame(body: Body, *, color: ColorChoice, print_period: int) -> ExitStatus:
+async def in_frame(body: Body, *, color: ColorChoice, print_period: int, live: bool) -> ExitStatus:
     """Do the work of such a command, while signals move it from one stage of its end to the next.
 
     Args:
         body: gets the screen and the stages, and returns the exit status.
         color: the value of ``--color``.
         print_period: the value of ``--print-period``.
+        live: whether there may be a live area below the log.
     """
     raise_open_files_limit()
     with open_interrupts() as signals, sole_error():
         async with trio.open_nursery() as nursery:
-            status = await _on_screen(body, signals, nursery, (color, print_period))
+            reader_gone = trio.Event()
+            screen_opened = open_screen(
+                color=color,
+                print_period=print_period,
+                on_reader_gone=reader_gone.set,
+                live=live,
+            )
+            status = await _on_screen(body, signals, nursery, screen_opened, reader_gone)
             nursery.cancel_scope.cancel(reason="the run is over")
     return status
 
@@ -41,13 +50,9 @@ async def _on_screen(
     body: Body,
     signals: AsyncIterator[str],
     nursery: trio.Nursery,
-    shown: tuple[ColorChoice, int],
+    screen_opened: AbstractAsyncContextManager[Screen],
+    reader_gone: trio.Event,
 ) -> ExitStatus:
-    reader_gone = trio.Event()
-    color, print_period = shown
-    screen_opened = open_screen(
-        color=color, print_period=print_period, on_reader_gone=reader_gone.set
-    )
     with trio.CancelScope() as closing:
         async with screen_opened as screen:
             stages = Stages(screen)

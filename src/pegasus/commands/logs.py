@@ -7,11 +7,10 @@ from pathlib import Path
 
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
-from pegasus.queue_file import QueueFile
-from pegasus.record import RunRecord, choose_run, current_runs, find_runs
-from pegasus.report.outputs import OutputChoice, follow, list_jobs, message, numbers_text, show
+from pegasus.record import RunRecord
+from pegasus.report.outputs import OutputChoice, follow, list_jobs, numbers_text, show
+from pegasus.report.run_meant import run_meant
 from pegasus.run_state import JobState
-from pegasus.terminal_text import visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ def logs(settings: LogsSettings) -> ExitStatus:
     Raises:
         PegasusError: there is no such run, job or sub-node, or it can't be read.
     """
-    run = _run_meant(settings)
+    run = run_meant(settings.queue_file, settings.run)
     try:
         if settings.job is None and not settings.follow:
             list_jobs(run)
@@ -64,24 +63,6 @@ def logs(settings: LogsSettings) -> ExitStatus:
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     return ExitStatus.SUCCESS
-
-
-def _run_meant(settings: LogsSettings) -> RunRecord:
-    warnings: list[str] = []
-    runs = find_runs(QueueFile(settings.queue_file).real, warnings)
-    for warning in warnings:
-        message(f"[Pegasus] {visible(warning)}")
-    if settings.run is not None:
-        run = choose_run(runs, settings.run)
-    elif runs:
-        run = current_runs(runs)[-1]
-    else:
-        raise PegasusError(
-            f"No run of {settings.queue_file} is recorded beside it. Go to its folder, or name it "
-            "with --queue-file."
-        )
-    run.refresh()
-    return run
 
 
 def _job_meant(run: RunRecord, settings: LogsSettings) -> JobState:

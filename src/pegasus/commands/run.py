@@ -33,9 +33,9 @@ from pegasus.commands.taking_over import (
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Listener, Noted, RunEnded, RunMode
+from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
-from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
+from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.queue_file import QueueFile
@@ -43,8 +43,11 @@ from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
 from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
+from pegasus.share import Share
+from pegasus.stalls import watch_stalls
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -69,15 +72,17 @@ class RunSettings:
     give_up: float = math.inf
     limit: tuple[str, ...] = ()
     live: bool = True
-    retry_on: tuple[str, ...] = ()
+    retry_on: RetryCauses | None = None
     stall: float = math.inf
     notify: str | None = None
     gather: bool | Literal["diff"] = False
-    batch: str | None = None
-    max_unreachable: str | None = None
+    batch: Share | None = None
+    max_unreachable: Share | None = None
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
+    limit_notes: tuple[str, ...] = ()
+    """What ``--limit`` names and the hosts file does not have."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -86,8 +91,10 @@ async def run(settings: RunSettings) -> ExitStatus:
     Raises:
         PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
-    settings = replace(settings, hosts_seen=hosts_state(settings.hosts_file))
-    sub_nodes = read_hosts(settings.hosts_file)
+    hosts_seen, limit = hosts_state(settings.hosts_file), SubNodeLimit(settings.limit)
+    every = read_hosts(settings.hosts_file)
+    notes = limit.find_notes(str(settings.hosts_file), every)
+    settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
     queue = QueueFile(settings.queue_file)
     if queue.state() is None and not settings.daemon:
         raise PegasusError(
@@ -95,9 +102,10 @@ async def run(settings: RunSettings) -> ExitStatus:
             "--queue-file names another, --daemon waits for it."
         )
     return await in_frame(
-        partial(_run_recorded, settings, sub_nodes, queue),
+        partial(_run_recorded, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
+        live=settings.live,
     )
 
 
@@ -128,13 +136,19 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
         live.tell(record.began)
-        for written in notes_on(settings.hosts_file, sub_nodes, queue.real):
+        for written in (
+            *settings.limit_notes,
+            *notes_on(settings.hosts_file, sub_nodes, queue.real),
+        ):
             bus.tell(Noted(str(written)))
         if words := queue.blind_spot():
             bus.tell(Noted(words))
+        causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
+        bus.add(causes)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            await _dispatch(_OpenedRun(settings, sub_nodes, source, record, bus, taken), stages)
+            opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes)
+            await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
@@ -161,8 +175,9 @@ class _OpenedRun:
     sub_nodes: Sequence[SubNode]
     source: JobSource
     record: Record
-    listener: Listener
+    listener: EventBus
     taken: Sequence[TakenRun]
+    causes: CauseSearch
 
 
 def _status(
@@ -172,7 +187,7 @@ def _status(
         return error.exit_status
     if interrupted:
         return ExitStatus.INTERRUPTED
-    return ExitStatus.JOB_FAILED if state.failure_count else status_of(taken)
+    return ExitStatus.JOB_FAILED if state.failure_count or state.missing else status_of(taken)
 
 
 def _mode(settings: RunSettings) -> RunMode:
@@ -205,7 +220,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     if settings.detach and record.folder is None:
         raise PegasusError("--detach needs a record, to find the commands again. See above.")
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
-    by_clients = BY_CLIENTS in os.environ
+    by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
 
     def note(words: str) -> None:
         opened.listener.tell(Noted(words))
@@ -226,6 +241,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 daemon=settings.daemon,
                 error_aborts=settings.error_aborts,
                 retries=settings.retries,
+                retries_after=opened.causes.retries_after,
                 timeout=settings.timeout,
                 detached=settings.detach,
                 give_up=settings.give_up,
@@ -233,6 +249,8 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 inherited=[each for run_before in taken for each in run_before.inherited()],
                 strays=[each for run_before in taken for each in run_before.strays()],
                 sub_node_updates=updates,
+                batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
+                max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
             )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
             dispatcher = mode(one_run)
@@ -240,9 +258,13 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 requests = read_orders(orders_of(record.folder.path))
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
             follow_orders(taken, dispatcher, stages, nursery)
+            for bus in (opened.listener, *(run_before.bus for run_before in taken)):
+                nursery.start_soon(watch_stalls, bus, settings.stall)
             if not settings.broadcast:
-                seen = settings.hosts_seen
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_updates, note)
+                seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
+                nursery.start_soon(
+                    follow_hosts, settings.hosts_file, seen, send_updates, note, limit
+                )
             await dispatcher.run_all()
             nursery.cancel_scope.cancel(reason="the run is over")
 

@@ -5,11 +5,13 @@ Rule 2: this package depends on no file, no SSH and no screen: it gets a queue a
 protocols, and reports events to a listener.
 """
 
+from pegasus.dispatch.broadcast import BroadcastDispatcher
 from pegasus.dispatch.detached import Inherited, Owner, Stray
-from pegasus.dispatch.dispatcher import Dispatcher, StoppedJob
+from pegasus.dispatch.dispatcher import Dispatcher
 from pegasus.dispatch.ending import EndedBy, Ending, Stage
-from pegasus.dispatch.modes import AttachDispatcher, BroadcastDispatcher, NoQueue, QueueDispatcher
-from pegasus.dispatch.ports import Batch, Fill, Queue, Session, Shell
+from pegasus.dispatch.modes import AttachDispatcher, NoQueue, QueueDispatcher
+from pegasus.dispatch.ports import Batch, Fill, Queue, ResumedStep, Session, Shell
+from pegasus.dispatch.results import StoppedJob
 from pegasus.dispatch.run import Run
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Owner",
     "Queue",
     "QueueDispatcher",
+    "ResumedStep",
     "Run",
     "Session",
     "Shell",

@@ -10,21 +10,22 @@ Rule 2: draining cancels the scope around the taking; aborting cancels the scope
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import trio
 
 from pegasus.dispatch.ending import EndedBy, Stage
 from pegasus.dispatch.ports import Batch, Fill
+from pegasus.dispatch.results import RefusedBatch, StoppedJob
 from pegasus.dispatch.retry_queue import RetryQueue, WaitingJob
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Busy, Ready, Worker
 from pegasus.dispatch.workers import make_workers
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Ended, Noted, Returned, Started
-from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, TakenJob, succeeded
+from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, succeeded
 
 QUEUE_POLL = 0.2
 """Seconds between two checks of the queue file. A job that is added starts within half a second; a
@@ -47,29 +48,6 @@ IDLE_QUEUE_POLL = 1.0
 permanently gone must not keep the run from its end when there is nothing left to do."""
 
 _WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
-
-
-@dataclass(frozen=True, slots=True)
-class _RefusedBatch:
-    """A take that the disk refused."""
-
-    fault: PegasusError
-    jobs: Sequence[TakenJob] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedJob:
-    """What a stop of one job did.
-
-    Attributes:
-        running: the commands that are being ended.
-        waiting: the last tries of the job where it waited for a sub-node.
-        unreachable: the detached commands that are ended as soon as they can be reached.
-    """
-
-    running: list[Assignment]
-    waiting: list[Assignment]
-    unreachable: list[Assignment] = field(default_factory=list)
 
 
 class Dispatcher(ABC):
@@ -96,7 +74,8 @@ class Dispatcher(ABC):
         self.run = run
         self.workers, self.followers = make_workers(run, self)
         self.ready: dict[Worker, None] = {}
-        self.retries = RetryQueue(run.retries, run.fill, per_sub_node=self.per_sub_node)
+        after = run.retries_after
+        self.retries = RetryQueue(run.retries, run.fill, after, per_sub_node=self.per_sub_node)
         self.has_taken = False
         self.closed = False
         self._changed = trio.Event()
@@ -195,17 +174,17 @@ class Dispatcher(ABC):
 
     # What the modes use.
 
-    async def wait_work(self, enough: int) -> bool:
-        """Wait until that many workers are ready; return False when none is needed any more."""
-        while len(self.ready) < enough:
+    async def wait_work(self, enough: Callable[[], int]) -> bool:
+        """Wait until so many workers are ready; return False when none is needed any more."""
+        while len(self.ready) < enough():
             with trio.move_on_after(IDLE_QUEUE_POLL):
-                while len(self.ready) < enough:
+                while len(self.ready) < enough():
                     await self.wait_changed()
                 return True
             self.end_hopeless()
             # Before that many were connected, only the failure of the others ends the run.
             connected = sum(worker.history.ever_connected for worker in self.workers)
-            idle = connected >= enough and not self.has_more_to_come()
+            idle = connected >= enough() and not self.has_more_to_come()
             if idle and await self._queue_is_empty():
                 return False
         return True
@@ -221,7 +200,7 @@ class Dispatcher(ABC):
         try:
             batch = await self.run.queue.take(fills)
         except PegasusError as error:
-            return _RefusedBatch(error)
+            return RefusedBatch(error)
         self.has_taken = self.has_taken or bool(batch.jobs)
         return batch
 

@@ -1,4 +1,4 @@
-"""The two modes: each job runs once, or each job runs on every sub-node."""
+"""Two modes: each job runs once, or nothing is taken; see ``broadcast`` for the third one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pegasus.dispatch.worker import Away, Worker
 from pegasus.dispatch.workers import are_alike
 from pegasus.errors import PegasusError
 from pegasus.events import SubNodeAdded
-from pegasus.model import Command, Job, SubNode, TakenJob
+from pegasus.model import Command, Job, StepOrigin, SubNode, TakenJob
 
 
 class QueueDispatcher(Dispatcher):
@@ -65,7 +65,7 @@ class QueueDispatcher(Dispatcher):
 
     async def take_and_assign(self) -> None:
         """Take one job for each ready worker, until the queue is empty."""
-        while await self.wait_work(1):
+        while await self.wait_work(lambda: 1):
             self._assign_waiting()
             workers = list(self.ready)
             if not workers:
@@ -132,62 +132,6 @@ class QueueDispatcher(Dispatcher):
             )
 
 
-class BroadcastDispatcher(Dispatcher):
-    """Runs each job on every sub-node; takes the next one when all have ended this one."""
-
-    per_sub_node = True
-
-    async def take_and_assign(self) -> None:
-        """Take one job when all workers are ready, until the queue is empty."""
-        while await self.wait_work(len(self.workers)):
-            batch = await self.take([self._fill])
-            for taken in batch.jobs:
-                await self._step(taken)
-            if batch.fault is not None:
-                await self.wait_after(batch.fault)
-            elif not batch.jobs and not await self.wait_more():
-                return
-
-    def _fill(self, job: Job) -> tuple[Command, ...]:
-        return tuple(self.run.fill(job, worker.sub_node) for worker in self.workers)
-
-    async def _step(self, taken: TakenJob) -> None:
-        """Run one job on every sub-node, and wait for all, also for those that try again."""
-        for worker, command in zip(self.workers, taken.commands, strict=True):
-            self.assign(worker, taken.number, taken.job, command)
-        self._assign_waiting()
-        while self.is_running() or self.retries:
-            await self.wait_changed()
-            self._assign_waiting()
-
-    def _assign_waiting(self) -> None:
-        """Assign commands once more to the sub-nodes where they failed or never started.
-
-        No other sub-node can run them instead.
-        """
-        if not self.retries:
-            return
-        workers = {worker.sub_node.number: worker for worker in self.ready}
-        for waiting in self.retries.waiting:
-            last = waiting.assignment
-            if worker := workers.get(last.sub_node.number):
-                self.retries.remove(waiting)
-                self.assign(worker, last.number, last.job, last.command)
-
-    def can_try_again(self) -> bool:
-        """Return False: between two steps no job waits."""
-        return False
-
-    def unreachable(self, worker: Worker) -> None:
-        """Fail where a sub-node was never connected, and nothing was taken."""
-        held = worker.held.may_run or worker not in self.workers
-        if not (self.has_taken or worker.history.ever_connected or self.closed or held):
-            raise PegasusError(
-                f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
-                "nothing was taken. Repair it, or take it out of the hosts file."
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class NoJobs:
     """What is taken from ``NoQueue``."""
@@ -203,6 +147,10 @@ class NoQueue:
         """Take nothing."""
         await trio.lowlevel.checkpoint()
         return NoJobs()
+
+    def take_again(self, job: Job, origin: StepOrigin) -> int:
+        """Refuse it: what follows commands runs no job."""
+        raise NotImplementedError
 
     async def is_empty(self) -> bool:
         """Return True."""

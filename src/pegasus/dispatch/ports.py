@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import trio
@@ -14,10 +15,33 @@ import trio
 from pegasus.detachment import Detachment
 from pegasus.errors import PegasusError
 from pegasus.events import Printed
-from pegasus.model import Apart, Assignment, Command, Job, Outcome, TakenJob
+from pegasus.model import Apart, Assignment, Command, Job, Outcome, StepOrigin, TakenJob
 
 Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
 """Renders a job for the sub-nodes of one place; raises TemplateFault."""
+
+RetriesAfter: TypeAlias = Callable[[Assignment, Outcome], bool]
+"""Decides whether a job is tried again after a try that failed."""
+
+
+def always(_assignment: Assignment, _outcome: Outcome) -> bool:
+    """Try each job again."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedStep:
+    """A step of an earlier broadcast that is not done on each sub-node of this one.
+
+    Attributes:
+        origin: where it was taken from the queue.
+        job: the job, as it was taken.
+        needed: the numbers of the sub-nodes on which it is not done.
+    """
+
+    origin: StepOrigin
+    job: Job
+    needed: frozenset[int]
 
 
 class Shell(Protocol):
@@ -122,6 +146,17 @@ class Queue(Protocol):
 
         Raises:
             PegasusError: nothing can be taken at present; nothing was taken.
+        """
+
+    def take_again(self, job: Job, origin: StepOrigin) -> int:
+        """Number, record and report a job that an earlier run has taken; never waits.
+
+        Args:
+            job: as it was taken.
+            origin: where it was taken from the queue.
+
+        Returns:
+            Its number in this run.
         """
 
     async def is_empty(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from pegasus.dispatch.ports import RetriesAfter, always
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended
 from pegasus.model import (
@@ -85,15 +86,22 @@ class RetryQueue:
     Args:
         retries: how often a job may be tried again.
         fill: renders a job for a sub-node; raises TemplateFault.
+        retries_after: decides about a try that failed, where one more is left.
         per_sub_node: whether each sub-node has its own tries, as in a broadcast.
     """
 
     def __init__(
-        self, retries: int, fill: Callable[[Job, SubNode], Command], *, per_sub_node: bool
+        self,
+        retries: int,
+        fill: Callable[[Job, SubNode], Command],
+        retries_after: RetriesAfter = always,
+        *,
+        per_sub_node: bool,
     ) -> None:
         self._retries = retries
         self._fill = fill
         self._per_sub_node = per_sub_node
+        self._retries_after = retries_after
         self._waiting: list[WaitingJob] = []
         self._tries: dict[TriesKey, Tries] = {}
 
@@ -111,7 +119,7 @@ class RetryQueue:
             return False
         tries = self._tries_of(assignment)
         tries.sub_nodes.append(assignment.sub_node.number)
-        return len(tries.sub_nodes) <= self._retries
+        return len(tries.sub_nodes) <= self._retries and self._retries_after(assignment, outcome)
 
     def add_ended(self, ended: Ended) -> None:
         """Add a job that is to be tried again."""

@@ -11,7 +11,7 @@ import trio
 
 from pegasus.dispatch.detached import Inherited, Owner, Stray, persist_nothing
 from pegasus.dispatch.ending import Ending
-from pegasus.dispatch.ports import Queue, Session
+from pegasus.dispatch.ports import Queue, ResumedStep, RetriesAfter, Session, always
 from pegasus.events import Listener
 from pegasus.model import Assignment, Command, Job, SubNode
 
@@ -31,6 +31,7 @@ class Run:
         daemon: whether the run waits for more jobs when the queue is empty.
         error_aborts: whether the first job that fails drains the run.
         retries: how often a job that failed, timed out or was lost is tried again.
+        retries_after: decides about each such job whether it is tried again.
         timeout: seconds after which a command is ended.
         detached: whether the run's commands are detached.
         give_up: seconds without a connection after which a detached command counts as lost.
@@ -39,6 +40,11 @@ class Run:
         strays: folders that earlier runs left on nodes, to be removed.
         sub_node_updates: gives all sub-nodes, by hostname and parameters, whenever they change. In
             queue mode new sub-nodes join the run, and removed ones leave it after their command.
+        batch: on how many sub-nodes a step of a broadcast runs at a time; None for all.
+        max_unreachable: how many sub-nodes a broadcast does without; None where it ends if it
+            cannot reach one at the start, and waits for each one later.
+        resumed: gives, once all sub-nodes are ready, the steps of an earlier broadcast that are not
+            done, in order; raises PegasusError. None where no broadcast is continued.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Run:
     daemon: bool = False
     error_aborts: bool = False
     retries: int = 0
+    retries_after: RetriesAfter = always
     timeout: float = math.inf
     detached: bool = False
     give_up: float = math.inf
@@ -58,6 +65,9 @@ class Run:
     inherited: Sequence[Inherited] = ()
     strays: Sequence[Stray] = ()
     sub_node_updates: trio.MemoryReceiveChannel[Sequence[SubNode]] | None = None
+    batch: int | None = None
+    max_unreachable: int | None = None
+    resumed: Callable[[], Awaitable[Sequence[ResumedStep]]] | None = None
 
     @property
     def owner(self) -> Owner:

@@ -18,7 +18,7 @@ from pegasus.dispatch.ending import EndedBy, RunningCommand
 from pegasus.dispatch.held import FOLDERS_LIMIT, HeldCommands, HeldReports
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
-from pegasus.errors import NodeUnreachable, PegasusError, sole_error
+from pegasus.errors import NodeUnreachable, sole_error
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
     Apart,
@@ -61,9 +61,15 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """The last try to connect failed, or the connection broke, for this reason."""
+    """The last try to connect failed, or the connection broke.
+
+    Attributes:
+        words: the reason.
+        broke: whether there was a connection, so that no try to connect has failed since.
+    """
 
     words: str
+    broke: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +206,14 @@ class Worker:
 
     def _fail(self, words: str) -> float | None:
         """Report that the sub-node cannot be reached; return the seconds until the next try."""
-        next_try = self.history.fail(was_connected=isinstance(self.state, Preparing))
-        self.state = Away(words)
+        broke = isinstance(self.state, Preparing)
+        next_try = self.history.fail(was_connected=broke)
+        self.state = Away(words, broke)
         self.held.tell_unreachable(words)
-        again_in = None if self._is_over else next_try.pause
+        again_in: float | None = None  # where the run ends there is no other try
         try:
             self._reports.unreachable(self)
-        except PegasusError:  # the run ends, so there is no other try
-            again_in = None
-            raise
+            again_in = None if self._is_over else next_try.pause
         finally:
             self._listener.tell(Unreachable(self.sub_node, words, again_in))
         if again_in is not None and next_try.losses is not None:

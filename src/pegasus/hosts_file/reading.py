@@ -15,6 +15,7 @@ from pathlib import Path
 from pegasus.destination import NoDestination, spell, transport_of
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.model import Params, Position, SubNode
+from pegasus.node_sets import NoNodeSet, expand, size
 from pegasus.shell_text import changed_value
 from pegasus.template import parse
 from pegasus.yaml_text import (
@@ -89,7 +90,7 @@ def _of(source: SourceText, item: Item | FileFault, first: int) -> list[SubNode]
             refuse_changed(source, value, "value", changed_value)
     return [
         SubNode(first + i, hostname, params, transport_of(hostname))
-        for i, (hostname, params) in enumerate(_expanded(source, item))
+        for i, (hostname, params) in enumerate(_expanded(source, item, first))
     ]
 
 
@@ -115,38 +116,67 @@ def read_bytes(path: str) -> bytes:
         ) from error
 
 
-def _expanded(source: SourceText, item: Item) -> Iterator[tuple[str, Params]]:
-    """Combine the values of an item: hostnames outermost, the last parameter varies fastest."""
-    for hostname, *values in itertools.product(*lists_of(item)):
-        names = [name.text for name, _ in params_of(item)]
-        params = tuple(zip(names, (value.text for value in values), strict=True))
-        yield _destination(source, hostname, params), params
+def _expanded(source: SourceText, item: Item, first: int) -> Iterator[tuple[str, Params]]:
+    """Combine the values of an item: hostnames outermost, the last parameter varies fastest.
+
+    A hostname is filled in with the parameters, and then stands for a set. So the names of a set
+    are outside the parameters, as those of a list are.
+    """
+    hostnames, *values = lists_of(item)
+    names = [name.text for name, _ in params_of(item)]
+    for hostname in hostnames:
+        rows = [
+            (_filled(source, hostname, params), params)
+            for texts in itertools.product(*values)
+            for params in [tuple(zip(names, (value.text for value in texts), strict=True))]
+        ]
+        first += sum(_size(source, hostname, text) for text, _ in rows)
+        if first > MOST_SUB_NODES:
+            raise _too_many(source.position(hostname.start), first)
+        sets = [expand(text) for text, _ in rows]
+        for alike in itertools.zip_longest(*sets):
+            for name, (_, params) in zip(alike, rows, strict=True):
+                if name is not None:
+                    _check_destination(source, hostname, name)
+                    yield name, params
 
 
-def _destination(source: SourceText, hostname: Scalar, params: Params) -> str:
+def _filled(source: SourceText, hostname: Scalar, params: Params) -> str:
+    """Fill in the tags of a hostname."""
     position = source.position(hostname.start)
     if len(hostname.text) > LONGEST_HOSTNAME:
         what = f"this hostname has {len(hostname.text):,} characters"
         raise FileFault(position, what, f"Write at most {LONGEST_HOSTNAME:,}")
     try:
-        name = parse(hostname.text).fill(dict(params))
+        text = parse(hostname.text).fill(dict(params))
     except TemplateFault as fault:
         raise FileFault(
             position, f'in the hostname "{hostname.text}": {fault.what}', fault.instead
         ) from fault
-    if not name:
+    if not text:
         raise FileFault(position, "this hostname is empty", "Write a host, or remove the entry")
-    if any(character.isspace() or not character.isprintable() for character in name):
+    if any(character.isspace() or not character.isprintable() for character in text):
         raise FileFault(
             position,
-            f"a hostname has no blanks or control characters, and this is {name!r}",
+            f"a hostname has no blanks or control characters, and this is {text!r}",
             "List every host as an entry of its own",
         )
+    return text
+
+
+def _size(source: SourceText, hostname: Scalar, text: str) -> int:
+    """Count the hostnames that a text stands for."""
+    try:
+        return size(text)
+    except NoNodeSet as fault:
+        raise FileFault(source.position(hostname.start), fault.what, fault.instead) from fault
+
+
+def _check_destination(source: SourceText, hostname: Scalar, name: str) -> None:
     try:
         spell(name)
     except NoDestination as fault:
-        raise FileFault(position, fault.what, fault.instead) from fault
-    return name
+        raise FileFault(source.position(hostname.start), fault.what, fault.instead) from fault
 
 
 def params_of(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:
@@ -164,12 +194,17 @@ def lists_of(item: Item) -> list[tuple[Scalar, ...]]:
 
 
 def _refuse_too_many(source: SourceText, item: Item, so_far: int) -> None:
+    """Refuse an item whose lists alone have too many combinations."""
     count = so_far + math.prod(len(values) for values in lists_of(item))
     if count > MOST_SUB_NODES:
-        # Python does not write numbers of thousands of digits.
-        many = f"{count:,}" if count < MOST_SUB_NODES**3 else f"over {MOST_SUB_NODES**3:,}"
-        raise FileFault(
-            source.position(item.start),
-            f"up to here the file stands for {many} sub-nodes, more than {MOST_SUB_NODES:,}",
-            "Every combination of its values is one: look for a list that is too long",
-        )
+        raise _too_many(source.position(item.start), count)
+
+
+def _too_many(position: Position, count: int) -> FileFault:
+    # Python does not write numbers of thousands of digits.
+    many = f"{count:,}" if count < MOST_SUB_NODES**3 else f"over {MOST_SUB_NODES**3:,}"
+    return FileFault(
+        position,
+        f"up to here the file stands for {many} sub-nodes, more than {MOST_SUB_NODES:,}",
+        "Every combination of its values is one: look for a list or a range that is too long",
+    )

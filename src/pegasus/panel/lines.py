@@ -14,8 +14,8 @@ from pegasus.panel.view import PanelView
 from pegasus.run_state import RunState
 
 ESTIMATE_PERIOD = 2.0
-"""Seconds between two estimates: one takes a few milliseconds, and its figure is shown in steps
-of at least five seconds."""
+"""Seconds between two estimates: one takes up to five milliseconds, and its figure is shown in
+steps of at least five seconds."""
 
 
 def panel_lines(view: PanelView, width: int, height: int, *, colour: bool) -> list[str]:

@@ -2,8 +2,8 @@
 
 Rule 1: no job is lost and no job is taken twice, even if Pegasus is killed at any moment.
 Rule 2: this package knows files and jobs; it does not know sub-nodes, sessions or records.
-Rule 3: other packages use what is exported here. ``job_source`` and ``count_following`` are imported
-by their names, because they load Trio, and commands that only read must start fast.
+Rule 3: other packages use what is exported here. ``job_source`` and ``count_following`` load Trio,
+and are imported by their names: commands that only read must start fast.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import trio
 
 from pegasus.queue_file.counting import WaitingJobs
 
-_LOOK_PERIOD = 0.5
+_COUNT_LOOK_PERIOD = 0.5
 """Seconds between two looks at the state of the file, as often as the queue itself is looked at."""
 
 
@@ -23,4 +23,4 @@ async def follow_count(waiting: WaitingJobs) -> NoReturn:
             await trio.to_thread.run_sync(
                 waiting.count, trio.from_thread.check_cancelled, limiter=limiter
             )
-        await trio.sleep(_LOOK_PERIOD)
+        await trio.sleep(_COUNT_LOOK_PERIOD)

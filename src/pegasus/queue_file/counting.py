@@ -99,7 +99,7 @@ class WaitingJobs:
         return self._count.fault if self._count else None
 
     def is_due(self) -> bool:
-        """Look whether the file is another one than the one that was counted, and may be counted."""
+        """Look whether the file has changed since it was counted, and may be counted again."""
         if self._count is not None and self._count.states == self._queue.states():
             self._taken_before = self._taken()  # what was taken is not in this file any more
             return False

@@ -16,7 +16,7 @@ from typing import Protocol
 import trio
 
 from pegasus.events import Event, Listener, Noted, Taken
-from pegasus.model import TakenJob
+from pegasus.model import Job, StepOrigin, TakenJob
 from pegasus.queue_file.note import Receipt
 from pegasus.queue_file.picking import JobFill, TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
@@ -86,6 +86,25 @@ class JobSource:
                 self._journal.tell(event)
             self._listener.tell(event)
         return TakeResult(empty=True) if result.missing and self._may_be_missing else result
+
+    def take_again(self, job: Job, origin: StepOrigin) -> int:
+        """Number, record and report a job that an earlier run of the queue has taken.
+
+        The queue file is not touched: the job left it when it was taken first.
+
+        Args:
+            job: as it was taken.
+            origin: where it was taken from the queue.
+
+        Returns:
+            Its number in this run.
+        """
+        number = self._next_number
+        self._next_number += 1
+        event = Taken(number, job, origin)
+        self._journal.tell(event)
+        self._listener.tell(event)
+        return number
 
     async def is_empty(self) -> bool:
         """Look whether the file has no job, neither a complete one nor a faulty or pending one.

@@ -30,7 +30,7 @@ from pegasus.record.finding import (
 from pegasus.record.folder import OutputName, RunFolder, output_stem
 from pegasus.record.growing_output import GrowingOutput
 from pegasus.record.reading import Liveness, RunRecord
-from pegasus.record.values import outcome_data, sub_node_data
+from pegasus.record.values import origin_data, outcome_data, sub_node_data
 
 __all__ = [
     "GrowingOutput",
@@ -42,6 +42,7 @@ __all__ = [
     "choose_run",
     "current_runs",
     "find_runs",
+    "origin_data",
     "outcome_data",
     "output_stem",
     "read_runs",

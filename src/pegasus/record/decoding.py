@@ -18,6 +18,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Missing,
     Noted,
     OutputMissing,
     Prepared,
@@ -28,6 +29,7 @@ from pegasus.events import (
     RunBegan,
     RunEnded,
     RunResult,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -38,7 +40,7 @@ from pegasus.events import (
 from pegasus.model import Assignment, Job, Stream, SubNode
 from pegasus.record import fields
 from pegasus.record.fields import Data
-from pegasus.record.values import outcome_of, params_of, sub_node_of
+from pegasus.record.values import origin_of, outcome_of, params_of, sub_node_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import RunState
 
@@ -94,6 +96,7 @@ def began_of(name: str, line: bytes) -> tuple[RunBegan, float]:
         locked=fields.flag(data, "locked"),
         detached="detached" in data and fields.flag(data, "detached"),
         boot=fields.text(data, "boot") if "boot" in data else "",
+        resumes=fields.text(data, "resumes") if "resumes" in data else "",
         sub_nodes=tuple(map(sub_node_of, fields.parts(data, "sub_nodes"))),
     )
     return began, fields.moment(data, "at")
@@ -115,7 +118,8 @@ def event_of(data: Data, state: RunState) -> Event | None:
 
 def _decode_taken(data: Data, _: RunState) -> Event:
     number = fields.whole(data, "job", least=1)
-    return Taken(number, Job(fields.text(data, "command"), params_of(data)))
+    origin = origin_of(fields.part(data, "resumes")) if "resumes" in data else None
+    return Taken(number, Job(fields.text(data, "command"), params_of(data)), origin)
 
 
 def _decode_started(data: Data, state: RunState) -> Event:
@@ -143,6 +147,10 @@ def _decode_progressed(data: Data, state: RunState) -> Event:
     return Progressed(_assignment(data, state), _printed(data))
 
 
+def _decode_stalled(data: Data, state: RunState) -> Event:
+    return Stalled(_assignment(data, state), fields.seconds(data, "seconds"))
+
+
 def _decode_cut(data: Data, state: RunState) -> Event:
     return Cut(_assignment(data, state), fields.text(data, "words"))
 
@@ -164,6 +172,11 @@ def _decode_connected(data: Data, state: RunState) -> Event:
 def _decode_unreachable(data: Data, state: RunState) -> Event:
     sub_node = state.sub_nodes[fields.whole(data, "sub_node")].sub_node
     return Unreachable(sub_node, fields.text(data, "words"), None)
+
+
+def _decode_missing(data: Data, state: RunState) -> Event:
+    sub_node = state.sub_nodes[fields.whole(data, "sub_node")].sub_node
+    return Missing(sub_node, fields.text(data, "words"))
 
 
 def _decode_gap(data: Data, _: RunState) -> Event:
@@ -217,8 +230,10 @@ _DECODERS: dict[str, _Decoder] = {
     "ended": _decode_ended,
     "returned": _decode_returned,
     "progressed": _decode_progressed,
+    "stalled": _decode_stalled,
     "connected": _decode_connected,
     "unreachable": _decode_unreachable,
+    "missing": _decode_missing,
     "cut": _decode_cut,
     "reconnected": lambda data, state: Reconnected(_assignment(data, state)),
     "stop_stored": lambda data, state: StopStored(_assignment(data, state)),

@@ -19,6 +19,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Missing,
     Noted,
     OutputMissing,
     Prepared,
@@ -28,6 +29,7 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -37,7 +39,7 @@ from pegasus.events import (
 )
 from pegasus.model import Assignment, Stream
 from pegasus.record.fields import Data
-from pegasus.record.values import outcome_data, sub_node_data
+from pegasus.record.values import origin_data, outcome_data, sub_node_data
 
 FORMAT = 1
 """The version of what the lines say."""
@@ -80,18 +82,23 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "started", {**numbers, "command": assignment.command, **_key(assignment)}
         case Ended():
             return "ended", _ended(event)
-        case Taken(number, job):
-            return "taken", {"job": number, "command": job.command, "params": dict(job.params)}
+        case Taken(number, job, origin):
+            data = {"job": number, "command": job.command, "params": dict(job.params)}
+            return "taken", data if origin is None else {**data, "resumes": origin_data(origin)}
         case Returned(assignment, words):
             return "returned", {**_numbers(assignment), "words": words}
         case Progressed(assignment, printed):
             return "progressed", {**_numbers(assignment), **_sizes(printed)}
+        case Stalled(assignment, seconds):
+            return "stalled", {**_numbers(assignment), "seconds": round(seconds, MILLISECONDS)}
         case Connected(sub_node):
             return "connected", {"sub_node": sub_node.number}
         case Unreachable(sub_node, words, again_in):
             again = None if again_in is None else round(again_in, MILLISECONDS)
             data = {"sub_node": sub_node.number, "words": words, "again_in": again}
             return "unreachable", data
+        case Missing(sub_node, words):
+            return "missing", {"sub_node": sub_node.number, "words": words}
         case Cut(assignment, words):
             return "cut", {**_numbers(assignment), "words": words}
         case Reconnected(assignment):
@@ -169,5 +176,6 @@ def _began(event: RunBegan) -> Data:
         "locked": event.locked,
         "detached": event.detached,
         "boot": event.boot,
+        **({"resumes": event.resumes} if event.resumes else {}),
         "sub_nodes": [sub_node_data(sub_node) for sub_node in event.sub_nodes],
     }

@@ -145,6 +145,31 @@ class RunRecord:
         printed = sum(each.printed.get(stream, 0) for each in earlier)
         return max(0, printed - sum(each.missing.get(stream, 0) for each in sharing))
 
+    def last_bytes(self, job: JobState, execution: Execution, stream: Stream, most: int) -> bytes:
+        """Give the end of what a try printed; nothing where it printed nothing or has no file.
+
+        Args:
+            job: the job.
+            execution: the try.
+            stream: which stream.
+            most: bytes at most.
+        """
+        sharing = self._sharing(job, execution)
+        later = sharing[sharing.index(execution) + 1 :]
+        begin = self.recorded_before(job, execution, stream)
+        try:
+            with folders.open_to_read(
+                self.output(job.number, execution.sub_node.number, stream)
+            ) as file:
+                end = os.fstat(file.fileno()).st_size
+                if later:
+                    end = min(end, self.recorded_before(job, later[0], stream))
+                begin = max(begin, end - most)
+                file.seek(begin)
+                return file.read(max(0, end - begin))
+        except OSError:  # it was removed, or another user's
+            return b""
+
     def _sharing(self, job: JobState, execution: Execution) -> list[Execution]:
         if self.began.mode == "queue":
             return job.executions

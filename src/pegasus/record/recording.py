@@ -250,6 +250,7 @@ async def open_record(
     sub_nodes: Sequence[SubNode],
     on_trouble: Callable[[str], None],
     detached: bool = False,
+    resumes: str = "",
 ) -> AsyncIterator[Record]:
     """Record a run during the block, in a folder beside its queue file.
 
@@ -264,6 +265,7 @@ async def open_record(
         on_trouble: gets a message where there is no record or it is incomplete; once, and once more
             where the run cannot lock its record.
         detached: whether the run's commands are detached: then see ``Record.persist``.
+        resumes: the name of the run whose broadcast this one continues.
     """
     began = RunBegan(
         name=name,
@@ -279,6 +281,7 @@ async def open_record(
         pegasus=__version__,
         detached=detached,
         boot=folders.boot_of_host(),
+        resumes=resumes,
     )
     record = Record(began, None)
     try:

@@ -11,6 +11,7 @@ from pegasus.model import (
     NotStarted,
     Outcome,
     Params,
+    StepOrigin,
     SubNode,
     TimedOut,
     TransportKind,
@@ -80,6 +81,20 @@ def sub_node_data(sub_node: SubNode) -> Data:
         "params": dict(sub_node.params),
         "transport": sub_node.transport,
     }
+
+
+def origin_data(origin: StepOrigin) -> Data:
+    """Write where a step was taken from the queue."""
+    return {"run": origin.run, "job": origin.job}
+
+
+def origin_of(data: Data) -> StepOrigin:
+    """Read where a step was taken from the queue.
+
+    Raises:
+        ValueError: it says no such thing.
+    """
+    return StepOrigin(fields.text(data, "run"), fields.whole(data, "job", least=1))
 
 
 def sub_node_of(data: Data) -> SubNode:

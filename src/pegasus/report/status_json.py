@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from pegasus.model import Exited, Outcome, Stream
-from pegasus.record import RunRecord, outcome_data, output_stem, sub_node_data
+from pegasus.record import RunRecord, origin_data, outcome_data, output_stem, sub_node_data
 from pegasus.report.overview import Overview
 from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState, SubNodeState
 
@@ -81,6 +81,8 @@ def run_report(run: RunRecord) -> JsonObject:
         "warnings": run.warnings,
         "sub_nodes": [_sub_node(each) for each in state.sub_nodes.values()],
     }
+    if began.resumes:
+        report["resumes"] = began.resumes
     if began.detached:
         report |= {"detached": True, "taken_over_by": _follower(state)}
     return report
@@ -94,7 +96,9 @@ def _follower(state: RunState) -> JsonObject | None:
 
 
 def _sub_node(state: SubNodeState) -> JsonObject:
-    words = {"state": state.connection, "words": state.words}
+    words: JsonObject = {"state": state.connection, "words": state.words}
+    if state.missing:
+        words["missing"] = True
     return sub_node_data(state.sub_node) | words
 
 
@@ -115,12 +119,13 @@ class _JobWriter:
         state = self._state
         outcomes = ", ".join([_outcome(each) for each in state.outcomes(job) if each is not None])
         executions = ", ".join([self._execution(job, each) for each in job.executions])
+        resumes = f', "resumes": {_encode(origin_data(job.resumes))}' if job.resumes else ""
         params = ", ".join([f"{_quote(name)}: {_quote(text)}" for name, text in job.job.params])
         return (
             f'{{"job": {job.number}, "state": "{_job_state(state, job)}", '
             f'"command": {_quote(job.job.command)}, "params": {{{params}}}, '
             f'"taken_at": {job.taken_at!r}, "outcomes": [{outcomes}], '
-            f'"executions": [{executions}]}}'
+            f'"executions": [{executions}]{resumes}}}'
         )
 
     def _execution(self, job: JobState, execution: Execution) -> str:
@@ -133,6 +138,7 @@ class _JobWriter:
             f'"ended_at": {_number(execution.ended_at)}, "seconds": {_number(execution.seconds)}, '
             f'"again": {"true" if execution.again else "false"}, '
             f'"outcome": {"null" if outcome is None else _outcome(outcome)}, '
+            f"{_silent(execution)}"
             f'"stdout": {self._stream(stem, execution, _STDOUT)}, '
             f'"stderr": {self._stream(stem, execution, _STDERR)}{_detached(execution)}}}'
         )
@@ -151,6 +157,12 @@ def _outcome(outcome: Outcome) -> str:
     if isinstance(outcome, Exited):  # nearly all are
         return f'{{"kind": "exited", "status": {outcome.status}}}'
     return _encode(outcome_data(outcome))
+
+
+def _silent(execution: Execution) -> str:
+    """Write since when a command has printed nothing, and nothing where that was not reported."""
+    since = execution.silent_since
+    return "" if since is None else f'"silent_since": {since!r}, '
 
 
 def _detached(execution: Execution) -> str:

@@ -149,6 +149,7 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
     more = state.counts()["succeeded"] > LATEST_SUCCESSES
     yield from _table("Running", "for", running[-most:] if most else running, width)
     yield from _left_out(len(running), most)
+    yield from _about_silent(state, most)
     yield from _about_left(run, most, width)
     yield from _table("Failed", "after", failed, width)
     yield from _left_out(state.failure_count, most)
@@ -189,6 +190,16 @@ def _about_nodes(state: RunState, most: int | None) -> Iterator[Text]:
     for node in [node for node in nodes if node.connection == "unreachable"][:most]:
         name, words = visible(str(node.sub_node)), on_one_line(node.words)
         yield Text(f"{name} cannot be reached: {words}", overflow="ellipsis", no_wrap=True)
+
+
+def _about_silent(state: RunState, most: int | None) -> Iterator[Text]:
+    """Name the commands whose silence was reported (``--stall``)."""
+    silent = [(job, each, each.silent_since) for job, each in state.running() if each.silent_since]
+    for job, each, since in silent[:most]:
+        words = duration.words(max(0.0, time.time() - (since or 0.0)))
+        yield Text(
+            f"{visible(str(each.sub_node))}: job {job.number} has printed nothing for {words}."
+        )
 
 
 def _about_left(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPart]:

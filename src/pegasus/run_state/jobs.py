@@ -20,6 +20,7 @@ from pegasus.model import (
     Lost,
     NotStarted,
     Outcome,
+    StepOrigin,
     Stream,
     SubNode,
     TimedOut,
@@ -93,6 +94,8 @@ class Execution:
         again: whether the job was to be tried once more after this end.
         printed: how many bytes it has written, as far as that was reported.
         printed_at: when that was reported last; None before the first report.
+        silent_since: since when it has printed nothing, in seconds since the epoch, where that was
+            reported (``--stall``); None where it was not, or has printed since.
         rank: the number of its end among all ends of the run, from 1; 0 where no end is known.
         missing: how many of these bytes are not in the record.
         cut: of a detached command, why its connection is broken at present; empty where it is not.
@@ -109,6 +112,7 @@ class Execution:
     again: bool = False
     printed: OutputSizes = field(default_factory=dict)
     printed_at: float | None = None
+    silent_since: float | None = None
     rank: int = 0
     missing: dict[Stream, int] = field(default_factory=dict)
     cut: str = ""
@@ -148,6 +152,7 @@ class JobState:
         everywhere: whether it runs on each sub-node, as in a broadcast.
         executions: its tries in the order of their starts, without those that were returned.
         unreleased: how many of them have a folder on their node.
+        resumes: where an earlier broadcast took it, if this run continues that one.
     """
 
     number: int
@@ -156,6 +161,7 @@ class JobState:
     everywhere: bool = False
     executions: list[Execution] = field(default_factory=list)
     unreleased: int = 0
+    resumes: StepOrigin | None = None
     _latest: dict[int, Execution] = field(default_factory=dict)  # by the sub-node's number
     _open_tries: int = 0  # of those that count
 
@@ -220,6 +226,7 @@ class SubNodeState:
         words: ssh's own error text, where it cannot be reached.
         was_connected: whether it has ever been connected.
         busy: seconds in which commands ran on it that have ended.
+        missing: whether the broadcast goes on without it, since it could not be reached.
     """
 
     sub_node: SubNode
@@ -227,6 +234,7 @@ class SubNodeState:
     words: str = ""
     was_connected: bool = False
     busy: float = 0.0
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pegasus.events import (
     RunBegan,
     TakenOver,
 )
-from pegasus.model import Outcome, succeeded
+from pegasus.model import Outcome, SubNode, succeeded
 from pegasus.run_state.folders_left import FoldersLeft
 from pegasus.run_state.jobs import (
     INTERRUPTED,
@@ -131,6 +131,11 @@ class KnownRun:
     def failure_count(self) -> int:
         """How many commands ended and did not succeed, with those that have no end."""
         return len(self._failures) + len(self._without_end())
+
+    @property
+    def missing(self) -> list[SubNode]:
+        """The sub-nodes without which the broadcast goes on, since they could not be reached."""
+        return [each.sub_node for each in self.sub_nodes.values() if each.missing]
 
     def failures(self, limit: int | None = None) -> list[Result]:
         """Give what ended and did not succeed, the latest end last, and last what has no end.

@@ -12,6 +12,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Missing,
     Noted,
     OutputMissing,
     Prepared,
@@ -21,6 +22,7 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -79,6 +81,9 @@ class RunState(KnownRun):
         state = self.sub_nodes[event.sub_node.number]
         state.connection, state.words = "unreachable", event.words
 
+    def _miss_sub_node(self, event: Missing, _: float) -> None:
+        self.sub_nodes[event.sub_node.number].missing = True
+
     def _miss_lines(self, event: LinesMissing, _: float) -> None:
         self.lines_missing += event.lines
 
@@ -90,7 +95,7 @@ class RunState(KnownRun):
             self._forget(before)
         if number in self.jobs:
             self._reopen(self.jobs[number])
-        job = JobState(number, event.job, at, self._broadcast)
+        job = JobState(number, event.job, at, self._broadcast, resumes=event.resumes)
         self.jobs[number] = self.open_jobs[number] = job
         self.taken += 1
 
@@ -113,6 +118,7 @@ class RunState(KnownRun):
         self._ends += 1
         execution.rank = self._ends
         execution.ended_at, execution.seconds, execution.cut = at, event.seconds, ""
+        execution.silent_since = None
         job.end(execution, event.outcome, again=event.again)
         if job.counts(execution):
             self._list(execution, job)
@@ -153,6 +159,11 @@ class RunState(KnownRun):
         execution = self.jobs[event.assignment.number].latest(event.assignment.sub_node.number)
         if execution is not None and execution.outcome is None:
             execution.printed, execution.printed_at = event.printed, at
+            execution.silent_since = None
+
+    def _stall(self, event: Stalled, at: float) -> None:
+        if execution := self._unended(event.assignment):
+            execution.silent_since = at - event.seconds
 
     def _return(self, event: Returned, _: float) -> None:
         job = self.jobs[event.assignment.number]
@@ -184,6 +195,7 @@ class RunState(KnownRun):
     def _cut(self, event: Cut, at: float) -> None:
         if execution := self._unended(event.assignment):
             execution.cut, execution.cut_at = event.words, at
+            execution.silent_since = None  # it is unknown whether it prints
 
     def _reconnect(self, event: Reconnected, _: float) -> None:
         if execution := self._unended(event.assignment):
@@ -251,10 +263,12 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     SubNodeAdded: RunState._add_sub_node,  # noqa: SLF001
     Connected: RunState._connect,  # noqa: SLF001
     Unreachable: RunState._lose_connection,  # noqa: SLF001
+    Missing: RunState._miss_sub_node,  # noqa: SLF001
     Taken: RunState._take,  # noqa: SLF001
     Started: RunState._start,  # noqa: SLF001
     Returned: RunState._return,  # noqa: SLF001
     Progressed: RunState._progress,  # noqa: SLF001
+    Stalled: RunState._stall,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
     Noted: lambda *_: None,
     Prepared: lambda state, event, _: state.folders.add_stray(event.key, event.sub_node),

@@ -7,11 +7,14 @@ waits; lines for which there is no room are counted, and the count is shown late
 Rule 4: no stalled or closed reader, no full disk and no closed terminal ends a run.
 
 The parts: ``listener`` (the screen as a run uses it), ``messages`` (the texts of events),
-``layout`` (lines -> the bytes for one output) and ``output`` (bytes -> one file).
+``layout`` (lines -> the bytes for one output), ``output`` (bytes -> one file), and of the live
+screen ``live`` (when the area is drawn), ``area`` (its bytes) and ``tails`` (what commands printed
+last).
 """
 
 from __future__ import annotations
 
+from pegasus.screen.area import AreaLines
 from pegasus.screen.listener import Screen, open_screen
 
-__all__ = ["Screen", "open_screen"]
+__all__ = ["AreaLines", "Screen", "open_screen"]

@@ -24,6 +24,7 @@ from pegasus.events import (
     Noted,
     Printed,
     Reconnected,
+    Stalled,
     Started,
     StopStored,
     Unreachable,
@@ -31,8 +32,11 @@ from pegasus.events import (
 from pegasus.lines import Block, EveryNth, LineSplitter, block_of
 from pegasus.model import Assignment, Stream, SubNode
 from pegasus.screen import messages
+from pegasus.screen.area import Area, AreaLines
 from pegasus.screen.layout import Layout
+from pegasus.screen.live import LiveArea, can_be_live
 from pegasus.screen.output import ROOM_FOR_EVENTS, ROOM_FOR_NOTES, Output
+from pegasus.screen.tails import Tails
 from pegasus.terminal_text import is_plain
 
 SCREEN_END_LIMIT = 5.0
@@ -55,6 +59,7 @@ class _ScreenFile:
     output: Output
     layout: Layout
     terminal: bool
+    live: LiveArea | None
 
     def slices(self, data: bytes) -> Iterator[bytes]:
         if not self.terminal or len(data) <= _TERMINAL_SLICE:
@@ -107,7 +112,10 @@ class Screen:
         print_period: int,
         environ: Mapping[str, str],
         on_reader_gone: Callable[[], None],
+        live: bool,
     ) -> None:
+        self._tails = Tails()
+        self._live: LiveArea | None = None
         self._period = print_period
         self._on_reader_gone = on_reader_gone
         self._reader_gone = False
@@ -116,18 +124,25 @@ class Screen:
         self._by_stream: dict[Stream, _ScreenFile] = {}
         files: dict[object, _ScreenFile] = {}
         for stream, fd in fds.items():
-            file = files.setdefault(_file_of(fd), self._open_file(stream, fd, color, environ))
-            self._by_stream[stream] = file
+            key = _file_of(fd)
+            if key not in files:
+                is_live = live and key == _file_of(fds[Stream.STDERR])
+                files[key] = self._open_file(stream, fd, color, environ, live=is_live)
+            self._by_stream[stream] = files[key]
+        self._live = self._by_stream[Stream.STDERR].live
         self._files = tuple(files.values())
 
     def tell(self, event: Event) -> None:
         """Show an event; never waits, never fails."""
+        if self._live is not None:
+            self._live.note_change()
         match event:
             case Started(assignment):
                 self._say(assignment.sub_node, messages.started(assignment))
             case Ended(assignment, outcome):
                 for stream in Stream:
                     self._finish_text(_key(assignment, stream))
+                self._tails.forget(assignment)
                 self._say(assignment.sub_node, messages.ended(outcome))
             case Cut(assignment, words):
                 self._say(assignment.sub_node, messages.cut(words))
@@ -135,7 +150,7 @@ class Screen:
                 self._say(assignment.sub_node, messages.reconnected(assignment))
             case StopStored(assignment):
                 self._say(assignment.sub_node, messages.stop_stored(assignment))
-            case Connected() | Unreachable() | Noted():
+            case Connected() | Unreachable() | Noted() | Stalled():
                 if text := self._messages.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
             case _:  # not shown
@@ -143,6 +158,9 @@ class Screen:
 
     async def show(self, printed: Printed) -> None:
         """Show output of a command; waits while the reader is too slow."""
+        if self._live is not None:
+            self._tails.add(printed)
+            self._live.note_change()
         if self._period == 0:
             await trio.lowlevel.checkpoint()
             return
@@ -161,6 +179,22 @@ class Screen:
         """
         self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
 
+    def show_area(self, lines: AreaLines) -> None:
+        """Draw an area below the log from now on, where the screen is live.
+
+        Args:
+            lines: called for each frame; see ``AreaLines``.
+        """
+        if self._live is not None:
+            self._live.start(lines)
+
+    def tail_of(self, assignment: Assignment) -> bytes:
+        """Give the last bytes, up to 4 KiB, of the stream to which a command printed last.
+
+        There are none where the screen is not live, or where the command does not run.
+        """
+        return self._tails.of(assignment)
+
     async def wait_written(self) -> None:
         """Wait until all events are written to standard error, or never will be.
 
@@ -172,17 +206,27 @@ class Screen:
         """Show the last lines of jobs that have not ended, and let the writers end; never waits."""
         for key in list(self._texts):
             self._finish_text(key)
+        if self._live is not None:
+            self._live.close()
         for file in self._files:
             file.output.close()
 
     def writers(self) -> list[Callable[[], Awaitable[None]]]:
         """Give the tasks of the files; they end when all is closed and written."""
-        return [file.output.run for file in self._files]
+        drawing = [self._live.run] if self._live is not None else []
+        return [*(file.output.run for file in self._files), *drawing]
 
     def _open_file(
-        self, stream: Stream, fd: int, color: ColorChoice, environ: Mapping[str, str]
+        self,
+        stream: Stream,
+        fd: int,
+        color: ColorChoice,
+        environ: Mapping[str, str],
+        *,
+        live: bool,
     ) -> _ScreenFile:
         terminal = os.isatty(fd)
+        area = Area(fd) if live else None
         colour = wants_colour(color, environ, terminal=terminal)
         layout = Layout(fd, terminal=terminal, colour=colour, environ=environ)
         output = Output(
@@ -193,8 +237,12 @@ class Screen:
             left_out=lambda count: b"".join(
                 layout.lines_of(None, block_of(messages.left_out(count)))
             ),
+            area=area,
         )
-        return _ScreenFile(output, layout, terminal)
+        if area is None:
+            return _ScreenFile(output, layout, terminal, None)
+        drawing = LiveArea(output, area, fd, colour=colour, on_fault=self._say_no_area)
+        return _ScreenFile(output, layout, terminal, drawing)
 
     def _lose_reader(self) -> None:
         if not self._reader_gone:
@@ -206,6 +254,9 @@ class Screen:
         if other is not self._by_stream[stream]:
             other.say(None, messages.unwritable(stream, error), ROOM_FOR_NOTES)
 
+    def _say_no_area(self, error: Exception) -> None:
+        self.say(messages.no_area(error))
+
     def _say(self, sub_node: SubNode | None, text: str, room: int = ROOM_FOR_EVENTS) -> None:
         self._by_stream[Stream.STDERR].say(sub_node, text, room)
 
@@ -213,7 +264,8 @@ class Screen:
         key = _key(printed.assignment, printed.stream)
         text = self._texts.get(key)
         if text is None:
-            text = _TextStream(printed.assignment.sub_node, LineSplitter(), EveryNth(self._period))
+            lines = LineSplitter(last_state=self._by_stream[printed.stream].live is not None)
+            text = _TextStream(printed.assignment.sub_node, lines, EveryNth(self._period))
             self._texts[key] = text
         return text
 
@@ -231,6 +283,7 @@ async def open_screen(
     print_period: int = 1,
     environ: Mapping[str, str] = os.environ,
     on_reader_gone: Callable[[], None] = lambda: None,
+    live: bool = False,
 ) -> AsyncIterator[Screen]:
     """Show a run on two files, which stay open.
 
@@ -245,6 +298,8 @@ async def open_screen(
         environ: the environment, for ``NO_COLOR``, ``FORCE_COLOR``, ``TERM`` and ``COLUMNS``.
         on_reader_gone: called once, from a task of the screen, when the reader of either file
             has gone.
+        live: whether there is a live area below the log, drawn from ``Screen.show_area`` on;
+            only where standard error can have one.
     """
     fds = {Stream.STDOUT: stdout_fd, Stream.STDERR: stderr_fd}
     screen = Screen(
@@ -253,6 +308,7 @@ async def open_screen(
         print_period=print_period,
         environ=environ,
         on_reader_gone=on_reader_gone,
+        live=live and can_be_live(stdout_fd, stderr_fd, environ),
     )
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

@@ -11,7 +11,8 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from pegasus.events import Connected, Noted, Unreachable
+from pegasus import duration
+from pegasus.events import Connected, Noted, Stalled, Unreachable
 from pegasus.lines import LONGEST_LINE
 from pegasus.model import Assignment, Outcome, Stream, SubNode
 from pegasus.terminal_text import on_one_line, visible
@@ -50,6 +51,14 @@ def stop_stored(assignment: Assignment) -> str:
     return f"=== job {assignment.number} will be ended as soon as its node can be reached ==="
 
 
+def stalled(assignment: Assignment, seconds: float) -> str:
+    """Report that a command has printed nothing for long."""
+    silence = duration.words(seconds)
+    return own_lines(
+        f"{assignment.sub_node}: job {assignment.number} has printed nothing for {silence}"
+    )
+
+
 def own_lines(*lines: str) -> str:
     """Make messages of these texts, each of them one line."""
     return "\n".join(_own_line(line) for line in lines)
@@ -72,6 +81,12 @@ def unwritable(stream: Stream, error: OSError) -> str:
     return f"cannot write to standard {_STREAMS[stream]}: {why}; what does not fit there is dropped"
 
 
+def no_area(error: Exception) -> str:
+    """Report a fault of Pegasus in the live screen, and the consequence."""
+    why = on_one_line(f"{type(error).__name__}: {error}")
+    return f"the live screen stops at a bug of Pegasus ({why}); the run goes on. Please report it"
+
+
 @dataclass
 class _HostTrouble:
     """The trouble with a host.
@@ -91,11 +106,13 @@ class OwnMessages:
     def __init__(self) -> None:
         self._hosts: defaultdict[str, _HostTrouble] = defaultdict(_HostTrouble)
 
-    def about(self, event: Connected | Unreachable | Noted) -> str | None:
+    def about(self, event: Connected | Unreachable | Noted | Stalled) -> str | None:
         """Give the message about an event; None where it was shown before, or is not needed."""
         match event:
             case Noted(text):
                 return own_lines(text)
+            case Stalled(assignment, seconds):
+                return stalled(assignment, seconds)
             case Connected(sub_node):
                 return self._connected(sub_node)
             case Unreachable(sub_node, words, again_in):

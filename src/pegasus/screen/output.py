@@ -13,6 +13,7 @@ import errno
 import os
 import select
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TypeAlias
@@ -20,6 +21,7 @@ from typing import TypeAlias
 import trio
 
 from pegasus.buffers import MOST_BUFFERS, Buffer, byte_at, without
+from pegasus.screen.area import Area, AreaFrame
 from pegasus.writer_thread import BatchLimits, WriterThread
 
 ROOM_FOR_JOBS = 1024 * 1024
@@ -42,6 +44,10 @@ _SCREEN_BATCHES = BatchLimits(
     wake=_SCREEN_WRITE,
     gather=0.005,  # no reader is faster, and waking the thread for each line costs more than it
 )
+
+_LIVE_BATCHES = replace(_SCREEN_BATCHES, gather=0.05)
+"""The same with an area below the log: it is drawn anew after each write, and a reader sees no
+difference between twenty writes a second and two hundred."""
 
 _SMALL_BLOCK = 1024
 """Bytes below which the buffers of a block are joined: a buffer takes some hundred bytes of memory
@@ -68,9 +74,11 @@ class Output:
         on_fault: called with the first error of any other kind. Later text is tried again, for a
             full disk may have room by then.
         left_out: makes the line that reports how many lines were left out.
+        area: is drawn below the text; None for none.
 
     Attributes:
         gone: whether no reader is left; then nothing more is written.
+        area: what is drawn below the text, if anything is.
     """
 
     def __init__(
@@ -81,8 +89,10 @@ class Output:
         on_gone: Callable[[], None],
         on_fault: Callable[[OSError], None],
         left_out: Callable[[int], bytes],
+        area: Area | None = None,
     ) -> None:
         self.gone = False
+        self.area = area
         self._fd = fd
         self._gone_errors = _READER_GONE | {errno.EIO} if terminal else _READER_GONE
         self._on_gone = on_gone
@@ -93,7 +103,10 @@ class Output:
         self._turn = trio.Lock()
         self._closed = trio.Event()
         self._thread: WriterThread[_Buffers] = WriterThread(
-            "pegasus screen", self._write, _SCREEN_BATCHES, on_progress=self._see_progress
+            "pegasus screen",
+            self._write,
+            _SCREEN_BATCHES if area is None else _LIVE_BATCHES,
+            on_progress=self._see_progress,
         )
 
     @property
@@ -130,10 +143,19 @@ class Output:
         else:
             self.put(data)
 
+    def show_area(self, frame: AreaFrame | None) -> None:
+        """Draw the area; None takes it away. Where the thread stalls, only the last call counts."""
+        if self.area is not None and not self.gone:
+            waits = self.area.is_pending
+            self.area.show(frame)
+            if not waits:
+                self._thread.put((), 1)
+
     def close(self) -> None:
         """Let ``run`` end when everything is written."""
         if self._left_out and not self.gone:
             self._report_left_out()
+        self.show_area(None)
         self._closed.set()
 
     async def run(self) -> None:
@@ -174,9 +196,10 @@ class Output:
         What an error cuts off is lost; the next text starts on a line of its own. The record keeps
         such lines and writes them again, since it can wait for a disk and a reader can not.
         """
-        left = list(chain.from_iterable(blocks))
+        log = list(chain.from_iterable(blocks))
         if self._torn:
-            left.insert(0, b"\n")
+            log.insert(0, b"\n")
+        left, frame = (log, None) if self.area is None else self.area.around(log)
         while left and not (self.gone or self._thread.stopped):
             try:
                 count = os.writev(self._fd, left[:MOST_BUFFERS])
@@ -188,6 +211,9 @@ class Output:
             else:
                 self._torn = count > 0 and byte_at(left, count - 1) != ord("\n")
                 left = without(left, count)
+        if self.area is not None and not left:
+            self._torn = False
+            self.area.written(frame)
 
 
 def _wait_writable(fd: int) -> None:

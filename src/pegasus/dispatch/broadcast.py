@@ -1,0 +1,271 @@
+"""Broadcast mode: each job runs on every sub-node; all sub-nodes proceed in lockstep.
+
+Rule 1: a step is over when each of its sub-nodes has an outcome, or is missing. Only then does the
+next step begin, on any of them.
+Rule 2: a sub-node that is missing stays missing: it has missed a step, and steps run in order.
+Rule 3: what waits for its turn within a step is in the retry queue, and so it gets an outcome
+however the run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from pegasus.dispatch.dispatcher import Dispatcher
+from pegasus.dispatch.ports import ResumedStep
+from pegasus.dispatch.retry_queue import WaitingJob
+from pegasus.dispatch.run import Run
+from pegasus.dispatch.worker import Away, Worker
+from pegasus.errors import PegasusError, TemplateFault
+from pegasus.events import Ended, Missing, Noted
+from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, SubNode
+
+ITS_TURN = "the broadcast was ended before its turn"
+"""Why a command of a step never started, where nothing else is known."""
+
+_MISSING = "its sub-node is missing: it cannot be reached"
+
+_NAMES_SHOWN = 10
+"""Sub-nodes that a message names; the record has all of them."""
+
+
+class BroadcastDispatcher(Dispatcher):
+    """Runs each job on every sub-node; takes the next one when all have ended this one."""
+
+    per_sub_node = True
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._missing: set[int] = set()  # numbers of sub-nodes
+        self._begun: set[int] = set()  # numbers of those that have begun the step, or ended it
+        self._is_starting = True
+        allowed = run.max_unreachable or 0
+        self._allowed = min(allowed, len(self.workers) - 1)  # one at least has to be there
+
+    async def take_and_assign(self) -> None:
+        """Continue a broadcast, if there is one; then take one job at a time, until the end."""
+        if self.run.max_unreachable is not None:
+            await self._choose_members()
+        if self.run.resumed is not None:
+            await self._wait_ready()
+            await self._continue(await self.run.resumed())
+        while await self.wait_work(lambda: len(self._members)):
+            batch = await self.take([self._fill])
+            for taken in batch.jobs:
+                workers = zip(self.workers, taken.commands, strict=True)
+                await self._step(taken.number, taken.job, list(workers))
+            if batch.fault is not None:
+                await self.wait_after(batch.fault)
+            elif not batch.jobs and not await self.wait_more():
+                return
+
+    def _fill(self, job: Job) -> tuple[Command, ...]:
+        return tuple(self.run.fill(job, worker.sub_node) for worker in self.workers)
+
+    # The steps.
+
+    async def _continue(self, steps: Sequence[ResumedStep]) -> None:
+        """Run the steps of an earlier broadcast where they are not done.
+
+        Raises:
+            PegasusError: one of them cannot be rendered for a sub-node; nothing was run.
+        """
+        commands = {
+            (step.origin, worker): self._render(step, worker)
+            for step in steps
+            for worker in self.workers
+            if worker.sub_node.number in step.needed
+        }
+        for step in steps:
+            await self._wait_ready()
+            workers = [each for each in self._members if each.sub_node.number in step.needed]
+            if workers:
+                number = self.run.queue.take_again(step.job, step.origin)
+                self.has_taken = True
+                with_commands = [(worker, commands[step.origin, worker]) for worker in workers]
+                await self._step(number, step.job, with_commands)
+
+    def _render(self, step: ResumedStep, worker: Worker) -> Command:
+        try:
+            return self.run.fill(step.job, worker.sub_node)
+        except TemplateFault as fault:
+            raise PegasusError(
+                f"Job {step.origin.job} of run {step.origin.run} cannot be filled in for "
+                f"{worker.sub_node}, which has not done it yet: {fault.what}. Give this sub-node "
+                "what is missing in the hosts file, or take it out; nothing was run."
+            ) from fault
+
+    async def _step(
+        self, number: int, job: Job, workers: Collection[tuple[Worker, Command]]
+    ) -> None:
+        """Run one job on sub-nodes, and wait for all, also for those that try again."""
+        self._begun.clear()
+        for worker, command in workers:
+            if not self._is_missing(worker):
+                assignment = Assignment(number, job, worker.sub_node, command)
+                self.retries.add_returned(assignment, ITS_TURN)
+        self._assign_waiting()
+        while self.is_running() or self.retries:
+            await self.wait_changed()
+            self._assign_waiting()
+
+    def _assign_waiting(self) -> None:
+        """Assign the step to sub-nodes whose turn it is, and once more where it is tried again.
+
+        No other sub-node can run it instead. One that tries again keeps its place in the batch, and
+        one that is away, and has not begun, lets others go first.
+        """
+        if not self.retries:
+            return
+        workers = {worker.sub_node.number: worker for worker in self.ready}
+        for waiting in self.retries.waiting:
+            last = waiting.assignment
+            node = last.sub_node.number
+            if node in workers and (node in self._begun or self._has_room()):
+                self._begun.add(node)
+                self.retries.remove(waiting)
+                self.assign(workers[node], last.number, last.job, last.command)
+
+    def _has_room(self) -> bool:
+        """Return whether the step may begin on one more sub-node."""
+        if self.run.batch is None:
+            return True
+        tries_again = sum(
+            waiting.assignment.sub_node.number in self._begun for waiting in self.retries.waiting
+        )
+        return sum(worker.is_busy for worker in self._members) + tries_again < self.run.batch
+
+    def is_running(self) -> bool:
+        """Return whether any command runs that the broadcast waits for."""
+        return any(worker.is_busy for worker in (*self._members, *self.followers))
+
+    def can_try_again(self) -> bool:
+        """Return False: between two steps no job waits."""
+        return False
+
+    async def _wait_ready(self) -> None:
+        """Wait until each sub-node that is not missing is ready."""
+        while len(self.ready) < len(self._members):
+            await self.wait_changed()
+
+    # Sub-nodes that cannot be reached.
+
+    @property
+    def _members(self) -> list[Worker]:
+        """The workers whose sub-nodes are not missing."""
+        return [worker for worker in self.workers if not self._is_missing(worker)]
+
+    def _is_missing(self, worker: Worker) -> bool:
+        return worker.sub_node.number in self._missing
+
+    async def _choose_members(self) -> None:
+        """Wait until each first connection was made or failed; leave out where it failed.
+
+        Raises:
+            PegasusError: it failed for too many.
+        """
+        while not all(worker.connected or _has_failed(worker) for worker in self.workers):
+            await self.wait_changed()
+        self._is_starting = False
+        away = [worker for worker in self.workers if _has_failed(worker)]
+        if len(away) > self._allowed:
+            needs = "a broadcast needs at least one"
+            if self._allowed == self.run.max_unreachable:
+                needs = f"--max-unreachable allows {self._allowed}"
+            raise PegasusError(
+                f"{names_of([worker.sub_node for worker in away])} can't be reached, "
+                f"{len(away)} of {len(self.workers)} sub-nodes, and {needs}: nothing was taken. "
+                "Repair them, take them out of the hosts file, or allow more."
+            )
+        self._leave_out(away)
+
+    def unreachable(self, worker: Worker) -> None:
+        """Handle a sub-node that cannot be reached.
+
+        Without ``max_unreachable`` this fails where it was never connected, and nothing was taken.
+        With it, the broadcast goes on without a sub-node whose next connection fails after one has
+        broken, as long as no more are missing than allowed.
+        """
+        if self.run.max_unreachable is None:
+            self._refuse_at_start(worker)
+            return
+        self.notify()
+        is_settled = self._is_starting or self.closed or worker not in self.workers
+        if is_settled or not _has_failed(worker) or self._is_missing(worker):
+            return
+        if len(self._missing) < self._allowed:
+            self._leave_out([worker])
+        else:
+            self._report_once(
+                f"The broadcast waits for {worker.sub_node}: {len(self._missing)} sub-nodes are "
+                f"missing, and --max-unreachable allows {self._allowed}."
+            )
+
+    def _refuse_at_start(self, worker: Worker) -> None:
+        held = worker.held.may_run or worker not in self.workers
+        if not (self.has_taken or worker.history.ever_connected or self.closed or held):
+            raise PegasusError(
+                f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
+                "nothing was taken. Repair it, take it out of the hosts file, or allow some to be "
+                "missing (--max-unreachable)."
+            )
+
+    def _leave_out(self, workers: Sequence[Worker]) -> None:
+        """Go on without sub-nodes."""
+        if not workers:
+            return
+        for worker in workers:
+            self._missing.add(worker.sub_node.number)
+            words = worker.state.words if isinstance(worker.state, Away) else ""
+            self.run.listener.tell(Missing(worker.sub_node, words))
+            worker.leave()  # a detached command there is still followed to its end
+        self._end_waiting_of_missing()
+        names = names_of([worker.sub_node for worker in workers])
+        self.run.listener.tell(
+            Noted(
+                f"Going on without {names}: {len(self._missing)} of {len(self.workers)} sub-nodes "
+                f"missing, --max-unreachable allows {self._allowed}."
+            )
+        )
+        self.notify()
+
+    # What workers report.
+
+    def take_back(self, assignment: Assignment, words: str) -> None:
+        """Handle a command that never started; on a sub-node that is missing it never will."""
+        super().take_back(assignment, words)
+        self._end_waiting_of_missing()
+
+    def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
+        """Handle the end of a command; on a sub-node that is missing it is not tried again."""
+        super().end(assignment, outcome, seconds)
+        self._end_waiting_of_missing()
+
+    def _end_waiting_of_missing(self) -> None:
+        for waiting in self.retries.waiting if self._missing else ():
+            if waiting.assignment.sub_node.number in self._missing:
+                self._end_waiting(waiting)
+
+    def _end_waiting(self, waiting: WaitingJob) -> None:
+        """End the waiting of a step on a sub-node that is missing.
+
+        Where no try began, this is no failure that ends the run (``-e``): the user has allowed it.
+        """
+        if waiting.tries.last is not None:
+            self.give_up(waiting, waiting.words)
+            return
+        self.retries.remove(waiting)
+        self.retries.forget(waiting.assignment)
+        self.run.listener.tell(Ended(waiting.assignment, NotStarted(_MISSING), 0.0))
+
+
+def _has_failed(worker: Worker) -> bool:
+    """Return whether the last try to connect failed."""
+    return isinstance(worker.state, Away) and not worker.state.broke
+
+
+def names_of(sub_nodes: Sequence[SubNode]) -> str:
+    """Name sub-nodes in a message."""
+    names = [str(sub_node) for sub_node in sub_nodes[:_NAMES_SHOWN]]
+    more = len(sub_nodes) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")

@@ -1,0 +1,290 @@
+"""A run as one HTML page, which needs no network, and no script to be read.
+
+Rule 1: all text is escaped by the template library, and has no control character before that.
+Rule 2: the size is bounded by the numbers below, whatever the run printed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pegasus import __version__, duration
+from pegasus.model import succeeded
+from pegasus.record import RunRecord
+from pegasus.report.lanes import MOST_BARS, Lane, LaneBar, LaneBundle, Timeline, timeline_of
+from pegasus.report.last_lines import cut_text, joined, shown_text, tail_of
+from pegasus.report.page_text import (
+    Fact,
+    bar_label,
+    counted,
+    facts_of,
+    local_time,
+    log_pattern,
+    moment_words,
+)
+from pegasus.run_state import STATUS_WORDS, Result, StatusWord
+
+GENERATOR = "Pegasus report"
+"""How a page identifies itself; a file without it is never replaced."""
+
+LETTERS: dict[StatusWord, str] = {
+    "succeeded": "S",
+    "failed": "F",
+    "killed": "K",
+    "timed out": "T",
+    "lost": "L",
+    "cancelled": "C",
+    "not started": "N",
+    "running": "R",
+    "detached": "D",
+}
+"""A letter for each word: it is in the bar, and chooses colour and pattern."""
+
+MOST_FAILURES = 500
+"""Rows of the table of failures; `pegasus results` lists all."""
+
+BAR_LINES = 3
+"""Lines of output that a bar shows."""
+
+BAR_TEXT = 2_000_000
+"""Characters of output in all bars together, and of commands the same. With 20,000 bars a page has
+less than 10 MB then."""
+
+BAR_CHARACTERS = 200
+"""Characters of output in a bar, and of its command, at most."""
+
+FAILURE_LINES, FAILURE_CHARACTERS = 10, 2_000
+"""Lines and characters of each output in the table of failures, and of the command."""
+
+
+LEAST_TEXT_WIDTH = 0.005
+"""Share of the axis below which a bar has no text: it would have no room, also when zoomed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneMark:
+    """A bar or a bundle, as the page shows it.
+
+    Attributes:
+        left: where it begins, in per cent of the axis.
+        width: its length, the same.
+        letter: chooses its colour and pattern.
+        text: what stands in it where there is room.
+        is_open: whether its end is not known.
+        label: what it is, as a sentence.
+        when: its times, and where it ran.
+        command: the beginning of the command.
+        lines: the last lines that it printed.
+    """
+
+    left: str
+    width: str
+    letter: str
+    text: str
+    is_open: bool
+    label: str
+    when: str
+    command: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """A row of the table of failures."""
+
+    job: int
+    where: str
+    letter: str
+    outcome: str
+    started: str
+    took: str
+    command: str
+    streams: Sequence[tuple[str, Sequence[str]]]
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """A lane, as the page shows it; ``share`` is a whole number of per cent."""
+
+    name: str
+    share: int
+    count: int
+    failed: int
+    busy: str
+    words: str
+    marks: Sequence[LaneMark]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many commands there are of a word."""
+
+    word: StatusWord
+    letter: str
+    number: int
+    share: str
+
+
+def page_of(run: RunRecord, now: float) -> str:
+    """Write the page.
+
+    Args:
+        run: the run, read.
+        now: seconds since the epoch.
+    """
+    timeline = timeline_of(run, now)
+    bars = max(1, sum(len(lane.bars) for lane in timeline.lanes))
+    room = min(BAR_CHARACTERS, BAR_TEXT // min(bars, MOST_BARS))
+    script = resources.files("pegasus.report").joinpath("templates/page.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            generator=f"{GENERATOR}, version {__version__}",
+            script=script,
+            digest=digest,
+            title=f"Run {run.began.number}" if run.began.number else f"Run {run.name}",
+            name=shown_text(run.name),
+            headline=shown_text(_headline(run, now)),
+            warnings=[shown_text(warning) for warning in run.warnings],
+            facts=_facts(run, timeline),
+            counts=list(_counts(run)),
+            letters=LETTERS,
+            axis=[
+                (_per_cent(label.at - timeline.begin, timeline.span), label.time, label.day)
+                for label in timeline.labels()
+            ],
+            lanes=[_lane_view(run, timeline, lane, room) for lane in timeline.lanes],
+            failures=[_failure(run, each) for each in run.state.failures(MOST_FAILURES)],
+            failure_count=run.state.failure_count,
+            written=moment_words(now),
+        )
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=PackageLoader("pegasus.report", "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def _headline(run: RunRecord, now: float) -> str:
+    """Say how far the run has come."""
+    state, end = run.state, run.state.end
+    if end is not None:
+        how = "" if end.exit_status is None else f" with exit status {end.exit_status}"
+        return f"ended ({end.result}) after {duration.words(max(0.0, end.at - run.began_at))}{how}"
+    if run.alive:
+        return f"has been running for {duration.words(max(0.0, now - run.began_at))}"
+    return f"was interrupted: Pegasus was killed, and was last seen at {local_time(state.last_at)}"
+
+
+def _facts(run: RunRecord, timeline: Timeline) -> list[Fact]:
+    share = timeline.utilisation
+    words = "no sub-node was connected" if share is None else f"{share:.0%}"
+    return [*facts_of(run), Fact("Utilisation of the sub-nodes", words)]
+
+
+def _counts(run: RunRecord) -> Iterator[Count]:
+    counts = run.state.counts()
+    total = counts.total()
+    for word in STATUS_WORDS:
+        if counts[word]:
+            share = _per_cent(counts[word], total)
+            yield Count(word, LETTERS.get(word, ""), counts[word], share)
+
+
+def _per_cent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.3f}".rstrip("0").rstrip(".")
+
+
+# Lanes.
+
+
+def _lane_view(run: RunRecord, timeline: Timeline, lane: Lane, room: int) -> LaneView:
+    name = shown_text(lane.name)
+    marks = [
+        _bundle_mark(timeline, part, name)
+        if isinstance(part, LaneBundle)
+        else _bar_mark(run, timeline, part, name, room)
+        for part in timeline.parts_of(lane)
+    ]
+    failed = sum(bar.outcome is not None and not succeeded(bar.outcome) for bar in lane.bars)
+    node = lane.sub_node
+    words = cut_text(f"cannot be reached: {node.words}", FAILURE_CHARACTERS)
+    if node.connection != "unreachable":
+        words = "" if lane.was_used else "was not connected"
+    share = round(100 * timeline.share(lane))
+    busy = duration.words(lane.busy)
+    return LaneView(name, share, len(lane.bars), failed, busy, words, marks)
+
+
+def _bar_mark(run: RunRecord, timeline: Timeline, bar: LaneBar, name: str, room: int) -> LaneMark:
+    letter, share = LETTERS[bar.word], (bar.end - bar.start) / timeline.span
+    failed = bar.outcome is not None and not succeeded(bar.outcome)
+    tail = tail_of(run, bar.job, bar.execution, BAR_LINES, room)
+    until = "until now" if bar.is_open and bar.outcome is None else f"to {local_time(bar.end)}"
+    return LaneMark(
+        left=_per_cent(bar.start - timeline.begin, timeline.span),
+        width=_per_cent(bar.end - bar.start, timeline.span),
+        letter=letter,
+        text="" if share < LEAST_TEXT_WIDTH else f"{letter}\u2060" * failed + str(bar.job.number),
+        is_open=bar.is_open,
+        label=cut_text(bar_label(bar), BAR_CHARACTERS),
+        when=f"{local_time(bar.start)} {until}, on {name}",
+        command=cut_text(bar.execution.assignment.command, room),
+        lines=joined(tail, failed=failed),
+    )
+
+
+def _bundle_mark(timeline: Timeline, bundle: LaneBundle, name: str) -> LaneMark:
+    numbers = [bar.job.number for bar in bundle.bars]
+    return LaneMark(
+        left=_per_cent(bundle.start - timeline.begin, timeline.span),
+        width=_per_cent(bundle.end - bundle.start, timeline.span),
+        letter=LETTERS[bundle.word],
+        text="",
+        is_open=False,
+        label=f"{len(bundle.bars):,} commands: {counted(bundle.counts)}",
+        when=f"{local_time(bundle.start)} to {local_time(bundle.end)}, on {name}",
+        command=f"jobs {min(numbers)} to {max(numbers)}",
+        lines=(),
+    )
+
+
+# Failures.
+
+
+def _failure(run: RunRecord, result: Result) -> FailureRow:
+    job, execution = result.job, result.execution
+    command = job.job.command if execution is None else execution.assignment.command
+    tail = (
+        {} if execution is None else tail_of(run, job, execution, FAILURE_LINES, FAILURE_CHARACTERS)
+    )
+    started = execution.started_at if execution else None
+    seconds = execution.seconds if execution else None
+    word = run.state.words_of(job)[job.final.index(execution)] if execution else "lost"
+    return FailureRow(
+        job=job.number,
+        where=shown_text(str(execution.sub_node)) if execution else "",
+        letter=LETTERS.get(word, ""),
+        outcome=cut_text(str(result.outcome), FAILURE_CHARACTERS),
+        started="" if started is None else local_time(started),
+        took="" if seconds is None else duration.words(seconds),
+        command="\n".join(map(shown_text, command[:FAILURE_CHARACTERS].split("\n"))),
+        streams=[(stream.value, lines) for stream, lines in tail.items()],
+        log=shown_text(log_pattern(run, job, execution)) if tail and execution else "",
+    )

@@ -1,0 +1,1 @@
+"""Tests that read the HTML report as people do: in a browser."""
