@@ -89,7 +89,7 @@ DOORS: dict[str, set[str]] = {
     "textcase": {"template"},
     "cyclopts": {"cli", "options"},
     "jinja2": {"report"},
-    "rich": {"screen", "terminal_text", "commands", "report", "panel"},
+    "rich": {"screen", "terminal_text", "report", "panel"},
     "signal": {
         "interrupt",
         "process",
@@ -122,6 +122,7 @@ SUB_INTERFACES = {
     "pegasus.report.run_meant": "each reader loads only the report that it shows",
     "pegasus.report.status_json": "each reader loads only the report that it shows",
     "pegasus.report.summary": "each reader loads only the report that it shows",
+    "pegasus.report.watching": "loads rich, as ``tables`` does",
     "pegasus.report.tables": "loads rich, which takes as long as all else that status needs",
 }
 """Modules inside a package that are a public interface of it, each with the reason."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pegasus.colour import wants_colour
 from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
 from pegasus.report.overview import Overview, OverviewReader
@@ -22,11 +22,8 @@ from pegasus.standard_streams import STDOUT, write
 REDRAW_PERIOD = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
 
-WATCHED_ROWS = 10
-"""Rows of a table that ``--watch`` shows at most: rows below the screen cannot be seen."""
-
-DEFAULT_WIDTH = 80
-"""Columns where the output is no terminal."""
+DEFAULT_WIDTH, DEFAULT_HEIGHT = 80, 24
+"""Columns and rows where the output is no terminal."""
 
 RECOVERY_LOCK_WAIT = 0.5
 """Seconds to wait for the lock where a crash interrupted a take: a run that goes on holds it for
@@ -86,36 +83,50 @@ def _text(settings: StatusSettings, overview: Overview) -> bytes:
     from pegasus.report.tables import about, written  # noqa: PLC0415 -- rich takes as long as all else
 
     terminal = os.isatty(STDOUT)
-    width = _columns() if terminal else DEFAULT_WIDTH
+    width = _size()[0] if terminal else DEFAULT_WIDTH
     return written(about(overview, None, width), width, terminal=terminal)
 
 
 def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
+    """Show runs again and again, as long as one of them goes on."""
     overview, _ = reader.read()
     gc.freeze()  # what the journal contains so far stays: later collections need not visit it
     gc.enable()
-    if settings.json or not os.isatty(STDOUT):
-        write(STDOUT, _text(settings, overview))
-        while True:
+    if overview.running and not settings.json and os.isatty(STDOUT):
+        _redraw(overview, reader)
+    else:
+        while overview.running:
+            write(STDOUT, _text(settings, overview))
+            changed = False
+            while not changed:
+                time.sleep(REDRAW_PERIOD)
+                overview, changed = reader.read()
+    overview, _ = reader.read(exact=True)
+    write(STDOUT, _text(settings, overview))
+
+
+def _redraw(overview: Overview, reader: OverviewReader) -> None:
+    from pegasus.report.watching import drawn, frame  # noqa: PLC0415 -- rich, as above
+
+    colour = wants_colour("auto", os.environ, terminal=True)
+    first = True
+    try:
+        while overview.running:
+            columns, rows = _size()
+            lines = frame(overview, columns, rows - 1, colour=colour)
+            write(STDOUT, drawn(lines, rows=rows if first else None))
+            first = False
             time.sleep(REDRAW_PERIOD)
-            overview, changed = reader.read()
-            if changed:
-                write(STDOUT, _text(settings, overview))
-    from rich.console import Console, Group  # noqa: PLC0415 -- as above
-    from rich.live import Live  # noqa: PLC0415
-
-    from pegasus.report.tables import about, as_text  # noqa: PLC0415
-
-    console = Console(file=sys.stdout)
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while True:
             overview, _ = reader.read()
-            parts = about(overview, WATCHED_ROWS, console.width)
-            live.update(Group(*map(as_text, parts)), refresh=True)
-            time.sleep(REDRAW_PERIOD)
+        write(STDOUT, drawn(()))
+    except KeyboardInterrupt:
+        write(STDOUT, b"\n")
+        raise
 
 
-def _columns() -> int:
+def _size() -> tuple[int, int]:
+    """Give the columns and rows of the terminal."""
     with suppress(OSError):
-        return os.get_terminal_size(STDOUT).columns or DEFAULT_WIDTH
-    return DEFAULT_WIDTH
+        size = os.get_terminal_size(STDOUT)
+        return size.columns or DEFAULT_WIDTH, size.lines or DEFAULT_HEIGHT
+    return DEFAULT_WIDTH, DEFAULT_HEIGHT

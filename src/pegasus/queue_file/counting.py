@@ -82,16 +82,16 @@ class WaitingJobs:
         self._next_at = float("-inf")
 
     @property
-    def is_counted(self) -> bool:
-        """Whether there was a count."""
-        return self._count is not None
+    def is_missing(self) -> bool:
+        """Whether there was no such file at the last count."""
+        return self._count is not None and self._count.jobs is None
 
     @property
     def jobs(self) -> int | None:
-        """How many jobs wait; None where that is not known yet, or there is no such file."""
-        if self._count is None or self._count.jobs is None:
+        """How many jobs wait; None before the first count. In a file that is missing none wait."""
+        if self._count is None:
             return None
-        return max(0, self._count.jobs - max(0, self._taken() - self._taken_before))
+        return max(0, (self._count.jobs or 0) - max(0, self._taken() - self._taken_before))
 
     @property
     def fault(self) -> str | None:
