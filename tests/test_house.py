@@ -111,6 +111,7 @@ DOORS: dict[str, set[str]] = {
 SUB_INTERFACES = {
     "pegasus.record.taking_over": "continues a record, and loads Trio",
     "pegasus.record.recording": "writes a record, and loads Trio, which the readers do without",
+    "pegasus.queue_file.count_following": "counts the jobs beside a run, and loads Trio",
     "pegasus.queue_file.job_source": "takes the jobs of a run, and loads Trio",
     "pegasus.report.left": "each reader loads only the report that it shows",
     "pegasus.report.outputs": "each reader loads only the report that it shows",

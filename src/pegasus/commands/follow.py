@@ -17,6 +17,7 @@ from pegasus.commands.taking_over import (
     TakenRun,
     follow_orders,
     result_of_run,
+    show_panels,
     status_of,
     take_over_left,
     words_on_taken,
@@ -76,6 +77,7 @@ async def _follow(settings: FollowSettings, screen: Screen, stages: Stages) -> E
                 "left, and who follows it."
             )
             return ExitStatus.SUCCESS
+        show_panels(None, taken, screen, stages)
         await _dispatch(settings, taken, screen, stages)
         for run in taken:
             run.end(result_of_run(None, stages))

@@ -13,17 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pegasus.colour import wants_colour
 from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
 from pegasus.report.overview import Overview, OverviewReader
-from pegasus.standard_streams import STDOUT, write
+from pegasus.standard_streams import STDOUT, terminal_size, write
 
 REDRAW_PERIOD = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
-
-DEFAULT_WIDTH, DEFAULT_HEIGHT = 80, 24
-"""Columns and rows where the output is no terminal."""
 
 RECOVERY_LOCK_WAIT = 0.5
 """Seconds to wait for the lock where a crash interrupted a take: a run that goes on holds it for
@@ -83,7 +79,7 @@ def _text(settings: StatusSettings, overview: Overview) -> bytes:
     from pegasus.report.tables import about, written  # noqa: PLC0415 -- rich takes as long as all else
 
     terminal = os.isatty(STDOUT)
-    width = _size()[0] if terminal else DEFAULT_WIDTH
+    width = terminal_size()[0]
     return written(about(overview, None, width), width, terminal=terminal)
 
 
@@ -93,7 +89,9 @@ def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
     gc.freeze()  # what the journal contains so far stays: later collections need not visit it
     gc.enable()
     if overview.running and not settings.json and os.isatty(STDOUT):
-        _redraw(overview, reader)
+        from pegasus.report.watching import redraw  # noqa: PLC0415 -- rich, as above
+
+        redraw(overview, reader, REDRAW_PERIOD)
     else:
         while overview.running:
             write(STDOUT, _text(settings, overview))
@@ -103,30 +101,3 @@ def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
                 overview, changed = reader.read()
     overview, _ = reader.read(exact=True)
     write(STDOUT, _text(settings, overview))
-
-
-def _redraw(overview: Overview, reader: OverviewReader) -> None:
-    from pegasus.report.watching import drawn, frame  # noqa: PLC0415 -- rich, as above
-
-    colour = wants_colour("auto", os.environ, terminal=True)
-    first = True
-    try:
-        while overview.running:
-            columns, rows = _size()
-            lines = frame(overview, columns, rows - 1, colour=colour)
-            write(STDOUT, drawn(lines, rows=rows if first else None))
-            first = False
-            time.sleep(REDRAW_PERIOD)
-            overview, _ = reader.read()
-        write(STDOUT, drawn(()))
-    except KeyboardInterrupt:
-        write(STDOUT, b"\n")
-        raise
-
-
-def _size() -> tuple[int, int]:
-    """Give the columns and rows of the terminal."""
-    with suppress(OSError):
-        size = os.get_terminal_size(STDOUT)
-        return size.columns or DEFAULT_WIDTH, size.lines or DEFAULT_HEIGHT
-    return DEFAULT_WIDTH, DEFAULT_HEIGHT

@@ -9,15 +9,16 @@ frame: it is scrolled up.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from pegasus.colour import in_bold
+from pegasus.colour import in_bold, wants_colour
 from pegasus.model import Assignment, Stream
 from pegasus.panel import PanelView, cut, panel_lines
 from pegasus.record import RunRecord
-from pegasus.report.overview import Overview
+from pegasus.report.overview import Overview, OverviewReader
 from pegasus.report.tables import (
     about,
     about_queue,
@@ -27,6 +28,7 @@ from pegasus.report.tables import (
     table_of_successes,
     visible,
 )
+from pegasus.standard_streams import STDOUT, terminal_size, write
 
 TAIL_SIZE = 4096
 """Bytes at the end of an output in which its last line is looked for."""
@@ -125,13 +127,36 @@ def _latest_first(run: RunRecord, assignment: Assignment) -> Iterable[Stream]:
     return sorted(Stream, key=changed_at, reverse=True)
 
 
-def drawn(lines: Iterable[str], *, rows: int | None = None) -> bytes:
+def redraw(overview: Overview, reader: OverviewReader, period: float) -> None:
+    """Draw frames on standard output, as long as a run goes on, and take the last one away.
+
+    Args:
+        overview: what was read first.
+        reader: reads on.
+        period: seconds between two frames.
+    """
+    colour = wants_colour("auto", os.environ, terminal=True)
+    before = terminal_size()[1]
+    try:
+        while overview.running:
+            columns, rows = terminal_size()
+            lines = frame(overview, columns, rows - 1, colour=colour)
+            write(STDOUT, drawn(lines, scrolled=before))
+            before = 0
+            time.sleep(period)
+            overview, _ = reader.read()
+        write(STDOUT, drawn(()))
+    except KeyboardInterrupt:
+        write(STDOUT, b"\n")
+        raise
+
+
+def drawn(lines: Iterable[str], *, scrolled: int = 0) -> bytes:
     """Give the bytes that draw a frame over the one before.
 
     Args:
         lines: the lines.
-        rows: the rows of the terminal, for the first frame; what is on the screen is scrolled up.
+        scrolled: by how many rows what is on the screen is scrolled up before.
     """
-    before = b"\n" * rows if rows else b""
-    text = "\r\n".join(f"{line}\x1b[K" for line in lines)
-    return before + b"\x1b[H" + text.encode("utf-8", "backslashreplace") + b"\x1b[J"
+    text = "\r\n".join(f"{line}\x1b[K" for line in lines).encode("utf-8", "backslashreplace")
+    return b"\n" * scrolled + b"\x1b[H" + text + b"\x1b[J"
