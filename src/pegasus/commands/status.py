@@ -88,6 +88,7 @@ def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
     overview, _ = reader.read()
     gc.freeze()  # what the journal contains so far stays: later collections need not visit it
     gc.enable()
+    none_runs = not overview.running
     if overview.running and not settings.json and os.isatty(STDOUT):
         from pegasus.report.watching import redraw  # noqa: PLC0415 -- rich, as above
 
@@ -101,3 +102,5 @@ def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
                 overview, changed = reader.read()
     overview, _ = reader.read(exact=True)
     write(STDOUT, _text(settings, overview))
+    if none_runs and not settings.json:
+        write(STDOUT, b"No run of this queue goes on, so --watch ends.\n")
