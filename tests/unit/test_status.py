@@ -207,7 +207,7 @@ async def test_json_fits_its_schema(
         start_on(record, 12, take(record, 12), NODES[1])
         take(record, 13)
         (run,) = json_of(capfd, queue)["runs"]
-        assert (run["remaining_seconds"] is None) is broadcast  # each step has an open job here
+        assert run["remaining_seconds"] >= 0
         states = {job["job"]: job["state"] for job in run["jobs"]}
         assert states[1] == "ended"
         assert [states[number] for number in (10, 11, 12, 13)] == [
