@@ -40,7 +40,8 @@ from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hos
 from pegasus.model import Command, Job, SubNode
 from pegasus.orders import orders_of, read_orders
 from pegasus.panel import LivePanel
-from pegasus.queue_file import QueueFile
+from pegasus.queue_file import QueueFile, WaitingJobs
+from pegasus.queue_file.count_following import follow_count
 from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
@@ -135,7 +136,8 @@ async def _run_recorded(
         take_over_left(queue.real, record.name, screen) as taken,
     ):
         stages.may_leave = settings.detach or bool(taken)
-        panel = LivePanel(live.state, lambda: None, screen.tail_of, stages.ending.words)
+        waiting = WaitingJobs(queue, lambda: live.state.taken)
+        panel = LivePanel(live.state, lambda: waiting.jobs, screen.tail_of, stages.ending.words)
         show_panels(panel, taken, screen, stages)
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, screen, live)
@@ -151,7 +153,8 @@ async def _run_recorded(
         bus.add(causes)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes)
+            shown = waiting if screen.is_live else None
+            opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes, shown)
             await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
@@ -182,6 +185,7 @@ class _OpenedRun:
     listener: EventBus
     taken: Sequence[TakenRun]
     causes: CauseSearch
+    waiting: WaitingJobs | None
 
 
 def _status(
@@ -264,6 +268,8 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
             follow_orders(taken, dispatcher, stages, nursery)
             for bus in (opened.listener, *(run_before.bus for run_before in taken)):
                 nursery.start_soon(watch_stalls, bus, settings.stall)
+            if opened.waiting is not None:
+                nursery.start_soon(follow_count, opened.waiting)
             if not settings.broadcast:
                 seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
                 nursery.start_soon(

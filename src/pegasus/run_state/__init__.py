@@ -22,6 +22,7 @@ from pegasus.run_state.jobs import (
     SubNodeState,
     word_for,
 )
+from pegasus.run_state.remaining import remaining_of
 from pegasus.run_state.state import RunState
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "RunState",
     "StatusWord",
     "SubNodeState",
+    "remaining_of",
     "word_for",
 ]

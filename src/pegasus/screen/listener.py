@@ -182,6 +182,11 @@ class Screen:
         """
         self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether there is an area below the log."""
+        return self._live is not None
+
     def show_area(self, lines: AreaLines) -> None:
         """Draw an area below the log from now on, where the screen is live.
 
