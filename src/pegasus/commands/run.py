@@ -35,6 +35,7 @@ from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
+from pegasus.gather import GatherKind, open_gathered
 from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
 from pegasus.model import Command, Job, SubNode
 from pegasus.notifier import Notifier, open_notifier
@@ -44,11 +45,18 @@ from pegasus.queue_file.job_source import JobSource
 from pegasus.record.recording import Record, open_record
 from pegasus.rendered import render
 from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.resuming import (
+    broadcast_to_resume,
+    notes_on_unfinished,
+    steps_to_resume,
+    words_on_rest,
+)
 from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.share import Share
 from pegasus.stalls import watch_stalls
+from pegasus.standard_streams import write_error
 from pegasus.transport import open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -76,7 +84,7 @@ class RunSettings:
     retry_on: RetryCauses | None = None
     stall: float = math.inf
     notify: str | None = None
-    gather: bool | Literal["diff"] = False
+    gather: GatherKind = False
     batch: Share | None = None
     max_unreachable: Share | None = None
     resume: bool = False
@@ -84,6 +92,8 @@ class RunSettings:
     """The state in which the hosts file was read."""
     limit_notes: tuple[str, ...] = ()
     """What ``--limit`` names and the hosts file does not have."""
+    resumes: tuple[str, ...] = ()
+    """The runs of the broadcast that is continued, the newest last."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -102,12 +112,31 @@ async def run(settings: RunSettings) -> ExitStatus:
             f"{settings.queue_file}: there is no such file. `pegasus init` writes a starter, "
             "--queue-file names another, --daemon waits for it."
         )
+    if settings.resume:
+        settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
     return await in_frame(
         partial(_run_notified, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
     )
+
+
+async def _first_notes(
+    settings: RunSettings, sub_nodes: Sequence[SubNode], queue: QueueFile, name: str
+) -> list[str]:
+    """Give what a user should know before a run takes anything."""
+    about_files = notes_on(settings.hosts_file, sub_nodes, queue.real)
+    notes = [*settings.limit_notes, *map(str, about_files)]
+    notes += filter(None, [queue.blind_spot()])
+    if settings.broadcast and not settings.resume:
+        notes += await notes_on_unfinished(queue, name)
+    return notes
+
+
+def _say_early(words: str) -> None:
+    """Show a message before there is a screen."""
+    write_error(f"[Pegasus] {words}\n")
 
 
 async def _run_notified(
@@ -144,18 +173,19 @@ async def _run_recorded(
         sub_nodes=sub_nodes,
         on_trouble=screen.say,
         detached=settings.detach,
+        resumes=settings.resumes[-1] if settings.resumes else "",
     )
     async with (
         record_opened as record,
         take_over_left(queue.real, record.name, screen) as taken,
+        open_gathered(settings.gather, screen, sub_nodes, stages.ending.kill_now) as shown,
     ):
         stages.may_leave = settings.detach or bool(taken)
         # The record comes first: what is on the screen is in the journal.
-        bus = EventBus(record, screen, live)
+        bus = EventBus(record, shown, live)
         live.tell(record.began)
-        notes = (*settings.limit_notes, *notes_on(settings.hosts_file, sub_nodes, queue.real))
-        for words in filter(None, [*map(str, notes), queue.blind_spot()]):
-            bus.tell(Noted(words))
+        for note in await _first_notes(settings, sub_nodes, queue, record.name):
+            bus.tell(Noted(note))
         causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
         bus.add(causes)
         notifier.begin(bus, record, live.state)
@@ -163,22 +193,27 @@ async def _run_recorded(
             notifier.follow(run_before.bus, run_before.continued.record)
         try:
             source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes)
+            opened = _OpenedRun(settings, sub_nodes, queue, source, record, bus, taken, causes)
             await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
-        status = _status(error, live.state, taken, interrupted=stages.interrupted)
+        # What did not succeed in the broadcast that is continued has run once more.
+        others = [each for each in taken if each.continued.name not in settings.resumes]
+        status = _status(error, live.state, others, interrupted=stages.interrupted)
         bus.tell(ended := RunEnded(status, result_of_run(error, stages)))
         notifier.end(ended, error)
         for run_before in taken:
             run_before.end("left" if error else result_of_run(error, stages))
             if lines := words_on_taken(run_before):
                 screen.say(*lines)
+    rest = await _rest(settings, queue, record, sub_nodes)
     if live.state.counts():
         wall = trio.current_time() - began
         logs = await _has_outputs(record)
-        screen.say(*_last_words(settings, live.state, record, wall, logs=logs))
+        screen.say(*_last_words(settings, live.state, record, wall, rest, logs=logs))
+    elif rest:
+        screen.say(*rest)
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
@@ -190,6 +225,7 @@ class _OpenedRun:
 
     settings: RunSettings
     sub_nodes: Sequence[SubNode]
+    queue: QueueFile
     source: JobSource
     record: Record
     listener: EventBus
@@ -211,6 +247,16 @@ def _mode(settings: RunSettings) -> RunMode:
     return "broadcast" if settings.broadcast else "queue"
 
 
+async def _rest(
+    settings: RunSettings, queue: QueueFile, record: Record, sub_nodes: Sequence[SubNode]
+) -> list[str]:
+    """Say what is left of a broadcast; nothing where the disk does not answer in time."""
+    if settings.broadcast:
+        with trio.move_on_after(FINAL_SCREEN_WAIT):
+            return await words_on_rest(queue, record.name, sub_nodes)
+    return []
+
+
 async def _has_outputs(record: Record) -> bool:
     """Return whether there are recorded outputs; False where the disk does not answer in time."""
     with trio.move_on_after(FINAL_SCREEN_WAIT):
@@ -219,16 +265,22 @@ async def _has_outputs(record: Record) -> bool:
 
 
 def _last_words(
-    settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
+    settings: RunSettings,
+    state: RunState,
+    record: Record,
+    wall: float,
+    rest: Sequence[str],
+    *,
+    logs: bool,
 ) -> list[str]:
-    """Return the summary, with the paths of the outputs and the command for a retry."""
+    """Return the summary, with the paths of the outputs and the command for what is left."""
     logs_of = partial(log_of, record, _mode(settings)) if logs else lambda _: None
     default = settings.queue_file == Path("queue.yaml")
     which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
     words = [*summary_of(state, logs_of), utilisation_of(state, wall)]
-    if state.failure_count and record.kept:
+    if state.failure_count and record.kept and not rest:
         words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
-    return words
+    return [*words, *rest]
 
 
 async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
@@ -236,6 +288,12 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
     settings, record, taken = opened.settings, opened.record, opened.taken
     if settings.detach and record.folder is None:
         raise PegasusError("--detach needs a record, to find the commands again. See above.")
+    resumed = None
+    if settings.resumes:
+        if record.folder is None:
+            raise PegasusError("--resume needs a record, for what it does. See above.")
+        names = record.name, settings.resumes[-1]
+        resumed = partial(steps_to_resume, opened.queue, *names, opened.sub_nodes)
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
     by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
 
@@ -268,6 +326,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 sub_node_updates=updates,
                 batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
                 max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
+                resumed=partial(resumed, note) if resumed else None,
             )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
             dispatcher = mode(one_run)

@@ -22,6 +22,7 @@ from pegasus.run_state.jobs import (
     SubNodeState,
     word_for,
 )
+from pegasus.run_state.known import KnownRun
 from pegasus.run_state.state import RunState
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "End",
     "Execution",
     "JobState",
+    "KnownRun",
     "Result",
     "RunState",
     "StatusWord",
