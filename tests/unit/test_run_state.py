@@ -295,6 +295,7 @@ def contents(state: RunState) -> object:
         [(each.job.number, each.outcome) for each in state.failures()],
         [each.job.number for each in state.successes(9)],
         state.follower,
+        (state.taken, list(state.pace.durations), list(state.pace.steps), state.pace.again),
         [(job.number, job.unreleased, tried(execution)) for job, execution in state.left()],
     )
 

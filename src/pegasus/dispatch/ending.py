@@ -87,6 +87,14 @@ class Stage(enum.IntEnum):
     KILLING = 3
 
 
+_STAGE_WORDS = {
+    Stage.TAKING: "",
+    Stage.DRAINING: "draining: nothing more is taken; what runs goes on to its end",
+    Stage.ABORTING: "ending what runs: SIGTERM, SIGKILL after 10 s",
+    Stage.KILLING: "killing what runs",
+}
+
+
 class Ending:
     """Ends a run early: first the taking of jobs, then the commands, then the commands at once.
 
@@ -113,6 +121,12 @@ class Ending:
     def is_aborted(self) -> bool:
         """Return whether the commands that run are being ended."""
         return self.stage >= Stage.ABORTING
+
+    def words(self) -> str:
+        """Say how the run is being ended; empty before that."""
+        if self.left:
+            return "Pegasus ends; its detached commands go on"
+        return _STAGE_WORDS[self.stage]
 
     def drain(self) -> None:
         """Take nothing more; commands that run continue."""

@@ -23,6 +23,7 @@ from pegasus.run_state.jobs import (
     word_for,
 )
 from pegasus.run_state.known import KnownRun
+from pegasus.run_state.remaining import remaining_of
 from pegasus.run_state.state import RunState
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "RunState",
     "StatusWord",
     "SubNodeState",
+    "remaining_of",
     "word_for",
 ]

@@ -45,6 +45,7 @@ class KnownRun:
         follower: the Pegasus that took over the run's detached commands last; None before that.
         sub_nodes: by number.
         jobs: by number, in the order in which they were taken.
+        taken: how many jobs were taken.
         open_jobs: those that have not come to an end.
         folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
@@ -63,7 +64,7 @@ class KnownRun:
         self.sub_nodes: dict[int, SubNodeState] = {}
         self.jobs: dict[int, JobState] = {}
         self.open_jobs: dict[int, JobState] = {}
-        self.recorded_bytes = self.lines_missing = 0
+        self.taken = self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
         self.folders = FoldersLeft()

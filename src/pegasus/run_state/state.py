@@ -99,6 +99,7 @@ class RunState(KnownRun):
             self._reopen(self.jobs[number])
         job = JobState(number, event.job, at, self._broadcast, resumes=event.resumes)
         self.jobs[number] = self.open_jobs[number] = job
+        self.taken += 1
 
     def _start(self, event: Started, at: float) -> None:
         job = self.jobs[event.assignment.number]
