@@ -29,7 +29,7 @@ from pegasus.events import (
 from pegasus.gather.difference import MOST_DIFF_BYTES, difference, is_short
 from pegasus.gather.kept import KeptOutput, OutputStore
 from pegasus.gather.naming import GroupNames
-from pegasus.gather.step import GatheredTry, OutputGroup, Step, StepResult
+from pegasus.gather.step import GatheredStep, GatheredTry, OutputGroup, StepResult
 from pegasus.model import Stream, SubNode
 from pegasus.screen import Screen
 
@@ -90,7 +90,7 @@ class Gathered:
         self._expected = [each.number for each in sub_nodes]
         self._missing: set[int] = set()
         self._diff = diff
-        self._step: Step | None = None
+        self._step: GatheredStep | None = None
         self._send, self._to_show = trio.open_memory_channel[StepResult | str](math.inf)
         self._waiting = 0  # what is not shown yet
         self._left_out = 0  # messages
@@ -104,7 +104,7 @@ class Gathered:
             case Taken(number, job):
                 self._finish()
                 expected = self._expected if event.resumes is None else None
-                self._step = Step(number, expected)
+                self._step = GatheredStep(number, expected)
                 self._put(f"=== run job {number}: '{job.command.rstrip()}' ===")
             case Started(assignment) if self._owns(assignment.number):
                 self._new_try(assignment.sub_node)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pegasus.model import Params, SubNode
 from pegasus.node_sets import fold
 
-_NUMBERS = re.compile(r"([0-9]{1,18})", re.ASCII)
+_NUMBERS_OF_NAME = re.compile(r"([0-9]{1,18})", re.ASCII)
 
 
 class GroupNames:
@@ -61,7 +61,7 @@ def first_of(hostnames: Iterable[str]) -> str:
 
 def _by_numbers(name: str) -> list[tuple[str, int]]:
     """Order names by the numbers in them: ``node-9`` comes before ``node-10``."""
-    parts = _NUMBERS.split(name)
+    parts = _NUMBERS_OF_NAME.split(name)
     return [
         (text, int(number)) for text, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)
     ]

@@ -58,7 +58,7 @@ class StepResult:
 
 
 @dataclass(slots=True)
-class Step:
+class GatheredStep:
     """A step that has not ended.
 
     Attributes:
