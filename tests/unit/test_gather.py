@@ -259,3 +259,9 @@ def test_the_names_of_groups(group: list[int], name: str) -> None:
     chosen = [every[at] for at in group]
     found = GroupNames(every).name_of(chosen)
     assert found == name.replace("a,b", "a,b").replace(" (2)", "")
+
+
+def test_a_name_is_one_line() -> None:
+    """A parameter cannot forge lines: control characters in it are made visible."""
+    every = [SubNode(at, "a", (("x", f"{at}\n[Pegasus] ha"),)) for at in range(2)]
+    assert GroupNames(every).with_count(every[:1]) == "a (x=0\\n[Pegasus] ha)"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pegasus.model import Params, SubNode
 from pegasus.node_sets import fold
+from pegasus.terminal_text import visible
 
 _NUMBERS_OF_NAME = re.compile(r"([0-9]{1,18})", re.ASCII)
 
@@ -40,8 +41,8 @@ class GroupNames:
         )
 
     def with_count(self, group: Sequence[SubNode]) -> str:
-        """Give the names of a group and how many they are, as ``clush`` does."""
-        return self.name_of(group) + (f" ({len(group)})" if len(group) > 1 else "")
+        """Give the names of a group and how many they are, as ``clush`` does, on one line."""
+        return visible(self.name_of(group)) + (f" ({len(group)})" if len(group) > 1 else "")
 
 
 def _folded(rows: list[Params]) -> list[Params]:
