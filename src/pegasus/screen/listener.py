@@ -166,7 +166,10 @@ class Screen:
             return
         file = self._by_stream[printed.stream]
         for data in file.slices(printed.data):
-            await file.output.wait_room()
+            if self._text(printed).lines.is_step(data):  # which needs no room
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                await file.output.wait_room()
             if not file.output.gone:
                 text = self._text(printed)
                 file.show(text.sub_node, text.feed(data))
@@ -210,6 +213,11 @@ class Screen:
             lines: each is shown as one line, whatever it contains.
         """
         self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is an area below the log."""
+        return self._live is not None
 
     def show_area(self, lines: AreaLines) -> None:
         """Draw an area below the log from now on, where the screen is live.
