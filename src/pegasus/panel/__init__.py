@@ -9,8 +9,7 @@ node can do anything but be shown.
 
 from __future__ import annotations
 
-from pegasus.panel.last_line import last_line
 from pegasus.panel.lines import LivePanel, panel_lines
 from pegasus.panel.view import PanelView
 
-__all__ = ["LivePanel", "PanelView", "last_line", "panel_lines"]
+__all__ = ["LivePanel", "PanelView", "panel_lines"]
