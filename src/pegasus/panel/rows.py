@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from pegasus.panel.last_line import last_line
+from pegasus.last_line import last_line
 from pegasus.panel.pieces import Piece, clean, padded_name
 from pegasus.panel.view import PanelView
 from pegasus.panel.words import clock
