@@ -149,6 +149,25 @@ def test_a_broadcast_is_estimated_by_its_steps() -> None:
     assert remaining_of(state, 45.0, 2).seconds == pytest.approx(15.0 + 2 * 20.0)
 
 
+def test_a_trend_does_not_go_on_without_end() -> None:
+    """Of a long queue the first hundreds become a little faster; that says little of the rest."""
+    ended = [(0.25 - 0.0001 * number, number % 8) for number in range(500)]
+    found = estimate(Workload(ended, [], 20_000, list(range(8))))
+    assert 20_000 * 0.15 / 8 < found < 20_000 * 0.2 / 8
+
+
+def test_the_time_between_two_commands_counts() -> None:
+    """Of short jobs, the time to start them is a part of the estimate."""
+    jobs: list[Timed] = []
+    for number in range(1, 11):
+        jobs += one_job(number, 0, number * 0.5, number * 0.5 + 0.4)
+    found = remaining_of(state_of(CONNECTED[0], *jobs), 5.4, 1000).seconds
+    assert found == pytest.approx(500.0, rel=0.02)
+    waited = one_job(11, 0, 500.0, 500.4)  # for a job that was added late
+    found = remaining_of(state_of(CONNECTED[0], *jobs, *waited), 500.4, 1000).seconds
+    assert found == pytest.approx(500.0, rel=0.02)
+
+
 SECONDS = st.floats(0, 1e7)
 
 
@@ -158,17 +177,17 @@ SECONDS = st.floats(0, 1e7)
     st.lists(st.tuples(SECONDS, st.integers(0, 9)), max_size=10, unique_by=lambda each: each[1]),
     st.integers(0, 10**6),
     st.sets(st.integers(0, 9), min_size=1),
-    st.floats(0, 1),
+    st.tuples(st.floats(0, 1), st.floats(0, 2)),
 )
 def test_never_absurd(
     ended: list[tuple[float, int]],
     running: list[tuple[float, int]],
     waiting: int,
     workers: set[int],
-    again: float,
+    more: tuple[float, float],
 ) -> None:
     """Whatever was measured, the estimate is finite, not negative, and has a limit."""
-    load = Workload(ended, running, waiting, sorted(workers), again)
+    load = Workload(ended, running, waiting, sorted(workers), *more)
     found = estimate(load)
     assert math.isfinite(found)
     assert 0.0 <= found <= LONGEST_ESTIMATE
