@@ -17,6 +17,7 @@ from pegasus.estimate.words import short_remaining_words
 from pegasus.events import Connected, Ended, Event, RunEnded, RunMode, Started, Taken, Unreachable
 from pegasus.model import Cancelled, Exited
 from pegasus.run_state import RunState, remaining_of
+from pegasus.run_state.pace import LATEST_DURATIONS
 from tests.unit.simulated_runs import DRAWS, MOMENTS, guesses, random_queue
 from tests.unit.states import NODES, began, given_to
 
@@ -166,6 +167,14 @@ def test_the_time_between_two_commands_counts() -> None:
     waited = one_job(11, 0, 500.0, 500.4)  # for a job that was added late
     found = remaining_of(state_of(CONNECTED[0], *jobs, *waited), 500.4, 1000).seconds
     assert found == pytest.approx(500.0, rel=0.02)
+
+
+def test_a_long_run_keeps_its_latest_durations_only() -> None:
+    """The state of a run that goes on for weeks does not grow with its jobs."""
+    events = [event for number in range(1, 3001) for event in one_job(number, 0, number, number)]
+    pace = state_of(CONNECTED[0], *events).pace
+    assert (len(pace.durations), pace.ends) == (LATEST_DURATIONS, 3000)
+    assert len(pace.gaps) <= LATEST_DURATIONS
 
 
 SECONDS = st.floats(0, 1e7)
