@@ -1,9 +1,10 @@
 """The checks that CI and developers run: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
-Sessions: unit (once for each Python that is usable here), lint, typing, e2e (on every kind of
-test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for sessions without
-OpenSSH's multiplexing protocol, trials, reliability and mutation (long), estimate (a simulation)
-and bench: Pegasus beside its peers.
+Sessions: unit (once for each Python that is usable here), lint, typing, browser (the HTML report in
+Chromium), e2e (on every kind of test nodes that works here), e2e_docker and e2e_local for one kind,
+e2e_clients for sessions without OpenSSH's multiplexing protocol, trials, reliability and mutation
+(long), estimate (a simulation), bench (Pegasus beside its peers) and pictures (those of the
+documents).
 Arguments after ``--`` are passed to pytest.
 """
 
@@ -19,7 +20,8 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-ON_NODES = ("tests/e2e", "tests/faults", "tests/keepers")  # nodes, or minutes; others: unit tests
+ON_NODES = ("tests/e2e", "tests/faults", "tests/keepers")  # nodes, or minutes
+IN_BROWSER = "tests/browser"  # what is in none of these are unit tests
 ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_nodes.py",
     "tests/e2e/test_sessions.py",
@@ -35,7 +37,7 @@ nox.needs_version = ">=2026.4"
 nox.options.default_venv_backend = "virtualenv"  # uv keeps old builds of an unchanged pyproject
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["unit", "lint", "typing", "e2e"]
+nox.options.sessions = ["unit", "lint", "typing", "browser", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
@@ -102,7 +104,7 @@ def unit(session: nox.Session) -> None:
     if absent and session.python == USABLE[0]:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
-    others = (f"--ignore={on}" for on in ON_NODES)
+    others = (f"--ignore={on}" for on in (*ON_NODES, IN_BROWSER))
     # Some tests wait and others compute: a worker that is done takes over tests of another one.
     beside = ("--numprocesses=3", "--dist=worksteal")
     session.run("pytest", *beside, "tests", *others, *session.posargs)
@@ -127,6 +129,22 @@ def typing(session: nox.Session) -> None:
     install(session, "typing")
     session.install("nox")  # for the types that this file uses
     session.run("mypy")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Read the HTML report in Chromium, as people do."""
+    install(session, "browser")
+    session.run("python", "-m", "tests.browser.needs")
+    session.run("pytest", IN_BROWSER, *session.posargs)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the pictures of the documents, in docs/pictures/."""
+    install(session, "browser")
+    session.run("python", "-m", "tests.browser.needs")
+    session.run("python", "-m", "tests.browser", "pictures")
 
 
 def prepare(session: nox.Session) -> None:

@@ -66,8 +66,11 @@ FLOORS = {
     "screen": 3,
     "transport": 3,
     "findings": 4,
+    "notifier": 4,
+    "gather": 4,
     "stalls": 4,
     "report": 4,
+    "resuming": 4,
     "commands": 5,
     "options": 5,
     "cli": 6,
@@ -131,9 +134,9 @@ SUB_INTERFACES = {
 EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""
 
-COMMANDS_LIMIT = 2_500
+COMMANDS_LIMIT = 2_580
 """Lines in commands/, which only composes other rooms. This number goes up with a new command, such
-as ``attach``, and otherwise only down."""
+as ``report``, and otherwise only down."""
 
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60

@@ -16,6 +16,7 @@ SHARED = {"tests.contract", "tests.other_user"}
 """Helpers for unit tests and for tests of the whole program."""
 
 MAY_IMPORT: dict[str, set[str]] = {
+    "tests/browser/": {"tests.browser", "tests.nodes"},
     "tests/e2e/": {*SHARED, "tests.e2e", "tests.nodes"},
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
     "tests/keepers/": {*SHARED, "tests.keepers"},

@@ -25,13 +25,13 @@ FAILURES: tuple[tuple[dict[str, Any], str], ...] = (
     ({"kind": "exited", "status": 1}, "RuntimeError: CUDA out of memory\n"),
     ({"kind": "killed", "signal": 9}, "Killed\n"),
     ({"kind": "timed_out", "limit": 5400}, ""),
-    ({"kind": "lost", "words": "the connection broke: Timeout, server node-3 not responding."}, ""),
+    ({"kind": "lost", "words": "the connection broke: Connection reset by peer"}, ""),
     ({"kind": "cancelled"}, ""),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RunShape:
     """What is invented.
 
     Attributes:
@@ -50,7 +50,7 @@ class Shape:
     ended: bool = True
 
 
-def invent(folder: Path, shape: Shape) -> Path:
+def invent(folder: Path, shape: RunShape) -> Path:
     """Write the record of an invented run; return the path of its queue file."""
     queue = folder / "queue.yaml"
     queue.write_text("[]\n", encoding="utf-8")
@@ -65,7 +65,7 @@ def invent(folder: Path, shape: Shape) -> Path:
 class _Story:
     """What happens, in the order of time."""
 
-    def __init__(self, output: Path, shape: Shape) -> None:
+    def __init__(self, output: Path, shape: RunShape) -> None:
         self._output = output
         self._shape = shape
         self._random = random.Random(7)
@@ -101,8 +101,8 @@ class _Story:
         return [
             {
                 "number": number,
-                "hostname": f"node-{number // 8 + 1}",
-                "params": {"gpu": str(number % 8)},
+                "hostname": f"node-{number // 4 + 1}",
+                "params": {"gpu": str(number % 4)},
                 "transport": "ssh",
             }
             for number in each
@@ -138,7 +138,7 @@ class _Story:
 
     def _started(self, job: int, node: int, at: float) -> dict[str, Any]:
         params = self._params(job)
-        command = f"python train.py --lr {params['lr']} --seed {params['seed']} --gpu {node % 8}"
+        command = f"python train.py --lr {params['lr']} --seed {params['seed']} --gpu {node % 4}"
         return {"event": "started", "at": at, "job": job, "sub_node": node, "command": command}
 
     def _ended(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,9 +29,9 @@ PROGRAMS = {  # program: Debian package
 POLICY = Path("/usr/sbin/policy-rc.d")  # read by Debian's packages before they start a daemon
 
 
-def missing_packages() -> list[str]:
+def missing_packages(programs: Mapping[str, str]) -> list[str]:
     """Return the missing packages, determined by the programs."""
-    return sorted({package for name, package in PROGRAMS.items() if find(name) is None})
+    return sorted({package for name, package in programs.items() if find(name) is None})
 
 
 @contextmanager
@@ -62,22 +62,23 @@ def install(packages: list[str]) -> bool:
         return apt_get(*wanted) or (apt_get("update") and apt_get(*wanted))
 
 
-def main() -> int:
-    """Install or name what is missing; return the exit status."""
-    packages = missing_packages()
+def main(programs: Mapping[str, str] = PROGRAMS, what: str = "test nodes") -> int:
+    """Install or name what is missing for a part of the tests; return the exit status."""
+    packages = missing_packages(programs)
     if not packages:
         return 0
     names = " ".join(packages)
     if find("apt-get") is None:
-        print(f"test nodes need what Debian has in these packages: {names}", file=sys.stderr)
+        print(f"{what} need what Debian has in these packages: {names}", file=sys.stderr)
         return 1
     if os.getuid() != 0:
-        print(f"test nodes need `sudo apt-get install {names}`", file=sys.stderr)
+        print(f"{what} need `sudo apt-get install {names}`", file=sys.stderr)
         return 1
-    print(f"test nodes need {names}: installing them with apt-get", file=sys.stderr)
-    if install(packages) and not missing_packages():
+    print(f"{what} need {names}: installing them with apt-get", file=sys.stderr)
+    if install(packages) and not missing_packages(programs):
         return 0
-    print(f"apt-get could not install {' '.join(missing_packages())}", file=sys.stderr)
+    left = " ".join(missing_packages(programs))
+    print(f"apt-get could not install {left}", file=sys.stderr)
     return 1
 
 

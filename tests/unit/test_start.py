@@ -10,7 +10,17 @@ import pytest
 
 from pegasus import __version__
 
-HEAVY = {"trio", "cyclopts", "rich", "yaml", "filelock", "chevron", "jmespath", "textcase"}
+HEAVY = {
+    "trio",
+    "cyclopts",
+    "rich",
+    "yaml",
+    "filelock",
+    "chevron",
+    "jinja2",
+    "jmespath",
+    "textcase",
+}
 """What takes long to load."""
 
 
@@ -42,14 +52,15 @@ def test_the_version_beside_other_words(words: list[str], tmp_path: Path) -> Non
     assert start(*words, at=tmp_path).stdout == f"{__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["status", "logs"])
-def test_looking_needs_no_trio(command: str, tmp_path: Path) -> None:
-    """`pegasus status` and `pegasus logs` read files: the way to run anything is not loaded."""
+@pytest.mark.parametrize("words", ["status", "logs", "results", "report -o -"])
+def test_looking_needs_no_trio(words: str, tmp_path: Path) -> None:
+    """The commands that read a run read files: the way to run anything is not loaded."""
     (tmp_path / "queue.yaml").write_text("- echo one\n", encoding="utf-8")
     (tmp_path / "hosts.yaml").write_text("- localhost\n", encoding="utf-8")
     start("queue", at=tmp_path)
-    started = start(command, at=tmp_path)
+    started = start(*words.split(), at=tmp_path)
     assert "echo one" in started.stdout
+    assert ("jinja2" in loaded(started)) == ("report" in words)
     assert "trio" not in loaded(started)
     rooms = {"dispatch", "transport", "screen", "process", "record.recording"}
     assert not loaded(started) & {f"pegasus.{room}" for room in rooms}
@@ -64,7 +75,7 @@ def test_help_is_loaded_for_help(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "hosts.yaml").write_text("- localhost\n", encoding="utf-8")
     modules = loaded(start(*words, at=tmp_path))
     assert "cyclopts" in modules
-    assert not modules & {"cyclopts.help", "rich.markdown", "docstring_parser"}
+    assert not modules & {"cyclopts.help", "rich.markdown", "docstring_parser", "jinja2"}
 
 
 def test_localhost_needs_no_ssh(tmp_path: Path) -> None:

@@ -131,7 +131,9 @@ def report(
     run: str | None = None,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+    ] = None,
     queue_file: QueuePath = QUEUE,
 ) -> int:
     """Write a run as one HTML page: its timeline, its failures, and how busy the sub-nodes were.
@@ -142,5 +144,8 @@ def report(
     """
     from pegasus.commands import report as reporting
 
+    name = str(output or "")
+    if name.startswith("-") and name != "-":  # probably the next option
+        raise PegasusError(f"-o needs the name of a file. If {name!r} is meant, write ./{name}.")
     settings = reporting.ReportSettings(queue_file=queue_file, run=run, output=output)
     return reporting.report(settings)

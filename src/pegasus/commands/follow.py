@@ -11,7 +11,7 @@ import trio
 
 from pegasus.colour import ColorChoice
 from pegasus.commands.frame import in_frame
-from pegasus.commands.run import BY_CLIENTS, fill
+from pegasus.commands.run import BY_CLIENTS
 from pegasus.commands.stages import Stages
 from pegasus.commands.taking_over import (
     TakenRun,
@@ -27,6 +27,7 @@ from pegasus.errors import ExitStatus, sole_error
 from pegasus.event_bus import Fanout
 from pegasus.events import Noted
 from pegasus.queue_file import QueueFile
+from pegasus.queue_file.job_source import fill
 from pegasus.record import RunRecord
 from pegasus.screen import Screen
 from pegasus.transport import open_ssh, session_opener

@@ -26,7 +26,26 @@ are narrower than a part of the axis are drawn together."""
 LEAST_PARTS = 50
 """Parts of the axis in which bars are drawn together, at least."""
 
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+_LABEL_STEPS = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10800,
+    21600,
+    43200,
+    86400,
+)
 """Seconds between two labels of the axis that people can read at a glance."""
 
 MOST_LABELS = 8
@@ -239,7 +258,7 @@ def _bundled(bars: Sequence[LaneBar], begin: float, length: float) -> Iterator[L
 
 
 def _labels(begin: float, end: float) -> Iterator[AxisLabel]:
-    step = next((step for step in _STEPS if (end - begin) / step <= MOST_LABELS), None)
+    step = next((step for step in _LABEL_STEPS if (end - begin) / step <= MOST_LABELS), None)
     if step is None:
         step = _DAY * math.ceil((end - begin) / _DAY / MOST_LABELS)
     offset = datetime.fromtimestamp(begin).astimezone().utcoffset()

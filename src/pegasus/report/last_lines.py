@@ -11,14 +11,12 @@ from collections.abc import Sequence
 
 from pegasus import terminal_text
 from pegasus.model import Stream
+from pegasus.panel import last_line
 from pegasus.record import RunRecord
 from pegasus.run_state import Execution, JobState
 
 BYTES_PER_CHARACTER = 4
 """Bytes that are read for a character: the longest in UTF-8."""
-
-_CONTINUATION = bytes(range(0x80, 0xC0))
-"""Bytes that only continue a character in UTF-8."""
 
 
 def shown_text(text: str) -> str:
@@ -44,10 +42,9 @@ def last_lines(data: bytes, lines: int, characters: int, *, is_cut: bool = False
     """
     found: list[str] = []
     room = characters
-    pieces = data.lstrip(_CONTINUATION).split(b"\n") if is_cut else data.split(b"\n")
-    for number, piece in reversed(list(enumerate(pieces))):
-        text = _text_of(piece)
-        if not text.strip():
+    for number, piece in reversed(list(enumerate(data.split(b"\n")))):
+        text = _text_of(piece, characters)
+        if not text:
             continue
         if is_cut and number == 0:
             text = f"…{text}"
@@ -58,10 +55,13 @@ def last_lines(data: bytes, lines: int, characters: int, *, is_cut: bool = False
     return found[::-1]
 
 
-def _text_of(line: bytes) -> str:
-    last_state = line.rstrip(b"\r").rpartition(b"\r")[2]
-    harmless = terminal_text.fit(last_state + b"\n", None, colour=False)
-    return shown_text(harmless.decode("utf-8", "backslashreplace").rstrip().expandtabs())
+def _text_of(line: bytes, characters: int) -> str:
+    """Give a line as a screen shows it at last, with its indentation."""
+    text = last_line(line, characters)
+    end = len(line) - len(line.lstrip())
+    return (
+        line[:end].decode().expandtabs() + text if text and not line[:end].strip(b" \t") else text
+    )
 
 
 def tail_of(

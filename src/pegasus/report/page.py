@@ -67,6 +67,20 @@ LEAST_TEXT_WIDTH = 0.005
 """Share of the axis below which a bar has no text: it would have no room, also when zoomed."""
 
 
+AXIS_EDGE = 0.07
+"""Share of the axis at both ends where a label that is centred on its moment has no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class AxisText:
+    """A label of the axis; ``place`` names the end of the axis that it is close to."""
+
+    left: str
+    place: str
+    time: str
+    day: str
+
+
 @dataclass(frozen=True, slots=True)
 class LaneMark:
     """A bar or a bundle, as the page shows it.
@@ -158,10 +172,7 @@ def page_of(run: RunRecord, now: float) -> str:
             facts=_facts(run, timeline),
             counts=list(_counts(run)),
             letters=LETTERS,
-            axis=[
-                (_per_cent(label.at - timeline.begin, timeline.span), label.time, label.day)
-                for label in timeline.labels()
-            ],
+            axis=list(_axis(timeline)),
             lanes=[_lane_view(run, timeline, lane, room) for lane in timeline.lanes],
             failures=[_failure(run, each) for each in run.state.failures(MOST_FAILURES)],
             failure_count=run.state.failure_count,
@@ -205,6 +216,13 @@ def _counts(run: RunRecord) -> Iterator[Count]:
         if counts[word]:
             share = _per_cent(counts[word], total)
             yield Count(word, LETTERS.get(word, ""), counts[word], share)
+
+
+def _axis(timeline: Timeline) -> Iterator[AxisText]:
+    for label in timeline.labels():
+        share = (label.at - timeline.begin) / timeline.span
+        place = "first" if share < AXIS_EDGE else "last" if share > 1 - AXIS_EDGE else ""
+        yield AxisText(_per_cent(share, 1.0), place, label.time, label.day)
 
 
 def _per_cent(part: float, whole: float) -> str:

@@ -22,6 +22,7 @@ from pegasus.run_state.jobs import (
     SubNodeState,
     word_for,
 )
+from pegasus.run_state.known import KnownRun
 from pegasus.run_state.remaining import remaining_of
 from pegasus.run_state.state import RunState
 
@@ -31,6 +32,7 @@ __all__ = [
     "End",
     "Execution",
     "JobState",
+    "KnownRun",
     "Result",
     "RunState",
     "StatusWord",

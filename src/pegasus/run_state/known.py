@@ -39,6 +39,7 @@ class KnownRun:
         began: what is known of the run from its beginning; None before it.
         began_at: when it began, in seconds since the epoch.
         end: how it ended; None where it goes on or was interrupted.
+        own_end: how it ended before another Pegasus took over its detached commands.
         interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
             is lost, but for detached commands, which go on.
         follower: the Pegasus that took over the run's detached commands last; None before that.
@@ -57,6 +58,7 @@ class KnownRun:
         self.began: RunBegan | None = None
         self.began_at = self.last_at = 0.0
         self.end: End | None = None
+        self.own_end: End | None = None
         self.interrupted = False
         self.follower: TakenOver | None = None
         self.sub_nodes: dict[int, SubNodeState] = {}
