@@ -26,6 +26,8 @@ SEED = os.environ.get("PEGASUS_FUZZ_SEED", "") or secrets.token_hex(4)
 EVERYWHERE = "- localhost\n- node-1\n"
 COLUMNS = 100
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
+AREA = re.compile(r"\x1b\[(\?2026[hl]|\?7[hl]|[KJC]|\d+A)")
+"""The sequences that draw the area of the live screen."""
 PREFIXES = ("[localhost] ", "[node-1] ", "[Pegasus] ")
 
 
@@ -107,20 +109,29 @@ def test_in_a_pipe(pegasus: Pegasus, jobs: list[Job]) -> None:
     )
 
 
-def test_on_a_terminal(pegasus: Pegasus, jobs: list[Job]) -> None:
-    """A terminal gets only text, colours and line ends, each row after its sub-node's name."""
+@pytest.mark.parametrize("options", [[], ["--no-live"]])
+def test_on_a_terminal(pegasus: Pegasus, jobs: list[Job], options: list[str]) -> None:
+    """A terminal gets only text, colours and line ends, each row after its sub-node's name.
+
+    With the live screen it also gets the sequences that draw the area, and no other ones.
+    """
     pegasus.hosts_file.write_text("- node-1\n")
     pegasus.queue_file.write_text(queue_of(jobs))
-    terminal = Terminal.of(pegasus, ["b", *pegasus.files()], COLUMNS)
+    terminal = Terminal.of(pegasus, ["b", *pegasus.files(), *options], COLUMNS)
     try:
         assert terminal.wait() == 1
     finally:
         terminal.close()
     assert_recorded(pegasus, jobs, places=1)
-    rows = SGR.sub("", terminal.shown).split("\r\n")
-    assert rows.pop() == ""
-    assert not [row for row in rows if re.search(r"[\x00-\x1f\x7f-\x9f]", row)], SEED
-    assert not [row for row in rows if not row.startswith(PREFIXES)], SEED
+    sent = SGR.sub("", terminal.shown)
+    if not options:
+        assert not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]", AREA.sub("", sent)), SEED
+        assert not [row for row in terminal.all_rows if not f"{row} ".startswith(PREFIXES)], SEED
+    else:
+        rows = sent.split("\r\n")
+        assert rows.pop() == ""
+        assert not [row for row in rows if re.search(r"[\x00-\x1f\x7f-\x9f]", row)], SEED
+        assert not [row for row in rows if not row.startswith(PREFIXES)], SEED
     untouched = pyte.Screen(COLUMNS, 24)
     assert (terminal.screen.title, terminal.screen.icon_name) == ("", "")
     assert terminal.screen.mode == untouched.mode
