@@ -12,7 +12,7 @@ import trio
 from pegasus.dispatch import BroadcastDispatcher, Dispatcher, QueueDispatcher, Run
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended, Noted
-from pegasus.model import Command, Job, SubNode
+from pegasus.model import Assignment, Command, Job, Outcome, SubNode
 from tests.fake_queue import FakeQueue, Listening
 from tests.fakes import FakeNodes
 
@@ -41,6 +41,7 @@ class Bench:
         daemon: bool = False,
         error_aborts: bool = False,
         retries: int = 0,
+        retries_after: Callable[[Assignment, Outcome], bool] = lambda *_: True,
         timeout: float = math.inf,
         fill: Callable[[Job, SubNode], Command] | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Bench:
             daemon=daemon,
             error_aborts=error_aborts,
             retries=retries,
+            retries_after=retries_after,
             timeout=timeout,
         )
 

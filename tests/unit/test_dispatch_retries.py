@@ -10,10 +10,42 @@ from trio.testing import MockClock
 
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended
-from pegasus.model import Command, Job, SubNode
-from tests.unit.dispatching import Bench, run_queue
+from pegasus.model import Assignment, Command, Exited, Job, Outcome, SubNode, TimedOut
+from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 A, B = SubNode(0, "n0"), SubNode(1, "n1")
+
+
+# Which failures are tried again.
+
+
+async def test_only_chosen_failures_are_tried_again(autojump_clock: MockClock) -> None:
+    """A job that failed for another cause is final at once; a success or a last try asks nobody."""
+    asked: list[tuple[int, str]] = []
+
+    def choose(assignment: Assignment, outcome: Outcome) -> bool:
+        asked.append((assignment.number, str(outcome)))
+        return outcome in {Exited(7), TimedOut(10)}
+
+    commands = ("exit 7", "exit 8", "exit 0", "sleep 20", "hang up")
+    bench = Bench(*commands, nodes=2, retries=1, timeout=10, retries_after=choose)
+    await run_queue(bench)
+    tries = {"exit 7": 2, "exit 8": 1, "exit 0": 1, "sleep 20": 2, "hang up": 1}
+    assert bench.commands_run == tries
+    assert sorted(asked) == [
+        (1, "exit status: 7"),
+        (2, "exit status: 8"),
+        (4, "timed out after 10 s"),
+        (5, "lost: Connection refused"),
+    ]
+    assert len(bench.finals) == 5
+
+
+async def test_in_a_broadcast_each_sub_node_is_chosen(autojump_clock: MockClock) -> None:
+    """A step is tried again on the sub-nodes whose failure was chosen, and on no other."""
+    bench = Bench("exit 7", retries=2, retries_after=lambda given, _: given.sub_node.number == 1)
+    await run_broadcast(bench)
+    assert [len(bench.nodes[name].ran) for name in ("n0", "n1", "n2")] == [1, 3, 1]
 
 
 # Where a retry goes, when hosts.yaml changes.

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from pegasus.dispatch import EndedBy, Ending, Stage
-from pegasus.dispatch.ending import RunningCommand
+from pegasus.dispatch.ending import KILLED_LIMIT, RunningCommand
 from pegasus.model import Cancelled
 from tests.contract import assignment
 from tests.unit.dispatching import Bench, run_queue
@@ -112,3 +112,18 @@ async def test_a_stop_after_the_time_limit(autojump_clock: MockClock) -> None:
         assert len(bench.dispatcher.stop_job(1).running) == 1
     assert [ended for *_, ended in bench.listening.outcomes] == [Cancelled()]
     assert bench.commands_run == {"sleep 100": 1}
+
+
+async def test_what_is_left_after_a_run_can_be_ended(autojump_clock: MockClock) -> None:
+    """The next signal ends what is left to do; after that, signals mean stages again."""
+    ending = Ending()
+    assert not ending.end_rest()
+    with ending.after_run():
+        assert ending.end_rest()
+        await trio.sleep(1000)
+    assert trio.current_time() == 0
+    assert not ending.end_rest()
+    ending.kill()
+    with ending.after_run():
+        await trio.sleep(1000)
+    assert trio.current_time() == KILLED_LIMIT
