@@ -52,6 +52,7 @@ FLOORS = {
     "standard_streams": 2,
     "rendered": 2,
     "detachment": 2,
+    "last_line": 2,
     "retry_causes": 2,
     "run_state": 2,
     "writer_thread": 2,

@@ -26,10 +26,12 @@ ours=$(stty -g <&3) || exit
 read -r _ && exit
 sleep 0.3 || sleep 1
 [ "$(stty -g <&3)" = "$ours" ] && stty echo <&3
+printf '\\033[?7h'
 """
 """What shows typed keys again after a ``kill -9`` of this process: its standard input is a pipe
 from this process, and its standard output the terminal. It waits for a moment, since a shell sets
-modes of its own when its job was killed; where it did, they stay."""
+modes of its own when its job was killed; where it did, they stay. A write that was cut off may have
+left the wrapping of rows switched off."""
 
 
 def in_foreground(fd: int) -> bool:

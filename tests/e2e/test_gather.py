@@ -15,7 +15,6 @@ from tests.e2e.runner import Pegasus
 from tests.e2e.ssh_config import SshConfig, start
 from tests.nodes import Nodes
 from tests.nodes.waiting import wait_until
-from tests.unit.gathering import block
 
 MANY = 64
 ODD = (7, 23, 41)
@@ -42,6 +41,12 @@ def many(pegasus: Pegasus, make_nodes: Callable[..., Nodes]) -> SshConfig:
     for number in range(1, MANY + 1):
         config.like(f"cn{number}", nodes[number % 3], SetEnv=f"NUMBER={number}")
     return config
+
+
+def block(names: str, text: str) -> str:
+    """Give a gathered output as it is shown."""
+    rule = "-" * 15
+    return f"{rule}\n{names}\n{rule}\n{text}\n"
 
 
 def clush(config: SshConfig, hosts: str, command: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +95,7 @@ def test_a_run_that_is_aborted(pegasus: Pegasus) -> None:
     running.signal()
     done = running.wait()
     assert done.status == 130
-    assert done.stdout == block("localhost (3)", "so far").decode()
+    assert done.stdout == block("localhost (3)", "so far")
     assert "[Pegasus] job 1 on localhost (i=[1-2]) (2): cancelled\n" in done.stderr
     assert pegasus.queue_file.read_text() == "- echo next\n"
 
@@ -101,7 +106,7 @@ def test_a_command_that_is_tried_again(pegasus: Pegasus, kind: str) -> None:
     queue = '- echo try; [ -e "$HOME/once" ] || { touch "$HOME/once"; echo failed; exit 1; }\n'
     done = pegasus.run("b", kind, "--retries=1", hosts="- localhost\n", queue=queue)
     assert done.status == 0, done.stderr
-    assert done.stdout == block("localhost", "try").decode()
+    assert done.stdout == block("localhost", "try")
 
 
 def test_detached_commands(pegasus: Pegasus) -> None:
@@ -109,16 +114,16 @@ def test_detached_commands(pegasus: Pegasus) -> None:
     queue = "- echo all; echo $((PEGASUS_SUB_NODE / 2)) >&2\n"
     done = pegasus.run("b", "--gather", "--detach", hosts="- node-[1-3]\n", queue=queue)
     assert done.status == 0, done.stderr
-    assert done.stdout == block("node-[1-3] (3)", "all").decode()
-    assert block("node-[1-2] (2): standard error", "0").decode() in done.stderr
-    assert block("node-3: standard error", "1").decode() in done.stderr
+    assert done.stdout == block("node-[1-3] (3)", "all")
+    assert block("node-[1-2] (2): standard error", "0") in done.stderr
+    assert block("node-3: standard error", "1") in done.stderr
 
 
 def test_without_a_record(pegasus: Pegasus) -> None:
     """Where nothing can be recorded, outputs are gathered all the same."""
     (pegasus.folder / ".pegasus").write_text("in the way")
     done = pegasus.run("b", "--gather", hosts=localhosts(2), queue="- seq 20000\n")
-    assert done.stdout == block("localhost (2)", "\n".join(map(str, range(1, 20001)))).decode()
+    assert done.stdout == block("localhost (2)", "\n".join(map(str, range(1, 20001))))
 
 
 def test_whole_outputs(pegasus: Pegasus) -> None:

@@ -280,3 +280,18 @@ def test_ctrl_z(start: Starter, gate: Path) -> None:
     assert terminal.wait() == 0
     assert not has_area(terminal.rows)
     assert terminal.shown.count("-echo ") == 0
+
+
+def test_attach(start: Starter, pegasus: Pegasus, gate: Path) -> None:
+    """``pegasus attach`` has the same area, of the commands that it follows."""
+    queue = f"- echo begun; {wait_for(gate)}\n"
+    running = pegasus.start("q", "--detach", hosts="- localhost\n", queue=queue)
+    running.wait_for("] begun")
+    running.kill()
+    files = f"--queue-file={pegasus.queue_file}"
+    command = " ".join([*pegasus.program, "attach", files])
+    terminal = start("[]\n", shell=command)
+    terminal.read_until(partial(area_has, "1 running"))
+    gate.touch()
+    assert terminal.wait() == 0
+    assert_whole(terminal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,18 @@ def test_a_note_is_said_once_and_is_no_error(tmp_path: Path, command: str, statu
     said = done.stdout + done.stderr
     assert done.returncode == status, said
     assert said.count('hosts.yaml:2:3: note: "port" is a parameter for templates') == 1
+
+
+@pytest.mark.parametrize("value", ["", "-1", "abc", "101%", "0"])
+@pytest.mark.parametrize("option", ["--batch", "--max-unreachable"])
+def test_a_wrong_share_of_the_sub_nodes(tmp_path: Path, option: str, value: str) -> None:
+    """A value that is no share is refused, with the option and what to write; nothing is taken."""
+    done = pegasus(tmp_path, "b", f"{option}={value}")
+    if (option, value) == ("--max-unreachable", "0"):
+        assert done.returncode == 1, "none is a limit, too"
+        return
+    assert done.returncode == 2
+    said = " ".join(done.stderr.replace("│", "").split())
+    assert f"Invalid value for {option}: '{value}' is" in said
+    assert re.search(r"write (a whole number such as 2|1 or more|100% or less)", said)
+    assert not (tmp_path / "consumed.yaml").exists()

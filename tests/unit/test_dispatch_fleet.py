@@ -264,3 +264,45 @@ async def test_a_missing_sub_node_before_its_turn(autojump_clock: MockClock) -> 
         NotStarted("its sub-node is missing: it cannot be reached")
     ]
     assert len(bench.finals) == 5
+
+
+# Detached commands.
+
+
+def detached(*commands: str, **options: int | None) -> Bench:
+    """Give a broadcast of detached commands on two nodes that may go on without one of them."""
+    bench = Bench(*commands, nodes=2)
+    set_up(bench, detached=True, max_unreachable=1, **options)
+    return bench
+
+
+async def test_a_detached_command_of_a_missing_sub_node(autojump_clock: MockClock) -> None:
+    """It goes on on its node; the broadcast does without the node, and does not wait at its end."""
+    bench = detached("sleep 50", "sleep 9")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_broadcast, bench)
+        await trio.sleep(5)
+        bench.nodes["n1"].reachable = False
+        bench.nodes["n1"].hang_up()
+    assert trio.current_time() < 100
+    assert missing(bench) == ["n1"]
+    assert bench.finals == [(1, "n0", "exit status: 0"), (2, "n0", "exit status: 0")]
+    assert [keeper.command for keeper in bench.nodes["n1"].folders.values() if keeper] == [
+        "sleep 50"
+    ]
+
+
+async def test_a_detached_command_of_a_sub_node_that_is_back(autojump_clock: MockClock) -> None:
+    """If the node can be reached again meanwhile, the command is followed to its real end."""
+    bench = detached("sleep 50", "sleep 100")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_broadcast, bench)
+        await trio.sleep(5)
+        bench.nodes["n1"].reachable = False
+        bench.nodes["n1"].hang_up()
+        await trio.sleep(10)
+        bench.nodes["n1"].reachable = True
+    assert missing(bench) == ["n1"]
+    assert (1, "n1", "exit status: 0") in bench.finals
+    assert bench.nodes["n1"].ran == ["sleep 50"]
+    assert bench.nodes["n0"].ran == ["sleep 50", "sleep 100"]

@@ -17,6 +17,7 @@ from pegasus.estimate.words import short_remaining_words
 from pegasus.events import Connected, Ended, Event, RunEnded, RunMode, Started, Taken, Unreachable
 from pegasus.model import Cancelled, Exited
 from pegasus.run_state import RunState, remaining_of
+from pegasus.run_state.pace import LATEST_DURATIONS
 from tests.unit.simulated_runs import DRAWS, MOMENTS, guesses, random_queue
 from tests.unit.states import NODES, began, given_to
 
@@ -149,6 +150,33 @@ def test_a_broadcast_is_estimated_by_its_steps() -> None:
     assert remaining_of(state, 45.0, 2).seconds == pytest.approx(15.0 + 2 * 20.0)
 
 
+def test_a_trend_does_not_go_on_without_end() -> None:
+    """Of a long queue the first hundreds become a little faster; that says little of the rest."""
+    ended = [(0.25 - 0.0001 * number, number % 8) for number in range(500)]
+    found = estimate(Workload(ended, [], 20_000, list(range(8))))
+    assert 20_000 * 0.15 / 8 < found < 20_000 * 0.2 / 8
+
+
+def test_the_time_between_two_commands_counts() -> None:
+    """Of short jobs, the time to start them is a part of the estimate."""
+    jobs: list[Timed] = []
+    for number in range(1, 11):
+        jobs += one_job(number, 0, number * 0.5, number * 0.5 + 0.4)
+    found = remaining_of(state_of(CONNECTED[0], *jobs), 5.4, 1000).seconds
+    assert found == pytest.approx(500.0, rel=0.02)
+    waited = one_job(11, 0, 500.0, 500.4)  # for a job that was added late
+    found = remaining_of(state_of(CONNECTED[0], *jobs, *waited), 500.4, 1000).seconds
+    assert found == pytest.approx(500.0, rel=0.02)
+
+
+def test_a_long_run_keeps_its_latest_durations_only() -> None:
+    """The state of a run that goes on for weeks does not grow with its jobs."""
+    events = [event for number in range(1, 3001) for event in one_job(number, 0, number, number)]
+    pace = state_of(CONNECTED[0], *events).pace
+    assert (len(pace.durations), pace.ends) == (LATEST_DURATIONS, 3000)
+    assert len(pace.gaps) <= LATEST_DURATIONS
+
+
 SECONDS = st.floats(0, 1e7)
 
 
@@ -158,17 +186,17 @@ SECONDS = st.floats(0, 1e7)
     st.lists(st.tuples(SECONDS, st.integers(0, 9)), max_size=10, unique_by=lambda each: each[1]),
     st.integers(0, 10**6),
     st.sets(st.integers(0, 9), min_size=1),
-    st.floats(0, 1),
+    st.tuples(st.floats(0, 1), st.floats(0, 2)),
 )
 def test_never_absurd(
     ended: list[tuple[float, int]],
     running: list[tuple[float, int]],
     waiting: int,
     workers: set[int],
-    again: float,
+    more: tuple[float, float],
 ) -> None:
     """Whatever was measured, the estimate is finite, not negative, and has a limit."""
-    load = Workload(ended, running, waiting, sorted(workers), again)
+    load = Workload(ended, running, waiting, sorted(workers), *more)
     found = estimate(load)
     assert math.isfinite(found)
     assert 0.0 <= found <= LONGEST_ESTIMATE

@@ -259,3 +259,27 @@ def test_the_names_of_groups(group: list[int], name: str) -> None:
     chosen = [every[at] for at in group]
     found = GroupNames(every).name_of(chosen)
     assert found == name.replace("a,b", "a,b").replace(" (2)", "")
+
+
+def test_a_name_is_one_line() -> None:
+    """A parameter cannot forge lines: control characters in it are made visible."""
+    every = [SubNode(at, "a", (("x", f"{at}\n[Pegasus] ha"),)) for at in range(2)]
+    assert GroupNames(every).with_count(every[:1]) == "a (x=0\\n[Pegasus] ha)"
+
+
+async def test_on_a_live_screen() -> None:
+    """The area below the log shows what running commands print, before their step is shown."""
+    with terminal() as tty:
+        environ = {"TERM": "xterm-256color"}
+        async with (
+            open_screen(stdout_fd=tty.fd, stderr_fd=tty.fd, environ=environ, live=True) as screen,
+            open_gathered(True, screen, nodes(2), trio.Event()) as listener,
+        ):
+            run = Broadcast(listener, nodes(2))
+            run.take()
+            run.start()
+            await run.print(0, b"10%\r")
+            await run.print(0, b"20%\r")
+            assert screen.tail_of(run.assignment(0)) == b"10%\r20%\r"
+            run.end(0)
+            assert screen.tail_of(run.assignment(0)) == b""

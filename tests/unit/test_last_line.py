@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from pegasus.panel import last_line
+from pegasus.last_line import last_line
 
 ONE_BAR = (
     "\r  0%|          | 0/100 [00:00<?, ?it/s]\r 31%|███       | 31/100 [00:03<00:06, 10.05it/s]"

@@ -154,6 +154,23 @@ async def test_long_output_is_bounded(tmp_path: Path) -> None:
     assert "\\x" not in page.all("pre")[0].text  # a character is not cut in its middle
 
 
+async def test_a_page_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where texts that are full of markup would make a page too large, it shows less of each."""
+    queue = queue_in(tmp_path)
+    async with recording(queue) as record:
+        for number in range(1, 21):
+            given = start(record, number)
+            await show(record, given, b"\"<>&'" * 100 + b"\n")
+            end(record, given)
+        record.tell(RunEnded(0, "done"))
+    whole = len(page_in(queue).source)
+    monkeypatch.setattr(page_module, "LARGEST_PAGE", whole - 10_000)
+    page = page_in(queue)
+    assert len(page.source) < whole - 10_000
+    assert len(page.bars) == len(page.all("pre")) == 20
+    assert page.all("pre")[0].text.endswith("…")
+
+
 async def test_several_tries(tmp_path: Path) -> None:
     """Each try has a bar with its own output; the table of failures has only the last one."""
     queue = queue_in(tmp_path)

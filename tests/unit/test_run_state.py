@@ -16,6 +16,7 @@ from pegasus.events import (
     Ended,
     Event,
     LinesMissing,
+    Missing,
     Noted,
     OutputMissing,
     Progressed,
@@ -40,6 +41,7 @@ from pegasus.model import (
     Lost,
     NotStarted,
     Outcome,
+    StepOrigin,
     Stream,
     SubNode,
 )
@@ -207,7 +209,8 @@ def histories(draw: st.DrawFn) -> tuple[RunMode, list[Event]]:
     for _ in range(draw(st.integers(0, 30))):
         if taken < numbers and draw(st.booleans()):
             taken += 1
-            events.append(Taken(taken, Job(f"job {taken}", (("x", draw(st.text())),))))
+            origin = draw(st.sampled_from([None, StepOrigin("0001-run", 7)]))
+            events.append(Taken(taken, Job(f"job {taken}", (("x", draw(st.text())),)), origin))
         elif taken:
             events.append(draw(about_job(draw(st.integers(1, taken)), events)))
         else:
@@ -220,6 +223,7 @@ KEYS = ["key-1", "key-2", "key-3"]
 ABOUT_NODES: Sequence[Event] = [
     Connected(NODES[0]),
     Unreachable(NODES[1], "Connection refused", None),
+    Missing(NODES[1], "Connection refused"),
     SubNodeAdded(SubNode(3, "late", (("gpu", "0"),))),
     Noted("a note"),
     LinesMissing(3),
@@ -278,6 +282,7 @@ def contents(state: RunState) -> object:
     return (
         state.counts(),
         state.end,
+        state.own_end,
         state.recorded_bytes,
         state.lines_missing,
         state.last_at,
@@ -287,6 +292,7 @@ def contents(state: RunState) -> object:
                 job.number,
                 job.job,
                 job.taken_at,
+                job.resumes,
                 list(map(tried, job.executions)),
                 state.words_of(job),
             )

@@ -48,7 +48,10 @@ class Emulated:
 
     def rows(self) -> list[str]:
         """Give all rows, from the first that scrolled out to the last that is not blank."""
-        top = ["".join(row[x].data for x in range(COLUMNS)) for row in self.screen.history.top]
+        top = [
+            "".join(row[x].data for x in range(self.screen.columns))
+            for row in self.screen.history.top
+        ]
         return "\n".join(map(str.rstrip, [*top, *self.screen.display])).rstrip().split("\n")
 
 
@@ -94,7 +97,23 @@ def test_no_mode_is_left_switched_on(tty: Terminal) -> None:
     area = Area(tty.fd)
     area.show(AreaFrame(SIZE, ("one", "two", "three")))
     sent = b"".join(area.around([b"log\n"])[0])
-    assert sent == (b"\x1b[?2026hlog\n\rone\x1b[K\r\ntwo\x1b[K\r\nthree\x1b[J\x1b[2A\r\x1b[?2026l")
+    assert sent == (
+        b"\x1b[?2026hlog\n"
+        b"\x1b[?7l\rone\x1b[K\r\ntwo\x1b[K\r\nthree\x1b[J\x1b[2A\r\x1b[?7h"
+        b"\x1b[?2026l"
+    )
+
+
+def test_a_terminal_that_became_narrower_meanwhile(tty: Terminal) -> None:
+    """A frame that was on its way while the terminal became narrower is cut, and leaves nothing."""
+    emulated = Emulated(tty.fd)
+    emulated.area.show(AreaFrame(SIZE, ("a" * (COLUMNS - 1), "b" * (COLUMNS - 1))))
+    emulated.screen.resize(ROWS, COLUMNS // 2)
+    emulated.write(b"log\n")
+    assert [row[:3] for row in emulated.rows()] == ["log", "aaa", "bbb"]
+    emulated.area.show(None)
+    emulated.write()
+    assert emulated.rows() == ["log"]
 
 
 def test_a_frame_for_another_size_is_not_drawn(tty: Terminal) -> None:

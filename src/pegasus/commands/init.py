@@ -13,6 +13,7 @@ STARTER_HOSTS = """\
 # - node-1
 # - user@node-2
 # - ssh://user@node-3:2222
+# - node-[01-12]
 # - hostname: [node-4, node-5]
 #   gpu: [0, 1]
 """

@@ -44,7 +44,7 @@ def results(settings: ResultsSettings) -> ExitStatus:
     """
     gc.disable()  # a journal is read into objects that all stay
     run = run_meant(settings.queue_file, settings.run)
-    with suppress(BrokenPipeError, KeyboardInterrupt):  # the user has seen enough
+    with suppress(BrokenPipeError):  # the user has seen enough
         text = "".join(_lines(settings, run))
         write(STDOUT, text.encode("utf-8", "backslashreplace"))
     return ExitStatus.SUCCESS

@@ -9,6 +9,7 @@ however the run ends.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 from pegasus.dispatch.dispatcher import Dispatcher
@@ -116,22 +117,23 @@ class BroadcastDispatcher(Dispatcher):
         if not self.retries:
             return
         workers = {worker.sub_node.number: worker for worker in self.ready}
+        room = self._room()
         for waiting in self.retries.waiting:
             last = waiting.assignment
             node = last.sub_node.number
-            if node in workers and (node in self._begun or self._has_room()):
+            is_new = node not in self._begun
+            if node in workers and (room > 0 or not is_new):
+                room -= is_new
                 self._begun.add(node)
                 self.retries.remove(waiting)
                 self.assign(workers[node], last.number, last.job, last.command)
 
-    def _has_room(self) -> bool:
-        """Return whether the step may begin on one more sub-node."""
+    def _room(self) -> float:
+        """Give the number of further sub-nodes on which the step may begin."""
         if self.run.batch is None:
-            return True
-        tries_again = sum(
-            waiting.assignment.sub_node.number in self._begun for waiting in self.retries.waiting
-        )
-        return sum(worker.is_busy for worker in self._members) + tries_again < self.run.batch
+            return math.inf
+        again = sum(each.assignment.sub_node.number in self._begun for each in self.retries.waiting)
+        return self.run.batch - again - sum(worker.is_busy for worker in self._members)
 
     def is_running(self) -> bool:
         """Return whether any command runs that the broadcast waits for."""
@@ -226,6 +228,16 @@ class BroadcastDispatcher(Dispatcher):
             )
         )
         self.notify()
+
+    def _close(self) -> None:
+        """Let each worker leave; a detached command that cannot be reached is left on its node.
+
+        The next run takes it over. A run that waited for it might never end.
+        """
+        super()._close()
+        for worker in self.workers:
+            if self._is_missing(worker) and isinstance(worker.state, Away):
+                worker.abandon()
 
     # What workers report.
 

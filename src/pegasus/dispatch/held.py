@@ -264,6 +264,11 @@ class HeldCommands:
                 words = f"its node was unreachable for {duration.words(self._run.give_up)}"
                 self._report(command, Lost(f"{words} (--give-up)"), self._run.give_up)
 
+    def leave(self) -> None:
+        """Stop following the commands, which go on."""
+        for command in self._open:
+            command.leave()
+
     def report_left_stops(self) -> None:
         """Say which commands an aborted run could not end."""
         ending = self._run.ending

@@ -61,12 +61,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """The last try to connect failed, or the connection broke.
-
-    Attributes:
-        words: the reason.
-        broke: whether there was a connection, so that no try to connect has failed since.
-    """
+    """The last try to connect failed, or a connection ``broke``, for this reason."""
 
     words: str
     broke: bool
@@ -176,6 +171,11 @@ class Worker:
             self._scope.deadline = trio.current_time() + FOLDERS_LIMIT
         else:
             self._scope.cancel(reason="no more commands for this sub-node")
+
+    def abandon(self) -> None:
+        """End at once; detached commands go on on the sub-node, which cannot be reached."""
+        self.held.leave()
+        self._scope.cancel(reason="the run goes on without this sub-node")
 
     def stay(self) -> bool:
         """Revoke ``leave``; return whether this was possible, which is while a command runs."""

@@ -59,6 +59,7 @@ class Workload:
         waiting: how many jobs wait.
         workers: the numbers of the workers that take jobs.
         again: the share of ends that was followed by another try.
+        gap: how long a worker waits between two commands.
     """
 
     ended: Sequence[tuple[float, int]]
@@ -66,6 +67,7 @@ class Workload:
     waiting: float
     workers: Sequence[int]
     again: float = 0.0
+    gap: float = 0.0
 
 
 def estimate(load: Workload) -> float:
@@ -85,9 +87,10 @@ def estimate(load: Workload) -> float:
     later = future_factor(ended, len(load.workers), waiting)
     played = min(waiting, PLAYED_JOBS_EACH * len(load.workers))
     rate = sum(1.0 / speeds.get(number, 1.0) for number in load.workers)
-    before = (waiting - played) * spread.mean * later / rate
+    each = spread.mean * later + load.gap * rate / len(load.workers)
+    before = (waiting - played) * each / rate
     free = sorted(set(load.workers) - {number for _, number in since})
-    outlook = _Outlook(spread, speeds, later)
+    outlook = _Outlook(spread, speeds, later, load.gap)
     count = min(PLAYS, max(1, MOST_PLAYED // (played + len(load.workers))))
     plays = [outlook.play(since, free, played, _chances(play)) for play in range(count)]
     return min(max(0.0, before + _middle(plays)), LONGEST_ESTIMATE)
@@ -101,11 +104,13 @@ class _Outlook:
         spread: how long a command takes on an average worker.
         speeds: how much longer on each.
         later: how much longer those that wait will take.
+        gap: the time before each of these.
     """
 
     spread: Distribution
     speeds: dict[int, float]
     later: float
+    gap: float
 
     def play(
         self,
@@ -125,7 +130,7 @@ class _Outlook:
         for _ in range(waiting):
             at, number = ready[0]
             seconds = self.spread.value(next(chance)) * self.speeds.get(number, 1.0)
-            ended = at + seconds * self.later
+            ended = at + self.gap + seconds * self.later
             end = max(end, ended)
             heapq.heapreplace(ready, (ended, number))
         return end

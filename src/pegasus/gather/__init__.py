@@ -5,8 +5,8 @@ Rule 2: memory is bounded, whatever the commands print: see ``kept``.
 Rule 3: nothing is lost: what was kept of a step is shown also when the step is aborted.
 
 The parts: ``kept`` (the bytes of one output), ``step`` (the outputs and outcomes of a job on all
-sub-nodes, in groups), ``listener`` (events and output -> steps -> the screen), ``difference``
-(outputs as differences), ``naming`` (the names of a group).
+sub-nodes, in groups), ``listener`` (events and output -> steps), ``blocks`` (steps -> the screen),
+``difference`` (outputs as differences), ``naming`` (the names of a group).
 """
 
 from __future__ import annotations

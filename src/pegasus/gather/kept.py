@@ -28,7 +28,7 @@ OutputKey: TypeAlias = tuple[bytes, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _KeptPiece:
     """A part of an output in the file."""
 
     start: int
@@ -47,7 +47,7 @@ class KeptOutput:
     size: int = 0
     missing: int = 0
     memory: bytearray = field(default_factory=bytearray)
-    pieces: list[_Piece] = field(default_factory=list)
+    pieces: list[_KeptPiece] = field(default_factory=list)
     _digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
     _newline: bool = False
 
@@ -118,7 +118,7 @@ class OutputStore:
     async def _move(self, output: KeptOutput) -> None:
         """Move what an output has in memory to the file; where it is cancelled, nothing changes."""
         data = bytes(output.memory)
-        piece = _Piece(self._end, len(data))
+        piece = _KeptPiece(self._end, len(data))
         self._end += len(data)
         self._held += 1
         try:

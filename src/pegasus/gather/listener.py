@@ -9,7 +9,7 @@ no event waits.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias
 
@@ -26,11 +26,11 @@ from pegasus.events import (
     Started,
     Taken,
 )
-from pegasus.gather.difference import MOST_DIFF_BYTES, difference, is_short
-from pegasus.gather.kept import KeptOutput, OutputStore
+from pegasus.gather.blocks import Blocks
+from pegasus.gather.kept import OutputStore
 from pegasus.gather.naming import GroupNames
-from pegasus.gather.step import GatheredTry, OutputGroup, Step, StepResult
-from pegasus.model import Stream, SubNode
+from pegasus.gather.step import GatheredStep, GatheredTry, StepResult
+from pegasus.model import SubNode
 from pegasus.screen import Screen
 
 GatherKind: TypeAlias = bool | Literal["diff"]
@@ -42,11 +42,6 @@ LAST_WAIT = 2.0
 MOST_WAITING = 1000
 """Steps and messages that wait to be shown, above which messages are left out. A step with output
 never is: the output of the next one waits."""
-
-RULE = "-" * 15
-"""The line above and below the names of a group, as ``clush`` and ``dshbak`` draw it."""
-
-_AFTER_NAMES = {Stream.STDOUT: "", Stream.STDERR: ": standard error"}
 
 
 @asynccontextmanager
@@ -86,11 +81,9 @@ class Gathered:
     def __init__(self, screen: Screen, sub_nodes: Sequence[SubNode], *, diff: bool) -> None:
         self.store = OutputStore()
         self._screen = screen
-        self._names = GroupNames(sub_nodes)
-        self._expected = [each.number for each in sub_nodes]
-        self._missing: set[int] = set()
-        self._diff = diff
-        self._step: Step | None = None
+        self._blocks = Blocks(screen, self.store, GroupNames(sub_nodes), diff=diff)
+        self._members = {each.number for each in sub_nodes}  # without those that are missing
+        self._step: GatheredStep | None = None
         self._send, self._to_show = trio.open_memory_channel[StepResult | str](math.inf)
         self._waiting = 0  # what is not shown yet
         self._left_out = 0  # messages
@@ -103,8 +96,8 @@ class Gathered:
         match event:
             case Taken(number, job):
                 self._finish()
-                expected = self._expected if event.resumes is None else None
-                self._step = Step(number, expected)
+                awaited = set(self._members) if event.resumes is None else None
+                self._step = GatheredStep(number, awaited)
                 self._put(f"=== run job {number}: '{job.command.rstrip()}' ===")
             case Started(assignment) if self._owns(assignment.number):
                 self._new_try(assignment.sub_node)
@@ -113,8 +106,8 @@ class Gathered:
             case Ended(assignment) if self._owns(assignment.number):
                 self._end(event)
             case Missing(sub_node):
-                self._missing.add(sub_node.number)
-                self._finish_if_over()
+                self._members.discard(sub_node.number)
+                self._settle(sub_node.number)
                 self._screen.tell(event)
                 return
             case RunEnded():
@@ -168,11 +161,14 @@ class Gathered:
         found = self._step.tries.get(sub_node.number) or self._new_try(sub_node)
         if not event.again:
             found.outcome = event.outcome
-            self._finish_if_over()
+            self._settle(sub_node.number)
 
-    def _finish_if_over(self) -> None:
-        if self._step is not None and self._step.is_over(self._missing):
-            self._finish()
+    def _settle(self, number: int) -> None:
+        """Do not wait for a sub-node any more; finish the step where it was the last one."""
+        if self._step is not None and self._step.awaited is not None:
+            self._step.awaited.discard(number)
+            if not self._step.awaited:
+                self._finish()
 
     def _finish(self) -> None:
         """Let the step be shown."""
@@ -205,7 +201,7 @@ class Gathered:
             if isinstance(what, str):
                 self._screen.say(what)
             else:
-                await self._show_step(what)
+                await self._blocks.show(what)
             if self._waiting == 1:
                 await self.store.reuse()
                 self._say_left_out()
@@ -221,79 +217,3 @@ class Gathered:
                 f"{count:,} messages on steps without output were left out: the reader of the "
                 "output was too slow. `pegasus status` shows what failed."
             )
-
-    async def _show_step(self, step: StepResult) -> None:
-        for stream, groups in step.outputs.items():
-            if self._diff:
-                await self._show_differences(step, stream, groups)
-            else:
-                for group in groups:
-                    await self._show_group(step, stream, group)
-            for group in groups:
-                self.store.forget(group.output)
-        for outcome, sub_nodes in step.failures:
-            what = "has not ended" if outcome is None else str(outcome)
-            self._screen.say(f"job {step.number} on {self._names.with_count(sub_nodes)}: {what}")
-
-    async def _show_group(self, step: StepResult, stream: Stream, group: OutputGroup) -> None:
-        """Show an output once, below the names of its sub-nodes; nothing where there is none."""
-        if group.output.size == 0:
-            return
-        names = self._names.with_count(group.sub_nodes)
-        head = f"{RULE}\n{names}{_AFTER_NAMES[stream]}\n{RULE}\n"
-        await self._screen.show_block(stream, head, self.store.read(group.output))
-        if group.output.missing:
-            self._screen.say(
-                f"{group.output.missing:,} of {group.output.size:,} bytes of this output could not "
-                f"be kept in a temporary file. {_all_of_it(step, group)}"
-            )
-
-    async def _show_differences(
-        self, step: StepResult, stream: Stream, groups: Sequence[OutputGroup]
-    ) -> None:
-        """Show the output that most sub-nodes have, and how the others differ from it."""
-        most = max(groups, key=lambda group: len(group.sub_nodes))
-        await self._show_group(step, stream, most)
-        reference = await self._short_text(most.output)
-        for group in groups:
-            if group is most:
-                continue
-            text = await self._short_text(group.output)
-            if reference is None or text is None:
-                await self._show_long(step, stream, group, most)
-                continue
-            names = self._names_for_diff(most, stream), self._names_for_diff(group, stream)
-            found = await trio.to_thread.run_sync(difference, reference, text, names)
-            await self._screen.show_block(stream, "", _sole(found))
-
-    async def _show_long(
-        self, step: StepResult, stream: Stream, group: OutputGroup, most: OutputGroup
-    ) -> None:
-        names = (self._names_for_diff(most, stream), self._names_for_diff(group, stream))
-        sizes = f"{most.output.size:,} bytes and {group.output.size:,} bytes"
-        words = f"--- {names[0]}\n+++ {names[1]}\n"
-        await self._screen.show_block(stream, words, _sole(b""))
-        self._screen.say(
-            f"These outputs differ ({sizes}), and are too long to be compared here. "
-            f"{_all_of_it(step, group)}"
-        )
-
-    def _names_for_diff(self, group: OutputGroup, stream: Stream) -> str:
-        return self._names.with_count(group.sub_nodes) + _AFTER_NAMES[stream]
-
-    async def _short_text(self, output: KeptOutput) -> bytes | None:
-        """Give an output that is short enough to be compared, and was kept; else None."""
-        if output.missing or output.size > MOST_DIFF_BYTES:
-            return None
-        text = b"".join([part async for part in self.store.read(output)])
-        return text if is_short(text) else None
-
-
-def _all_of_it(step: StepResult, group: OutputGroup) -> str:
-    number = group.sub_nodes[0].number
-    return f"`pegasus logs {step.number} --sub-node {number}` shows all of it."
-
-
-async def _sole(data: bytes) -> AsyncGenerator[bytes, None]:
-    await trio.lowlevel.checkpoint()
-    yield data

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from pegasus.model import Params, SubNode
 from pegasus.node_sets import fold
+from pegasus.terminal_text import visible
 
-_NUMBERS = re.compile(r"([0-9]{1,18})", re.ASCII)
+_NUMBERS_OF_NAME = re.compile(r"([0-9]{1,18})", re.ASCII)
 
 
 class GroupNames:
@@ -40,8 +41,8 @@ class GroupNames:
         )
 
     def with_count(self, group: Sequence[SubNode]) -> str:
-        """Give the names of a group and how many they are, as ``clush`` does."""
-        return self.name_of(group) + (f" ({len(group)})" if len(group) > 1 else "")
+        """Give the names of a group and how many they are, as ``clush`` does, on one line."""
+        return visible(self.name_of(group)) + (f" ({len(group)})" if len(group) > 1 else "")
 
 
 def _folded(rows: list[Params]) -> list[Params]:
@@ -61,7 +62,7 @@ def first_of(hostnames: Iterable[str]) -> str:
 
 def _by_numbers(name: str) -> list[tuple[str, int]]:
     """Order names by the numbers in them: ``node-9`` comes before ``node-10``."""
-    parts = _NUMBERS.split(name)
+    parts = _NUMBERS_OF_NAME.split(name)
     return [
         (text, int(number)) for text, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)
     ]

@@ -7,7 +7,7 @@ then the largest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pegasus.gather.kept import KeptOutput, OutputKey
@@ -58,28 +58,19 @@ class StepResult:
 
 
 @dataclass(slots=True)
-class Step:
+class GatheredStep:
     """A step that has not ended.
 
     Attributes:
         number: of the job in the run.
-        expected: the numbers of the sub-nodes on which it will run; None where that is unknown.
+        awaited: the numbers of the sub-nodes on which it has no outcome yet; None where it is
+            unknown on which it will run.
         tries: by the numbers of the sub-nodes.
     """
 
     number: int
-    expected: Collection[int] | None
+    awaited: set[int] | None
     tries: dict[int, GatheredTry] = field(default_factory=dict)
-
-    def is_over(self, missing: Collection[int]) -> bool:
-        """Return whether it has ended on all sub-nodes, but those that are missing."""
-        if self.expected is None:
-            return False
-        return all(
-            number in missing
-            or ((found := self.tries.get(number)) is not None and found.outcome is not None)
-            for number in self.expected
-        )
 
     def finish(self, forget: Callable[[KeptOutput], None]) -> StepResult:
         """Give what is to be shown.
@@ -107,7 +98,10 @@ def _groups_of(tries: Sequence[GatheredTry], stream: Stream) -> list[OutputGroup
     for each in tries:
         found[each.outputs[stream].key].append(each)
     return [
-        OutputGroup([each.sub_node for each in equal], equal[0].outputs[stream])
+        OutputGroup(
+            [each.sub_node for each in equal],
+            min((each.outputs[stream] for each in equal), key=lambda output: output.missing),
+        )
         for equal in sorted(found.values(), key=_place_of)
     ]
 

@@ -9,10 +9,16 @@ node can do anything but be shown.
 
 from __future__ import annotations
 
-from pegasus.panel.last_line import last_line
-from pegasus.panel.lines import LivePanel, panel_lines
+from pegasus.panel.lines import ESTIMATE_PERIOD, LivePanel, panel_lines
 from pegasus.panel.pieces import cut
 from pegasus.panel.stack import PanelStack
 from pegasus.panel.view import PanelView
 
-__all__ = ["LivePanel", "PanelStack", "PanelView", "cut", "last_line", "panel_lines"]
+__all__ = [
+    "ESTIMATE_PERIOD",
+    "LivePanel",
+    "PanelStack",
+    "PanelView",
+    "cut",
+    "panel_lines",
+]

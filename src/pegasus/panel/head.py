@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pegasus.estimate import Remaining, remaining_words, short_remaining_words
-from pegasus.panel.pieces import Piece, cells_of
+from pegasus.panel.pieces import PanelPiece, cells_of
 from pegasus.panel.view import PanelView
 from pegasus.panel.words import clock, whole_seconds
 from pegasus.run_state import JobState
 
-_BETWEEN: Piece = ("  ", "plain")
+_BETWEEN: PanelPiece = ("  ", "plain")
 _LEAST_BAR = 12
 """Cells for which a bar is worth it."""
 
@@ -21,7 +21,7 @@ _LONGEST_BAR = 60
 """Cells beyond which a bar shows nothing more."""
 
 
-def head_lines(view: PanelView, room: int) -> tuple[list[Piece], list[Piece]]:
+def head_lines(view: PanelView, room: int) -> tuple[list[PanelPiece], list[PanelPiece]]:
     """Lay out the line of numbers, and the line with the bar.
 
     Args:
@@ -30,7 +30,7 @@ def head_lines(view: PanelView, room: int) -> tuple[list[Piece], list[Piece]]:
     """
     elapsed = whole_seconds(view.elapsed)
     long, short = _left(view, remaining_words), _left(view, short_remaining_words)
-    beside: Sequence[Piece]
+    beside: Sequence[PanelPiece]
     for counts in _variants(view):
         line = [*counts, _BETWEEN, (f"for {elapsed}", "plain"), _BETWEEN, *long]
         if cells_of(line) <= room:
@@ -44,11 +44,15 @@ def head_lines(view: PanelView, room: int) -> tuple[list[Piece], list[Piece]]:
         for beside in (long, short):
             if cells_of(beside) + _LEAST_BAR + 1 <= room:
                 return with_elapsed, _bar(view, beside, room)
-    both: list[Piece] = [(clock(view.elapsed), "plain"), ("  " if short else "", "plain"), *short]
+    both: list[PanelPiece] = [
+        (clock(view.elapsed), "plain"),
+        ("  " if short else "", "plain"),
+        *short,
+    ]
     return counts, _bar(view, both, room)
 
 
-def _left(view: PanelView, words: Callable[[Remaining], str]) -> list[Piece]:
+def _left(view: PanelView, words: Callable[[Remaining], str]) -> list[PanelPiece]:
     if view.state.is_over:
         return []
     if view.waits_for_jobs:
@@ -56,25 +60,25 @@ def _left(view: PanelView, words: Callable[[Remaining], str]) -> list[Piece]:
     return [(words(view.estimate), "plain" if view.estimate.seconds is not None else "dim")]
 
 
-def _variants(view: PanelView) -> Iterator[list[Piece]]:
+def _variants(view: PanelView) -> Iterator[list[PanelPiece]]:
     """Give the numbers in ever fewer words; the first that fits is shown."""
     totals = view.totals
-    bad: Piece = (f"{totals.failed:,} failed", "bad" if totals.failed else "plain")
-    running: Piece = (f"{totals.running:,} running", "good" if totals.running else "plain")
+    bad: PanelPiece = (f"{totals.failed:,} failed", "bad" if totals.failed else "plain")
+    running: PanelPiece = (f"{totals.running:,} running", "good" if totals.running else "plain")
     if view.state.pace.is_broadcast:
         yield _joined(_step_words(view), bad, running, *_further(view))
         yield _joined(_step_words(view), bad, running)
         yield [(f"{_step(view)} ", "plain"), (f"{totals.failed} failed ", bad[1])]
         return
-    ended: Piece = (f"{totals.ended:,} ended", "plain")
+    ended: PanelPiece = (f"{totals.ended:,} ended", "plain")
     waits = "counting the queue" if view.waiting is None else f"{_waiting(view):,} waiting"
-    waiting: Piece = (waits, "plain")
+    waiting: PanelPiece = (waits, "plain")
     yield _joined(ended, bad, running, waiting, *_further(view))
     yield _joined(ended, bad, running, waiting)
     short = "?" if view.waiting is None else f"{_waiting(view)}"
-    wait: Piece = (f"{short} wait", "plain")
-    run: Piece = (f"{totals.running} run", running[1])
-    blank: Piece = (" ", "plain")
+    wait: PanelPiece = (f"{short} wait", "plain")
+    run: PanelPiece = (f"{totals.running} run", running[1])
+    blank: PanelPiece = (" ", "plain")
     yield [(f"{totals.ended} ended ", "plain"), bad, blank, run, blank, wait]
     yield [bad, blank, run, blank, wait]
     yield [bad]
@@ -85,16 +89,16 @@ def _waiting(view: PanelView) -> int:
     return (view.waiting or 0) + view.totals.taken - view.totals.retries
 
 
-def _joined(*pieces: Piece) -> list[Piece]:
-    joined: list[Piece] = []
+def _joined(*pieces: PanelPiece) -> list[PanelPiece]:
+    joined: list[PanelPiece] = []
     for piece in pieces:
         joined += [(", ", "plain"), piece]
     return joined[1:]
 
 
-def _further(view: PanelView) -> list[Piece]:
+def _further(view: PanelView) -> list[PanelPiece]:
     """Give what is seldom the case: jobs that will be tried again, sub-nodes that are missing."""
-    pieces: list[Piece] = []
+    pieces: list[PanelPiece] = []
     if retries := view.totals.retries:
         noun = "retry" if retries == 1 else "retries"
         pieces.append((f"{retries:,} {noun}", "attention"))
@@ -118,7 +122,7 @@ def _step(view: PanelView) -> str:
     return f"step {job.number}{of}"
 
 
-def _step_words(view: PanelView) -> Piece:
+def _step_words(view: PanelView) -> PanelPiece:
     """Say which step runs, and how many sub-nodes have done it."""
     job = _current(view)
     if job is None:
@@ -137,13 +141,13 @@ def _targets(view: PanelView) -> int:
 # The bar.
 
 
-def _bar(view: PanelView, beside: Sequence[Piece], room: int) -> list[Piece]:
+def _bar(view: PanelView, beside: Sequence[PanelPiece], room: int) -> list[PanelPiece]:
     """Lay out the bar, and beside it what has no room in the first line."""
     share = _share(view)
     percent = "" if share is None else f" {int(share * 100):3} %"
     needed = cells_of(beside) + (2 if beside else 0)
     cells = min(_LONGEST_BAR, room - needed - len(percent))
-    pieces: list[Piece] = []
+    pieces: list[PanelPiece] = []
     if cells >= _LEAST_BAR:
         inside = cells - 2
         filled = 0 if share is None else int(share * inside)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pegasus.estimate import Remaining
 from pegasus.model import Assignment
 from pegasus.panel.head import head_lines
-from pegasus.panel.pieces import Piece, clean, line_of
+from pegasus.panel.pieces import PanelPiece, clean, line_of
 from pegasus.panel.rows import row_lines
 from pegasus.panel.view import PanelView
 from pegasus.run_state import RunState
@@ -32,7 +32,7 @@ def panel_lines(view: PanelView, width: int, height: int, *, colour: bool) -> li
     if room <= 0 or height <= 0:
         return []
     counts, bar = head_lines(view, room)
-    lines: list[list[Piece]] = [counts, bar]
+    lines: list[list[PanelPiece]] = [counts, bar]
     if view.stage:
         lines.insert(1, [(clean(view.stage), "attention")])
     lines = lines[:height]

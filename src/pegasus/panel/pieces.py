@@ -16,7 +16,7 @@ from pegasus.colour import RESET
 PieceStyle: TypeAlias = Literal["plain", "good", "bad", "attention", "bold", "dim"]
 """How a piece is shown where there are colours. No style carries a meaning of its own."""
 
-Piece: TypeAlias = tuple[str, PieceStyle]
+PanelPiece: TypeAlias = tuple[str, PieceStyle]
 """A text and its style."""
 
 _CODES: dict[PieceStyle, str] = {
@@ -38,7 +38,7 @@ def clean(text: str) -> str:
     return terminal_text.visible(text).encode("utf-8", "backslashreplace").decode()
 
 
-def cells_of(pieces: Sequence[Piece]) -> int:
+def cells_of(pieces: Sequence[PanelPiece]) -> int:
     """Count the cells of a line."""
     return sum(cell_len(text) for text, _ in pieces)
 
@@ -67,9 +67,9 @@ def padded_name(name: str, room: int) -> str:
     return set_cell_size(name, room)
 
 
-def line_of(pieces: Sequence[Piece], room: int, *, colour: bool) -> str:
+def line_of(pieces: Sequence[PanelPiece], room: int, *, colour: bool) -> str:
     """Join pieces to a line of at most so many cells, without blanks at its end."""
-    kept: list[Piece] = []
+    kept: list[PanelPiece] = []
     for text, style in pieces:
         if room <= 0:
             break

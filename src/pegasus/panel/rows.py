@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from pegasus.panel.last_line import last_line
-from pegasus.panel.pieces import Piece, clean, padded_name
+from pegasus.last_line import last_line
+from pegasus.panel.pieces import PanelPiece, clean, padded_name
 from pegasus.panel.view import PanelView
 from pegasus.panel.words import clock
 from pegasus.run_state import Execution, JobState, SubNodeState
@@ -39,7 +39,7 @@ class _Columns:
     text: int
 
 
-def row_lines(view: PanelView, room: int, most: int) -> list[list[Piece]]:
+def row_lines(view: PanelView, room: int, most: int) -> list[list[PanelPiece]]:
     """Lay out the rows.
 
     Args:
@@ -52,7 +52,7 @@ def row_lines(view: PanelView, room: int, most: int) -> list[list[Piece]]:
     nodes = list(view.state.sub_nodes.values())
     if len(nodes) <= most and view.waiting != 0 and not view.stage:
         return _row_of_each(view, nodes, room)
-    lines: list[list[Piece]] = []
+    lines: list[list[PanelPiece]] = []
     busy = {each.sub_node.number for _, each in view.running}
     away = [each for each in nodes if _is_away(each, busy)]
     if away and (most > 1 or not busy):
@@ -68,7 +68,7 @@ def row_lines(view: PanelView, room: int, most: int) -> list[list[Piece]]:
     return lines
 
 
-def _row_of_each(view: PanelView, nodes: list[SubNodeState], room: int) -> list[list[Piece]]:
+def _row_of_each(view: PanelView, nodes: list[SubNodeState], room: int) -> list[list[PanelPiece]]:
     """Lay out a row for each sub-node, busy or not, so that none changes its place."""
     nodes = sorted(nodes, key=lambda each: each.sub_node.number)
     columns = _columns(view, [clean(str(each.sub_node)) for each in nodes], room)
@@ -106,16 +106,16 @@ def _columns(view: PanelView, names: list[str], room: int) -> _Columns:
 
 def _busy_row(
     view: PanelView, job: JobState, execution: Execution, columns: _Columns
-) -> list[Piece]:
+) -> list[PanelPiece]:
     age = 0.0 if execution.started_at is None else view.now - execution.started_at
-    pieces: list[Piece] = [(padded_name(clean(str(execution.sub_node)), columns.name), "bold")]
+    pieces: list[PanelPiece] = [(padded_name(clean(str(execution.sub_node)), columns.name), "bold")]
     if columns.number:
         pieces.append((" " + f"job {job.number}".rjust(columns.number), "plain"))
     pieces.append((" " + clock(age).rjust(_CLOCK) + "  ", "plain"))
     return [*pieces, _text(view, execution, columns.text)]
 
 
-def _text(view: PanelView, execution: Execution, room: int) -> Piece:
+def _text(view: PanelView, execution: Execution, room: int) -> PanelPiece:
     """Give what a command printed last, or what is to be known of it."""
     if room < _LEAST_TEXT:
         return "", "plain"
@@ -129,8 +129,8 @@ def _text(view: PanelView, execution: Execution, room: int) -> Piece:
     return text, "plain"
 
 
-def _idle_row(view: PanelView, node: SubNodeState, columns: _Columns) -> list[Piece]:
-    name: Piece = (padded_name(clean(str(node.sub_node)), columns.name) + "  ", "bold")
+def _idle_row(view: PanelView, node: SubNodeState, columns: _Columns) -> list[PanelPiece]:
+    name: PanelPiece = (padded_name(clean(str(node.sub_node)), columns.name) + "  ", "bold")
     if node.connection == "connected":
         ended = view.state.pace.is_broadcast and view.running
         return [name, ("has ended this step" if ended else "free", "dim")]
@@ -143,7 +143,7 @@ def _is_away(node: SubNodeState, busy: set[int]) -> bool:
     return node.connection == "unreachable" and node.sub_node.number not in busy
 
 
-def _away_line(away: list[SubNodeState]) -> list[Piece]:
+def _away_line(away: list[SubNodeState]) -> list[PanelPiece]:
     """Say which sub-nodes cannot be reached, and why the first of them cannot."""
     name, more = clean(str(away[0].sub_node)), len(away) - 1
     names = f"{name} and {more:,} more" if more else name

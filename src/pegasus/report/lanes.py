@@ -19,7 +19,7 @@ from pegasus.model import Outcome
 from pegasus.record import RunRecord
 from pegasus.run_state import Execution, JobState, StatusWord, SubNodeState, word_for
 
-MOST_BARS = 20_000
+MOST_BARS = 15_000
 """Bars that are drawn one by one. A browser lays out so many in about a second; of more, those that
 are narrower than a part of the axis are drawn together."""
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pegasus import terminal_text
+from pegasus.last_line import last_line
 from pegasus.model import Stream
-from pegasus.panel import last_line
 from pegasus.record import RunRecord
 from pegasus.run_state import Execution, JobState
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pegasus import __version__, duration
 from pegasus.model import succeeded
 from pegasus.record import RunRecord
-from pegasus.report.lanes import MOST_BARS, Lane, LaneBar, LaneBundle, Timeline, timeline_of
+from pegasus.report.lanes import Lane, LaneBar, LaneBundle, Timeline, timeline_of
 from pegasus.report.last_lines import cut_text, joined, shown_text, tail_of
 from pegasus.report.page_text import (
     Fact,
@@ -28,7 +28,7 @@ from pegasus.report.page_text import (
     log_pattern,
     moment_words,
 )
-from pegasus.run_state import STATUS_WORDS, Result, StatusWord
+from pegasus.run_state import STATUS_WORDS, Result, StatusWord, word_for
 
 GENERATOR = "Pegasus report"
 """How a page identifies itself; a file without it is never replaced."""
@@ -52,16 +52,18 @@ MOST_FAILURES = 500
 BAR_LINES = 3
 """Lines of output that a bar shows."""
 
-BAR_TEXT = 2_000_000
-"""Characters of output in all bars together, and of commands the same. With 20,000 bars a page has
-less than 10 MB then."""
+LARGEST_PAGE = 10_000_000
+"""Bytes of a page: more is slow to open and to send."""
 
-BAR_CHARACTERS = 200
-"""Characters of output in a bar, and of its command, at most."""
+BAR_CHARACTERS = (200, 100, 50, 20)
+"""Characters of a command, and of its output, that a bar shows: the first of these that keeps the
+page smaller. Only commands and outputs that are full of markup need another than the first."""
 
-FAILURE_LINES, FAILURE_CHARACTERS = 10, 2_000
-"""Lines and characters of each output in the table of failures, and of the command."""
+FAILURE_LINES = 10
+"""Lines of each output in the table of failures."""
 
+FAILURE_FACTOR = 10
+"""How many times as many characters as a bar a row of that table shows."""
 
 LEAST_TEXT_WIDTH = 0.005
 """Share of the axis below which a bar has no text: it would have no room, also when zoomed."""
@@ -153,9 +155,15 @@ def page_of(run: RunRecord, now: float) -> str:
         run: the run, read.
         now: seconds since the epoch.
     """
-    timeline = timeline_of(run, now)
-    bars = max(1, sum(len(lane.bars) for lane in timeline.lanes))
-    room = min(BAR_CHARACTERS, BAR_TEXT // min(bars, MOST_BARS))
+    timeline, page = timeline_of(run, now), ""
+    for room in BAR_CHARACTERS:
+        page = _page(run, timeline, now, room)
+        if len(page.encode("utf-8", "backslashreplace")) < LARGEST_PAGE:
+            break
+    return page
+
+
+def _page(run: RunRecord, timeline: Timeline, now: float, room: int) -> str:
     script = resources.files("pegasus.report").joinpath("templates/page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -174,7 +182,10 @@ def page_of(run: RunRecord, now: float) -> str:
             letters=LETTERS,
             axis=list(_axis(timeline)),
             lanes=[_lane_view(run, timeline, lane, room) for lane in timeline.lanes],
-            failures=[_failure(run, each) for each in run.state.failures(MOST_FAILURES)],
+            failures=[
+                _failure(run, each, room * FAILURE_FACTOR)
+                for each in run.state.failures(MOST_FAILURES)
+            ],
             failure_count=run.state.failure_count,
             written=moment_words(now),
         )
@@ -242,7 +253,7 @@ def _lane_view(run: RunRecord, timeline: Timeline, lane: Lane, room: int) -> Lan
     ]
     failed = sum(bar.outcome is not None and not succeeded(bar.outcome) for bar in lane.bars)
     node = lane.sub_node
-    words = cut_text(f"cannot be reached: {node.words}", FAILURE_CHARACTERS)
+    words = cut_text(f"cannot be reached: {node.words}", BAR_CHARACTERS[0])
     if node.connection != "unreachable":
         words = "" if lane.was_used else "was not connected"
     share = round(100 * timeline.share(lane))
@@ -261,7 +272,7 @@ def _bar_mark(run: RunRecord, timeline: Timeline, bar: LaneBar, name: str, room:
         letter=letter,
         text="" if share < LEAST_TEXT_WIDTH else f"{letter}\u2060" * failed + str(bar.job.number),
         is_open=bar.is_open,
-        label=cut_text(bar_label(bar), BAR_CHARACTERS),
+        label=cut_text(bar_label(bar), BAR_CHARACTERS[0]),
         when=f"{local_time(bar.start)} {until}, on {name}",
         command=cut_text(bar.execution.assignment.command, room),
         lines=joined(tail, failed=failed),
@@ -286,23 +297,21 @@ def _bundle_mark(timeline: Timeline, bundle: LaneBundle, name: str) -> LaneMark:
 # Failures.
 
 
-def _failure(run: RunRecord, result: Result) -> FailureRow:
+def _failure(run: RunRecord, result: Result, room: int) -> FailureRow:
     job, execution = result.job, result.execution
     command = job.job.command if execution is None else execution.assignment.command
-    tail = (
-        {} if execution is None else tail_of(run, job, execution, FAILURE_LINES, FAILURE_CHARACTERS)
-    )
+    tail = {} if execution is None else tail_of(run, job, execution, FAILURE_LINES, room)
+    shown = command if len(command) <= room else f"{command[:room]}…"
     started = execution.started_at if execution else None
     seconds = execution.seconds if execution else None
-    word = run.state.words_of(job)[job.final.index(execution)] if execution else "lost"
     return FailureRow(
         job=job.number,
         where=shown_text(str(execution.sub_node)) if execution else "",
-        letter=LETTERS.get(word, ""),
-        outcome=cut_text(str(result.outcome), FAILURE_CHARACTERS),
+        letter=LETTERS[word_for(result.outcome)],
+        outcome=cut_text(str(result.outcome), room),
         started="" if started is None else local_time(started),
         took="" if seconds is None else duration.words(seconds),
-        command="\n".join(map(shown_text, command[:FAILURE_CHARACTERS].split("\n"))),
+        command="\n".join(map(shown_text, shown.split("\n"))),
         streams=[(stream.value, lines) for stream, lines in tail.items()],
         log=shown_text(log_pattern(run, job, execution)) if tail and execution else "",
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pegasus import duration
+from pegasus.node_sets import names_of
 from pegasus.report.left import folders_left_words, going_on_words
 from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord
 from pegasus.terminal_text import on_one_line, visible
@@ -53,7 +54,17 @@ def summary_of(state: RunState, log_of: Callable[[Result], str | None]) -> list[
     total = counts.total()
     lines = [f"{total} command{'s' if total > 1 else ''}: {_counted(counts)}."]
     lines += [_line(result) + _log(result, log_of) for result in state.failures()]
+    lines += [missing_words(state)] if state.missing else []
     return lines + _about_left([each for _, each in state.left()])
+
+
+def missing_words(state: RunState) -> str:
+    """Name the sub-nodes without which a broadcast went on."""
+    missing, every = state.missing, len(state.sub_nodes)
+    return (
+        f"Missing, since they could not be reached: {names_of(missing)} "
+        f"({len(missing)} of {every} sub-nodes)."
+    )
 
 
 def _counted(counts: Counter[StatusWord]) -> str:

@@ -23,6 +23,7 @@ from pegasus.estimate import remaining_words
 from pegasus.record import RunRecord
 from pegasus.report import left
 from pegasus.report.overview import Overview
+from pegasus.report.summary import missing_words
 from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState
 
 LATEST_SUCCESSES = 5
@@ -143,6 +144,10 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
     for warning in run.warnings:
         yield Text(f"Warning: {warning}.")
     yield Text(counts_line(run))
+    if run.began.resumes:
+        yield Text(f"It continues the broadcast of run {visible(run.began.resumes)}.")
+    if state.missing:
+        yield Text(visible(missing_words(state)))
     if run.liveness == "running":
         yield from _about_nodes(state, most)
     running = [_Row(job, each, None) for job, each in state.running()]

@@ -16,6 +16,12 @@ LATEST_DURATIONS = 1024
 """How many durations are kept, the latest ones: enough for a stable estimate, small enough that it
 costs about a millisecond, and old enough ones are no sign of what comes."""
 
+LATEST_GAPS = 255
+"""How many gaps are kept. Their median counts: a few are long."""
+
+LONGEST_GAP = 2.0
+"""Seconds beyond which a sub-node waited for a job to be added, and not for Pegasus to start it."""
+
 
 class Pace:
     """The durations of a run.
@@ -24,6 +30,7 @@ class Pace:
         durations: seconds of the latest commands that ended, and their sub-nodes' numbers.
         ends: how many commands have ended so far.
         again: how many of these ends were followed by another try of the job.
+        gaps: seconds from the end of a command to the next start on its sub-node, the latest ones.
         steps: seconds of the latest steps of a broadcast, from the take to the last end.
         is_broadcast: whether the run has steps.
     """
@@ -32,16 +39,29 @@ class Pace:
         self.durations: deque[tuple[float, int]] = deque(maxlen=LATEST_DURATIONS)
         self.ends = self.again = 0
         self.steps: deque[float] = deque(maxlen=LATEST_DURATIONS)
+        self.gaps: deque[float] = deque(maxlen=LATEST_GAPS)
         self.is_broadcast = False
         self._last_end_at = 0.0
+        self._free_since: dict[int, float] = {}
+
+    def add_start(self, sub_node: int, at: float) -> None:
+        """Count the start of a command on a sub-node."""
+        since = self._free_since.pop(sub_node, None)
+        if since is not None and 0.0 <= at - since <= LONGEST_GAP:
+            self.gaps.append(at - since)
 
     def add_end(self, event: Ended, at: float) -> None:
         """Count the end of a command that had started."""
-        self._last_end_at = at
+        self._last_end_at = self._free_since[event.assignment.sub_node.number] = at
         if isinstance(event.outcome, Exited | Killed | TimedOut):
             self.durations.append((max(0.0, event.seconds), event.assignment.sub_node.number))
             self.ends += 1
             self.again += event.again
+
+    @property
+    def gap(self) -> float:
+        """The usual time between two commands on a sub-node, in seconds."""
+        return sorted(self.gaps)[len(self.gaps) // 2] if self.gaps else 0.0
 
     def add_step(self, taken_at: float) -> None:
         """Count a step that is over.

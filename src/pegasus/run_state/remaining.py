@@ -54,7 +54,8 @@ def _load(state: KnownRun, now: float, waiting: int | None) -> Workload | str:
         return "no sub-node is connected"
     pace = state.pace
     again = pace.again / pace.ends if pace.ends else 0.0
-    return Workload(list(pace.durations), running, max(0, waiting + taken), workers, again)
+    waiting = max(0, waiting + taken)
+    return Workload(list(pace.durations), running, waiting, workers, again, pace.gap)
 
 
 def _steps_of(state: KnownRun, now: float, waiting: int | None) -> Workload | str:

@@ -106,6 +106,7 @@ class RunState(KnownRun):
         self._reopen(job)
         execution = Execution(event.assignment, at)
         self._add_try(job, execution)
+        self.pace.add_start(execution.sub_node.number, at)
         self.folders.add(job, execution)
 
     def _finish(self, event: Ended, at: float) -> None:

@@ -3,7 +3,7 @@ r"""The area below the log: which bytes take it away before a write, and which d
 Rule 1: after each write the cursor is at the first cell of the area. So the area is taken away
 without counting its rows: a terminal that wraps rows anew when its size changes moves the cursor
 with its cell.
-Rule 2: no row is as wide as the terminal. So the terminal never wraps one of them.
+Rule 2: no row is as wide as the terminal, and none is ever wrapped by it.
 Rule 3: no mode of the terminal is left switched on by a write, and the cursor is never hidden: a
 ``kill -9`` at any moment leaves a terminal that works.
 """
@@ -26,6 +26,10 @@ _TAKE_AWAY = b"\r\x1b[K\x1b[C\x1b[J\r"
 """Clears the row of the cursor, and from its second cell on the rest of the screen. From the first
 cell of the screen on, tmux would take it for a whole screen, and keep the area in its history."""
 
+_CUT_ROWS, _WRAP_ROWS = "\x1b[?7l", "\x1b[?7h"
+"""Around the rows: a terminal that has become narrower while they were on their way to it cuts
+them, and does not wrap them. Otherwise there would be more rows than are counted here."""
+
 _AT_ONCE, _NOW = b"\x1b[?2026h", b"\x1b[?2026l"
 """Around a write: the terminal shows nothing of it before it has all of it, and so does not
 flicker. Terminals that do not know these sequences ignore them."""
@@ -47,7 +51,7 @@ class AreaFrame:
         """Give the bytes that draw it from the cursor's row on, over what is there."""
         rows = "\x1b[K\r\n".join(self.lines)
         up = f"\x1b[{len(self.lines) - 1}A" if len(self.lines) > 1 else ""
-        return f"\r{rows}\x1b[J{up}\r".encode("utf-8", "backslashreplace")
+        return f"{_CUT_ROWS}\r{rows}\x1b[J{up}\r{_WRAP_ROWS}".encode("utf-8", "backslashreplace")
 
 
 class Area:
