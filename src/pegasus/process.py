@@ -45,8 +45,8 @@ faster than a job that prints much would otherwise read small pieces, and take p
 the job and ssh. A job that stopped printing costs this wait once."""
 
 SLOW_READ_PAUSE = 0.01
-"""Seconds between two reads of what is of little use: a child that writes without end then costs a
-percent of a processor."""
+"""Seconds between two reads of what is of little use: a child that writes without end then costs
+one or two percent of a processor."""
 
 LAST_ERROR_LIMIT = 0.5
 """Seconds for the rest of a child's standard error once it has ended; a process that it has left in
