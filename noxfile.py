@@ -3,7 +3,8 @@
 Sessions: unit (once for each Python that is usable here), lint, typing, browser (the HTML report in
 Chromium), e2e (on every kind of test nodes that works here), e2e_docker and e2e_local for one kind,
 e2e_clients for sessions without OpenSSH's multiplexing protocol, trials, reliability and mutation
-(long), bench (Pegasus beside its peers) and pictures (those of the documents).
+(long), estimate (a simulation), bench (Pegasus beside its peers) and pictures (those of the
+documents).
 Arguments after ``--`` are passed to pytest.
 """
 
@@ -231,6 +232,13 @@ def mutation(session: nox.Session) -> None:
     argv = ("nice", "python", "-m", "tests.mutation", *session.posargs)
     patience = 60.0  # after a Ctrl-C, for the tests to remove their nodes
     session.run(*argv, external=True, interrupt_timeout=patience, terminate_timeout=patience)
+
+
+@nox.session
+def estimate(session: nox.Session) -> None:
+    """Print how good the estimate of the remaining time is: 1,000 simulated queues."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.unit.simulated_runs", *(session.posargs or ("1000",)))
 
 
 @nox.session

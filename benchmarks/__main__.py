@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import deep_queue, dispatch, fleet, footprint, output, peers, start, status
+from benchmarks import deep_queue, dispatch, fleet, footprint, live, output, peers, start, status
 from benchmarks.bench import Bench, Measure, Part, say
 from benchmarks.ground import open_ground
 from benchmarks.plot import draw
@@ -23,6 +23,7 @@ PARTS: dict[str, Measure] = {
     "connect": fleet.measure_connect,
     "broadcast": fleet.measure_broadcast,
     "output": output.measure,
+    "live": live.measure,
     "footprint": footprint.measure,
     "start": start.measure,
     "status": status.measure,

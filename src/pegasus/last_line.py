@@ -20,7 +20,7 @@ _BYTES_OF_A_CELL = 16
 """Bytes of a line that are laid out for each cell: characters have up to four, and colours are
 between them."""
 
-_CONTINUATION = bytes(range(0x80, 0xC0))
+_NO_FIRST_BYTES = bytes(range(0x80, 0xC0))
 """Bytes that cannot begin a character; the first bytes of a part of an output may be such ones."""
 
 
@@ -44,7 +44,7 @@ def last_line(tail: bytes, room: int) -> str:
 
 def _cleaned(part: bytes, room: int) -> str:
     """Give a part of a line as it is shown, without blanks around it."""
-    part = _with_backspaces(part.lstrip(_CONTINUATION)).strip()
+    part = _with_backspaces(part.lstrip(_NO_FIRST_BYTES)).strip()
     if not part:
         return ""
     row = fit(part[: room * _BYTES_OF_A_CELL] + b"\n", None, colour=False)

@@ -73,6 +73,11 @@ class LineSplitter:
         self._rest = bytearray()
         self._after_return = False
 
+    def is_step(self, data: bytes) -> bool:
+        """Report whether the next bytes can complete no line: a step of a progress bar."""
+        short = len(self._rest) + len(data) <= self._longest
+        return self._last_state and short and b"\n" not in data
+
     def feed(self, data: bytes) -> Block:
         """Take the next bytes; give the lines that are complete now."""
         if self._after_return or b"\r" in data:

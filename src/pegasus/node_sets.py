@@ -14,9 +14,10 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pegasus.errors import PegasusError
+from pegasus.model import SubNode
 
 MOST_NAMES = 10_000
 """Names of one set. No cluster has more nodes, and a mistyped range quickly exceeds it."""
@@ -24,6 +25,9 @@ MOST_NAMES = 10_000
 _MOST_GROUPS = 64
 """Groups of names that differ in their last number only, up to which the other numbers are folded
 as well. 64 such groups of 150 names take 0.4 seconds; 1,000 names in 800 groups would take 1.3."""
+
+_MOST_NAMED = 10
+"""Sub-nodes with parameters that a message names; the record has all of them."""
 
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 _ADDRESS_BEGINS = re.compile(r"ssh://(?:[^@/]*@)?")
@@ -178,3 +182,12 @@ def _folded(names: list[str]) -> list[str]:
     if len(groups) <= _MOST_GROUPS:
         return [text_of(names)]
     return [text_of(groups[each]) for each in sorted(groups)]
+
+
+def names_of(sub_nodes: Sequence[SubNode]) -> str:
+    """Name sub-nodes in a message: hosts as a set, sub-nodes with parameters one by one."""
+    text = fold(each.hostname for each in sub_nodes if not each.params)
+    names = [str(each) for each in sub_nodes if each.params]
+    more = len(names) - _MOST_NAMED
+    shown = [*([text] if text else []), *names[:_MOST_NAMED]]
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

@@ -136,9 +136,9 @@ class Fleet:
 
     gather: Annotated[bool | Literal["diff"], Parameter(negative="", group=SHOWN)] = False
     """Show equal outputs of a step once, with their nodes; --gather=diff shows differences."""
-    batch: Annotated[Share | None, Parameter(converter=_batch)] = None
+    batch: Annotated[Share | None, Parameter(converter=_batch, accepts_keys=False)] = None
     """Run a step on so many sub-nodes at a time: 4 or 25%."""
-    max_unreachable: Annotated[Share | None, Parameter(converter=_share)] = None
+    max_unreachable: Annotated[Share | None, Parameter(converter=_share, accepts_keys=False)] = None
     """Continue without up to so many sub-nodes that cannot be reached: 2 or 10%."""
     resume: bool = False
     """Continue the newest broadcast that did not finish; no step is repeated where it is done."""

@@ -13,10 +13,11 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from subprocess import PIPE
+from functools import partial
+from subprocess import DEVNULL, PIPE
 
 import trio
 
@@ -42,6 +43,14 @@ REFILL_PAUSE = 0.001
 """Seconds to wait for a pipe to fill again, when little was read after much: a reader that is
 faster than a job that prints much would otherwise read small pieces, and take processor time from
 the job and ssh. A job that stopped printing costs this wait once."""
+
+SLOW_READ_PAUSE = 0.01
+"""Seconds between two reads of what is of little use: a child that writes without end then costs a
+percent of a processor."""
+
+LAST_ERROR_LIMIT = 0.5
+"""Seconds for the rest of a child's standard error once it has ended; a process that it has left in
+the background may keep the pipe open."""
 
 _MALLOC_WARM_UP = 8 * 1024 * 1024
 """Bytes that are allocated once and freed unused; after that the GNU C library keeps blocks of such
@@ -189,6 +198,75 @@ async def _run(  # noqa: ASYNC114, ASYNC128 -- run_process says that it has star
             deliver_cancel=end_group,
             task_status=task_status,
         )
+
+
+async def run_fed(
+    argv: Sequence[str],
+    data: bytes,
+    take_error: Callable[[bytes], None],
+    environ: Mapping[str, str],
+) -> int:
+    """Run a child in its own session to its end, with data as its standard input.
+
+    Its standard output is dropped. Cancelled, this ends the child with its process group. It does
+    not wait for a process that the child leaves in the background.
+
+    Args:
+        argv: what to start.
+        data: the child need not read it.
+        take_error: gets what it writes to its standard error, not faster than a few MB/s.
+        environ: its whole environment.
+
+    Returns:
+        Its exit status; minus N for a signal N.
+
+    Raises:
+        CannotStart: it could not be started.
+    """
+    with sole_error():
+        async with trio.open_nursery() as nursery:
+            run = partial(
+                trio.run_process,
+                argv,
+                stdin=PIPE,
+                stdout=DEVNULL,
+                stderr=PIPE,
+                check=False,
+                start_new_session=True,
+                deliver_cancel=end_group,
+                env=environ,
+            )
+            try:
+                spare_open_files()
+                process: trio.Process = await nursery.start(run)
+            except OSError as error:
+                raise CannotStart(argv[0], error) from error
+            error_read = trio.Event()
+            nursery.start_soon(_feed, process, data)
+            nursery.start_soon(_read_error, process, take_error, error_read)
+            status = await process.wait()
+            with trio.move_on_after(LAST_ERROR_LIMIT):
+                await error_read.wait()
+            nursery.cancel_scope.cancel(reason="the child has ended")
+    return status
+
+
+async def _feed(process: trio.Process, data: bytes) -> None:
+    if process.stdin is not None:
+        with suppress(trio.BrokenResourceError):  # it does not read this
+            async with process.stdin as stdin:
+                await stdin.send_all(data)
+
+
+async def _read_error(
+    process: trio.Process, take: Callable[[bytes], None], is_read: trio.Event
+) -> None:
+    if process.stderr is not None:
+        async with process.stderr as stderr:
+            while data := await stderr.receive_some(FULL_PIPE):
+                take(bytes(data))
+                await trio.sleep(SLOW_READ_PAUSE)
+    is_read.set()
 
 
 def _pipes(

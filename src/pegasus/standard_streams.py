@@ -15,6 +15,9 @@ from pegasus.errors import PegasusError
 
 STDOUT, STDERR = 1, 2
 
+DEFAULT_COLUMNS, DEFAULT_ROWS = 80, 24
+"""The size of a terminal that does not say its own, and of an output that is none."""
+
 _STREAM_NAMES = {STDOUT: "output", STDERR: "error"}
 
 
@@ -61,3 +64,11 @@ def open_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def terminal_size() -> tuple[int, int]:
+    """Give the columns and rows of standard output; those of a usual terminal where it is none."""
+    columns, rows = 0, 0
+    with suppress(OSError):
+        columns, rows = os.get_terminal_size(STDOUT)
+    return columns or DEFAULT_COLUMNS, rows or DEFAULT_ROWS

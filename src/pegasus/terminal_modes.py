@@ -20,10 +20,12 @@ _GUARD_END_LIMIT = 1.0
 """Seconds for the guard to end; it needs a few milliseconds."""
 
 _GUARD = """\
-ours=$(stty -g <&1) || exit
+TMOUT=0; trap '' HUP INT TERM QUIT
+exec 3>&1
+ours=$(stty -g <&3) || exit
 read -r _ && exit
-sleep 0.3
-[ "$(stty -g <&1)" = "$ours" ] && stty echo <&1
+sleep 0.3 || sleep 1
+[ "$(stty -g <&3)" = "$ours" ] && stty echo <&3
 """
 """What shows typed keys again after a ``kill -9`` of this process: its standard input is a pipe
 from this process, and its standard output the terminal. It waits for a moment, since a shell sets

@@ -6,6 +6,7 @@ import re
 import signal
 import termios
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -31,18 +32,23 @@ class Terminal:
     """
 
     def __init__(
-        self, argv: list[str], folder: Path, environment: dict[str, str], columns: int = 80
+        self,
+        argv: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        columns: int = 80,
+        rows: int = ROWS,
     ) -> None:
         self._child: Any = pexpect.spawn(
             argv[0],
             argv[1:],
             cwd=str(folder),
             env=environment,
-            dimensions=(ROWS, columns),
+            dimensions=(rows, columns),
             timeout=LIMIT,
         )
         self._shown = b""
-        self.screen = pyte.Screen(columns, ROWS)
+        self.screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=1)
         self._stream = pyte.ByteStream(self.screen)
         self.modes_before = self.modes()
 
@@ -51,6 +57,25 @@ class Terminal:
         """Start ``pegasus WORDS...`` in a terminal with 256 colours."""
         environment = {**pegasus.environment, "TERM": "xterm-256color", "NO_COLOR": no_color}
         return cls([*pegasus.program, *words], pegasus.folder, environment, columns)
+
+    @property
+    def all_rows(self) -> list[str]:
+        """All rows that were ever shown and stayed, with those that have scrolled out."""
+        top = ["".join(row[x].data for x in sorted(row)) for row in self.screen.history.top]
+        return [row.rstrip() for row in [*top, *self.screen.display] if row.strip()]
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Drag the window's corner."""
+        self._child.setwinsize(rows, columns)
+        self.screen.resize(rows, columns)
+
+    def read_until(self, condition: Callable[[list[str]], bool]) -> list[str]:
+        """Read until the rows of the screen meet a condition; give them."""
+        deadline = time.monotonic() + LIMIT
+        while not condition(self.rows):
+            assert time.monotonic() < deadline, "\n".join(["not so:", *self.screen.display])
+            self._read(0.05)
+        return self.rows
 
     @property
     def pid(self) -> int:
@@ -100,6 +125,10 @@ class Terminal:
         signalled: int | None = self._child.signalstatus
         status: int = self._child.exitstatus if signalled is None else -signalled
         return status
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the program a signal."""
+        self._child.kill(number)
 
     def kill(self) -> None:
         """Kill the program with SIGKILL."""

@@ -20,12 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus.commands.check import CheckSettings, check
-from pegasus.commands.run import RunSettings, fill, run
+from pegasus.commands.run import RunSettings, run
 from pegasus.destination import spell
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.hosts_file import find_hosts
 from pegasus.model import Job, SubNode
 from pegasus.queue_file import QueueFile
+from pegasus.queue_file.job_source import fill
 from tests.unit.queue_texts import queue_texts
 from tests.unit.test_queue_file_fuzz import PATCHWORK, damaged, good_jobs
 

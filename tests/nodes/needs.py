@@ -23,6 +23,7 @@ PROGRAMS = {  # program: Debian package
     "dropbearconvert": "dropbear-bin",
     "ps": "procps",
     "ip": "iproute2",
+    "tmux": "tmux",
     **{shell.program: shell.package for shell in SHELLS.values()},
 }
 POLICY = Path("/usr/sbin/policy-rc.d")  # read by Debian's packages before they start a daemon

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeAlias
 
-from pegasus.estimate import remaining_of
 from pegasus.events import Connected, Ended, Started, Taken
 from pegasus.model import Assignment, Exited, Job, SubNode
 from pegasus.rendered import as_recorded
-from pegasus.run_state import RunState
+from pegasus.run_state import RunState, remaining_of
 from tests.unit.states import began
 
 MOMENTS = (0.5, 0.6, 0.7, 0.8, 0.9)

@@ -147,8 +147,7 @@ async def test_without_some_sub_nodes(autojump_clock: MockClock) -> None:
     assert missing(bench) == ["n1", "n4"]
     assert len(bench.finals) == 6
     (note,) = [note for note in bench.notes if "Going on without" in note]
-    assert "n1" in note
-    assert "n4" in note
+    assert "Going on without n[1,4]: 2 of 5 sub-nodes missing" in note
     assert len(bench.nodes["n1"].tries) == 1
 
 
@@ -161,7 +160,7 @@ async def test_too_many_are_unreachable(autojump_clock: MockClock) -> None:
         bench.nodes[f"n{number}"].answers_in = number * 10.0
     with pytest.raises(PegasusError, match=r"3 of 6 sub-nodes.*allows 2") as caught, sole_error():
         await run_broadcast(bench)
-    assert all(name in str(caught.value) for name in ("n1", "n3", "n5"))
+    assert str(caught.value).startswith("n[1,3,5] can't be reached")
     assert len(bench.queue.jobs) == 1
     assert missing(bench) == []
 

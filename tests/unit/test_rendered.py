@@ -9,10 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.commands.run import fill
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import FileFault, TemplateFault, sole_error
 from pegasus.model import Exited, Job, SubNode
+from pegasus.queue_file.job_source import fill
 from pegasus.rendered import LONGEST_COMMAND, Values, render
 from tests.fake_queue import FakeQueue, Listening
 from tests.fakes import FakeNodes

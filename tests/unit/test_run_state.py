@@ -24,6 +24,7 @@ from pegasus.events import (
     Returned,
     RunEnded,
     RunMode,
+    Stalled,
     Started,
     StopStored,
     SubNodeAdded,
@@ -77,6 +78,22 @@ def test_a_job_from_the_take_to_its_end() -> None:
     assert state.recorded_bytes == 9
     assert not state.open_jobs
     assert state.sub_nodes[0].busy == 7.5
+
+
+def test_a_silence_ends_with_the_next_output() -> None:
+    """A command whose silence was reported is silent until it prints, is cut off or ends."""
+    assignment = given_to(1)
+    state = state_after(Taken(1, assignment.job), Started(assignment))
+    (execution,) = state.jobs[1].final
+    ended = Ended(assignment, Exited(0), 9.0)
+    for event in (Progressed(assignment, {}), Cut(assignment, "gone"), ended):
+        assert execution.silent_since is None
+        state.apply(Stalled(assignment, 60.0), 100.0)
+        assert execution.silent_since == 40.0
+        state.apply(event, 101.0)
+    assert execution.silent_since is None
+    state.apply(Stalled(assignment, 60.0), 102.0)  # too late, in a damaged journal
+    assert execution.silent_since is None
 
 
 def test_the_last_try_counts() -> None:
@@ -229,6 +246,7 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
         Started(assignment),
         Returned(assignment, "no shell"),
         Progressed(assignment, sizes),
+        Stalled(assignment, 60.0),
         Ended(assignment, outcome, 1.5, again=again, printed=sizes),
         OutputMissing(number, node.number, Stream.STDOUT, 0, 5, "No space"),
     ]
@@ -277,6 +295,7 @@ def contents(state: RunState) -> object:
         [(each.job.number, each.outcome) for each in state.failures()],
         [each.job.number for each in state.successes(9)],
         state.follower,
+        (state.taken, list(state.pace.durations), list(state.pace.steps), state.pace.again),
         [(job.number, job.unreleased, tried(execution)) for job, execution in state.left()],
     )
 

@@ -105,7 +105,7 @@ def test_a_frame_for_another_size_is_not_drawn(tty: Terminal) -> None:
     tty.resize(COLUMNS - 1, ROWS)
     buffers, frame = area.around([])
     assert frame is None
-    assert b"\r\x1b[J" in b"".join(buffers)
+    assert b"\x1b[J\r" in b"".join(buffers)
     assert b"one" not in b"".join(buffers)
 
 

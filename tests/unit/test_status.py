@@ -88,6 +88,7 @@ async def test_during_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         said = text_of(capfd, queue)
     rows = [line.split() for line in said.splitlines()]
     assert "1 running, 1 succeeded, 1 killed." in said
+    assert "Remaining: about 5 s." in said
     assert f"3 jobs wait in {queue}."[:60] in said.replace("\n", "")[:10000]
     (running,) = [row for row in rows if row[:2] == ["3", "node-2"]]
     assert running[3:] == ["s", "train", "3"]  # for less than a minute
@@ -206,6 +207,7 @@ async def test_json_fits_its_schema(
         start_on(record, 12, take(record, 12), NODES[1])
         take(record, 13)
         (run,) = json_of(capfd, queue)["runs"]
+        assert run["remaining_seconds"] >= 0
         states = {job["job"]: job["state"] for job in run["jobs"]}
         assert states[1] == "ended"
         assert [states[number] for number in (10, 11, 12, 13)] == [
@@ -218,7 +220,7 @@ async def test_json_fits_its_schema(
         assert run["jobs"][0]["executions"][0]["stderr"]["bytes"] == 2
     forget_end(queue)
     (run,) = json_of(capfd, queue)["runs"]
-    assert run["state"] == "died"
+    assert (run["state"], run["remaining_seconds"]) == ("died", None)
     assert {job["state"] for job in run["jobs"]} == {"ended"}
 
 

@@ -59,7 +59,7 @@ def status(
     Args:
         runs: List all runs, with their sizes.
         json: Output for programs; the reference has the schema.
-        watch: Refresh every second, until Ctrl-C.
+        watch: Refresh every second, until the run has ended or Ctrl-C.
     """
     from pegasus.commands import status as looking
 

@@ -84,6 +84,11 @@ def _run(common: Common, fleet: Fleet | None) -> int:
             "--give-up says how long to wait for the node of a detached command. Add --detach, or "
             "leave out --give-up."
         )
+    if fleet is not None and fleet.gather and common.print_period != 1:
+        raise PegasusError(
+            "--gather shows whole outputs, and --print-period (-p) leaves lines out. Give one of "
+            "them."
+        )
     if common.retry_on and not common.retries:
         raise PegasusError(
             "--retry-on says after which failures a job is tried again. Add --retries N, or leave "

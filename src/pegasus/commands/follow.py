@@ -11,12 +11,13 @@ import trio
 
 from pegasus.colour import ColorChoice
 from pegasus.commands.frame import in_frame
-from pegasus.commands.run import BY_CLIENTS, fill
+from pegasus.commands.run import BY_CLIENTS
 from pegasus.commands.stages import Stages
 from pegasus.commands.taking_over import (
     TakenRun,
     follow_orders,
     result_of_run,
+    show_panels,
     status_of,
     take_over_left,
     words_on_taken,
@@ -26,6 +27,7 @@ from pegasus.errors import ExitStatus, sole_error
 from pegasus.event_bus import Fanout
 from pegasus.events import Noted
 from pegasus.queue_file import QueueFile
+from pegasus.queue_file.job_source import fill
 from pegasus.record import RunRecord
 from pegasus.screen import Screen
 from pegasus.transport import open_ssh, session_opener
@@ -76,6 +78,7 @@ async def _follow(settings: FollowSettings, screen: Screen, stages: Stages) -> E
                 "left, and who follows it."
             )
             return ExitStatus.SUCCESS
+        show_panels(None, taken, screen, stages)
         await _dispatch(settings, taken, screen, stages)
         for run in taken:
             run.end(result_of_run(None, stages))

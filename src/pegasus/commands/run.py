@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,29 +24,40 @@ from pegasus.commands.taking_over import (
     follow_orders,
     log_of,
     result_of_run,
+    show_panels,
     status_of,
     take_over_left,
     words_on_taken,
 )
-from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
+from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, ResumedSteps, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import Noted, RunEnded, RunMode
 from pegasus.findings import notes_on
+from pegasus.gather import GatherKind, open_gathered
 from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
-from pegasus.model import Command, Job, SubNode
+from pegasus.model import SubNode
+from pegasus.notifier import Notifier, open_notifier
 from pegasus.orders import orders_of, read_orders
-from pegasus.queue_file import QueueFile
-from pegasus.queue_file.job_source import JobSource
+from pegasus.panel import LivePanel
+from pegasus.queue_file import QueueFile, WaitingJobs
+from pegasus.queue_file.count_following import follow_count
+from pegasus.queue_file.job_source import JobSource, fill
 from pegasus.record.recording import Record, open_record
-from pegasus.rendered import render
-from pegasus.report.summary import summary_of, utilisation_of
+from pegasus.report.summary import last_words, retry_words
+from pegasus.resuming import (
+    broadcast_to_resume,
+    notes_on_unfinished,
+    steps_to_resume,
+    words_on_rest,
+)
 from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.share import Share
 from pegasus.stalls import watch_stalls
-from pegasus.transport import open_ssh, session_opener
+from pegasus.standard_streams import write_error
+from pegasus.transport import OpenSession, open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
 """An environment variable; where it is set, each shell is opened by an ``ssh`` client process."""
@@ -75,7 +84,7 @@ class RunSettings:
     retry_on: RetryCauses | None = None
     stall: float = math.inf
     notify: str | None = None
-    gather: bool | Literal["diff"] = False
+    gather: GatherKind = False
     batch: Share | None = None
     max_unreachable: Share | None = None
     resume: bool = False
@@ -83,6 +92,8 @@ class RunSettings:
     """The state in which the hosts file was read."""
     limit_notes: tuple[str, ...] = ()
     """What ``--limit`` names and the hosts file does not have."""
+    resumes: tuple[str, ...] = ()
+    """The runs of the broadcast that is continued, the newest last."""
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -101,12 +112,44 @@ async def run(settings: RunSettings) -> ExitStatus:
             f"{settings.queue_file}: there is no such file. `pegasus init` writes a starter, "
             "--queue-file names another, --daemon waits for it."
         )
+    if settings.resume:
+        settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
     return await in_frame(
-        partial(_run_recorded, settings, limit.choose(every), queue),
+        partial(_run_notified, settings, limit.choose(every), queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
     )
+
+
+async def _first_notes(opened: _OpenedRun) -> list[str]:
+    """Give what a user should know before a run takes anything."""
+    settings, queue = opened.settings, opened.queue
+    about_files = notes_on(settings.hosts_file, opened.sub_nodes, queue.real)
+    notes = [*settings.limit_notes, *map(str, about_files)]
+    notes += filter(None, [queue.blind_spot()])
+    if settings.broadcast and not settings.resume:
+        notes += await notes_on_unfinished(queue, opened.record.name)
+    return notes
+
+
+def _say_early(words: str) -> None:
+    """Show a message before there is a screen."""
+    write_error(f"[Pegasus] {words}\n")
+
+
+async def _run_notified(
+    settings: RunSettings,
+    sub_nodes: Sequence[SubNode],
+    queue: QueueFile,
+    screen: Screen,
+    stages: Stages,
+) -> ExitStatus:
+    """Run, and let the notifier know what happens."""
+    ending = stages.ending
+    opened = open_notifier(settings.notify, screen.say, ending.is_aborted, ending.after_run)
+    async with opened as notifier:
+        return await _run_recorded(settings, sub_nodes, queue, screen, stages, notifier=notifier)
 
 
 async def _run_recorded(
@@ -115,6 +158,8 @@ async def _run_recorded(
     queue: QueueFile,
     screen: Screen,
     stages: Stages,
+    *,
+    notifier: Notifier,
 ) -> ExitStatus:
     """Run with a record, and print the summary."""
     live, began = LiveState(), trio.current_time()
@@ -127,41 +172,41 @@ async def _run_recorded(
         sub_nodes=sub_nodes,
         on_trouble=screen.say,
         detached=settings.detach,
+        resumes=settings.resumes[-1] if settings.resumes else "",
     )
     async with (
         record_opened as record,
         take_over_left(queue.real, record.name, screen) as taken,
+        open_gathered(settings.gather, screen, sub_nodes, stages.ending.kill_now) as shown,
     ):
         stages.may_leave = settings.detach or bool(taken)
+        waiting = WaitingJobs(queue, lambda: live.state.taken)
+        panel = LivePanel(live.state, lambda: waiting.jobs, screen.tail_of, stages.ending.words)
+        show_panels(panel, taken, screen, stages)
         # The record comes first: what is on the screen is in the journal.
-        bus = EventBus(record, screen, live)
+        bus = EventBus(record, shown, live)
         live.tell(record.began)
-        for written in (
-            *settings.limit_notes,
-            *notes_on(settings.hosts_file, sub_nodes, queue.real),
-        ):
-            bus.tell(Noted(str(written)))
-        if words := queue.blind_spot():
-            bus.tell(Noted(words))
-        causes = CauseSearch(settings.retry_on, lambda words: bus.tell(Noted(words)))
-        bus.add(causes)
+        opened = _OpenedRun(settings, sub_nodes, queue, record, bus, taken, screen)
+        for note in await _first_notes(opened):
+            opened.note(note)
+        notifier.begin(bus, record, live.state)
+        for run_before in taken:
+            notifier.follow(run_before.bus, run_before.continued.record)
         try:
-            source = JobSource(queue, record, bus.without(record), may_be_missing=settings.daemon)
-            opened = _OpenedRun(settings, sub_nodes, source, record, bus, taken, causes)
-            await _dispatch(opened, stages)
+            await _dispatch(opened, stages, waiting if screen.is_live else None)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
-        status = _status(error, live.state, taken, interrupted=stages.interrupted)
-        bus.tell(RunEnded(status, result_of_run(error, stages)))
-        for run_before in taken:
-            run_before.end("left" if error else result_of_run(error, stages))
-            if lines := words_on_taken(run_before):
-                screen.say(*lines)
+        status = _end(opened, live.state, stages, notifier, error)
+    rest = await _rest(settings, queue, record, sub_nodes)
     if live.state.counts():
-        wall = trio.current_time() - began
-        logs = await _has_outputs(record)
-        screen.say(*_last_words(settings, live.state, record, wall, logs=logs))
+        logs = partial(log_of, record, _mode(settings)) if await _has_outputs(record) else None
+        words = last_words(live.state, logs, trio.current_time() - began)
+        if not rest and live.state.failure_count and record.kept:
+            rest = [retry_words(settings.queue_file)]
+        screen.say(*words, *rest)
+    elif rest:
+        screen.say(*rest)
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
     return status
@@ -173,11 +218,36 @@ class _OpenedRun:
 
     settings: RunSettings
     sub_nodes: Sequence[SubNode]
-    source: JobSource
+    queue: QueueFile
     record: Record
     listener: EventBus
     taken: Sequence[TakenRun]
-    causes: CauseSearch
+    screen: Screen
+
+    def note(self, words: str) -> None:
+        """Show and record a message."""
+        self.listener.tell(Noted(words))
+
+
+def _end(
+    opened: _OpenedRun,
+    state: RunState,
+    stages: Stages,
+    notifier: Notifier,
+    error: PegasusError | None,
+) -> ExitStatus:
+    """Report the end of the run, and of the runs that it has followed."""
+    # What did not succeed in the broadcast that is continued has run once more.
+    resumes = opened.settings.resumes
+    others = [each for each in opened.taken if each.continued.name not in resumes]
+    status = _status(error, state, others, interrupted=stages.interrupted)
+    opened.listener.tell(ended := RunEnded(status, result_of_run(error, stages)))
+    notifier.end(ended, error)
+    for run_before in opened.taken:
+        run_before.end("left" if error else result_of_run(error, stages))
+        if lines := words_on_taken(run_before):
+            opened.screen.say(*lines)
+    return status
 
 
 def _status(
@@ -194,6 +264,16 @@ def _mode(settings: RunSettings) -> RunMode:
     return "broadcast" if settings.broadcast else "queue"
 
 
+async def _rest(
+    settings: RunSettings, queue: QueueFile, record: Record, sub_nodes: Sequence[SubNode]
+) -> list[str]:
+    """Say what is left of a broadcast; nothing where the disk does not answer in time."""
+    if settings.broadcast:
+        with trio.move_on_after(FINAL_SCREEN_WAIT):
+            return await words_on_rest(queue, record.name, sub_nodes)
+    return []
+
+
 async def _has_outputs(record: Record) -> bool:
     """Return whether there are recorded outputs; False where the disk does not answer in time."""
     with trio.move_on_after(FINAL_SCREEN_WAIT):
@@ -201,65 +281,34 @@ async def _has_outputs(record: Record) -> bool:
     return False
 
 
-def _last_words(
-    settings: RunSettings, state: RunState, record: Record, wall: float, *, logs: bool
-) -> list[str]:
-    """Return the summary, with the paths of the outputs and the command for a retry."""
-    logs_of = partial(log_of, record, _mode(settings)) if logs else lambda _: None
-    default = settings.queue_file == Path("queue.yaml")
-    which = "" if default else f" --queue-file {shlex.quote(str(settings.queue_file))}"
-    words = [*summary_of(state, logs_of), utilisation_of(state, wall)]
-    if state.failure_count and record.kept:
-        words.append(f"To put what did not succeed back into the queue: pegasus retry{which}")
-    return words
+async def _dispatch(opened: _OpenedRun, stages: Stages, counted: WaitingJobs | None) -> None:
+    """Open the connections and run the jobs; follow orders and changes of the files.
 
-
-async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
-    """Open the connections and run the jobs; follow orders and changes of the hosts file."""
+    Args:
+        opened: the run.
+        stages: of its end.
+        counted: counts the jobs in the queue file; None where nothing shows them.
+    """
     settings, record, taken = opened.settings, opened.record, opened.taken
-    if settings.detach and record.folder is None:
-        raise PegasusError("--detach needs a record, to find the commands again. See above.")
+    bus, note = opened.listener, opened.note
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
-    by_clients, count = BY_CLIENTS in os.environ, len(opened.sub_nodes)
-
-    def note(words: str) -> None:
-        opened.listener.tell(Noted(words))
-
+    one_run = partial(_make_run, opened, stages, updates, _resumed_steps(opened))
+    by_clients = BY_CLIENTS in os.environ
     with stages.ending.working, sole_error():
         async with (
             open_ssh(settings.ssh_config, by_clients=by_clients, on_note=note) as ssh,
             trio.open_nursery() as nursery,
         ):
-            one_run = Run(
-                name=record.name,
-                sub_nodes=opened.sub_nodes,
-                open_session=session_opener(ssh),
-                queue=opened.source,
-                fill=fill,
-                listener=opened.listener,
-                ending=stages.ending,
-                daemon=settings.daemon,
-                error_aborts=settings.error_aborts,
-                retries=settings.retries,
-                retries_after=opened.causes.retries_after,
-                timeout=settings.timeout,
-                detached=settings.detach,
-                give_up=settings.give_up,
-                persist=record.persist,
-                inherited=[each for run_before in taken for each in run_before.inherited()],
-                strays=[each for run_before in taken for each in run_before.strays()],
-                sub_node_updates=updates,
-                batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
-                max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
-            )
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
-            dispatcher = mode(one_run)
+            dispatcher = mode(one_run(session_opener(ssh)))
             if record.folder is not None:
                 requests = read_orders(orders_of(record.folder.path))
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
             follow_orders(taken, dispatcher, stages, nursery)
-            for bus in (opened.listener, *(run_before.bus for run_before in taken)):
-                nursery.start_soon(watch_stalls, bus, settings.stall)
+            for each in (bus, *(run_before.bus for run_before in taken)):
+                nursery.start_soon(watch_stalls, each, settings.stall)
+            if counted is not None:
+                nursery.start_soon(follow_count, counted)
             if not settings.broadcast:
                 seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
                 nursery.start_soon(
@@ -269,12 +318,55 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
             nursery.cancel_scope.cancel(reason="the run is over")
 
 
-def fill(job: Job, sub_node: SubNode) -> Command:
-    """Render a job for a sub-node; a take that was cancelled ends here.
+def _resumed_steps(opened: _OpenedRun) -> ResumedSteps | None:
+    """Give what finds the steps of the broadcast that is continued; None without one.
 
     Raises:
-        TemplateFault: it cannot be rendered.
+        PegasusError: there is no record, which the run needs.
     """
-    with suppress(RuntimeError):  # a retry is rendered in Trio's own thread
-        trio.from_thread.check_cancelled()
-    return render(job, sub_node)
+    settings, record = opened.settings, opened.record
+    if settings.detach and record.folder is None:
+        raise PegasusError("--detach needs a record, to find the commands again. See above.")
+    if not settings.resumes:
+        return None
+    if record.folder is None:
+        raise PegasusError("--resume needs a record, for what it does. See above.")
+    names = record.name, settings.resumes[-1]
+    return partial(steps_to_resume, opened.queue, *names, opened.sub_nodes, opened.note)
+
+
+def _make_run(
+    opened: _OpenedRun,
+    stages: Stages,
+    updates: trio.MemoryReceiveChannel[Sequence[SubNode]],
+    resumed: ResumedSteps | None,
+    open_session: OpenSession,
+) -> Run:
+    """Put together what dispatch works with."""
+    settings, record, bus, taken = opened.settings, opened.record, opened.listener, opened.taken
+    causes, count = CauseSearch(settings.retry_on, opened.note), len(opened.sub_nodes)
+    bus.add(causes)
+    missing_too = settings.daemon
+    return Run(
+        name=record.name,
+        sub_nodes=opened.sub_nodes,
+        open_session=open_session,
+        queue=JobSource(opened.queue, record, bus.without(record), may_be_missing=missing_too),
+        fill=fill,
+        listener=bus,
+        ending=stages.ending,
+        daemon=settings.daemon,
+        error_aborts=settings.error_aborts,
+        retries=settings.retries,
+        retries_after=causes.retries_after,
+        timeout=settings.timeout,
+        detached=settings.detach,
+        give_up=settings.give_up,
+        persist=record.persist,
+        inherited=[each for run_before in taken for each in run_before.inherited()],
+        strays=[each for run_before in taken for each in run_before.strays()],
+        sub_node_updates=updates,
+        batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
+        max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
+        resumed=resumed,
+    )

@@ -34,6 +34,8 @@ class Stages:
         count = 0
         async with trio.open_nursery() as nursery:
             async for name in signals:
+                if self.ending.end_rest():
+                    continue
                 self.interrupted = True
                 if name == "SIGHUP" and self.may_leave:
                     self._leave(name)

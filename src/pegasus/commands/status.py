@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,16 +16,10 @@ from pathlib import Path
 from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
 from pegasus.report.overview import Overview, OverviewReader
-from pegasus.standard_streams import STDOUT, write
+from pegasus.standard_streams import STDOUT, terminal_size, write
 
 REDRAW_PERIOD = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
-
-WATCHED_ROWS = 10
-"""Rows of a table that ``--watch`` shows at most: rows below the screen cannot be seen."""
-
-DEFAULT_WIDTH = 80
-"""Columns where the output is no terminal."""
 
 RECOVERY_LOCK_WAIT = 0.5
 """Seconds to wait for the lock where a crash interrupted a take: a run that goes on holds it for
@@ -86,36 +79,28 @@ def _text(settings: StatusSettings, overview: Overview) -> bytes:
     from pegasus.report.tables import about, written  # noqa: PLC0415 -- rich takes as long as all else
 
     terminal = os.isatty(STDOUT)
-    width = _columns() if terminal else DEFAULT_WIDTH
+    width = terminal_size()[0]
     return written(about(overview, None, width), width, terminal=terminal)
 
 
 def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
+    """Show runs again and again, as long as one of them goes on."""
     overview, _ = reader.read()
     gc.freeze()  # what the journal contains so far stays: later collections need not visit it
     gc.enable()
-    if settings.json or not os.isatty(STDOUT):
-        write(STDOUT, _text(settings, overview))
-        while True:
-            time.sleep(REDRAW_PERIOD)
-            overview, changed = reader.read()
-            if changed:
-                write(STDOUT, _text(settings, overview))
-    from rich.console import Console, Group  # noqa: PLC0415 -- as above
-    from rich.live import Live  # noqa: PLC0415
+    none_runs = not overview.running
+    if overview.running and not settings.json and os.isatty(STDOUT):
+        from pegasus.report.watching import redraw  # noqa: PLC0415 -- rich, as above
 
-    from pegasus.report.tables import about, as_text  # noqa: PLC0415
-
-    console = Console(file=sys.stdout)
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while True:
-            overview, _ = reader.read()
-            parts = about(overview, WATCHED_ROWS, console.width)
-            live.update(Group(*map(as_text, parts)), refresh=True)
-            time.sleep(REDRAW_PERIOD)
-
-
-def _columns() -> int:
-    with suppress(OSError):
-        return os.get_terminal_size(STDOUT).columns or DEFAULT_WIDTH
-    return DEFAULT_WIDTH
+        redraw(overview, reader, REDRAW_PERIOD)
+    else:
+        while overview.running:
+            write(STDOUT, _text(settings, overview))
+            changed = False
+            while not changed:
+                time.sleep(REDRAW_PERIOD)
+                overview, changed = reader.read()
+    overview, _ = reader.read(exact=True)
+    write(STDOUT, _text(settings, overview))
+    if none_runs and not settings.json:
+        write(STDOUT, b"No run of this queue goes on, so --watch ends.\n")

@@ -21,6 +21,7 @@ from pegasus.event_bus import EventBus, LiveState
 from pegasus.events import RunEnded, RunMode, RunResult, Started, Taken
 from pegasus.model import Stream
 from pegasus.orders import StopJobOrder, clear_stored, orders_of, read_orders, stored_stops
+from pegasus.panel import LivePanel, PanelStack
 from pegasus.record import OutputName, RunRecord
 from pegasus.record.recording import Record
 from pegasus.record.taking_over import ContinuedRun, LeftCommand, find_left, take_over
@@ -147,6 +148,15 @@ def _taken(continued: ContinuedRun, screen: Screen) -> TakenRun:
         count = "1 command" if len(running) == 1 else f"{len(running)} commands"
         screen.say(f"Run {continued.name} has left {count} on nodes. Following them.")
     return TakenRun(continued, bus, live)
+
+
+def show_panels(
+    first: LivePanel | None, taken: Sequence[TakenRun], screen: Screen, stages: Stages
+) -> None:
+    """Show the panel of this run, if there is one, and of each run that was taken over."""
+    words = stages.ending.words
+    others = [LivePanel(run.state, lambda: 0, screen.tail_of, words) for run in taken]
+    screen.show_area(PanelStack(first, others))
 
 
 def follow_orders(

@@ -10,7 +10,7 @@ from pegasus.dispatch.detached import Inherited, Owner, Stray
 from pegasus.dispatch.dispatcher import Dispatcher
 from pegasus.dispatch.ending import EndedBy, Ending, Stage
 from pegasus.dispatch.modes import AttachDispatcher, NoQueue, QueueDispatcher
-from pegasus.dispatch.ports import Batch, Fill, Queue, ResumedStep, Session, Shell
+from pegasus.dispatch.ports import Batch, Fill, Queue, ResumedStep, ResumedSteps, Session, Shell
 from pegasus.dispatch.results import StoppedJob
 from pegasus.dispatch.run import Run
 
@@ -28,6 +28,7 @@ __all__ = [
     "Queue",
     "QueueDispatcher",
     "ResumedStep",
+    "ResumedSteps",
     "Run",
     "Session",
     "Shell",

@@ -18,15 +18,13 @@ from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Away, Worker
 from pegasus.errors import PegasusError, TemplateFault
 from pegasus.events import Ended, Missing, Noted
-from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, SubNode
+from pegasus.model import Assignment, Command, Job, NotStarted, Outcome
+from pegasus.node_sets import names_of
 
 ITS_TURN = "the broadcast was ended before its turn"
 """Why a command of a step never started, where nothing else is known."""
 
 _MISSING = "its sub-node is missing: it cannot be reached"
-
-_NAMES_SHOWN = 10
-"""Sub-nodes that a message names; the record has all of them."""
 
 
 class BroadcastDispatcher(Dispatcher):
@@ -241,6 +239,17 @@ class BroadcastDispatcher(Dispatcher):
         super().end(assignment, outcome, seconds)
         self._end_waiting_of_missing()
 
+    def end_inherited(self, ended: Ended) -> None:
+        """Handle the end of a command of an earlier run.
+
+        If the broadcast of that run is continued, the step runs again where it did not succeed, so
+        this is no failure that ends the run (``-e``).
+        """
+        if self.run.resumed is None:
+            super().end_inherited(ended)
+        else:
+            self.notify()
+
     def _end_waiting_of_missing(self) -> None:
         for waiting in self.retries.waiting if self._missing else ():
             if waiting.assignment.sub_node.number in self._missing:
@@ -262,10 +271,3 @@ class BroadcastDispatcher(Dispatcher):
 def _has_failed(worker: Worker) -> bool:
     """Return whether the last try to connect failed."""
     return isinstance(worker.state, Away) and not worker.state.broke
-
-
-def names_of(sub_nodes: Sequence[SubNode]) -> str:
-    """Name sub-nodes in a message."""
-    names = [str(sub_node) for sub_node in sub_nodes[:_NAMES_SHOWN]]
-    more = len(sub_nodes) - len(names)
-    return ", ".join(names) + (f" and {more:,} more" if more else "")

@@ -8,10 +8,15 @@ limit.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
 from pegasus.model import Assignment
+
+KILLED_LIMIT = 3.0
+"""Seconds for what is left to do after a run that was killed: a user expects it to end at once."""
 
 
 class EndedBy(enum.Enum):
@@ -82,6 +87,14 @@ class Stage(enum.IntEnum):
     KILLING = 3
 
 
+_STAGE_WORDS = {
+    Stage.TAKING: "",
+    Stage.DRAINING: "draining: nothing more is taken; what runs goes on to its end",
+    Stage.ABORTING: "ending what runs: SIGTERM, SIGKILL after 10 s",
+    Stage.KILLING: "killing what runs",
+}
+
+
 class Ending:
     """Ends a run early: first the taking of jobs, then the commands, then the commands at once.
 
@@ -103,6 +116,17 @@ class Ending:
         self.drained = trio.Event()
         self.running: dict[RunningCommand, None] = {}
         self.left = False
+        self._rest: trio.CancelScope | None = None
+
+    def is_aborted(self) -> bool:
+        """Return whether the commands that run are being ended."""
+        return self.stage >= Stage.ABORTING
+
+    def words(self) -> str:
+        """Say how the run is being ended; empty before that."""
+        if self.left:
+            return "Pegasus ends; its detached commands go on"
+        return _STAGE_WORDS[self.stage]
 
     def drain(self) -> None:
         """Take nothing more; commands that run continue."""
@@ -136,3 +160,22 @@ class Ending:
         self.abort()
         self.stage = Stage.KILLING
         self.kill_now.set()
+
+    @contextmanager
+    def after_run(self) -> Iterator[None]:
+        """Do in this block what is left to do after the run; ``end_rest`` cancels it."""
+        with trio.CancelScope() as scope:
+            if self.stage is Stage.KILLING:
+                scope.deadline = trio.current_time() + KILLED_LIMIT
+            self._rest = scope
+            try:
+                yield
+            finally:
+                self._rest = None
+
+    def end_rest(self) -> bool:
+        """Cancel what is left to do after the run; return whether there was something."""
+        if self._rest is None:
+            return False
+        self._rest.cancel(reason="a user ended it")
+        return True

@@ -44,6 +44,10 @@ class ResumedStep:
     needed: frozenset[int]
 
 
+ResumedSteps: TypeAlias = Callable[[], Awaitable[Sequence[ResumedStep]]]
+"""Finds the steps of an earlier broadcast that are not done, in their order."""
+
+
 class Shell(Protocol):
     """A shell on a sub-node that runs one command at a time."""
 

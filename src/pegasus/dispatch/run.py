@@ -11,7 +11,7 @@ import trio
 
 from pegasus.dispatch.detached import Inherited, Owner, Stray, persist_nothing
 from pegasus.dispatch.ending import Ending
-from pegasus.dispatch.ports import Queue, ResumedStep, RetriesAfter, Session, always
+from pegasus.dispatch.ports import Queue, ResumedSteps, RetriesAfter, Session, always
 from pegasus.events import Listener
 from pegasus.model import Assignment, Command, Job, SubNode
 
@@ -67,7 +67,7 @@ class Run:
     sub_node_updates: trio.MemoryReceiveChannel[Sequence[SubNode]] | None = None
     batch: int | None = None
     max_unreachable: int | None = None
-    resumed: Callable[[], Awaitable[Sequence[ResumedStep]]] | None = None
+    resumed: ResumedSteps | None = None
 
     @property
     def owner(self) -> Owner:

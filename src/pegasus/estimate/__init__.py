@@ -1,12 +1,19 @@
-"""The remaining time of a run, from the durations of its own commands, and the words for it.
+"""How long a schedule will take from now on, from the durations seen so far, and words for it.
 
-Rule 1: pure; no clock, no chance: the same state gives the same figure.
+Rule 1: pure; no clock, no chance: the same durations give the same figure.
 Rule 2: no figure without a basis, and never one that is negative or not finite.
 """
 
 from __future__ import annotations
 
-from pegasus.estimate.schedule import Remaining, remaining_of
+from pegasus.estimate.schedule import Remaining, Workload, estimate
 from pegasus.estimate.words import about_words, remaining_words, short_remaining_words
 
-__all__ = ["Remaining", "about_words", "remaining_of", "remaining_words", "short_remaining_words"]
+__all__ = [
+    "Remaining",
+    "Workload",
+    "about_words",
+    "estimate",
+    "remaining_words",
+    "short_remaining_words",
+]

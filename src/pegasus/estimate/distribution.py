@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from math import sqrt
-from statistics import fmean
+from math import fsum, sqrt
 
 LONGEST_TAIL = 3.0
 """How many times its scale a command may take beyond all that ended."""
@@ -83,10 +82,16 @@ def distribution_of(ended: Sequence[float], running: Sequence[float]) -> Distrib
     return Distribution(times, shares, sqrt(variance_of(ended)))
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """Give the mean of values, at least one."""
+    return fsum(values) / len(values)
+
+
 def variance_of(values: Sequence[float]) -> float:
     """Give the variance of values, at least one.
 
-    Not ``statistics.pvariance``, which computes with fractions and takes 50 times as long.
+    Not those of ``statistics``: that computes with fractions, and takes as long to load as all else
+    that a short command needs.
     """
-    mean = fmean(values)
-    return fmean([(value - mean) ** 2 for value in values])
+    mean = mean_of(values)
+    return fsum([(value - mean) ** 2 for value in values]) / len(values)

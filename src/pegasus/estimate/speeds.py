@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from statistics import fmean
 
-from pegasus.estimate.distribution import variance_of
+from pegasus.estimate.distribution import mean_of, variance_of
 
 SPEED_RANGE = (0.05, 20.0)
 """Limits of how much longer a command may take on one sub-node than on the average one."""
@@ -40,12 +39,12 @@ def speeds_of(ended: Sequence[tuple[float, int]], workers: Sequence[int]) -> dic
     by_worker: dict[int, list[float]] = {}
     for seconds, number in ended:
         by_worker.setdefault(number, []).append(seconds)
-    mean = fmean(seconds for seconds, _ in ended)
+    mean = mean_of([seconds for seconds, _ in ended])
     if len(by_worker) < 2 or mean <= 0.0:
         return dict.fromkeys(workers, 1.0)
     within = _within(by_worker, len(ended))
-    means = {number: fmean(found) for number, found in by_worker.items()}
-    noise = fmean(within / len(found) for found in by_worker.values())
+    means = {number: mean_of(found) for number, found in by_worker.items()}
+    noise = mean_of([within / len(found) for found in by_worker.values()])
     between = max(0.0, variance_of(list(means.values())) - noise)
     factors = dict.fromkeys(workers, 1.0)
     for number, found in by_worker.items():
@@ -75,9 +74,9 @@ def future_factor(ended: Sequence[float], workers: int, waiting: int) -> float:
         return 1.0
     half = count // 2
     before, after = ended[:half], ended[half:]
-    step = fmean(after) - fmean(before)
+    step = mean_of(after) - mean_of(before)
     error = sqrt(variance_of(before) / len(before) + variance_of(after) / len(after))
-    mean = fmean(ended)
+    mean = mean_of(ended)
     if abs(step) <= SURE_TREND * error or mean <= 0.0:
         return 1.0
     slope = step / (count / 2)

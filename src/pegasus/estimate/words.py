@@ -5,7 +5,7 @@ from __future__ import annotations
 from pegasus import duration
 from pegasus.estimate.schedule import LONGEST_ESTIMATE, Remaining
 
-_STEPS = ((60, 5), (600, 30), (3600, 60), (10 * 3600, 600), (86400, 1800))
+_ROUNDING = ((60, 5), (600, 30), (3600, 60), (10 * 3600, 600), (86400, 1800))
 """Below so many seconds a time is shown in steps of so many: an estimate is not more exact, and
 figures that change all the time are hard to read."""
 
@@ -21,7 +21,7 @@ def about_words(seconds: float) -> str:
     """
     if seconds >= LONGEST_ESTIMATE:
         return f"more than {LONGEST_ESTIMATE / _DAY:.0f} d"
-    step = next((step for limit, step in _STEPS if seconds < limit), _COARSEST)
+    step = next((step for limit, step in _ROUNDING if seconds < limit), _COARSEST)
     rounded = max(step, round(seconds / step) * step)
     if rounded < _MINUTE:
         return f"about {rounded} s"

@@ -10,6 +10,8 @@ node can do anything but be shown.
 from __future__ import annotations
 
 from pegasus.panel.lines import LivePanel, panel_lines
+from pegasus.panel.pieces import cut
+from pegasus.panel.stack import PanelStack
 from pegasus.panel.view import PanelView
 
-__all__ = ["LivePanel", "PanelView", "panel_lines"]
+__all__ = ["LivePanel", "PanelStack", "PanelView", "cut", "panel_lines"]

@@ -66,6 +66,11 @@ class LivePanel:
         self._estimate = Remaining(None, "")
         self._estimated_at = float("-inf")
 
+    @property
+    def has_open_jobs(self) -> bool:
+        """Whether anything runs, or waits for another try."""
+        return bool(self._state.open_jobs)
+
     def __call__(self, width: int, height: int, colour: bool) -> list[str]:  # noqa: FBT001 -- as the screen calls it
         """Lay out the panel as it is now; see ``panel_lines``."""
         now = self._clock()

@@ -55,9 +55,16 @@ def cut(text: str, room: int) -> str:
     return kept + _ELLIPSIS
 
 
-def padded(text: str, room: int) -> str:
-    """Cut a text, or fill it up, to so many cells."""
-    return set_cell_size(cut(text, room), room)
+def padded_name(name: str, room: int) -> str:
+    """Fill up a name to so many cells, or cut its middle: names often differ at the end."""
+    cells = cell_len(name)
+    if cells > room:
+        before = (room - 1) // 2
+        end = name
+        while cell_len(end) > room - 1 - before:
+            end = end[1:]
+        name = set_cell_size(name, before) + _ELLIPSIS + end
+    return set_cell_size(name, room)
 
 
 def line_of(pieces: Sequence[Piece], room: int, *, colour: bool) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from pegasus.last_line import last_line
-from pegasus.panel.pieces import Piece, clean, padded
+from pegasus.panel.pieces import Piece, clean, padded_name
 from pegasus.panel.view import PanelView
 from pegasus.panel.words import clock
 from pegasus.run_state import Execution, JobState, SubNodeState
@@ -108,7 +108,7 @@ def _busy_row(
     view: PanelView, job: JobState, execution: Execution, columns: _Columns
 ) -> list[Piece]:
     age = 0.0 if execution.started_at is None else view.now - execution.started_at
-    pieces: list[Piece] = [(padded(clean(str(execution.sub_node)), columns.name), "bold")]
+    pieces: list[Piece] = [(padded_name(clean(str(execution.sub_node)), columns.name), "bold")]
     if columns.number:
         pieces.append((" " + f"job {job.number}".rjust(columns.number), "plain"))
     pieces.append((" " + clock(age).rjust(_CLOCK) + "  ", "plain"))
@@ -122,11 +122,15 @@ def _text(view: PanelView, execution: Execution, room: int) -> Piece:
     if execution.cut:
         stop = "a stop is stored; " if execution.stop_stored else ""
         return f"{stop}connection broken: {clean(on_one_line(execution.cut))}", "attention"
-    return clean(last_line(view.tail_of(execution.assignment), room)), "plain"
+    text = clean(last_line(view.tail_of(execution.assignment), room))
+    if execution.silent_since is not None:
+        silent = clock(view.now - execution.silent_since)
+        return f"nothing printed for {silent}; before: {text}", "attention"
+    return text, "plain"
 
 
 def _idle_row(view: PanelView, node: SubNodeState, columns: _Columns) -> list[Piece]:
-    name: Piece = (padded(clean(str(node.sub_node)), columns.name) + "  ", "bold")
+    name: Piece = (padded_name(clean(str(node.sub_node)), columns.name) + "  ", "bold")
     if node.connection == "connected":
         ended = view.state.pace.is_broadcast and view.running
         return [name, ("has ended this step" if ended else "free", "dim")]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from pegasus.estimate import Remaining, remaining_of
+from pegasus.estimate import Remaining
 from pegasus.model import Assignment
-from pegasus.run_state import OUTCOME_WORDS, Execution, JobState, RunState
+from pegasus.run_state import OUTCOME_WORDS, Execution, JobState, RunState, remaining_of
 
 
 @dataclass(frozen=True)

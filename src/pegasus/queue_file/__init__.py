@@ -2,12 +2,13 @@
 
 Rule 1: no job is lost and no job is taken twice, even if Pegasus is killed at any moment.
 Rule 2: this package knows files and jobs; it does not know sub-nodes, sessions or records.
-Rule 3: other packages use what is exported here. ``job_source`` is imported by its name, because
-it loads Trio, and commands that only read must start fast.
+Rule 3: other packages use what is exported here. ``job_source`` and ``count_following`` load Trio,
+and are imported by their names: commands that only read must start fast.
 """
 
 from __future__ import annotations
 
+from pegasus.queue_file.counting import WaitingJobs, count_queue
 from pegasus.queue_file.editing import Snapshot, TextCheck, check_text, restore, snapshot
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.queue_file.ledger import RetryLedger
@@ -38,9 +39,11 @@ __all__ = [
     "Snapshot",
     "TakeResult",
     "TextCheck",
+    "WaitingJobs",
     "Written",
     "canonical",
     "check_text",
+    "count_queue",
     "read_command",
     "read_commands",
     "read_params",

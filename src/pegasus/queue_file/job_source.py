@@ -10,17 +10,19 @@ change of the queue file. It gets an event only if the receipt could not be appe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import trio
 
 from pegasus.events import Event, Listener, Noted, Taken
-from pegasus.model import Job, StepOrigin, TakenJob
+from pegasus.model import Command, Job, StepOrigin, SubNode, TakenJob
 from pegasus.queue_file.note import Receipt
 from pegasus.queue_file.picking import JobFill, TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.settled import Pending
+from pegasus.rendered import render
 
 
 class TakeJournal(Protocol):
@@ -147,3 +149,14 @@ class JobSource:
 
 def _events(jobs: Sequence[TakenJob]) -> list[Taken]:
     return [Taken(taken.number, taken.job) for taken in jobs]
+
+
+def fill(job: Job, sub_node: SubNode) -> Command:
+    """Render a job for a sub-node; a take that was cancelled ends here.
+
+    Raises:
+        TemplateFault: it cannot be rendered.
+    """
+    with suppress(RuntimeError):  # a retry is rendered in Trio's own thread
+        trio.from_thread.check_cancelled()
+    return render(job, sub_node)

@@ -120,15 +120,27 @@ class RunRecord:
 
         Only the end of the journal is read: a queue may have had many long runs.
         """
+        return self._last_line().get("left") == 0
+
+    def ended_well(self) -> bool:
+        """Return whether the run has said at its end that all jobs were run and succeeded.
+
+        Only the end of the journal is read.
+        """
+        last = self._last_line()
+        return (last.get("how"), last.get("exit_status")) == ("done", 0)
+
+    def _last_line(self) -> fields.Data:
+        """Read the line in which the run says how it ended; empty where it is not the last one."""
         try:
             with folders.open_to_read(self.folder.journal) as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_LINE))
                 line, newline, rest = file.read().rpartition(b"\n")
             data = decoding.data_of(line.rpartition(b"\n")[2])
         except (OSError, ValueError):
-            return False
+            return {}
         is_end = bool(newline) and not rest and data.get("event") == _RUN_ENDED
-        return is_end and data.get("left") == 0
+        return data if is_end else {}
 
     def is_last(self, job: JobState, execution: Execution) -> bool:
         """Return whether no later try printed to the same files."""

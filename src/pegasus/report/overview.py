@@ -1,7 +1,7 @@
 """The runs of a queue and what waits in it, as ``pegasus status`` reports them.
 
 Rule 1: reading on costs as much as what has changed: the new lines of a journal, and the queue
-file where it is another one.
+file now and then where it is another one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pegasus import grid
-from pegasus.errors import FileFault, PegasusError
-from pegasus.queue_file import QueueFile
+from pegasus.errors import PegasusError
+from pegasus.estimate import Remaining
+from pegasus.queue_file import QueueFile, WaitingJobs
 from pegasus.record import RunRecord, UnreadableRecords, choose_run, current_runs, find_runs
+from pegasus.run_state import remaining_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,25 @@ class Overview:
     warnings: Sequence[str]
     all_runs: bool
 
+    @property
+    def running(self) -> Sequence[RunRecord]:
+        """The runs that go on."""
+        return [run for run in self.runs if run.liveness == "running"]
+
+    def waiting_for(self, run: RunRecord) -> int:
+        """Estimate how many of the waiting jobs a run will take: several share one queue.
+
+        Each gets as many as its share of the sub-nodes of all runs that go on.
+        """
+        total = sum(len(each.state.sub_nodes) for each in self.running) or 1
+        return round((self.waiting or 0) * len(run.state.sub_nodes) / total)
+
+    def remaining_of(self, run: RunRecord, now: float) -> Remaining | None:
+        """Estimate the remaining time of a run; None for one that does not go on."""
+        if run.liveness != "running":
+            return None
+        return remaining_of(run.state, now, self.waiting_for(run))
+
 
 class OverviewReader:
     """Reads an overview, again and again.
@@ -52,11 +72,16 @@ class OverviewReader:
         self._all_runs = all_runs
         self._known: dict[str, RunRecord] = {}
         self._queue_state: object = ()
-        self._waiting: tuple[int | None, str | None] = None, None
-        self._before: object = None
+        self._waiting = WaitingJobs(self._queue, self._taken)
+        self._before: tuple[list[str], list[str]] | None = None
 
-    def read(self) -> tuple[Overview, bool]:
+    def read(self, *, exact: bool = False) -> tuple[Overview, bool]:
         """Read on.
+
+        Args:
+            exact: whether the queue is counted now if it has changed. Otherwise that takes no more
+                than a hundredth of the time, and before the next count the jobs that the runs have
+                taken are subtracted.
 
         Returns:
             The overview, and whether anything changed since the last one.
@@ -67,14 +92,24 @@ class OverviewReader:
         warnings: list[str] = []
         runs = [self._known.setdefault(run.name, run) for run in self._runs_meant(warnings)]
         changed = [_refreshed(run, warnings) for run in runs]
-        state = self._queue.state(), self._queue.real
-        if state != self._queue_state:
-            self._queue_state, self._waiting = state, _waiting_in(self._queue)
+        names = [run.name for run in runs]
+        state = self._queue.states(), self._queue.real
+        if exact or (self._before and names != self._before[0]):
+            self._waiting = WaitingJobs(self._queue, self._taken)
+        if self._waiting.is_due():
+            self._waiting.count()
             changed.append(True)
-        before, self._before = self._before, ([run.name for run in runs], warnings)
-        waiting, fault = self._waiting
-        overview = Overview(self._queue.path, waiting, fault, runs, warnings, self._all_runs)
+        changed.append(state != self._queue_state)
+        before, self._before = self._before, (names, warnings)
+        self._queue_state = state
+        waiting = None if self._waiting.is_missing else self._waiting.jobs
+        overview = Overview(
+            self._queue.path, waiting, self._waiting.fault, runs, warnings, self._all_runs
+        )
         return overview, any(changed) or before != self._before
+
+    def _taken(self) -> int:
+        return sum(run.state.taken for run in self._known.values())
 
     def _runs_meant(self, warnings: list[str]) -> Sequence[RunRecord]:
         try:
@@ -99,16 +134,3 @@ def _refreshed(run: RunRecord, warnings: list[str]) -> bool:
     except PegasusError as error:
         warnings.append(str(error))
         return False
-
-
-def _waiting_in(queue: QueueFile) -> tuple[int | None, str | None]:
-    """Count the jobs of a queue file, and give its first fault."""
-    if queue.state() is None:
-        return None, None
-    jobs, fault = 0, None
-    for entry in queue.entries():
-        if isinstance(entry, FileFault):
-            fault = fault or str(entry)
-        else:
-            jobs += grid.count(entry)
-    return jobs, fault

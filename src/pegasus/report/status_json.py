@@ -9,6 +9,7 @@ Rule 2: pure, but for the sizes of files.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -39,7 +40,7 @@ def report_text(overview: Overview) -> str:
         "fault": overview.fault,
         "warnings": list(overview.warnings),
     }
-    runs = [_run_text(run, with_jobs=not overview.all_runs) for run in overview.runs]
+    runs = [_run_text(overview, run) for run in overview.runs]
     return _with_list(head, "runs", runs)
 
 
@@ -48,9 +49,11 @@ def _with_list(head: JsonObject, name: str, texts: Sequence[str]) -> str:
     return f"{_encode(head)[:-1]}, {_encode(name)}: [{', '.join(texts)}]}}"
 
 
-def _run_text(run: RunRecord, *, with_jobs: bool) -> str:
+def _run_text(overview: Overview, run: RunRecord) -> str:
     report = run_report(run)
-    if not with_jobs:
+    remaining = overview.remaining_of(run, time.time())
+    report["remaining_seconds"] = None if remaining is None else remaining.seconds
+    if overview.all_runs:
         return _encode(report)
     writer = _JobWriter(run)
     return _with_list(report, "jobs", [writer.text_of(job) for job in run.state.jobs.values()])

@@ -5,8 +5,10 @@ Rule 1: pure; it reads the state of a run.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 from pegasus import duration
 from pegasus.report.left import folders_left_words, going_on_words
@@ -18,6 +20,26 @@ _COMMAND_LIMIT = 200
 
 _NAMED_SUB_NODES = 8
 """Sub-nodes that are listed by name; of more, only the least and the most busy are named."""
+
+
+def last_words(
+    state: RunState, log_of: Callable[[Result], str | None] | None, wall: float
+) -> list[str]:
+    """Give the summary of a run, and how busy its sub-nodes were.
+
+    Args:
+        state: of a run that is over.
+        log_of: gives the path of a command's log; None where there is none at all.
+        wall: seconds that the run took.
+    """
+    return [*summary_of(state, log_of or (lambda _: None)), utilisation_of(state, wall)]
+
+
+def retry_words(queue_file: Path) -> str:
+    """Name the command that puts what did not succeed back into the queue."""
+    default = queue_file == Path("queue.yaml")
+    which = "" if default else f" --queue-file {shlex.quote(str(queue_file))}"
+    return f"To put what did not succeed back into the queue: pegasus retry{which}"
 
 
 def summary_of(state: RunState, log_of: Callable[[Result], str | None]) -> list[str]:

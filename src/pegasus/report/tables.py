@@ -19,6 +19,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from pegasus import duration, terminal_text
+from pegasus.estimate import remaining_words
 from pegasus.record import RunRecord
 from pegasus.report import left
 from pegasus.report.overview import Overview
@@ -88,11 +89,9 @@ def written(parts: Iterable[ReportPart], width: int, *, terminal: bool) -> bytes
     return file.getvalue().encode("utf-8", "backslashreplace")
 
 
-def as_text(part: ReportPart) -> Text:
-    """Give a part as rich shows it, one line of a table on one row."""
-    if isinstance(part, Rows):
-        return Text("\n".join(part.lines), no_wrap=True, overflow="crop")
-    return part
+def plain_lines(parts: Iterable[ReportPart], width: int) -> list[str]:
+    """Give the lines of parts, without any control sequence."""
+    return written(parts, width, terminal=False).decode().splitlines()
 
 
 def about(overview: Overview, most: int | None, width: int) -> Iterator[ReportPart]:
@@ -108,15 +107,18 @@ def about(overview: Overview, most: int | None, width: int) -> Iterator[ReportPa
     else:
         for run in overview.runs:
             yield from about_run(run, most, width)
+            if remaining := overview.remaining_of(run, time.time()):
+                yield Text(f"{remaining_words(remaining).capitalize()}.\n")
     for warning in overview.warnings:
         yield Text(f"Warning: {visible(warning)}")
     if not overview.runs:
         yield Text("No run of this queue is recorded.")
     if not overview.all_runs:
-        yield Text(_about_queue(overview))
+        yield Text(about_queue(overview))
 
 
-def _about_queue(overview: Overview) -> str:
+def about_queue(overview: Overview) -> str:
+    """Say what waits in the queue file, and what is wrong in it."""
     path, waiting = visible(overview.queue_file), overview.waiting
     if waiting is None:
         return f"{path}: there is no such file."
@@ -137,28 +139,39 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
         width: columns.
     """
     state = run.state
-    yield Text(_headline(run), style="bold")
+    yield Text(headline(run), style="bold")
     for warning in run.warnings:
         yield Text(f"Warning: {warning}.")
     yield Text(counts_line(run))
     if run.liveness == "running":
         yield from _about_nodes(state, most)
     running = [_Row(job, each, None) for job, each in state.running()]
-    failed = [_Row(each.job, each.execution, str(each.outcome)) for each in state.failures(most)]
-    latest = [_Row(each.job, each.execution, None) for each in state.successes(LATEST_SUCCESSES)]
-    more = state.counts()["succeeded"] > LATEST_SUCCESSES
     yield from _table("Running", "for", running[-most:] if most else running, width)
     yield from _left_out(len(running), most)
     yield from _about_silent(state, most)
     yield from _about_left(run, most, width)
-    yield from _table("Failed", "after", failed, width)
+    yield from table_of_failures(state, most, width)
     yield from _left_out(state.failure_count, most)
-    title = f"Succeeded, the last {LATEST_SUCCESSES}" if more else "Succeeded"
-    yield from _table(title, "after", latest, width)
+    yield from table_of_successes(state, width)
     yield Text()
 
 
-def _headline(run: RunRecord) -> str:
+def table_of_failures(state: RunState, most: int | None, width: int) -> Iterator[ReportPart]:
+    """Lay out what did not succeed, at most so many commands, the latest ones."""
+    failed = [_Row(each.job, each.execution, str(each.outcome)) for each in state.failures(most)]
+    yield from _table("Failed", "after", failed, width)
+
+
+def table_of_successes(state: RunState, width: int) -> Iterator[ReportPart]:
+    """Lay out the latest commands that succeeded."""
+    latest = [_Row(each.job, each.execution, None) for each in state.successes(LATEST_SUCCESSES)]
+    more = state.counts()["succeeded"] > LATEST_SUCCESSES
+    title = f"Succeeded, the last {LATEST_SUCCESSES}" if more else "Succeeded"
+    yield from _table(title, "after", latest, width)
+
+
+def headline(run: RunRecord) -> str:
+    """Say which run it is, and since when or how it ended."""
     began, state, end = run.began, run.state, run.state.end
     where = f"process {began.pid} on {visible(began.host)}"
     name = f"Run {visible(run.name)} ({began.mode})"

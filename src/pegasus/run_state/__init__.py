@@ -22,6 +22,8 @@ from pegasus.run_state.jobs import (
     SubNodeState,
     word_for,
 )
+from pegasus.run_state.known import KnownRun
+from pegasus.run_state.remaining import remaining_of
 from pegasus.run_state.state import RunState
 
 __all__ = [
@@ -30,9 +32,11 @@ __all__ = [
     "End",
     "Execution",
     "JobState",
+    "KnownRun",
     "Result",
     "RunState",
     "StatusWord",
     "SubNodeState",
+    "remaining_of",
     "word_for",
 ]

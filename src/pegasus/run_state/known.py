@@ -39,11 +39,13 @@ class KnownRun:
         began: what is known of the run from its beginning; None before it.
         began_at: when it began, in seconds since the epoch.
         end: how it ended; None where it goes on or was interrupted.
+        own_end: how it ended before another Pegasus took over its detached commands.
         interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
             is lost, but for detached commands, which go on.
         follower: the Pegasus that took over the run's detached commands last; None before that.
         sub_nodes: by number.
         jobs: by number, in the order in which they were taken.
+        taken: how many jobs were taken.
         open_jobs: those that have not come to an end.
         folders: those of detached commands that may still be on their nodes.
         recorded_bytes: how much output of commands that have ended is in the record.
@@ -56,12 +58,13 @@ class KnownRun:
         self.began: RunBegan | None = None
         self.began_at = self.last_at = 0.0
         self.end: End | None = None
+        self.own_end: End | None = None
         self.interrupted = False
         self.follower: TakenOver | None = None
         self.sub_nodes: dict[int, SubNodeState] = {}
         self.jobs: dict[int, JobState] = {}
         self.open_jobs: dict[int, JobState] = {}
-        self.recorded_bytes = self.lines_missing = 0
+        self.taken = self.recorded_bytes = self.lines_missing = 0
         self._failures: dict[Execution, JobState] = {}  # final tries, the latest end last
         self._successes: dict[Execution, JobState] = {}
         self.folders = FoldersLeft()

@@ -69,6 +69,8 @@ class RunState(KnownRun):
 
     def _end(self, event: RunEnded, at: float) -> None:
         self.end = End(at, event.exit_status, event.result)
+        if self.follower is None:
+            self.own_end = self.end
 
     def _add_sub_node(self, event: SubNodeAdded, _: float) -> None:
         self.sub_nodes[event.sub_node.number] = SubNodeState(event.sub_node)
@@ -97,6 +99,7 @@ class RunState(KnownRun):
             self._reopen(self.jobs[number])
         job = JobState(number, event.job, at, self._broadcast, resumes=event.resumes)
         self.jobs[number] = self.open_jobs[number] = job
+        self.taken += 1
 
     def _start(self, event: Started, at: float) -> None:
         job = self.jobs[event.assignment.number]

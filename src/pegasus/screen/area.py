@@ -1,8 +1,8 @@
 r"""The area below the log: which bytes take it away before a write, and which draw it afterwards.
 
-Rule 1: after each write the cursor is at the first cell of the area. So ``\r\x1b[J`` takes the
-area away without counting rows: a terminal that wraps rows anew when its size changes moves the
-cursor with its cell.
+Rule 1: after each write the cursor is at the first cell of the area. So the area is taken away
+without counting its rows: a terminal that wraps rows anew when its size changes moves the cursor
+with its cell.
 Rule 2: no row is as wide as the terminal. So the terminal never wraps one of them.
 Rule 3: no mode of the terminal is left switched on by a write, and the cursor is never hidden: a
 ``kill -9`` at any moment leaves a terminal that works.
@@ -22,7 +22,9 @@ AreaLines: TypeAlias = Callable[[int, int, bool], Sequence[str]]
 """Gives the lines of the area for a width and a height in cells, with colours or without: no more
 lines than the height, each narrower than the width, with no control characters but colours."""
 
-_TAKE_AWAY = b"\r\x1b[J"
+_TAKE_AWAY = b"\r\x1b[K\x1b[C\x1b[J\r"
+"""Clears the row of the cursor, and from its second cell on the rest of the screen. From the first
+cell of the screen on, tmux would take it for a whole screen, and keep the area in its history."""
 
 _AT_ONCE, _NOW = b"\x1b[?2026h", b"\x1b[?2026l"
 """Around a write: the terminal shows nothing of it before it has all of it, and so does not

@@ -76,6 +76,22 @@ class Layout:
             block = Block.of(rows(bytes(block), columns, colour=self._colour))
         return prefixed(prefix.data, block)
 
+    def plain_lines(self, block: Block) -> Sequence[Buffer]:
+        """Lay out a block of lines of several sub-nodes, which has no prefix."""
+        if self._terminal and block:
+            width = self._width()
+            columns = width if width >= NARROWEST_TEXT else None
+            block = Block.of(fit(bytes(block), columns, colour=self._colour))
+        return prefixed(b"", block)
+
+    def head_of(self, lines: str) -> Sequence[Buffer]:
+        """Lay out lines of Pegasus above such a block."""
+        shown = [visible(line) for line in lines.splitlines()]
+        if self._colour:
+            shown = [in_bold(line) for line in shown]
+        text = "".join(f"{line}\n" for line in shown).encode("utf-8", "backslashreplace")
+        return self.plain_lines(Block.of(text))
+
     def _new_prefix(self, sub_node: SubNode | None) -> _Prefix:
         name = f"[{'Pegasus' if sub_node is None else visible(str(sub_node))}]"
         cells = cell_len(name) + len(" ")

@@ -7,8 +7,8 @@ keep their order, and a stalled reader of one file does not hold back the other.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -166,10 +166,45 @@ class Screen:
             return
         file = self._by_stream[printed.stream]
         for data in file.slices(printed.data):
-            await file.output.wait_room()
+            if self._text(printed).lines.is_step(data):  # which needs no room
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                await file.output.wait_room()
             if not file.output.gone:
                 text = self._text(printed)
                 file.show(text.sub_node, text.feed(data))
+
+    def note(self, what: Event | Printed) -> None:
+        """Take an event or output that is shown otherwise into account for the live area."""
+        if self._live is not None:
+            self._live.note_change()
+            if isinstance(what, Printed):
+                self._tails.add(what)
+        if isinstance(what, Ended):
+            self._tails.forget(what.assignment)
+
+    async def show_block(
+        self, stream: Stream, head: str, parts: AsyncGenerator[bytes, None]
+    ) -> None:
+        """Show text of several sub-nodes, without a prefix; waits while the reader is too slow.
+
+        Args:
+            stream: which file it goes to.
+            head: lines of Pegasus, shown before.
+            parts: the text, in parts; it is closed.
+        """
+        file = self._by_stream[stream]
+        lines = LineSplitter(last_state=file.terminal)
+        async with aclosing(parts):
+            await file.output.wait_room()
+            file.output.put(*file.layout.head_of(head))
+            async for part in parts:
+                for data in file.slices(part):
+                    await file.output.wait_room()
+                    if file.output.gone:
+                        return
+                    file.output.put(*file.layout.plain_lines(lines.feed(data)))
+            file.output.put(*file.layout.plain_lines(lines.finish()))
 
     def say(self, *lines: str) -> None:
         """Show messages of Pegasus.
@@ -178,6 +213,11 @@ class Screen:
             lines: each is shown as one line, whatever it contains.
         """
         self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is an area below the log."""
+        return self._live is not None
 
     def show_area(self, lines: AreaLines) -> None:
         """Draw an area below the log from now on, where the screen is live.
