@@ -196,6 +196,7 @@ async def test_the_error_that_ended_the_run(
     async with notified() as run:
         run.notifier.end(RunEnded(2, "failed"), PegasusError("No node can be reached."))
     assert fakes.got[-1]["error"] == "No node can be reached."
+    assert fakes.got[-1]["text"].endswith(": No node can be reached.")
     with pytest.raises(ZeroDivisionError):
         async with notified():
             _ = 1 / 0

@@ -164,7 +164,7 @@ def of_end(
     said = ", ".join(f"{counts[word]:,} {word}" for word in STATUS_WORDS if counts[word])
     seconds = max(0.0, at - state.began_at)
     text = f"Run {run.began.name}: {ended.result} after {duration.words(seconds)}: "
-    text += (on_one_line(error) if error else said or "nothing was run") + "."
+    text += (on_one_line(error).removesuffix(".") if error else said or "nothing was run") + "."
     failures = state.failures(FAILURES_LIMIT)
     data = {
         "result": ended.result,
