@@ -10,6 +10,8 @@ another line, or to the beginning of this one, ends a line here, and the last on
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 from pegasus.terminal_text import fit, visible
 
@@ -19,6 +21,10 @@ _MOVES = re.compile(rb"[\r\n\v\f]|\x1b\[[0-9;]*[A-HJSTfsu]|\x1b[78DEM]")
 _BYTES_OF_A_CELL = 16
 """Bytes of a line that are laid out for each cell: characters have up to four, and colours are
 between them."""
+
+_MOST_PARTS = 100
+"""Parts without text that are passed over, which takes half a millisecond: a command that prints a
+lot of blank lines must not cost more than others."""
 
 _NO_FIRST_BYTES = bytes(range(0x80, 0xC0))
 """Bytes that cannot begin a character; the first bytes of a part of an output may be such ones."""
@@ -31,15 +37,20 @@ def last_line(tail: bytes, room: int) -> str:
         tail: the last bytes of an output.
         room: cells that are shown of the line; it may be longer than that, and is to be cut.
     """
+    for part in islice(_parts(tail), _MOST_PARTS):
+        if line := _cleaned(part, room):
+            return line
+    return ""
+
+
+def _parts(tail: bytes) -> Iterator[bytes]:
+    """Give what is between moves of the cursor, the last part first."""
     end = len(tail)
     while end > 0:
         end = len(tail[:end].rstrip(b"\r\n"))
         begin = max(tail.rfind(b"\n", 0, end), tail.rfind(b"\r", 0, end)) + 1
-        for part in reversed(_MOVES.split(tail[begin:end])):
-            if line := _cleaned(part, room):
-                return line
+        yield from reversed(_MOVES.split(tail[begin:end]))
         end = begin - 1
-    return ""
 
 
 def _cleaned(part: bytes, room: int) -> str:

@@ -29,6 +29,13 @@ _END = re.compile(rb"\r++\n?")
 _RETURNS_BEFORE_AN_END = re.compile(rb"\r++\n")
 _OVERWRITTEN = re.compile(rb"^[^\n]*\r", re.MULTILINE)
 
+_UP = b"\x1b[A"
+_UP_AND_DOWN = re.compile(rb"((?:\x1b\[A)++)(\n++)")
+"""How a program that shows a second bar below the first one returns to the second one."""
+
+_UNSEEN = re.compile(rb"(?:\s|\x1b\[[0-?]*+[@-~])*+")
+"""Blanks and control sequences: nothing of them is seen on a terminal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -80,7 +87,7 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> Block:
         """Take the next bytes; give the lines that are complete now."""
-        if self._after_return or b"\r" in data:
+        if self._after_return or b"\r" in data or self._returns_by_rows(data):
             data = self._last_states(data) if self._last_state else self._with_plain_ends(data)
         first = data.find(b"\n")
         if first < 0:
@@ -97,9 +104,10 @@ class LineSplitter:
     def finish(self) -> Block:
         """Give the last line, where it has no end, as a block; start anew.
 
-        A progress bar that was wiped out with blanks at its end is no line.
+        A progress bar that was wiped out at its end, with blanks or a control sequence, is no line.
         """
-        wiped = self._last_state and self._after_return and self._rest.isspace()
+        steered = self._last_state and (self._after_return or b"\x1b" in self._rest)
+        wiped = steered and _UNSEEN.fullmatch(self._rest) is not None
         last = b"" if wiped else bytes(self._rest)
         self._rest.clear()
         self._after_return = False
@@ -141,6 +149,8 @@ class LineSplitter:
             if not data.startswith(b"\n"):
                 self._rest.clear()
         data = _RETURNS_BEFORE_AN_END.sub(b"\n", data)
+        if b"\n" in data:
+            data = self._with_returns_by_rows(data)
         self._after_return = data.endswith(b"\r")
         data = data.rstrip(b"\r")
         if b"\r" in data:
@@ -148,6 +158,30 @@ class LineSplitter:
                 self._rest.clear()
             data = _OVERWRITTEN.sub(b"", data)
         return data
+
+    def _returns_by_rows(self, data: bytes) -> bool:
+        r"""Report whether ``_with_returns_by_rows`` has to look at the next bytes."""
+        if not self._last_state:
+            return False
+        begun = b"\x1b" in self._rest[-len(_UP) :] and b"\n" in data[: len(_UP)]
+        return begun or (b"\x1b" in data and _UP + b"\n" in data)
+
+    def _with_returns_by_rows(self, data: bytes) -> bytes:
+        r"""Turn going up by rows and down by newlines into ``\r`` where it leads no further down.
+
+        Of two bars below each other, the lower one is reached by a newline from the upper one for
+        each of its states. Without this each of them would be a line.
+        """
+        begin = len(self._rest.rstrip(_UP))  # the way up may have come with earlier reads
+        if begin < len(self._rest):
+            data = bytes(self._rest[begin:]) + data
+            del self._rest[begin:]
+        return _UP_AND_DOWN.sub(_way_down, data)
+
+
+def _way_down(match: re.Match[bytes]) -> bytes:
+    rows = len(match[2]) - len(match[1]) // len(_UP)
+    return b"\n" * rows if rows > 0 else b"\r"
 
 
 class EveryNth:

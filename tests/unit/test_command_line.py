@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pegasus import __version__
+from pegasus.cli.ending import run_safely
 
 
 def pegasus(
@@ -88,3 +89,18 @@ def test_a_wrong_share_of_the_sub_nodes(tmp_path: Path, option: str, value: str)
     assert f"Invalid value for {option}: '{value}' is" in said
     assert re.search(r"write (a whole number such as 2|1 or more|100% or less)", said)
     assert not (tmp_path / "consumed.yaml").exists()
+
+
+def test_a_ctrl_c_while_a_class_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    """A Ctrl-C as early as during an import is no bug: status 130, without a report."""
+
+    class Field:
+        def __set_name__(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    def import_something() -> int:
+        type("Loaded", (), {"field": Field()})
+        return 0
+
+    assert run_safely(import_something) == 130
+    assert capsys.readouterr().err == ""

@@ -44,6 +44,19 @@ async def test_broadcast_with_an_unreachable_node(autojump_clock: MockClock) -> 
     assert [event.again_in for event in bench.events(Unreachable)] == [None]
 
 
+async def test_broadcast_with_several_unreachable_nodes(autojump_clock: MockClock) -> None:
+    """The error names all of them, however late they are, and none is tried a second time."""
+    bench = Bench("exit 0", nodes=6)
+    for number in (1, 3, 5):
+        bench.nodes[f"n{number}"].reachable = False
+        bench.nodes[f"n{number}"].answers_in = number * 10.0
+    with pytest.raises(PegasusError, match="Repair them") as caught, sole_error():
+        await run_broadcast(bench)
+    assert str(caught.value).startswith("n[1,3,5] can't be reached, and a broadcast needs every")
+    assert len(bench.queue.jobs) == 1
+    assert [event.again_in for event in bench.events(Unreachable)] == [None] * 3
+
+
 async def test_broadcast_error_aborts(autojump_clock: MockClock) -> None:
     """With -e the step that failed ends everywhere, and the next stays in the queue."""
     bench = Bench("sleep 1", "x", "sleep 2", nodes=2, error_aborts=True)

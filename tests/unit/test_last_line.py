@@ -63,3 +63,10 @@ def test_no_output_does_more_than_be_shown(tail: bytes, room: int) -> None:
     """Whatever a command prints, its last line is one line without control characters."""
     line = last_line(tail, room)
     assert line.isprintable() or not set(line) & {chr(code) for code in (*range(32), 127)}
+
+
+@pytest.mark.parametrize("blank", [b" \n", b"\x1b[0m\n", b"\x1b[K\r"])
+def test_blank_lines_cost_little(blank: bytes) -> None:
+    """Some blank lines are passed over; how many is limited, as this is done for each frame."""
+    assert last_line(b"text\n" + blank * 50, 80) == "text"
+    assert last_line(b"text\n" + blank * 800, 80) == ""

@@ -118,11 +118,42 @@ def last_states(*reads: bytes) -> list[bytes]:
         (b"before\r\r\n10%\rafter", [b"before", b"after"]),
         (b"10%\r    \r", []),
         (b"10%\r    \rdone\n", [b"done"]),
+        (b"10%\r\x1b[K", []),
+        (b"10%\r\x1b[2K\x1b[?25h", []),
+        (b"10%\r\x1b[Kdone\x1b[0m", [b"\x1b[Kdone\x1b[0m"]),
         (b"    ", [b"    "]),
     ],
 )
 def test_the_last_state_of_a_progress_bar(text: bytes, lines: list[bytes]) -> None:
     r"""Of text that ends with ``\r`` only what is written over it remains, as on a terminal."""
+    assert last_states(text) == lines
+
+
+UPPER_AND_LOWER_BAR = (
+    b"\r o0"
+    b"\n\r i0\x1b[A\n\r i1\x1b[A\n\r   \x1b[A\r o1"
+    b"\n\r i0\x1b[A\n\r i1\x1b[A\n\r   \x1b[A\r o2\n\n"
+)
+"""What tqdm prints for a loop in a loop: it goes down to the bar of the inner one, and up again."""
+
+
+@pytest.mark.parametrize("at", range(len(UPPER_AND_LOWER_BAR)))
+def test_a_bar_below_another_one(at: int) -> None:
+    """The lower bar does not fill the log: only states of the upper one are lines."""
+    text = UPPER_AND_LOWER_BAR
+    assert last_states(text[:at], text[at:]) == [b" o0", b" o1", b" o2", b""]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (b"a\n\n\x1b[A\x1b[Ab\nc\n", [b"a", b"", b"\x1b[A\x1b[Ab", b"c"]),
+        (b"a\x1b[A\n\nb\n", [b"a", b"b"]),
+        (b"a\x1b[A\x1b[A\nb\n", [b"b"]),
+    ],
+)
+def test_ways_up_and_down(text: bytes, lines: list[bytes]) -> None:
+    """What leads further down than up ends a line; other ways lead back to a line."""
     assert last_states(text) == lines
 
 

@@ -42,7 +42,7 @@ def _status_of(error: BaseException) -> int:
     for leaf in leaves:
         if isinstance(leaf, SystemExit):
             return leaf.code if isinstance(leaf.code, int) else ExitStatus.USAGE
-    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+    if all(map(_is_interrupt, leaves)):
         return ExitStatus.INTERRUPTED
     if all(isinstance(leaf, PegasusError) for leaf in leaves):
         for leaf in leaves:
@@ -50,6 +50,15 @@ def _status_of(error: BaseException) -> int:
         return ExitStatus.USAGE
     _report_bug(error)
     return ExitStatus.BUG
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Return whether an error is a Ctrl-C; one that comes while a class is made has another type.
+
+    Python 3.11 turns what is raised in ``__set_name__`` into a RuntimeError.
+    """
+    cause = error.__cause__ if isinstance(error, RuntimeError) else error
+    return isinstance(cause, KeyboardInterrupt)
 
 
 def say(text: str) -> None:

@@ -38,13 +38,13 @@ class BroadcastDispatcher(Dispatcher):
         self._missing: set[int] = set()  # numbers of sub-nodes
         self._begun: set[int] = set()  # numbers of those that have begun the step, or ended it
         self._is_starting = True
+        self._refused: list[Worker] = []  # those that could not be reached, and are needed
         allowed = run.max_unreachable or 0
         self._allowed = min(allowed, len(self.workers) - 1)  # one at least has to be there
 
     async def take_and_assign(self) -> None:
         """Continue a broadcast, if there is one; then take one job at a time, until the end."""
-        if self.run.max_unreachable is not None:
-            await self._choose_members()
+        await self._choose_members()
         if self.run.resumed is not None:
             await self._wait_ready()
             await self._continue(await self.run.resumed())
@@ -164,9 +164,12 @@ class BroadcastDispatcher(Dispatcher):
         Raises:
             PegasusError: it failed for too many.
         """
-        while not all(worker.connected or _has_failed(worker) for worker in self.workers):
+        while not all(self._is_settled(worker) for worker in self.workers):
             await self.wait_changed()
         self._is_starting = False
+        self._refuse(self._refused)
+        if self.run.max_unreachable is None:
+            return
         away = [worker for worker in self.workers if _has_failed(worker)]
         if len(away) > self._allowed:
             needs = "a broadcast needs at least one"
@@ -186,10 +189,11 @@ class BroadcastDispatcher(Dispatcher):
         With it, the broadcast goes on without a sub-node whose next connection fails after one has
         broken, as long as no more are missing than allowed.
         """
-        if self.run.max_unreachable is None:
-            self._refuse_at_start(worker)
-            return
         self.notify()
+        if self.run.max_unreachable is None:
+            if self._has_to_be_there(worker):
+                self._do_without(worker)
+            return
         is_settled = self._is_starting or self.closed or worker not in self.workers
         if is_settled or not _has_failed(worker) or self._is_missing(worker):
             return
@@ -201,13 +205,31 @@ class BroadcastDispatcher(Dispatcher):
                 f"missing, and --max-unreachable allows {self._allowed}."
             )
 
-    def _refuse_at_start(self, worker: Worker) -> None:
+    def _is_settled(self, worker: Worker) -> bool:
+        """Return whether the first connection was made, or failed."""
+        return worker.connected or _has_failed(worker) or worker in self._refused
+
+    def _has_to_be_there(self, worker: Worker) -> bool:
+        """Return whether a broadcast that has taken nothing ends without a sub-node."""
         held = worker.held.may_run or worker not in self.workers
-        if not (self.has_taken or worker.history.ever_connected or self.closed or held):
+        return not (self.has_taken or worker.history.ever_connected or self.closed or held)
+
+    def _do_without(self, worker: Worker) -> None:
+        """End a broadcast that needs a sub-node; at the start once all were tried, to name all."""
+        if not self._is_starting:
+            self._refuse([worker])
+        self._refused.append(worker)
+        worker.leave()  # a further try would change nothing
+
+    @staticmethod
+    def _refuse(away: Sequence[Worker]) -> None:
+        """Fail where sub-nodes are away that have to be there."""
+        if away:
+            them = "it" if len(away) == 1 else "them"
             raise PegasusError(
-                f"{worker.sub_node} can't be reached, and a broadcast needs every sub-node: "
-                "nothing was taken. Repair it, take it out of the hosts file, or allow some to be "
-                "missing (--max-unreachable)."
+                f"{names_of([worker.sub_node for worker in away])} can't be reached, and a "
+                f"broadcast needs every sub-node: nothing was taken. Repair {them}, take {them} "
+                "out of the hosts file, or allow some to be missing (--max-unreachable)."
             )
 
     def _leave_out(self, workers: Sequence[Worker]) -> None:
