@@ -23,7 +23,7 @@ from pegasus.errors import PegasusError
 from pegasus.model import Job, StepOrigin, SubNode, succeeded
 from pegasus.node_sets import names_of
 from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
-from pegasus.record import RunRecord, find_runs
+from pegasus.record import RunRecord, find_runs, find_runs_and_skipped, number_of
 from pegasus.run_state import KnownRun
 
 COMMAND = "pegasus broadcast --resume"
@@ -149,17 +149,29 @@ def newest_broadcast(queue: QueueFile, own: str = "") -> KnownBroadcast | None:
         own: the name of a run that is not meant: the one that asks.
 
     Raises:
-        PegasusError: a record that is needed cannot be read, or is missing.
+        PegasusError: a record that is or may be needed cannot be read, or is missing.
     """
-    runs = {run.name: run for run in find_runs(queue.real)}
-    runs.pop(own, None)
+    found, skipped = find_runs_and_skipped(queue.real)
+    runs = {run.name: run for run in found if run.name != own}
     for run in reversed(runs.values()):
         if run.began.mode != "broadcast":
             continue
         run.refresh()
         if run.state.jobs or run.began.resumes:
+            _refuse_newer(skipped, run)
             return KnownBroadcast(_chain(run, runs))
     return None
+
+
+def _refuse_newer(skipped: Mapping[str, str], run: RunRecord) -> None:
+    """Refuse to continue a run if a newer one, which cannot be read, may have continued it."""
+    for name, words in skipped.items():
+        number = number_of(name)
+        if number is None or number > (run.began.number or 0):
+            raise PegasusError(
+                f"{words} It is newer than run {run.name}, and may have continued its broadcast: "
+                "nothing was run."
+            )
 
 
 def _chain(newest: RunRecord, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
@@ -248,12 +260,16 @@ async def steps_to_resume(
             still run.
     """
     async with queue.locked(say) as locked:
-        return await trio.to_thread.run_sync(_resumed, queue, locked, own, before, sub_nodes)
+        work = partial(_resumed, queue, locked, own, before, sub_nodes)
+        steps, warnings = await trio.to_thread.run_sync(work)
+    for words in warnings:
+        say(words)
+    return steps
 
 
 def _resumed(
     queue: QueueFile, locked: LockedQueue, own: str, before: str, sub_nodes: Sequence[SubNode]
-) -> list[ResumedStep]:
+) -> tuple[list[ResumedStep], list[str]]:
     found = _read_unfinished(queue, locked, own)
     if found.name != before:
         raise PegasusError(
@@ -268,10 +284,17 @@ def _resumed(
                 f"{names_of(step.open)}, and its end is not known: nothing was run. `pegasus "
                 "attach` follows it to its end, `pegasus attach --forget` gives it up."
             )
-    return [
+    steps = [
         ResumedStep(step.origin, step.job, frozenset(each.number for each in step.needed))
         for step in left
     ]
+    warnings = [
+        f"Run {run.name}: {words}. A step that it lacks is not continued, and one whose end it "
+        "lacks runs once more."
+        for run in found.runs
+        for words in run.warnings
+    ]
+    return steps, warnings
 
 
 # Messages.

@@ -230,3 +230,27 @@ async def test_a_command_that_nobody_follows(queue: QueueFile) -> None:
     name = await recorded(queue.real, "one", Taken(1, job(1)), Started(assignment), DRAINED)
     with pytest.raises(PegasusError, match=r"may still run on node-a.*pegasus attach"):
         await steps_to_resume(queue, "own", name, [A, B], fail)
+
+
+async def test_a_newer_record_cannot_be_read(queue: QueueFile) -> None:
+    """A newer run that cannot be read may have continued the broadcast: nothing runs twice."""
+    old = await recorded(queue.real, "zero", *STEP_LEFT, DRAINED)
+    name = await recorded(queue.real, "one", *STEP_LEFT, DRAINED)
+    second = await recorded(queue.real, "two", *STEP_LEFT, DRAINED, resumes=name)
+    journals = queue.real.parent / ".pegasus"
+    (journals / old / "journal.jsonl").write_text("damaged\n")  # an older one does not matter
+    assert await broadcast_to_resume(queue, fail) == (name, second)
+    (journals / second / "journal.jsonl").write_text("damaged\n")
+    with pytest.raises(PegasusError, match=rf"{second}.*is newer than run {name}"):
+        await broadcast_to_resume(queue, fail)
+
+
+async def test_a_record_with_damaged_lines(queue: QueueFile) -> None:
+    """A note says that lines are lacking, from which it is known what is done."""
+    name = await recorded(queue.real, "one", *STEP_LEFT, DRAINED)
+    journal = queue.real.parent / ".pegasus" / name / "journal.jsonl"
+    journal.write_text(journal.read_text() + "damaged\n")
+    said: list[str] = []
+    assert len(await steps_to_resume(queue, "own", name, [A, B], said.append)) == 1
+    (words,) = said
+    assert words.startswith(f"Run {name}: 1 line of the journal cannot be read. A step")
