@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -25,8 +26,6 @@ from pegasus.node_sets import names_of
 from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
 from pegasus.record import RunRecord, find_runs, find_runs_and_skipped, number_of
 from pegasus.run_state import KnownRun
-
-COMMAND = "pegasus broadcast --resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +130,13 @@ class KnownBroadcast:
         """
         back = set() if locked is None else self._put_back(locked)
         return steps_left({run.name: run.state for run in self.runs}, sub_nodes, back)
+
+    def new_among(self, sub_nodes: Sequence[SubNode]) -> list[SubNode]:
+        """Find the sub-nodes that none of its runs had."""
+        every = [[each.sub_node for each in run.state.sub_nodes.values()] for run in self.runs]
+        known = {place for of_run in every for place in _places(of_run).values()}
+        places = _places(sub_nodes)
+        return [each for each in sub_nodes if places[each.number] not in known]
 
     def _put_back(self, locked: LockedQueue) -> set[StepOrigin]:
         back = set()
@@ -261,8 +267,8 @@ async def steps_to_resume(
     """
     async with queue.locked(say) as locked:
         work = partial(_resumed, queue, locked, own, before, sub_nodes)
-        steps, warnings = await trio.to_thread.run_sync(work)
-    for words in warnings:
+        steps, notes = await trio.to_thread.run_sync(work)
+    for words in notes:
         say(words)
     return steps
 
@@ -288,29 +294,32 @@ def _resumed(
         ResumedStep(step.origin, step.job, frozenset(each.number for each in step.needed))
         for step in left
     ]
-    warnings = [
+    notes = [
         f"Run {run.name}: {words}. A step that it lacks is not continued, and one whose end it "
         "lacks runs once more."
         for run in found.runs
         for words in run.warnings
     ]
-    return steps, warnings
+    if steps and (new := found.new_among(sub_nodes)):
+        notes.append(f"Not in the broadcast before: {names_of(new)}. All its steps run there.")
+    return steps, notes
 
 
 # Messages.
 
 
-async def notes_on_unfinished(queue: QueueFile, own: str) -> list[str]:
+async def notes_on_unfinished(queue: QueueFile, own: str, command: str) -> list[str]:
     """Give a note for a new broadcast where the one before did not finish.
 
     Args:
         queue: the queue.
         own: the name of the new run.
+        command: continues the one before; see ``resume_command``.
     """
-    return await trio.to_thread.run_sync(_notes, queue, own)
+    return await trio.to_thread.run_sync(_notes, queue, own, command)
 
 
-def _notes(queue: QueueFile, own: str) -> list[str]:
+def _notes(queue: QueueFile, own: str, command: str) -> list[str]:
     try:
         runs = [run for run in find_runs(queue.real) if run.began.mode == "broadcast"]
         earlier = [run for run in runs if run.name != own]
@@ -322,22 +331,25 @@ def _notes(queue: QueueFile, own: str) -> list[str]:
     if before is None or before.is_finished or before.runs[-1].alive:
         return []
     words = f"The broadcast before, run {before.name}, did not finish. This one begins with the "
-    return [f"{words}next job in the queue; `{_command(queue)}` continues that one."]
+    return [f"{words}next job in the queue; `{command}` continues that one."]
 
 
-async def words_on_rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode]) -> list[str]:
+async def words_on_rest(
+    queue: QueueFile, name: str, sub_nodes: Sequence[SubNode], command: str
+) -> list[str]:
     """Say what is left of the broadcast of a run that is over; nothing where it has finished.
 
     Args:
         queue: the queue.
         name: of the run.
         sub_nodes: those of the run.
+        command: continues it; see ``resume_command``.
     """
-    work = partial(_rest, queue, name, sub_nodes)
+    work = partial(_rest, queue, name, sub_nodes, command)
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
-def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode]) -> list[str]:
+def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode], command: str) -> list[str]:
     try:
         found = newest_broadcast(queue)
     except PegasusError:  # the record cannot be read; the run has said so
@@ -354,9 +366,18 @@ def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode]) -> list[str
     if waiting:
         parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} in {queue.path}")
     rest = f": {', '.join(parts)}" if parts else ""
-    return [f"The broadcast did not finish{rest}.", f"To continue it: {_command(queue)}"]
+    return [f"The broadcast did not finish{rest}.", f"To continue it: {command}"]
 
 
-def _command(queue: QueueFile) -> str:
-    is_default = queue.path == "queue.yaml"
-    return COMMAND + ("" if is_default else f" --queue-file {shlex.quote(queue.path)}")
+def resume_command(
+    hosts_file: Path, queue_file: Path, ssh_config: Path | None, limit: Sequence[str]
+) -> str:
+    """Give the command that continues a broadcast on the same sub-nodes."""
+    options = {"--hosts-file": hosts_file, "--queue-file": queue_file, "--ssh-config": ssh_config}
+    words = [
+        f"{option}={path}"
+        for option, path in options.items()
+        if path and str(path) not in {"hosts.yaml", "queue.yaml"}
+    ]
+    words += [f"--limit={text}" for text in limit]
+    return shlex.join(["pegasus", "broadcast", "--resume", *words])
