@@ -125,8 +125,8 @@ class Common:
     stall: Annotated[float | None, Parameter(converter=_seconds)] = None
     """Report a command that has printed nothing for so long: 30m."""
     notify: str | None = None
-    """Run this command here for each job that failed permanently, and at the end of the run. It
-    gets the event as JSON on its standard input."""
+    """Run this command here for each job that failed permanently, for each silence that --stall
+    reports, and at the end of the run. It gets the event as JSON on its standard input."""
 
 
 @Parameter(name="*")

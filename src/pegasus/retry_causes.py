@@ -130,9 +130,8 @@ def read_causes(texts: Iterable[str]) -> RetryCauses:
 
 
 def _statuses_of(text: str, rest: str) -> list[int]:
-    numbers = [int(each) for each in rest.split(",") if each.isascii() and each.isdecimal()]
-    valid = len(numbers) == rest.count(",") + 1 and max(numbers) <= _HIGHEST_STATUS
-    if not valid or 0 in numbers:
+    numbers = [_number(each, _HIGHEST_STATUS) for each in rest.split(",")]
+    if 0 in numbers:
         raise PegasusError(
             f"--retry-on {text}: an exit status of a failure is a number from 1 to 255. Write "
             f"exit:137, or exit:1,2 for several. `re:{text}` searches for this text."
@@ -140,10 +139,18 @@ def _statuses_of(text: str, rest: str) -> list[int]:
     return numbers
 
 
+def _number(text: str, highest: int) -> int:
+    """Read a number from 1 to the highest; give 0 for anything else, of any length."""
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdecimal() and digits) or len(digits) > len(str(highest)):
+        return 0
+    return int(digits) if int(digits) <= highest else 0
+
+
 def _signal_of(text: str, rest: str) -> int:
     name = rest.upper().removeprefix("SIG")
-    if rest.isascii() and rest.isdecimal() and 0 < int(rest) < signal.NSIG:
-        return int(rest)
+    if number := _number(rest, signal.NSIG - 1):
+        return number
     if f"SIG{name}" in signal.Signals.__members__:
         return signal.Signals[f"SIG{name}"].value
     raise PegasusError(

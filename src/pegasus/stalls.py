@@ -17,6 +17,12 @@ LATE = 5.0
 """Seconds by which this task may wake up late. Where it is later, Pegasus itself was stopped
 (Ctrl-Z, a machine that slept), and what commands printed meanwhile is still to be read."""
 
+SLIGHTLY_LATE = 1.0
+"""Seconds of delay up to which what commands printed has been read."""
+
+READING = 1.0
+"""Seconds for the output that waits after a delay. Then a silence that goes on is a stall."""
+
 
 async def watch_stalls(bus: EventBus, limit: float) -> None:
     """Report each command once for each silence of that length, until cancelled.
@@ -37,5 +43,8 @@ async def watch_stalls(bus: EventBus, limit: float) -> None:
                 bus.tell(Stalled(assignment, now - since))
         due = min((since for _, since in bus.silences()), default=now) + limit
         await trio.sleep(due - now)
-        if bus.now() - due > LATE:
+        late = bus.now() - due
+        if late > LATE:
             bus.forget_silences()
+        elif late > SLIGHTLY_LATE:
+            await trio.sleep(READING)

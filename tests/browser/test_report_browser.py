@@ -39,6 +39,15 @@ selector => {
 """Gives the least contrast of elements to the paper, as WCAG computes it."""
 
 
+EXCESS = """
+bars => Math.max(...bars.map(bar => {
+  const time = parseFloat(bar.style.width) / 100 * bar.closest("ul").clientWidth;
+  return bar.getBoundingClientRect().width - Math.max(3, time);
+}))
+"""
+"""Gives by how many pixels a bar is wider than its time, or than the 3 pixels that can be seen."""
+
+
 def overflow(page: Page) -> int:
     """Give how many pixels the page is wider than its window."""
     wide: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -58,6 +67,15 @@ def test_it_fits_the_window(
         page.locator("#z16").check()
         assert overflow(page) <= 0
         assert page.evaluate("document.querySelector('.scroll').scrollWidth") > 10 * size[0]
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_bar_is_as_long_as_its_time(
+    size: tuple[int, int], long_report: Path, chromium: Browser
+) -> None:
+    """The length of a bar is its time: short commands do not cover those that follow them."""
+    with opened_page(chromium, long_report, size) as page:
+        assert page.locator(".lane button").evaluate_all(EXCESS) < 1
 
 
 def test_what_a_screen_reader_finds(report: Path, chromium: Browser) -> None:

@@ -52,6 +52,7 @@ async def recording(
     *,
     broadcast: bool = False,
     detached: bool = False,
+    resumes: str = "",
     sub_nodes: Sequence[SubNode] = NODES,
     on_trouble: Callable[[str], None] = fail,
     stall: float = LIMIT,
@@ -67,6 +68,7 @@ async def recording(
             sub_nodes=sub_nodes,
             on_trouble=on_trouble,
             detached=detached,
+            resumes=resumes,
         ) as record:
             count_output(record)
             for node in sub_nodes:

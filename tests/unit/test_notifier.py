@@ -18,7 +18,7 @@ from trio.testing import MockClock
 import pegasus
 from pegasus.errors import CannotStart, PegasusError
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Ended, RunEnded, Stalled, Started, Taken
+from pegasus.events import Ended, Missing, RunEnded, Stalled, Started, Taken
 from pegasus.model import Cancelled, Exited, Killed, Lost, NotStarted, Outcome, TimedOut
 from pegasus.notifier import Notifier, delivery, open_notifier
 from pegasus.notifier.delivery import NOTIFY_LIMIT, QUEUE_LIMIT, WAITING_LIMIT
@@ -189,6 +189,16 @@ async def test_after_an_abort_only_the_end(fakes: FakeNotifiers, autojump_clock:
     assert fakes.events == [("run_ended", None)]
 
 
+async def test_a_broadcast_without_a_sub_node(
+    fakes: FakeNotifiers, autojump_clock: MockClock
+) -> None:
+    """The sentence about the end of a broadcast names the sub-nodes that it lacks."""
+    async with notified() as run:
+        run.bus.tell(Missing(given_to(1).sub_node, "No route to host"))
+        run.notifier.end(RunEnded(1, "done"))
+    assert fakes.got[-1]["text"].endswith(f": nothing was run, missing: {given_to(1).sub_node}.")
+
+
 async def test_the_error_that_ended_the_run(
     fakes: FakeNotifiers, autojump_clock: MockClock
 ) -> None:
@@ -196,6 +206,7 @@ async def test_the_error_that_ended_the_run(
     async with notified() as run:
         run.notifier.end(RunEnded(2, "failed"), PegasusError("No node can be reached."))
     assert fakes.got[-1]["error"] == "No node can be reached."
+    assert fakes.got[-1]["text"].endswith(": No node can be reached.")
     with pytest.raises(ZeroDivisionError):
         async with notified():
             _ = 1 / 0

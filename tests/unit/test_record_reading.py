@@ -200,6 +200,10 @@ async def test_choosing_a_run(tmp_path: Path) -> None:
     assert choose_run(runs, "-12") is runs[1]
     assert choose_run(runs, "1") is choose_run(runs, "0001") is choose_run(runs, "01") is runs[0]
     assert choose_run(runs, "2") is runs[1]
+    assert choose_run(runs, "20261121-231500-12") is runs[1]
+    for number in "12", "3", "012", "0":  # there is no such run, though a name has these digits
+        with pytest.raises(PegasusError, match="There is no run"):
+            choose_run(runs, number)
     with pytest.raises(PegasusError, match="Several runs"):
         choose_run(runs, "2026")
     with pytest.raises(PegasusError, match="There is no run 'x'"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.events import Cut, Ended, RunEnded, Started, Taken, Unreachable
+from pegasus.events import Cut, Ended, Missing, RunEnded, Started, Taken, Unreachable
 from pegasus.model import (
     Assignment,
     Cancelled,
@@ -242,6 +242,17 @@ async def test_a_detached_command(tmp_path: Path) -> None:
     assert page.bars[0].attributes["class"] == "D open"
     assert "detached" in page.labels[0]
     assert not page.all("table", "failures")
+
+
+async def test_a_broadcast_without_a_sub_node(tmp_path: Path) -> None:
+    """The summary names the sub-nodes that a broadcast lacks, and the run that it continues."""
+    queue = queue_in(tmp_path)
+    async with recording(queue, broadcast=True, resumes="0001-earlier") as record:
+        record.tell(Missing(NODES[1], "No route to host"))
+        record.tell(RunEnded(1, "done"))
+    summary = page_in(queue).all("main")[0].text
+    assert f"Missing, since they could not be reached: {NODES[1]} (1 of 3 sub-nodes)." in summary
+    assert "It continues the broadcast of run 0001-earlier." in summary
 
 
 async def test_a_run_without_jobs(tmp_path: Path) -> None:

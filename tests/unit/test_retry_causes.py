@@ -80,6 +80,8 @@ INVALID = [
     ("exit:", "a number from 1 to 255"),
     ("exit:1,x", "`re:exit:1,x` searches for this text"),
     ("exit:²", "a number from 1 to 255"),
+    pytest.param("exit:" + "9" * 5000, "a number from 1 to 255", id="exit:9..."),
+    pytest.param("signal:" + "9" * 5000, "there is no such signal", id="signal:9..."),
     ("signal:0", "there is no such signal. Write signal:9"),
     ("signal:9999", "there is no such signal"),
     ("signal:SIGNOPE", "`kill -l` lists all"),

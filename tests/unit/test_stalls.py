@@ -24,7 +24,7 @@ from pegasus.events import (
     Started,
 )
 from pegasus.model import Exited, Stream
-from pegasus.stalls import LATE, watch_stalls
+from pegasus.stalls import LATE, READING, watch_stalls
 from tests.unit.states import given_to
 
 ONE, TWO = given_to(1), given_to(2, 1)
@@ -169,6 +169,33 @@ async def test_pegasus_itself_was_stopped() -> None:
 
     reports = await trio.to_thread.run_sync(lambda: trio.run(watch, clock=clock))
     assert [(job, seconds) for job, _, seconds in reports.stalled] == [(1, 101)]
+
+
+async def test_pegasus_was_stopped_for_a_moment() -> None:
+    """After a short stop too, unread output is read before a command is reported as silent."""
+    now = [0.0]
+    clock = MockClock(rate=0)
+
+    async def watch() -> Reports:
+        reports = Reports()
+        bus = EventBus(reports, clock=lambda: now[0] + trio.current_time())
+        async with trio.open_nursery() as nursery:
+            bus.tell(Started(ONE))
+            bus.tell(Started(TWO))
+            nursery.start_soon(watch_stalls, bus, 100)
+            await trio.testing.wait_all_tasks_blocked()
+            now[0] = LATE - 1
+            clock.jump(100)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not reports.stalled
+            await bus.show(printed())
+            clock.jump(READING)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        return reports
+
+    reports = await trio.to_thread.run_sync(lambda: trio.run(watch, clock=clock))
+    assert [job for job, _, _ in reports.stalled] == [2]
 
 
 async def test_the_next_output_ends_the_silence_for_readers(autojump_clock: MockClock) -> None:

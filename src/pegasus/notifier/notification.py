@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from pegasus import duration
 from pegasus.events import Ended, RunBegan, RunEnded, Stalled
 from pegasus.model import Assignment, Stream
+from pegasus.node_sets import names_of
 from pegasus.record import OutputName, outcome_data, sub_node_data
 from pegasus.run_state import STATUS_WORDS, Result, RunState
 from pegasus.terminal_text import on_one_line, visible
@@ -162,9 +163,11 @@ def of_end(
     """
     counts = state.counts()
     said = ", ".join(f"{counts[word]:,} {word}" for word in STATUS_WORDS if counts[word])
+    if state.missing:
+        said = f"{said or 'nothing was run'}, missing: {names_of(state.missing)}"
     seconds = max(0.0, at - state.began_at)
     text = f"Run {run.began.name}: {ended.result} after {duration.words(seconds)}: "
-    text += (on_one_line(error) if error else said or "nothing was run") + "."
+    text += (on_one_line(error).removesuffix(".") if error else said or "nothing was run") + "."
     failures = state.failures(FAILURES_LIMIT)
     data = {
         "result": ended.result,

@@ -144,17 +144,22 @@ def current_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
     return [run for run in runs if run.alive] or list(runs[-1:])
 
 
+_PART_OF_NAME = 1000
+"""A number from here on may be a part of a name: a date, a time or a process. A smaller one is in
+the name of almost any run, and would mean another run than the user does."""
+
+
 def choose_run(runs: Sequence[RunRecord], name: str) -> RunRecord:
     """Return the run with a name or number, or with a part of a name that no other run has.
 
     Raises:
         PegasusError: there is none, or there are several.
     """
-    fitting = (
-        [run for run in runs if run.name == name]
-        or [run for run in runs if _is_number(name) and run.began.number == int(name)]
-        or [run for run in runs if name in run.name]
-    )
+    number = int(name) if _is_number(name) else None
+    fitting = [run for run in runs if run.name == name]
+    fitting = fitting or [run for run in runs if number is not None and run.began.number == number]
+    if number is None or number >= _PART_OF_NAME:
+        fitting = fitting or [run for run in runs if name in run.name]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

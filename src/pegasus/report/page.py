@@ -28,6 +28,7 @@ from pegasus.report.page_text import (
     log_pattern,
     moment_words,
 )
+from pegasus.report.summary import missing_words
 from pegasus.run_state import STATUS_WORDS, Result, StatusWord, word_for
 
 GENERATOR = "Pegasus report"
@@ -177,6 +178,7 @@ def _page(run: RunRecord, timeline: Timeline, now: float, room: int) -> str:
             name=shown_text(run.name),
             headline=shown_text(_headline(run, now)),
             warnings=[shown_text(warning) for warning in run.warnings],
+            notes=[shown_text(note) for note in _notes(run)],
             facts=_facts(run, timeline),
             counts=list(_counts(run)),
             letters=LETTERS,
@@ -212,6 +214,14 @@ def _headline(run: RunRecord, now: float) -> str:
     if run.alive:
         return f"has been running for {duration.words(max(0.0, now - run.began_at))}"
     return f"was interrupted: Pegasus was killed, and was last seen at {local_time(state.last_at)}"
+
+
+def _notes(run: RunRecord) -> Iterator[str]:
+    """Say what a broadcast continues, and which sub-nodes it lacks."""
+    if run.began.resumes:
+        yield f"It continues the broadcast of run {run.began.resumes}."
+    if run.state.missing:
+        yield missing_words(run.state)
 
 
 def _facts(run: RunRecord, timeline: Timeline) -> list[Fact]:
