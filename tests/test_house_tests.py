@@ -40,6 +40,9 @@ LISTED: dict[str, set[str]] = {
     "tests/faults/test_queue_file_crash_again.py": {"tests.unit"},
     "tests/faults/test_queue_file_no_lock.py": {"tests.unit"},
     "tests/faults/test_queue_file_writer_crash.py": {"tests.unit"},
+    # Records, which the unit tests write and read as well.
+    "tests/faults/test_record_crash.py": {"tests.unit"},
+    "tests/faults/test_taking_over_crash.py": {"tests.unit"},
     # How each sh reports a signal.
     "tests/keepers/test_detached_scripts.py": {"tests.unit"},
     # A local session with the script of Pegasus, as the unit tests of the script open it.
@@ -57,7 +60,10 @@ INTERNALS: dict[str, set[str]] = {
     # The time that the next two wait is the limit that Pegasus keeps.
     "tests/e2e/test_dropbear.py": {"pegasus.transport.shell"},
     "tests/faults/test_kill_trees.py": {"pegasus.transport.shell", "pegasus.transport.folder"},
-    # A crash is simulated in the middle of a system call of these modules.
+    # The outcomes of what a killed Pegasus was running are constants of the run state.
+    "tests/faults/test_record_crash.py": {"pegasus.run_state.jobs"},
+    # A crash is simulated at a line, or in the middle of a system call, of these modules.
+    "tests/faults/test_taking_over_crash.py": {"pegasus.record.folder"},
     "tests/faults/test_queue_file_writer_crash.py": {
         "pegasus.queue_file.departure",
         "pegasus.queue_file.writers",

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -23,10 +24,8 @@ from pegasus.errors import PegasusError
 from pegasus.model import Job, StepOrigin, SubNode, succeeded
 from pegasus.node_sets import names_of
 from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
-from pegasus.record import RunRecord, find_runs
+from pegasus.record import RunRecord, find_runs, find_runs_and_skipped, number_of
 from pegasus.run_state import KnownRun
-
-COMMAND = "pegasus broadcast --resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,13 @@ class KnownBroadcast:
         back = set() if locked is None else self._put_back(locked)
         return steps_left({run.name: run.state for run in self.runs}, sub_nodes, back)
 
+    def new_among(self, sub_nodes: Sequence[SubNode]) -> list[SubNode]:
+        """Find the sub-nodes that none of its runs had."""
+        every = [[each.sub_node for each in run.state.sub_nodes.values()] for run in self.runs]
+        known = {place for of_run in every for place in _places(of_run).values()}
+        places = _places(sub_nodes)
+        return [each for each in sub_nodes if places[each.number] not in known]
+
     def _put_back(self, locked: LockedQueue) -> set[StepOrigin]:
         back = set()
         for run in self.runs:
@@ -149,17 +155,29 @@ def newest_broadcast(queue: QueueFile, own: str = "") -> KnownBroadcast | None:
         own: the name of a run that is not meant: the one that asks.
 
     Raises:
-        PegasusError: a record that is needed cannot be read, or is missing.
+        PegasusError: a record that is or may be needed cannot be read, or is missing.
     """
-    runs = {run.name: run for run in find_runs(queue.real)}
-    runs.pop(own, None)
+    found, skipped = find_runs_and_skipped(queue.real)
+    runs = {run.name: run for run in found if run.name != own}
     for run in reversed(runs.values()):
         if run.began.mode != "broadcast":
             continue
         run.refresh()
         if run.state.jobs or run.began.resumes:
+            _refuse_newer(skipped, run)
             return KnownBroadcast(_chain(run, runs))
     return None
+
+
+def _refuse_newer(skipped: Mapping[str, str], run: RunRecord) -> None:
+    """Refuse to continue a run if a newer one, which cannot be read, may have continued it."""
+    for name, words in skipped.items():
+        number = number_of(name)
+        if number is None or number > (run.began.number or 0):
+            raise PegasusError(
+                f"{words} It is newer than run {run.name}, and may have continued its broadcast: "
+                "nothing was run."
+            )
 
 
 def _chain(newest: RunRecord, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
@@ -248,12 +266,16 @@ async def steps_to_resume(
             still run.
     """
     async with queue.locked(say) as locked:
-        return await trio.to_thread.run_sync(_resumed, queue, locked, own, before, sub_nodes)
+        work = partial(_resumed, queue, locked, own, before, sub_nodes)
+        steps, notes = await trio.to_thread.run_sync(work)
+    for words in notes:
+        say(words)
+    return steps
 
 
 def _resumed(
     queue: QueueFile, locked: LockedQueue, own: str, before: str, sub_nodes: Sequence[SubNode]
-) -> list[ResumedStep]:
+) -> tuple[list[ResumedStep], list[str]]:
     found = _read_unfinished(queue, locked, own)
     if found.name != before:
         raise PegasusError(
@@ -268,26 +290,36 @@ def _resumed(
                 f"{names_of(step.open)}, and its end is not known: nothing was run. `pegasus "
                 "attach` follows it to its end, `pegasus attach --forget` gives it up."
             )
-    return [
+    steps = [
         ResumedStep(step.origin, step.job, frozenset(each.number for each in step.needed))
         for step in left
     ]
+    notes = [
+        f"Run {run.name}: {words}. A step that it lacks is not continued, and one whose end it "
+        "lacks runs once more."
+        for run in found.runs
+        for words in run.warnings
+    ]
+    if steps and (new := found.new_among(sub_nodes)):
+        notes.append(f"Not in the broadcast before: {names_of(new)}. All its steps run there.")
+    return steps, notes
 
 
 # Messages.
 
 
-async def notes_on_unfinished(queue: QueueFile, own: str) -> list[str]:
+async def notes_on_unfinished(queue: QueueFile, own: str, command: str) -> list[str]:
     """Give a note for a new broadcast where the one before did not finish.
 
     Args:
         queue: the queue.
         own: the name of the new run.
+        command: continues the one before; see ``resume_command``.
     """
-    return await trio.to_thread.run_sync(_notes, queue, own)
+    return await trio.to_thread.run_sync(_notes, queue, own, command)
 
 
-def _notes(queue: QueueFile, own: str) -> list[str]:
+def _notes(queue: QueueFile, own: str, command: str) -> list[str]:
     try:
         runs = [run for run in find_runs(queue.real) if run.began.mode == "broadcast"]
         earlier = [run for run in runs if run.name != own]
@@ -299,22 +331,25 @@ def _notes(queue: QueueFile, own: str) -> list[str]:
     if before is None or before.is_finished or before.runs[-1].alive:
         return []
     words = f"The broadcast before, run {before.name}, did not finish. This one begins with the "
-    return [f"{words}next job in the queue; `{_command(queue)}` continues that one."]
+    return [f"{words}next job in the queue; `{command}` continues that one."]
 
 
-async def words_on_rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode]) -> list[str]:
+async def words_on_rest(
+    queue: QueueFile, name: str, sub_nodes: Sequence[SubNode], command: str
+) -> list[str]:
     """Say what is left of the broadcast of a run that is over; nothing where it has finished.
 
     Args:
         queue: the queue.
         name: of the run.
         sub_nodes: those of the run.
+        command: continues it; see ``resume_command``.
     """
-    work = partial(_rest, queue, name, sub_nodes)
+    work = partial(_rest, queue, name, sub_nodes, command)
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
-def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode]) -> list[str]:
+def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode], command: str) -> list[str]:
     try:
         found = newest_broadcast(queue)
     except PegasusError:  # the record cannot be read; the run has said so
@@ -331,9 +366,18 @@ def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode]) -> list[str
     if waiting:
         parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} in {queue.path}")
     rest = f": {', '.join(parts)}" if parts else ""
-    return [f"The broadcast did not finish{rest}.", f"To continue it: {_command(queue)}"]
+    return [f"The broadcast did not finish{rest}.", f"To continue it: {command}"]
 
 
-def _command(queue: QueueFile) -> str:
-    is_default = queue.path == "queue.yaml"
-    return COMMAND + ("" if is_default else f" --queue-file {shlex.quote(queue.path)}")
+def resume_command(
+    hosts_file: Path, queue_file: Path, ssh_config: Path | None, limit: Sequence[str]
+) -> str:
+    """Give the command that continues a broadcast on the same sub-nodes."""
+    options = {"--hosts-file": hosts_file, "--queue-file": queue_file, "--ssh-config": ssh_config}
+    words = [
+        f"{option}={path}"
+        for option, path in options.items()
+        if path and str(path) not in {"hosts.yaml", "queue.yaml"}
+    ]
+    words += [f"--limit={text}" for text in limit]
+    return shlex.join(["pegasus", "broadcast", "--resume", *words])

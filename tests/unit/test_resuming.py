@@ -19,6 +19,7 @@ from pegasus.rendered import as_recorded
 from pegasus.resuming import (
     broadcast_to_resume,
     notes_on_unfinished,
+    resume_command,
     steps_left,
     steps_to_resume,
     words_on_rest,
@@ -146,6 +147,17 @@ def queue(tmp_path: Path) -> QueueFile:
     return QueueFile(path)
 
 
+def test_the_command_to_continue() -> None:
+    """It names what decides where the steps run, so that it can be copied: files, and --limit."""
+    usual = Path("hosts.yaml"), Path("queue.yaml"), None
+    assert resume_command(*usual, ()) == "pegasus broadcast --resume"
+    files = Path("my hosts.yaml"), Path("q.yaml"), Path("ssh_config")
+    assert resume_command(*files, ("rack=2", "!node-[1-3]")) == (
+        "pegasus broadcast --resume '--hosts-file=my hosts.yaml' --queue-file=q.yaml "
+        "--ssh-config=ssh_config --limit=rack=2 '--limit=!node-[1-3]'"
+    )
+
+
 DRAINED, DONE = RunEnded(130, "drained"), RunEnded(0, "done")
 STEP_LEFT = [Taken(1, job(1)), *ended(1, A)]
 
@@ -156,11 +168,11 @@ async def test_a_broadcast_that_did_not_finish(queue: QueueFile) -> None:
     assert await broadcast_to_resume(queue, fail) == (name,)
     (step,) = await steps_to_resume(queue, "own", name, [A, B], fail)
     assert (step.origin, step.needed) == (StepOrigin(name, 1), frozenset([B.number]))
-    (note,) = await notes_on_unfinished(queue, "own")
+    (note,) = await notes_on_unfinished(queue, "own", "command")
     assert f"run {name}, did not finish" in note
-    rest, command = await words_on_rest(queue, name, [A, B])
+    rest, command = await words_on_rest(queue, name, [A, B], "command")
     assert "1 step not done on node-b (1 of 2 sub-nodes), 1 job waits in" in rest
-    assert command.startswith("To continue it: pegasus broadcast --resume --queue-file ")
+    assert command == "To continue it: command"
 
 
 @pytest.mark.parametrize("end", [DONE, RunEnded(1, "done")])
@@ -169,8 +181,8 @@ async def test_a_broadcast_that_has_finished(queue: QueueFile, end: RunEnded) ->
     name = await recorded(queue.real, "one", *STEP_LEFT, *ended(1, B, Exited(1)), end)
     with pytest.raises(PegasusError, match="has finished: there is nothing to continue"):
         await broadcast_to_resume(queue, fail)
-    assert await notes_on_unfinished(queue, "own") == []
-    assert await words_on_rest(queue, name, [A, B]) == []
+    assert await notes_on_unfinished(queue, "own", "command") == []
+    assert await words_on_rest(queue, name, [A, B], "command") == []
 
 
 async def test_missing_sub_nodes(queue: QueueFile) -> None:
@@ -221,7 +233,7 @@ async def test_a_record_is_missing(queue: QueueFile) -> None:
     await trio.to_thread.run_sync(shutil.rmtree, queue.real.parent / ".pegasus" / name)
     with pytest.raises(PegasusError, match=f"The record of run {name} is missing"):
         await broadcast_to_resume(queue, fail)
-    assert await notes_on_unfinished(queue, "own") == []
+    assert await notes_on_unfinished(queue, "own", "command") == []
 
 
 async def test_a_command_that_nobody_follows(queue: QueueFile) -> None:
@@ -230,3 +242,36 @@ async def test_a_command_that_nobody_follows(queue: QueueFile) -> None:
     name = await recorded(queue.real, "one", Taken(1, job(1)), Started(assignment), DRAINED)
     with pytest.raises(PegasusError, match=r"may still run on node-a.*pegasus attach"):
         await steps_to_resume(queue, "own", name, [A, B], fail)
+
+
+async def test_a_newer_record_cannot_be_read(queue: QueueFile) -> None:
+    """A newer run that cannot be read may have continued the broadcast: nothing runs twice."""
+    old = await recorded(queue.real, "zero", *STEP_LEFT, DRAINED)
+    name = await recorded(queue.real, "one", *STEP_LEFT, DRAINED)
+    second = await recorded(queue.real, "two", *STEP_LEFT, DRAINED, resumes=name)
+    journals = queue.real.parent / ".pegasus"
+    (journals / old / "journal.jsonl").write_text("damaged\n")  # an older one does not matter
+    assert await broadcast_to_resume(queue, fail) == (name, second)
+    (journals / second / "journal.jsonl").write_text("damaged\n")
+    with pytest.raises(PegasusError, match=rf"{second}.*is newer than run {name}"):
+        await broadcast_to_resume(queue, fail)
+
+
+async def test_sub_nodes_that_are_new(queue: QueueFile) -> None:
+    """A note names them, since a forgotten --limit has the same effect."""
+    name = await recorded(queue.real, "one", *STEP_LEFT, DRAINED)
+    said: list[str] = []
+    (step,) = await steps_to_resume(queue, "own", name, [A, B, replace(C, number=2)], said.append)
+    assert step.needed == frozenset((1, 2))
+    assert said == ["Not in the broadcast before: node-c. All its steps run there."]
+
+
+async def test_a_record_with_damaged_lines(queue: QueueFile) -> None:
+    """A note says that lines are lacking, from which it is known what is done."""
+    name = await recorded(queue.real, "one", *STEP_LEFT, DRAINED)
+    journal = queue.real.parent / ".pegasus" / name / "journal.jsonl"
+    journal.write_text(journal.read_text() + "damaged\n")
+    said: list[str] = []
+    assert len(await steps_to_resume(queue, "own", name, [A, B], said.append)) == 1
+    (words,) = said
+    assert words.startswith(f"Run {name}: 1 line of the journal cannot be read. A step")

@@ -48,6 +48,7 @@ from pegasus.report.summary import last_words, retry_words
 from pegasus.resuming import (
     broadcast_to_resume,
     notes_on_unfinished,
+    resume_command,
     steps_to_resume,
     words_on_rest,
 )
@@ -129,7 +130,7 @@ async def _first_notes(opened: _OpenedRun) -> list[str]:
     notes = [*settings.limit_notes, *map(str, about_files)]
     notes += filter(None, [queue.blind_spot()])
     if settings.broadcast and not settings.resume:
-        notes += await notes_on_unfinished(queue, opened.record.name)
+        notes += await notes_on_unfinished(queue, opened.record.name, _resume_command(settings))
     return notes
 
 
@@ -270,8 +271,13 @@ async def _rest(
     """Say what is left of a broadcast; nothing where the disk does not answer in time."""
     if settings.broadcast:
         with trio.move_on_after(FINAL_SCREEN_WAIT):
-            return await words_on_rest(queue, record.name, sub_nodes)
+            return await words_on_rest(queue, record.name, sub_nodes, _resume_command(settings))
     return []
+
+
+def _resume_command(settings: RunSettings) -> str:
+    files = settings.hosts_file, settings.queue_file, settings.ssh_config
+    return resume_command(*files, settings.limit)
 
 
 async def _has_outputs(record: Record) -> bool:

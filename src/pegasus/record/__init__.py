@@ -25,9 +25,10 @@ from pegasus.record.finding import (
     choose_run,
     current_runs,
     find_runs,
+    find_runs_and_skipped,
     read_runs,
 )
-from pegasus.record.folder import OutputName, RunFolder, output_stem
+from pegasus.record.folder import OutputName, RunFolder, number_of, output_stem
 from pegasus.record.growing_output import GrowingOutput
 from pegasus.record.reading import Liveness, RunRecord
 from pegasus.record.values import origin_data, outcome_data, sub_node_data
@@ -42,6 +43,8 @@ __all__ = [
     "choose_run",
     "current_runs",
     "find_runs",
+    "find_runs_and_skipped",
+    "number_of",
     "origin_data",
     "outcome_data",
     "output_stem",

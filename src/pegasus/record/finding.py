@@ -41,27 +41,39 @@ def find_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]
         PegasusError: another user owns the folder of records.
         UnreadableRecords: the folder of records cannot be read.
     """
+    runs, skipped = find_runs_and_skipped(queue)
+    if warnings is not None:
+        warnings += list(skipped.values())[:_SHOWN_NAMES]
+        if more := len(skipped) - _SHOWN_NAMES:
+            warnings += [f"{folders.records_of(queue)}: {more:,} more runs are skipped."] * (
+                more > 0
+            )
+    return runs
+
+
+def find_runs_and_skipped(queue: Path) -> tuple[list[RunRecord], dict[str, str]]:
+    """Find the runs of a queue, and the runs of any queue that cannot be read; see ``find_runs``.
+
+    Returns:
+        The runs, and a sentence for each run that was skipped, by its name.
+    """
     records = folders.records_of(queue)
     try:
         folders.refuse_strangers(queue)
     except FileNotFoundError:
-        return []
+        return [], {}
     except OSError as error:
         raise PegasusError(f"{records}: {error.strerror or error}. Move it away.") from error
     try:
         paths = sorted(records.iterdir())
     except OSError as error:
         raise UnreadableRecords(_unreadable(records, error)) from error
-    left_out: list[str] = []
-    found = [_find(RunFolder(path), left_out) for path in paths]
-    if warnings is not None:
-        warnings += left_out[:_SHOWN_NAMES]
-        if more := len(left_out) - _SHOWN_NAMES:
-            warnings += [f"{records}: {more:,} more runs are skipped."] * (more > 0)
+    skipped: dict[str, str] = {}
+    found = [_find(RunFolder(path), skipped) for path in paths]
     # Two queue files in one folder share the records. Their names are compared and not their paths:
     # the folder may have been moved, or mounted elsewhere on another machine.
     runs = [run for run in found if run and Path(run.began.queue_file).name == queue.name]
-    return sorted(runs, key=_age)
+    return sorted(runs, key=_age), skipped
 
 
 def _age(run: RunRecord) -> tuple[int, float, str]:
@@ -73,7 +85,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER
 
 
-def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
+def _find(folder: RunFolder, skipped: dict[str, str]) -> RunRecord | None:
     """Find a run; None for one that was killed before it wrote its first line."""
     try:
         with folders.open_to_read(folder.journal) as file:
@@ -81,13 +93,13 @@ def _find(folder: RunFolder, left_out: list[str]) -> RunRecord | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        left_out.append(f"{_unreadable(folder.path, error)} This run is skipped.")
+        skipped[folder.name] = f"{_unreadable(folder.path, error)} This run is skipped."
         return None
     try:
         return RunRecord(folder, *began_of(folder.name, line))
     except ValueError:
         if line.endswith(b"\n"):
-            left_out.append(
+            skipped[folder.name] = (
                 f"{folder.journal}: its first line is damaged. This run is skipped. Move its "
                 "folder away."
             )

@@ -162,6 +162,12 @@ def _free_number(records: Path, least: int, but: str = "") -> int:
     return number
 
 
+def number_of(name: str) -> int | None:
+    """Give the number with which the name of a run begins; None for one of an earlier version."""
+    match = _NUMBERED.fullmatch(name)
+    return int(match[1]) if match and len(match[1]) <= _MOST_DIGITS else None
+
+
 def refuse_strangers(queue: Path) -> None:
     """Refuse a folder of records that belongs to another user.
 
