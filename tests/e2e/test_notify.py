@@ -49,6 +49,14 @@ def test_a_broadcast(pegasus: Pegasus) -> None:
     assert (ended["mode"], ended["failure_count"]) == ("broadcast", 2)
 
 
+def test_an_empty_command(pegasus: Pegasus) -> None:
+    """An empty command would give no message: this is an error before anything is taken."""
+    done = pegasus.run("q", "--notify", " ", hosts=ONE, queue="- echo x\n")
+    assert (done.status, done.out) == (2, b"")
+    assert "--notify: the command is empty" in done.stderr
+    assert pegasus.queue_file.read_text() == "- echo x\n"
+
+
 def test_the_example_for_scripts(pegasus: Pegasus) -> None:
     """A simple script needs no JSON: the variables have the sentence and the kind."""
     command = 'printf "%s: %s\\n" "$PEGASUS_EVENT" "$PEGASUS_TEXT" >> messages'

@@ -109,6 +109,19 @@ def test_labels_are_round_times(
     assert all(timeline.begin <= label.at <= timeline.end for label in labels)
 
 
+def test_days_of_another_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a change of the clocks too, the label of a day is at its midnight."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    until = 50 * 86400  # from September 21 into November; the clocks change on October 25
+    labels = timeline_of(run_of(tmp_path, *job(1, 0, 0, until)), NOON).labels()
+    assert time.localtime(labels[0].at).tm_isdst != time.localtime(labels[-1].at).tm_isdst
+    for label in labels:
+        local = time.localtime(label.at)
+        assert (local.tm_hour, local.tm_min) == (0, 0)
+        assert label.day == time.strftime("%b %d", local)
+
+
 def test_very_many_bars_are_drawn_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of very many commands, short neighbours are one mark that counts them; nothing is left out.
 

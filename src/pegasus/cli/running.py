@@ -94,6 +94,11 @@ def _run(common: Common, fleet: Fleet | None) -> int:
             "--retry-on says after which failures a job is tried again. Add --retries N, or leave "
             "out --retry-on."
         )
+    if common.notify is not None and not common.notify.strip():
+        raise PegasusError(
+            "--notify: the command is empty, so there would be no message. Write one (is a "
+            "variable of your shell empty?), or leave out --notify."
+        )
     settings = RunSettings(
         hosts_file=common.hosts_file,
         queue_file=common.queue_file,

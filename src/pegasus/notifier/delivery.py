@@ -162,8 +162,8 @@ class Notifier:
         if not self._failed:
             self._failed = True
             self._say(
-                f"The command of --notify failed: {words}. Try it by hand with a saved event; "
-                "further failures are not reported. No job is affected."
+                f"The command of --notify failed: {words.removesuffix('.')}. Try it by hand with a "
+                "saved event; further failures are not reported. No job is affected."
             )
 
     # The end.
@@ -190,11 +190,14 @@ class Notifier:
             await self._changed.wait()
 
     def _give_up_waiting(self) -> None:
-        self._left_out += len(self._queue)
+        left_out = len(self._queue)
+        self._left_out += left_out
         self._queue.clear()
         if self._running is not None:
             self._running.cancel(reason="the run is over")
-            self._report(f"it had not ended {WAITING_LIMIT:g} s after the run, and was ended")
+            words = f"it had not ended {WAITING_LIMIT:g} s after the run, and was ended"
+            others = f"; {left_out:,} events that waited for it were left out" if left_out else ""
+            self._report(words + others)
 
     async def _say_that_it_waits(self) -> None:
         await trio.sleep(SAID_AFTER)

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeAlias
 
@@ -259,13 +259,30 @@ def _bundled(bars: Sequence[LaneBar], begin: float, length: float) -> Iterator[L
 
 def _labels(begin: float, end: float) -> Iterator[AxisLabel]:
     step = next((step for step in _LABEL_STEPS if (end - begin) / step <= MOST_LABELS), None)
-    if step is None:
-        step = _DAY * math.ceil((end - begin) / _DAY / MOST_LABELS)
+    if step is None or step >= _DAY:
+        yield from _day_labels(begin, end, math.ceil((end - begin) / _DAY / MOST_LABELS))
+        return
     offset = datetime.fromtimestamp(begin).astimezone().utcoffset()
     shift = offset.total_seconds() if offset else 0.0
     at, before = math.ceil((begin + shift) / step) * step - shift, ""
     while at <= end:
         local = datetime.fromtimestamp(at).astimezone()
-        time, day = local.strftime("%H:%M:%S" if step < 60 else "%H:%M"), local.strftime("%b %d")
-        yield AxisLabel(at, "" if step >= _DAY else time, "" if day == before else day)
+        time, day = local.strftime("%H:%M:%S" if step < 60 else "%H:%M"), _day_text(local)
+        yield AxisLabel(at, time, "" if day == before else day)
         at, before = at + step, day
+
+
+def _day_labels(begin: float, end: float, days: int) -> Iterator[AxisLabel]:
+    """Label midnights; some days have 23 or 25 hours."""
+    day = datetime.fromtimestamp(begin).astimezone().replace(tzinfo=None)
+    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0)
+    while (at := midnight.astimezone().timestamp()) <= end:
+        if at < begin:
+            midnight += timedelta(days=1)
+            continue
+        yield AxisLabel(at, "", _day_text(midnight))
+        midnight += timedelta(days=days)
+
+
+def _day_text(local: datetime) -> str:
+    return local.strftime("%b %d")
