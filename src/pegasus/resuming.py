@@ -23,7 +23,7 @@ from pegasus.dispatch import ResumedStep
 from pegasus.errors import PegasusError
 from pegasus.model import Job, StepOrigin, SubNode, succeeded
 from pegasus.node_sets import names_of
-from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
+from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger, jobs_back
 from pegasus.record import RunRecord, find_runs, find_runs_and_skipped, number_of
 from pegasus.run_state import KnownRun
 
@@ -120,16 +120,16 @@ class KnownBroadcast:
         return end is not None and end.result == "done" and not newest.missing
 
     def steps_left(
-        self, sub_nodes: Sequence[SubNode], locked: LockedQueue | None = None
+        self, sub_nodes: Sequence[SubNode], back: Callable[[Path], set[int]]
     ) -> list[StepLeft]:
         """Find the steps that are not done; see ``steps_left``.
 
         Args:
             sub_nodes: those on which the steps have to be done.
-            locked: the queue; with it, those that ``pegasus retry`` put back are left out.
+            back: gives the jobs that ``pegasus retry`` put back, for the folder of a run.
         """
-        back = set() if locked is None else self._put_back(locked)
-        return steps_left({run.name: run.state for run in self.runs}, sub_nodes, back)
+        states = {run.name: run.state for run in self.runs}
+        return steps_left(states, sub_nodes, self._put_back(back))
 
     def new_among(self, sub_nodes: Sequence[SubNode]) -> list[SubNode]:
         """Find the sub-nodes that none of its runs had."""
@@ -138,10 +138,10 @@ class KnownBroadcast:
         places = _places(sub_nodes)
         return [each for each in sub_nodes if places[each.number] not in known]
 
-    def _put_back(self, locked: LockedQueue) -> set[StepOrigin]:
+    def _put_back(self, jobs_of: Callable[[Path], set[int]]) -> set[StepOrigin]:
         back = set()
         for run in self.runs:
-            for number in RetryLedger(locked, run.folder.path).settle():
+            for number in jobs_of(run.folder.path):
                 job = run.state.jobs.get(number)
                 back.add(job.resumes if job and job.resumes else StepOrigin(run.name, number))
         return back
@@ -282,7 +282,7 @@ def _resumed(
             f"Run {found.name} has continued the broadcast meanwhile; nothing was run. See "
             "`pegasus status`."
         )
-    left = found.steps_left(sub_nodes, locked)
+    left = found.steps_left(sub_nodes, lambda run: RetryLedger(locked, run).settle())
     for step in left:
         if step.open:
             raise PegasusError(
@@ -326,9 +326,12 @@ def _notes(queue: QueueFile, own: str, command: str) -> list[str]:
         if not earlier or earlier[-1].ended_well():
             return []  # the usual case, in which a long journal need not be read
         before = newest_broadcast(queue, own)
+        if before is None or before.is_finished or before.runs[-1].alive:
+            return []
+        sub_nodes = [each.sub_node for each in before.runs[-1].state.sub_nodes.values()]
+        if not before.steps_left(sub_nodes, partial(jobs_back, queue.real)):
+            return []  # to continue it would be to begin with the next job in the queue as well
     except PegasusError:  # who resumes it gets the reason
-        return []
-    if before is None or before.is_finished or before.runs[-1].alive:
         return []
     words = f"The broadcast before, run {before.name}, did not finish. This one begins with the "
     return [f"{words}next job in the queue; `{command}` continues that one."]
@@ -352,11 +355,12 @@ async def words_on_rest(
 def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode], command: str) -> list[str]:
     try:
         found = newest_broadcast(queue)
+        if found is None or found.name != name or found.is_finished:
+            return []
+        left = found.steps_left(sub_nodes, partial(jobs_back, queue.real))
     except PegasusError:  # the record cannot be read; the run has said so
         return []
-    if found is None or found.name != name or found.is_finished:
-        return []
-    left, waiting = found.steps_left(sub_nodes), queue.count()
+    waiting = queue.count()
     parts = []
     if left:
         where = {each.number: each for step in left for each in step.needed}
@@ -365,8 +369,9 @@ def _rest(queue: QueueFile, name: str, sub_nodes: Sequence[SubNode], command: st
         parts.append(f"{steps} not done on {names_of(list(where.values()))} ({nodes})")
     if waiting:
         parts.append(f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} in {queue.path}")
-    rest = f": {', '.join(parts)}" if parts else ""
-    return [f"The broadcast did not finish{rest}.", f"To continue it: {command}"]
+    if not parts:
+        return []  # it was ended during the last step
+    return [f"The broadcast did not finish: {', '.join(parts)}.", f"To continue it: {command}"]
 
 
 def resume_command(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from contextlib import suppress
 
 import pytest
 import trio
@@ -50,6 +52,26 @@ async def test_large_outputs() -> None:
     assert shown.out[len(even) :] == block("node-4", odd.decode())
     assert store._in_memory == 0
     assert len(shown.said) == 1
+
+
+async def test_large_outputs_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is made once, however many outputs need it at the same moment: nothing is lost."""
+    store, outputs = OutputStore(), [KeptOutput(), KeptOutput()]
+    both, make = threading.Barrier(2), kept._nameless_file
+
+    def make_slowly() -> int:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.1)  # gives the other thread the opportunity to come here as well
+        return make()
+
+    monkeypatch.setattr(kept, "_nameless_file", make_slowly)
+    texts = [bytes([at]) * 2 * IN_MEMORY for at in (1, 2)]
+    async with trio.open_nursery() as nursery:
+        for output, text in zip(outputs, texts, strict=True):
+            nursery.start_soon(store.add, output, text)
+    read = [b"".join([part async for part in store.read(output)]) for output in outputs]
+    store.close()
+    assert read == texts
 
 
 async def test_binary_output() -> None:

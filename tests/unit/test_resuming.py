@@ -13,7 +13,7 @@ import trio
 from pegasus.errors import PegasusError
 from pegasus.events import Ended, Event, Missing, RunEnded, Started, Taken, TakenOver
 from pegasus.model import Assignment, Exited, Job, Lost, Outcome, StepOrigin, SubNode
-from pegasus.queue_file import QueueFile
+from pegasus.queue_file import QueueFile, RetryLedger
 from pegasus.record.recording import open_record
 from pegasus.rendered import as_recorded
 from pegasus.resuming import (
@@ -183,6 +183,28 @@ async def test_a_broadcast_that_has_finished(queue: QueueFile, end: RunEnded) ->
         await broadcast_to_resume(queue, fail)
     assert await notes_on_unfinished(queue, "own", "command") == []
     assert await words_on_rest(queue, name, [A, B], "command") == []
+
+
+async def test_a_broadcast_that_was_ended_in_its_last_step(queue: QueueFile) -> None:
+    """Where no step is left there is nothing to continue, and no message says so."""
+    await trio.Path(queue.real).write_text("[]\n")
+    name = await recorded(queue.real, "one", *STEP_LEFT, *ended(1, B), DRAINED)
+    assert await words_on_rest(queue, name, [A, B], "command") == []
+    assert await notes_on_unfinished(queue, "own", "command") == []
+
+
+async def test_a_step_that_is_back_in_the_queue(queue: QueueFile) -> None:
+    """A step that ``retry`` put back waits in the queue, and is not counted as left as well."""
+    name = await recorded(
+        queue.real, "one", Taken(1, job(1)), *ended(1, A), Taken(2, job(2)), *ended(2, A), DRAINED
+    )
+    async with queue.locked(fail) as locked:
+        folder = queue.real.parent / ".pegasus" / name
+        await trio.to_thread.run_sync(RetryLedger(locked, folder).put_back, {1: job(1)})
+    rest, _ = await words_on_rest(queue, name, [A, B], "command")
+    assert "1 step not done on node-b (1 of 2 sub-nodes), 2 jobs wait in" in rest
+    (step,) = await steps_to_resume(queue, "own", name, [A, B], fail)
+    assert step.origin == StepOrigin(name, 2)
 
 
 async def test_missing_sub_nodes(queue: QueueFile) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -73,6 +74,7 @@ class OutputStore:
 
     def __init__(self) -> None:
         self._fd: int | None = None
+        self._making = threading.Lock()  # outputs of several sub-nodes are written at a time
         self._end = 0
         self._in_memory = 0
         self._held = 0  # pieces of the file that are needed, or being written
@@ -136,8 +138,9 @@ class OutputStore:
         self._in_memory -= before - len(output.memory)
 
     def _write(self, start: int, data: bytes) -> None:
-        if self._fd is None:
-            self._fd = _nameless_file()
+        with self._making:
+            if self._fd is None:
+                self._fd = _nameless_file()
         left = memoryview(data)
         while left:
             count = os.pwrite(self._fd, left, start)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pegasus.queue_file.counting import WaitingJobs, count_queue
 from pegasus.queue_file.editing import Snapshot, TextCheck, check_text, restore, snapshot
 from pegasus.queue_file.entries import QueueReader, Written
-from pegasus.queue_file.ledger import RetryLedger
+from pegasus.queue_file.ledger import RetryLedger, jobs_back
 from pegasus.queue_file.note import Receipt
 from pegasus.queue_file.picking import JobFill, TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
@@ -44,6 +44,7 @@ __all__ = [
     "canonical",
     "check_text",
     "count_queue",
+    "jobs_back",
     "read_command",
     "read_commands",
     "read_params",

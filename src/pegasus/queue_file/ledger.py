@@ -64,6 +64,21 @@ class RetryLedger:
         with self._translated():
             return self._settle()
 
+    def look(self) -> set[int]:
+        """Give the numbers of the jobs that are back, as ``settle`` does; change nothing.
+
+        A reader does not need the lock for it: what is being put back at this moment is not back.
+
+        Raises:
+            PegasusError: the ledger cannot be read.
+        """
+        with self._translated():
+            noted = self._read()
+            done = [
+                numbers for name, numbers in noted.items() if not (self._folder / name).exists()
+            ]
+        return {number for numbers in done for number in numbers}
+
     def put_back(self, jobs: Mapping[int, Job], *, top: bool = False) -> None:
         """Put jobs into the queue and note that they are back, in one step.
 
@@ -160,3 +175,16 @@ class RetryLedger:
     def _append(self, data: dict[str, object]) -> None:
         line = json.dumps({"at": round(time.time(), 3), **data}).encode() + b"\n"
         durable.append_synced(self._path, line)
+
+
+def jobs_back(queue: Path, run: Path) -> set[int]:
+    """Give the numbers of the jobs of a run that are back in its queue, without its lock.
+
+    Args:
+        queue: the real path of the queue file.
+        run: the folder of the run.
+
+    Raises:
+        PegasusError: the ledger cannot be read.
+    """
+    return RetryLedger(LockedQueue(str(queue), queue), run).look()
