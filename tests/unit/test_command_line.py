@@ -104,3 +104,12 @@ def test_a_ctrl_c_while_a_class_is_made(capsys: pytest.CaptureFixture[str]) -> N
 
     assert run_safely(import_something) == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("words", [["results"], ["report", "-o", "-"]], ids=" ".join)
+def test_a_run_is_named_with_or_without_its_option(tmp_path: Path, words: list[str]) -> None:
+    """Both commands that read one run take its name either way."""
+    for run in (["41"], ["--run", "41"]):
+        done = pegasus(tmp_path, *words, *run)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "run '41'" in done.stderr

@@ -106,10 +106,10 @@ def logs(
 
 @app.command(name="results")
 def results(
+    run: RunName = None,
     *,
     csv: bool = False,
     json: bool = False,
-    run: RunName = None,
     queue_file: QueuePath = QUEUE,
 ) -> int:
     """List each job of a run: parameters, sub-node, outcome, times, and the files of its output.
@@ -128,8 +128,7 @@ def results(
 
 @app.command(name="report")
 def report(
-    run: str | None = None,
-    /,
+    run: RunName = None,
     *,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
@@ -139,7 +138,6 @@ def report(
     """Write a run as one HTML page: its timeline, its failures, and how busy the sub-nodes were.
 
     Args:
-        run: Its name, number or a part of the name; default: the newest.
         output: The file to write, - for standard output; default: pegasus-report-RUN.html.
     """
     from pegasus.commands import report as reporting
