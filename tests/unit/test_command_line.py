@@ -112,4 +112,4 @@ def test_a_run_is_named_with_or_without_its_option(tmp_path: Path, words: list[s
     for run in (["41"], ["--run", "41"]):
         done = pegasus(tmp_path, *words, *run)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "run '41'" in done.stderr
+        assert "No run" in done.stderr
