@@ -82,6 +82,25 @@ async def test_two_runs_of_one_queue(tmp_path: Path) -> None:
     assert len(few) <= 7
 
 
+async def test_the_end_of_runs_that_were_watched(tmp_path: Path) -> None:
+    """When no run goes on any more, those that were watched are shown, not only the newest."""
+    queue = queue_in(tmp_path)
+    reader = OverviewReader(queue, None, all_runs=False)
+    async with recording(queue, "one") as first:
+        async with recording(queue, "two"):
+            overview, _ = reader.read()
+            assert [run.name for run in overview.running] == ["0001-one", "0002-two"]
+        end(first, start(first, 1), Exited(1))
+        settle(first)
+        overview, _ = reader.read()
+        assert [run.name for run in overview.runs] == ["0001-one"]
+    await run_some(queue)
+    overview, changed = reader.read(exact=True)
+    assert changed
+    assert [run.name for run in overview.runs] == ["0001-one", "0002-two"]
+    assert [run.name for run in seen(queue).runs] != ["0001-one", "0002-two"]
+
+
 async def test_a_fault_of_the_queue_is_shown(tmp_path: Path) -> None:
     """A fault in the queue file has a line, and hides no run."""
     queue = queue_in(tmp_path)

@@ -62,7 +62,8 @@ class OverviewReader:
 
     Args:
         queue_file: its path as the user gave it.
-        run: a run's name or a part of it; None for those that go on, otherwise the newest.
+        run: a run's name or a part of it; None for those that go on, otherwise those that did at an
+            earlier look, otherwise the newest.
         all_runs: whether all runs are meant.
     """
 
@@ -71,6 +72,7 @@ class OverviewReader:
         self._run = run
         self._all_runs = all_runs
         self._known: dict[str, RunRecord] = {}
+        self._went_on: set[str] = set()
         self._queue_state: object = ()
         self._waiting = WaitingJobs(self._queue, self._taken)
         self._before: tuple[list[str], list[str]] | None = None
@@ -124,7 +126,15 @@ class OverviewReader:
             )
         if self._run is not None:
             return [choose_run(runs, self._run)]
-        return runs if self._all_runs else current_runs(runs)
+        return runs if self._all_runs else self._current(runs)
+
+    def _current(self, runs: Sequence[RunRecord]) -> Sequence[RunRecord]:
+        current = current_runs(runs)
+        going_on = {run.name for run in current if run.alive}
+        if not going_on:
+            return [run for run in runs if run.name in self._went_on] or current
+        self._went_on |= going_on
+        return current
 
 
 def _refreshed(run: RunRecord, warnings: list[str]) -> bool:
