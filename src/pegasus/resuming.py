@@ -251,6 +251,8 @@ async def steps_to_resume(
     before: str,
     sub_nodes: Sequence[SubNode],
     say: Callable[[str], None],
+    *,
+    missing: Collection[int] = (),
 ) -> list[ResumedStep]:
     """Give the steps that a run has to continue, once it has followed what still ran.
 
@@ -259,14 +261,15 @@ async def steps_to_resume(
         own: the name of the run.
         before: the name of the run that it continues.
         sub_nodes: those of the run.
-        say: gets a message where the lock of the queue is waited for.
+        say: gets a message where the lock of the queue is waited for, and notes.
+        missing: the numbers of those that run nothing, so that a command may still run there.
 
     Raises:
         PegasusError: another run has continued the broadcast meanwhile, or a command of it may
             still run.
     """
     async with queue.locked(say) as locked:
-        work = partial(_resumed, queue, locked, own, before, sub_nodes)
+        work = partial(_resumed, queue, locked, own, before, sub_nodes, missing=missing)
         steps, notes = await trio.to_thread.run_sync(work)
     for words in notes:
         say(words)
@@ -274,7 +277,13 @@ async def steps_to_resume(
 
 
 def _resumed(
-    queue: QueueFile, locked: LockedQueue, own: str, before: str, sub_nodes: Sequence[SubNode]
+    queue: QueueFile,
+    locked: LockedQueue,
+    own: str,
+    before: str,
+    sub_nodes: Sequence[SubNode],
+    *,
+    missing: Collection[int],
 ) -> tuple[list[ResumedStep], list[str]]:
     found = _read_unfinished(queue, locked, own)
     if found.name != before:
@@ -284,10 +293,10 @@ def _resumed(
         )
     left = found.steps_left(sub_nodes, lambda run: RetryLedger(locked, run).settle())
     for step in left:
-        if step.open:
+        if still_open := [each for each in step.open if each.number not in missing]:
             raise PegasusError(
                 f"Job {step.origin.job} of run {step.origin.run} may still run on "
-                f"{names_of(step.open)}, and its end is not known: nothing was run. `pegasus "
+                f"{names_of(still_open)}, and its end is not known: nothing was run. `pegasus "
                 "attach` follows it to its end, `pegasus attach --forget` gives it up."
             )
     steps = [

@@ -57,7 +57,7 @@ def test_after_a_failure_with_error_aborts(run_desk: RunDesk) -> None:
     assert done.status == 1
     rest = "1 step not done on localhost (i=1), localhost (i=2) (2 of 3 sub-nodes), 1 job waits in"
     assert f"The broadcast did not finish: {rest}" in done.stderr
-    assert "To continue it: pegasus broadcast --resume --hosts-file=" in done.stderr
+    assert "To continue it: pegasus broadcast --resume '--hosts-file=" in done.stderr  # quoted
     assert "pegasus retry" not in done.stderr
     (Path(run_desk.there.environment["HOME"]) / "repaired").touch()
     done = run_desk.there.run("b", "-e", "--resume")

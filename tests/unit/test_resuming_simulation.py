@@ -9,7 +9,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -110,7 +110,7 @@ class ResumedBroadcast:
 
         return fill
 
-    async def left(self, sub_nodes: Sequence[SubNode]) -> list[ResumedStep]:
+    async def left(self, sub_nodes: Sequence[SubNode], _: Collection[int]) -> list[ResumedStep]:
         await trio.lowlevel.checkpoint()
         return [
             ResumedStep(each.origin, each.job, frozenset(node.number for node in each.needed))

@@ -337,8 +337,8 @@ def _resumed_steps(opened: _OpenedRun) -> ResumedSteps | None:
         return None
     if record.folder is None:
         raise PegasusError("--resume needs a record, for what it does. See above.")
-    names = record.name, settings.resumes[-1]
-    return partial(steps_to_resume, opened.queue, *names, opened.sub_nodes, opened.note)
+    known = opened.queue, record.name, settings.resumes[-1], opened.sub_nodes, opened.note
+    return lambda missing: steps_to_resume(*known, missing=missing)
 
 
 def _make_run(

@@ -47,7 +47,7 @@ class BroadcastDispatcher(Dispatcher):
         await self._choose_members()
         if self.run.resumed is not None:
             await self._wait_ready()
-            await self._continue(await self.run.resumed())
+            await self._continue(await self.run.resumed(frozenset(self._missing)))
         while await self.wait_work(lambda: len(self._members)):
             batch = await self.take([self._fill])
             for taken in batch.jobs:

@@ -5,7 +5,7 @@ Rule 1: these protocols are all that dispatch requires of other packages.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -44,8 +44,9 @@ class ResumedStep:
     needed: frozenset[int]
 
 
-ResumedSteps: TypeAlias = Callable[[], Awaitable[Sequence[ResumedStep]]]
-"""Finds the steps of an earlier broadcast that are not done, in their order."""
+ResumedSteps: TypeAlias = Callable[[Collection[int]], Awaitable[Sequence[ResumedStep]]]
+"""Finds the steps of an earlier broadcast that are not done, in their order. It gets the numbers of
+the sub-nodes that are missing: they run nothing, so what may still run there does not matter."""
 
 
 class Shell(Protocol):

@@ -43,8 +43,8 @@ class Run:
         batch: on how many sub-nodes a step of a broadcast runs at a time; None for all.
         max_unreachable: how many sub-nodes a broadcast does without; None where it ends if it
             cannot reach one at the start, and waits for each one later.
-        resumed: gives, once all sub-nodes are ready, the steps of an earlier broadcast that are not
-            done, in order; raises PegasusError. None where no broadcast is continued.
+        resumed: gives, once all sub-nodes are ready or missing, the steps of an earlier broadcast
+            that are not done, in order; raises PegasusError. None where no broadcast is continued.
     """
 
     name: str
