@@ -94,6 +94,10 @@ HOSTS_SHOWN = "node-[1-4],odd,ssh://node-7:2222,user@node-[5-6],ssh://[::1]:22"
         (["!node-9"], "--limit node-9: hosts.yaml has no such host."),
         (["node-1,node-[8-9]"], "--limit node-[8-9]: hosts.yaml has no such host."),
         (
+            ["node-1&!rack=2"],
+            "--limit !rack=2: ! stands before a whole term, and not after &. Write it as a term",
+        ),
+        (
             ["rakc=1"],
             '--limit rakc=1: no sub-node of hosts.yaml has a parameter "rakc". They have ',
         ),

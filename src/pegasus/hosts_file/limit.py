@@ -176,6 +176,11 @@ def _condition(text: str, known: _Labels, whole: str) -> _Condition:
 def _no_such(condition: _Condition, hosts_file: str, sub_nodes: Sequence[SubNode]) -> str:
     """Say what there is, where a condition fits no sub-node."""
     begin = f"--limit {condition.text}:"
+    if condition.text.startswith("!"):
+        return (
+            f"{begin} ! stands before a whole term, and not after &. Write it as a term of its "
+            f"own: '--limit {condition.text}'."
+        )
     name, equals, _ = condition.text.rpartition("=")
     if not equals:
         return f"{begin} {hosts_file} has no such host. It has {_hosts(sub_nodes)}. {_HOW}."

@@ -113,5 +113,8 @@ def _line(result: Result) -> str:
     shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
     where = f"job {result.job.number}" + (f" on {execution.sub_node}" if execution else "")
     outcome = on_one_line(str(result.outcome))
-    took = duration.words((execution.seconds if execution else None) or 0.0)
-    return visible(f"  {where}: {outcome}, after {took}: {shown}")
+    if execution is None or execution.started_at is None:
+        return visible(f"  {where}: {outcome}: {shown}")
+    return visible(
+        f"  {where}: {outcome}, after {duration.words(execution.seconds or 0.0)}: {shown}"
+    )
