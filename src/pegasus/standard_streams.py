@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Mapping
 from contextlib import suppress
 
 from pegasus.errors import PegasusError
@@ -64,6 +65,11 @@ def open_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def has_cursor(environ: Mapping[str, str]) -> bool:
+    """Report whether the terminal, if there is one, can move its cursor."""
+    return environ.get("TERM", "") not in {"", "dumb"}
 
 
 def terminal_size() -> tuple[int, int]:

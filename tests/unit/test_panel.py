@@ -252,3 +252,16 @@ def test_the_estimate_runs_down_between_two_estimates() -> None:
     assert live(100, 4, False)[0] != first[0]
     times[0] = 50.0  # the clock was set back
     assert "remaining: about" in live(100, 4, False)[0]
+
+
+def test_a_reason_is_never_older_than_the_numbers_beside_it() -> None:
+    """Once the queue is counted, the panel does not say that it is not."""
+    counts: list[int | None] = [None]
+    state = run_on(TWO, *ended(1, TWO[0]), *running(2, TWO[0]))
+    live = LivePanel(state, lambda: counts[0], lambda _: b"", clock=lambda: 100.0)
+    assert "not counted yet" in "\n".join(live(120, 4, False))
+    counts[0] = 40
+    lines = "\n".join(live(120, 4, False))
+    assert "40 waiting" in lines
+    assert "not counted yet" not in lines
+    assert "remaining: about" in lines

@@ -96,3 +96,52 @@ async def test_an_end_that_was_closed_here_ends_the_reading() -> None:
             nursery.start_soon(read_all, reading, take)
             await wait_all_tasks_blocked()
             await reading.aclose()
+
+
+async def test_a_pipe_that_was_closed_here_before_ends_the_reading() -> None:
+    """Closing a pipe between two reads ends the reading without a failure, too."""
+
+    async def take(_: bytes) -> None:
+        await reading.aclose()
+
+    with trio.fail_after(LIMIT):
+        async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, reading, take)
+            await writing.send_all(b"a line\n")
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often a task was run.
+
+    Args:
+        name: of the task.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.count = 0
+        self._name = name
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count it."""
+        self.count += task.name == self._name
+
+
+async def test_a_command_that_prints_a_little_costs_one_step_each_time() -> None:
+    """Reading a step of a progress bar takes one round of Trio's loop."""
+    taken: list[bytes] = []
+
+    async def take(data: bytes) -> None:
+        taken.append(data)
+
+    with trio.fail_after(LIMIT):
+        async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, reading, take, name="reader")
+            await wait_all_tasks_blocked()
+            steps = Steps("reader")
+            trio.lowlevel.add_instrument(steps)
+            for _ in range(5):
+                os.write(writing.fileno(), b"\r10 %")
+                await wait_all_tasks_blocked(0.01)
+            trio.lowlevel.remove_instrument(steps)
+            await writing.aclose()
+    assert steps.count == len(taken) == 5

@@ -268,8 +268,30 @@ async def test_watch_in_a_pipe(tmp_path: Path) -> None:
             assert child.stderr.read() == b""
 
 
-async def test_watch_on_a_terminal(tmp_path: Path) -> None:
+async def test_watch_on_a_terminal_without_a_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that cannot move its cursor gets plain text, as a pipe does."""
+    monkeypatch.setenv("TERM", "dumb")
+    queue = queue_in(tmp_path)
+    leader, follower = pty.openpty()
+    async with recording(queue) as record:
+        start(record, 1)
+        settle(record)
+        with watching(queue, stdout=follower) as child:
+            os.close(follower)
+            seen = b""
+            while b"1 running" not in seen:
+                seen += os.read(leader, 65536)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(20) == 0
+    os.close(leader)
+    assert b"\x1b" not in seen
+
+
+async def test_watch_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal --watch draws anew each second, and Ctrl-C ends it quietly."""
+    monkeypatch.setenv("TERM", "xterm")
     queue = queue_in(tmp_path)
     async with recording(queue) as record:
         start(record, 1)

@@ -16,7 +16,7 @@ from pathlib import Path
 from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
 from pegasus.report.overview import Overview, OverviewReader
-from pegasus.standard_streams import STDOUT, terminal_size, write
+from pegasus.standard_streams import STDOUT, has_cursor, terminal_size, write
 
 REDRAW_PERIOD = 1.0
 """Seconds between two looks of ``--watch``: durations are shown in seconds."""
@@ -89,7 +89,8 @@ def _watch(settings: StatusSettings, reader: OverviewReader) -> None:
     gc.freeze()  # what the journal contains so far stays: later collections need not visit it
     gc.enable()
     none_runs = not overview.running
-    if overview.running and not settings.json and os.isatty(STDOUT):
+    draws = not settings.json and os.isatty(STDOUT) and has_cursor(os.environ)
+    if overview.running and draws:
         from pegasus.report.watching import redraw  # noqa: PLC0415 -- rich, as above
 
         redraw(overview, reader, REDRAW_PERIOD)

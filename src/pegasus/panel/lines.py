@@ -76,7 +76,8 @@ class LivePanel:
         now = self._clock()
         view = PanelView(self._state, now, self._waiting(), self._tail_of, self._stage())
         age = now - self._estimated_at
-        if not 0.0 <= age < ESTIMATE_PERIOD:
+        # Why there is no figure is known at once, and must not contradict the numbers beside it.
+        if self._estimate.seconds is None or not 0.0 <= age < ESTIMATE_PERIOD:
             self._estimate, self._estimated_at, age = view.estimate, now, 0.0
         remaining = self._estimate
         if remaining.seconds is not None:

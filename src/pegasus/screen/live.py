@@ -17,6 +17,7 @@ import trio
 from pegasus.interrupt import stop_when_asked
 from pegasus.screen.area import Area, AreaFrame, AreaLines
 from pegasus.screen.output import Output
+from pegasus.standard_streams import has_cursor
 from pegasus.terminal_modes import HiddenKeys, in_background
 
 FRAME_PERIOD = 0.25
@@ -42,7 +43,7 @@ def can_be_live(stdout_fd: int, stderr_fd: int, environ: Mapping[str, str]) -> b
     It has to be a terminal that can move its cursor, and no other program may write to it: what
     reads a pipe on standard output (``| tee log``) usually writes to the same terminal.
     """
-    if environ.get("TERM", "") in {"", "dumb"} or not os.isatty(stderr_fd):
+    if not has_cursor(environ) or not os.isatty(stderr_fd):
         return False
     try:
         out, err = os.fstat(stdout_fd), os.fstat(stderr_fd)
