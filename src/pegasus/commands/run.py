@@ -96,6 +96,11 @@ class RunSettings:
     resumes: tuple[str, ...] = ()
     """The runs of the broadcast that is continued, the newest last."""
 
+    @property
+    def mode(self) -> RunMode:
+        """Whether each job runs once, or on every sub-node."""
+        return "broadcast" if self.broadcast else "queue"
+
 
 async def run(settings: RunSettings) -> ExitStatus:
     """Run the queue, or broadcast it.
@@ -168,7 +173,7 @@ async def _run_recorded(
     record_opened = open_record(
         queue.real,
         f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
-        mode=_mode(settings),
+        mode=settings.mode,
         hosts_file=str(settings.hosts_file),
         sub_nodes=sub_nodes,
         on_trouble=screen.say,
@@ -201,7 +206,7 @@ async def _run_recorded(
         status = _end(opened, live.state, stages, notifier, error)
     rest = await _rest(settings, queue, record, sub_nodes)
     if live.state.counts():
-        logs = partial(log_of, record, _mode(settings)) if await _has_outputs(record) else None
+        logs = partial(log_of, record, settings.mode) if await _has_outputs(record) else None
         words = last_words(live.state, logs, trio.current_time() - began)
         if not rest and live.state.failure_count and record.kept:
             rest = [retry_words(settings.queue_file)]
@@ -259,10 +264,6 @@ def _status(
     if interrupted:
         return ExitStatus.INTERRUPTED
     return ExitStatus.JOB_FAILED if state.failure_count or state.missing else status_of(taken)
-
-
-def _mode(settings: RunSettings) -> RunMode:
-    return "broadcast" if settings.broadcast else "queue"
 
 
 async def _rest(

@@ -190,9 +190,9 @@ def result_of_run(error: PegasusError | None, stages: Stages) -> RunResult:
 
 def log_of(record: Record, mode: RunMode, result: Result) -> str | None:
     """Give the path of a command's outputs, as a pattern; None where it has none."""
-    if record.folder is None or result.execution is None or result.execution.started_at is None:
+    if record.folder is None or (execution := result.started) is None:
         return None
-    job, sub_node = result.job.number, result.execution.sub_node.number
+    job, sub_node = result.job.number, execution.sub_node.number
     name = OutputName(job, sub_node, Stream.STDOUT).file_name(mode)
     path = Path(os.path.relpath(record.folder.output / name))
     return f"{path.with_suffix('')}.*"

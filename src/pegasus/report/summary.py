@@ -113,8 +113,5 @@ def _line(result: Result) -> str:
     shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
     where = f"job {result.job.number}" + (f" on {execution.sub_node}" if execution else "")
     outcome = on_one_line(str(result.outcome))
-    if execution is None or execution.started_at is None:
-        return visible(f"  {where}: {outcome}: {shown}")
-    return visible(
-        f"  {where}: {outcome}, after {duration.words(execution.seconds or 0.0)}: {shown}"
-    )
+    after = f", after {duration.words(ran.seconds or 0.0)}" if (ran := result.started) else ""
+    return visible(f"  {where}: {outcome}{after}: {shown}")

@@ -251,6 +251,12 @@ class Result:
     execution: Execution | None
     outcome: Outcome
 
+    @property
+    def started(self) -> Execution | None:
+        """Its try that counts, if that one ever started."""
+        execution = self.execution
+        return None if execution is None or execution.started_at is None else execution
+
 
 @dataclass(frozen=True, slots=True)
 class End:
