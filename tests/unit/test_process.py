@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from pegasus.process import FULL_PIPE, WIDE_PIPE, read_all
+from pegasus.process import BAR_PERIOD, FULL_PIPE, STEPS_OF_A_BAR, WIDE_PIPE, read_all
 from tests.unit.screens import LIMIT
 
 MUCH = os.urandom(FULL_PIPE) * 160
@@ -145,3 +145,55 @@ async def test_a_command_that_prints_a_little_costs_one_step_each_time() -> None
             trio.lowlevel.remove_instrument(steps)
             await writing.aclose()
     assert steps.count == len(taken) == 5
+
+
+async def write_steps(writing: trio.lowlevel.FdStream, taken: list[bytes]) -> None:
+    """Print as many steps of a bar, each read by itself, as show that it is one."""
+    for number in range(STEPS_OF_A_BAR):
+        os.write(writing.fileno(), b"\r%d %%" % number)
+        while len(taken) <= number:
+            await trio.lowlevel.checkpoint()
+
+
+async def test_a_progress_bar_is_read_now_and_then(mock_clock: trio.testing.MockClock) -> None:
+    """A bar that moves on is read a few times a second, and none of its bytes is lost."""
+    taken: list[bytes] = []
+
+    async def take(data: bytes) -> None:
+        taken.append(data)
+
+    async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+        nursery.start_soon(read_all, reading, take)
+        await write_steps(writing, taken)
+        for number in range(10, 15):
+            os.write(writing.fileno(), b"\r%d %%" % number)
+            await wait_all_tasks_blocked()
+        assert len(taken) == STEPS_OF_A_BAR
+        mock_clock.jump(BAR_PERIOD)
+        while len(taken) == STEPS_OF_A_BAR:
+            await trio.lowlevel.checkpoint()
+        await writing.aclose()
+        mock_clock.jump(BAR_PERIOD)
+    assert taken[STEPS_OF_A_BAR:] == [b"\r10 %\r11 %\r12 %\r13 %\r14 %"]
+
+
+async def test_lines_beside_a_progress_bar_are_read_at_once(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """Once a command has printed a line, what it prints next is read without a pause."""
+    taken: list[bytes] = []
+
+    async def take(data: bytes) -> None:
+        taken.append(data)
+
+    async with pipe() as (reading, writing), trio.open_nursery() as nursery:
+        nursery.start_soon(read_all, reading, take)
+        await write_steps(writing, taken)
+        os.write(writing.fileno(), b"\nepoch 1\n")
+        mock_clock.jump(BAR_PERIOD)
+        for number in range(2, 5):
+            while len(taken) < STEPS_OF_A_BAR + number - 1:
+                await trio.lowlevel.checkpoint()
+            os.write(writing.fileno(), b"epoch %d\n" % number)
+        await writing.aclose()
+    assert b"".join(taken).endswith(b"\nepoch 1\nepoch 2\nepoch 3\nepoch 4\n")
