@@ -159,7 +159,7 @@ def run_e2e(
     """Run end-to-end tests on one kind of node."""
     session.log(f"end-to-end tests on {way} nodes")
     # Most of them wait, for example for a SIGKILL after ten seconds, so several run in parallel.
-    beside = ("--numprocesses=3", "--dist=loadfile")
+    beside = ("--numprocesses=4", "--dist=loadfile")
     env = {"PEGASUS_TEST_NODES": way, **environment}
     session.run("pytest", *beside, *tests, *session.posargs, env=env)
 
