@@ -117,13 +117,13 @@ class Common:
     detach: bool = False
     """Let each command outlive its connection and Pegasus; `pegasus attach` follows it again."""
     give_up: Annotated[float | None, Parameter(converter=_seconds)] = None
-    """With --detach: count a command as lost once its node has been away for so long."""
+    """With --detach: count a command as lost once its node has been away for this long."""
     retry_on: Annotated[list[str] | None, Parameter(negative="")] = None
     """With --retries: only jobs that ended this way: exit:137, exit:1,2, signal:9, lost, timeout;
     anything else is a regular expression, and a job is tried again if it printed a line that
     matches. re:lost searches for such a word. Repeatable."""
     stall: Annotated[float | None, Parameter(converter=_seconds)] = None
-    """Report a command that has printed nothing for so long: 30m."""
+    """Report a command that has printed nothing for this long: 30m."""
     notify: str | None = None
     """Run this command here for each job that failed permanently, for each silence that --stall
     reports, and at the end of the run. It gets the event as JSON on its standard input."""
@@ -137,8 +137,8 @@ class Fleet:
     gather: Annotated[bool | Literal["diff"], Parameter(negative="", group=SHOWN)] = False
     """Show equal outputs of a step once, with their nodes; --gather=diff shows differences."""
     batch: Annotated[Share | None, Parameter(converter=_batch, accepts_keys=False)] = None
-    """Run a step on so many sub-nodes at a time: 4 or 25%."""
+    """Run a step on at most this many sub-nodes at a time: 4 or 25%."""
     max_unreachable: Annotated[Share | None, Parameter(converter=_share, accepts_keys=False)] = None
-    """Continue without up to so many sub-nodes that cannot be reached: 2 or 10%."""
+    """Continue if at most this many sub-nodes cannot be reached: 2 or 10%."""
     resume: bool = False
     """Continue the newest broadcast that did not finish; no step is repeated where it is done."""

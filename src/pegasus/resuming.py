@@ -187,8 +187,8 @@ def _chain(newest: RunRecord, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
         if before not in runs or runs[before] in chain:
             raise PegasusError(
                 f"The record of run {before} is missing, which run {chain[0].name} continues. Put "
-                f"its folder back beside {newest.folder.path}. Without it nobody knows which steps "
-                "are done: `pegasus broadcast` goes on with the steps that wait in the queue."
+                f"its folder back beside {newest.folder.path}. Without it, it is unknown "
+                "which steps are done. `pegasus broadcast` runs the steps that wait in the queue."
             )
         runs[before].refresh()
         chain.insert(0, runs[before])
