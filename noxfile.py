@@ -2,9 +2,9 @@
 
 Sessions: unit (once for each Python that is usable here), lint, typing, browser (the HTML report in
 Chromium), e2e (on every kind of test nodes that works here), e2e_docker and e2e_local for one kind,
-e2e_clients for sessions without OpenSSH's multiplexing protocol, trials, reliability and mutation
-(long), estimate (a simulation), bench (Pegasus beside its peers) and pictures (those of the
-documents).
+e2e_clients for sessions without OpenSSH's multiplexing protocol, slurm (a cluster on this machine),
+trials, reliability and mutation (long), estimate (a simulation), bench (Pegasus beside its peers)
+and pictures (those of the documents).
 Arguments after ``--`` are passed to pytest.
 """
 
@@ -21,7 +21,31 @@ import nox
 
 ROOT = Path(__file__).parent
 ON_NODES = ("tests/e2e", "tests/faults", "tests/keepers")  # nodes, or minutes
-IN_BROWSER = "tests/browser"  # what is in none of these are unit tests
+IN_BROWSER = "tests/browser"
+E2E_ON_SLURM = [
+    *(
+        f"tests/e2e/test_{name}.py"
+        for name in (
+            *("queue_mode", "broadcast", "terminal", "retry", "retry_on", "limit", "stall"),
+            *("barriers", "demands", "gpus", "placement", "steering", "gather", "live", "resume"),
+            *("rendered", "report", "logs", "shared_slots", "slots_shown", "status", "daemon"),
+            *("notify", "foreign_text", "leftovers"),
+        )
+    ),
+    "tests/faults/test_kill_trees.py",
+    "tests/faults/test_interrupt_trials.py",
+]
+"""Tests of queue mode, broadcast, Ctrl-C and process trees, and what belongs to them."""
+
+SOME_ON_SLURM = (
+    *(f"tests/slurm/test_runs.py::{name}" for name in ("test_queue", "test_interrupted_twice")),
+    "tests/slurm/test_runs.py::test_cancelled_allocation",
+    *(f"tests/slurm/test_requested.py::{name}" for name in ("test_a_queue", "test_with_ssh")),
+    "tests/slurm/test_requested_faults.py::test_killed_and_started_again",
+)
+"""What is most likely to break: one test of each promise, about a minute."""
+
+ON_SLURM = "tests/slurm"  # what is in none of these are unit tests
 ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_nodes.py",
     "tests/e2e/test_sessions.py",
@@ -37,7 +61,7 @@ nox.needs_version = ">=2026.4"
 nox.options.default_venv_backend = "virtualenv"  # uv keeps old builds of an unchanged pyproject
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["unit", "lint", "typing", "browser", "e2e"]
+nox.options.sessions = ["unit", "lint", "typing", "browser", "slurm_some", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
@@ -104,7 +128,7 @@ def unit(session: nox.Session) -> None:
     if absent and session.python == USABLE[0]:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
-    others = (f"--ignore={on}" for on in (*ON_NODES, IN_BROWSER))
+    others = (f"--ignore={on}" for on in (*ON_NODES, IN_BROWSER, ON_SLURM))
     # Some tests wait and others compute: a worker that is done takes over tests of another one.
     beside = ("--numprocesses=3", "--dist=worksteal")
     session.run("pytest", *beside, "tests", *others, *session.posargs)
@@ -180,6 +204,41 @@ def e2e_detached(session: nox.Session) -> None:
     """Run the end-to-end tests on local nodes with detached commands in all runs."""
     prepare(session)
     run_e2e(session, "local", ("tests/e2e",), PEGASUS_TEST_DETACH="1")
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """Run the tests that need a Slurm cluster, on one that they start on this machine, as root.
+
+    These are the tests of Slurm itself, trials of its faults, and the end-to-end tests whose nodes
+    may be those of an allocation.
+    """
+    prepare(session)
+    session.run("python", "-m", "tests.cluster.needs")
+    session.run("pytest", "--numprocesses=3", "--dist=loadfile", ON_SLURM, *session.posargs)
+    run_e2e(session, "local", E2E_ON_SLURM, PEGASUS_TEST_SLURM="1")
+
+
+@nox.session
+def slurm_some(session: nox.Session) -> None:
+    """Run a few tests on a Slurm cluster, where this user can start one on this machine."""
+    prepare(session)
+    if os.getuid() != 0:
+        session.skip("a Slurm cluster needs root: slurmd starts processes as the user of the job")
+    session.run("python", "-m", "tests.cluster.needs")
+    session.run("pytest", "--numprocesses=2", "--dist=loadfile", *SOME_ON_SLURM, *session.posargs)
+
+
+@nox.session
+def slurm_reliability(session: nox.Session) -> None:
+    """Measure the table of Slurm in docs/why/reliability.md: an hour on an otherwise idle machine.
+
+    As root, on clusters that it starts on this machine.
+    """
+    prepare(session)
+    session.run("python", "-m", "tests.cluster.needs")
+    table = ("--trials=20", "--table=docs/why/reliability.md")
+    session.run("python", "-m", "tests.slurm.reliability", *table, *session.posargs)
 
 
 @nox.session

@@ -10,7 +10,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import deep_queue, dispatch, fleet, footprint, live, output, peers, start, status
+from benchmarks import (
+    deep_queue,
+    dispatch,
+    fleet,
+    footprint,
+    live,
+    needs,
+    output,
+    peers,
+    start,
+    status,
+)
 from benchmarks.bench import Bench, Measure, Part, say
 from benchmarks.ground import open_ground
 from benchmarks.plot import draw
@@ -20,6 +31,7 @@ from benchmarks.running import Failed
 PARTS: dict[str, Measure] = {
     "dispatch": dispatch.measure,
     "queue": deep_queue.measure,
+    "needs": needs.measure,
     "connect": fleet.measure_connect,
     "broadcast": fleet.measure_broadcast,
     "output": output.measure,

@@ -107,7 +107,7 @@ def run_queue(
 
 def run_queue_connected(
     folder: Path,
-    ground: Ground,
+    ground: Ground | None,
     sub_nodes: int,
     env: Mapping[str, str] | None = None,
     more: Sequence[str] = (),

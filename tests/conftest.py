@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 
 import pytest
+import trio.testing
 from hypothesis import settings
 
 # The time of an example depends on the machine: pytest-timeout finds what is slow.
@@ -25,3 +26,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+
+
+@pytest.fixture
+def threaded_clock() -> trio.testing.MockClock:
+    """Give a clock that jumps once nothing happens, for runs that also use threads.
+
+    ``autojump_clock`` does not see that a thread works, and jumps over what waits for it.
+    """
+    return trio.testing.MockClock(autojump_threshold=0.03)

@@ -17,7 +17,21 @@ import trio
 
 from pegasus.dispatch import Session, Shell
 from pegasus.events import Printed
-from pegasus.model import Apart, Assignment, Command, Exited, Job, Killed, Outcome, Stream, SubNode
+from pegasus.model import (
+    Apart,
+    Assignment,
+    Command,
+    Exited,
+    HeldSlots,
+    Job,
+    Killed,
+    Outcome,
+    Pool,
+    Slot,
+    SlotsHeld,
+    Stream,
+    SubNode,
+)
 
 OpenSession = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -44,14 +58,14 @@ class Output:
         return self.streams[Stream.STDERR]
 
 
-def node_named(name: str) -> SubNode:
+def node_named(name: str, *pools: Pool) -> SubNode:
     """Return a sub-node with the transport that its name has in a hosts file."""
-    return SubNode(0, name, (), "local" if name == "localhost" else "ssh")
+    return SubNode(0, name, (), "local" if name == "localhost" else "ssh", pools)
 
 
-def assignment(command: str, number: int = 1) -> Assignment:
+def assignment(command: str, number: int = 1, slots: SlotsHeld = ()) -> Assignment:
     """Assign a command to some sub-node."""
-    return Assignment(number, Job(command), SubNode(0, "node"), Command(command))
+    return Assignment(number, Job(command), SubNode(0, "node"), Command(command), slots=slots)
 
 
 async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
@@ -62,6 +76,23 @@ async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
             outcome = await shell.run(assignment(command), "run-1", output.show, trio.Event())
             assert not isinstance(outcome, Apart)
             return outcome, output
+
+
+GPUS = (
+    HeldSlots("gpu", (Slot("2", "GPU-b7c0"), Slot("5", "GPU-00aa")), "nvidia"),
+    HeldSlots("cpu-cores", (), "nproc"),
+)
+"""What a command holds that takes two GPUs and no processor."""
+
+GPU_VARIABLES = """\
+CUDA_DEVICE_ORDER=PCI_BUS_ID
+CUDA_VISIBLE_DEVICES=GPU-b7c0,GPU-00aa
+PEGASUS_SLOTS_CPU_CORES=
+PEGASUS_SLOTS_GPU=2,5
+"""
+"""What it is told, sorted."""
+
+SHOW_VARIABLES = "env | grep -E '^(CUDA_|ROCR_|PEGASUS_SLOTS_)' | LC_ALL=C sort"
 
 
 async def run_in(shell: Shell, command: str) -> tuple[Outcome, Output, bool]:
@@ -122,6 +153,13 @@ async def test_one_after_the_other(open_session: OpenSession) -> None:
     async with open_session() as session:
         outcomes = [(await run_command(session, f"exit {status}"))[0] for status in range(5)]
     assert outcomes == [Exited(status) for status in range(5)]
+
+
+async def test_place(open_session: OpenSession) -> None:
+    """Two sessions on one node have the same place, which is on one line and not empty."""
+    async with open_session() as first, open_session() as second:
+        assert first.place == second.place
+        assert first.place.split() == [first.place]
 
 
 async def test_one_after_the_other_in_one_shell(open_session: OpenSession) -> None:
@@ -250,6 +288,18 @@ class OnlyReal:
                 session, "echo $PEGASUS_RUN $PEGASUS_JOB $PEGASUS_SUB_NODE"
             )
         assert output.stdout == b"run-1 1 0\n"
+
+    async def test_slots(self, open_session: OpenSession) -> None:
+        """A job with slots has them in its environment; the next one in its shell has none."""
+        async with open_session() as session, session.open_shell() as shell:
+            output = Output()
+            with trio.fail_after(LIMIT):
+                assigned = assignment(f"{SHOW_VARIABLES}; echo é", slots=GPUS)
+                await shell.run(assigned, "run-1", output.show, trio.Event())
+                assert output.stdout.decode() == GPU_VARIABLES + "é\n"
+                if await shell.wait_next():
+                    _, output, _ = await run_in(shell, SHOW_VARIABLES)
+                    assert b"PEGASUS_SLOTS" not in output.stdout
 
     async def test_no_input_and_no_terminal(self, open_session: OpenSession) -> None:
         """A job reads nothing, has no terminal, and no open file but its three streams."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import trio
 
-from pegasus.dispatch import Fill
+from pegasus.barriers import BarrierOpen, BarrierVerdict
+from pegasus.demand import Nowhere
 from pegasus.errors import FileFault, PegasusError, TemplateFault
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
 from pegasus.model import (
+    Barrier,
     Command,
     Job,
     Outcome,
@@ -20,6 +23,7 @@ from pegasus.model import (
     StepOrigin,
     TakenJob,
 )
+from pegasus.picker import Picker, Skip
 
 
 @dataclass(frozen=True)
@@ -28,43 +32,89 @@ class FakeBatch:
 
     jobs: Sequence[TakenJob]
     fault: FileFault | None = None
+    refused: Sequence[FileFault] = ()
+    barrier: Barrier | None = None
+    is_complete: bool = True
 
 
 class FakeQueue:
-    """A queue in memory; ``BAD`` stands for an entry that can't be read.
+    """A queue in memory, in which each job is an entry of its own.
+
+    ``BAD`` stands for an entry that can't be read, and the keys of ``BARRIERS`` for barriers.
 
     Args:
         commands: the jobs in it.
         listener: gets the event of each job that is taken.
+
+    Attributes:
+        jobs: what is left in it.
+        passed: the barriers that were removed.
     """
 
     BAD = Job("BAD")
 
+    BARRIERS: ClassVar[dict[Job, Barrier]] = {
+        Job("barrier: succeeded"): Barrier("succeeded"),
+        Job("barrier: ended"): Barrier("ended"),
+    }
+
+    _POSITION = Position("queue.yaml", 1, 1)
+
     def __init__(self, commands: Iterable[str], listener: Listener) -> None:
         self.jobs = deque(Job(command) for command in commands)
+        self.passed: list[Barrier] = []
         self.takes: list[float] = []
         self.full_until = 0.0
         self.half_written = ""
         self._listener = listener
         self._numbers = itertools.count(1)
         self._seen: list[Job] = []
+        self._left: list[Job] | None = None
 
-    async def take(self, fills: Sequence[Fill]) -> FakeBatch:
+    async def take(self, picker: Picker) -> FakeBatch:
         await self._look()
+        picker.begin(lambda: self._left == list(self.jobs))
         taken: list[TakenJob] = []
+        refused: list[FileFault] = []
+        kept: list[Job] = []
         fault: FileFault | None = None
-        for fill in fills:
-            if not self.jobs:
-                break
+        while self.jobs and self.jobs[0] not in self.BARRIERS and not picker.is_full:
             try:
-                commands = self._fill(fill, self.jobs[0])
+                answer = self._pick(picker, self.jobs[0])
             except FileFault as caught:
                 fault = caught
                 break
-            taken.append(TakenJob(next(self._numbers), self.jobs.popleft(), commands))
+            job = self.jobs.popleft()
+            if isinstance(answer, tuple):
+                taken.append(TakenJob(next(self._numbers), job, answer))
+                continue
+            kept.append(job)
+            if isinstance(answer, FileFault):
+                refused.append(answer)
+        is_complete = not self.jobs or self.jobs[0] in self.BARRIERS or fault is not None
+        self.jobs.extendleft(reversed(kept))
+        self._left = self._seen = list(self.jobs)
+        if taken:
+            picker.settle(taken)
         for each in taken:
             self._listener.tell(Taken(each.number, each.job))
-        return FakeBatch(taken, fault)
+        return FakeBatch(taken, fault, refused, self._barrier, is_complete)
+
+    async def pass_barrier(
+        self, barrier: Barrier, judge: Callable[[], BarrierVerdict]
+    ) -> BarrierVerdict | None:
+        await self._look()
+        if self._barrier != barrier:
+            return None
+        verdict = judge()
+        if isinstance(verdict, BarrierOpen):
+            self.jobs.popleft()
+            self.passed.append(barrier)
+        return verdict
+
+    @property
+    def _barrier(self) -> Barrier | None:
+        return self.BARRIERS.get(self.jobs[0]) if self.jobs else None
 
     def take_again(self, job: Job, origin: StepOrigin) -> int:
         number = next(self._numbers)
@@ -82,13 +132,19 @@ class FakeQueue:
         if trio.current_time() < self.full_until:
             raise PegasusError("queue.yaml: the disk is full.")
 
-    def _fill(self, fill: Fill, job: Job) -> tuple[Command, ...]:
+    def _pick(self, picker: Picker, job: Job) -> tuple[Command, ...] | FileFault | Skip:
+        """Give the commands of a job that is picked, and for another why it stays."""
         if job == self.BAD:
-            raise FileFault(Position("queue.yaml", 1, 1), "this is bad")
+            raise FileFault(self._POSITION, "this is bad")
+        answer = picker.pick(job, 1)
+        if isinstance(answer, Nowhere):
+            return FileFault(self._POSITION, answer.what, answer.instead)
+        if isinstance(answer, Skip):
+            return answer
         try:
-            return fill(job)
+            return answer(job)
         except TemplateFault as fault:
-            raise FileFault(Position("queue.yaml", 1, 1), fault.what) from fault
+            raise FileFault(self._POSITION, fault.what) from fault
 
     def changed(self) -> bool:
         return list(self.jobs) != self._seen

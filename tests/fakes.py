@@ -40,13 +40,14 @@ class FakeShell:
     def __init__(self, node: FakeNode) -> None:
         self._started = trio.Event()
         self._node = node
+        self._broken = node.broken  # of the connection that is open now
 
     async def wait_broken(self) -> None:
-        await self._node.broken.wait()
+        await self._broken.wait()
 
     @property
     def begun(self) -> bool:
-        return self._started.is_set() or self._node.broken.is_set()
+        return self._started.is_set() or self._broken.is_set()
 
     async def wait_begun(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -56,7 +57,7 @@ class FakeShell:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(wait, self._started)
-            nursery.start_soon(wait, self._node.broken)
+            nursery.start_soon(wait, self._broken)
 
     @property
     def key(self) -> str | None:
@@ -80,7 +81,7 @@ class FakeShell:
     async def wait_next(self) -> bool:
         await trio.lowlevel.checkpoint()
         self._started = trio.Event()
-        return not self._node.broken.is_set()
+        return not self._broken.is_set()
 
     async def run(
         self,
@@ -90,7 +91,7 @@ class FakeShell:
         kill_now: trio.Event,
         detachment: Detachment | None = None,
     ) -> Outcome | Apart:
-        if self._node.broken.is_set():
+        if self._broken.is_set():
             return NotStarted("the shell on the node was gone")
         if not self._node.starts_commands:
             await trio.lowlevel.checkpoint()
@@ -98,6 +99,10 @@ class FakeShell:
         if self._node.begins_in:
             await trio.sleep(self._node.begins_in)
         self._started.set()
+        if assignment.number == 0:  # a question
+            outcome, stdout = await self._node.answer(assignment.command)
+            await show(Printed(assignment, Stream.STDOUT, stdout))
+            return outcome
         self._node.ran.append(assignment.command)
         self._node.runs_now += 1
         try:
@@ -112,7 +117,7 @@ class FakeShell:
     async def _run(
         self, assignment: Assignment, show: Callable[[Printed], Awaitable[None]]
     ) -> Outcome:
-        assert self._node.runs_now == 1, "a sub-node runs one command at a time"
+        assert self._node.runs_now <= self._node.lanes, "a sub-node runs one command at a time"
         match assignment.command.partition("#")[0].split():
             case ["printf", word]:
                 await show(Printed(assignment, Stream.STDOUT, word.encode()))
@@ -133,7 +138,7 @@ class FakeShell:
 
     async def _sleep(self, seconds: float) -> Outcome:
         with trio.move_on_after(seconds):
-            await self._node.broken.wait()
+            await self._broken.wait()
             return Lost(self._node.words)
         return Exited(0)
 
@@ -209,7 +214,7 @@ class FakeDetachedShell(FakeShell):
     async def release(self, key: str) -> bool:
         await trio.lowlevel.checkpoint()
         keeper = self._node.folders.get(key)
-        if self._node.broken.is_set() or (keeper and trio.current_time() < keeper.ends_at):
+        if self._broken.is_set() or (keeper and trio.current_time() < keeper.ends_at):
             return False
         self._node.folders.pop(key, None)
         return True
@@ -226,7 +231,7 @@ class FakeDetachedShell(FakeShell):
         assert assignment.key is not None
         folders = self._node.folders
         if detachment.extent is None:
-            if self._node.broken.is_set() or not self._node.starts_commands:
+            if self._broken.is_set() or not self._node.starts_commands:
                 return NotStarted("the shell on the node was gone")
             folders[assignment.key] = keeper = FakeKeeper.start(assignment.command)
             self._node.ran.append(assignment.command)
@@ -249,14 +254,14 @@ class FakeDetachedShell(FakeShell):
                 keeper.end(trio.current_time() + self._node.ends_in, Cancelled())
             with trio.move_on_at(keeper.ends_at):
                 if detachment.stop.is_set():
-                    await self._node.broken.wait()
+                    await self._broken.wait()
                 else:
                     await self._wait_either(detachment.stop)
-            if self._node.broken.is_set():
+            if self._broken.is_set():
                 return Apart(self._node.words)
         await trio.lowlevel.checkpoint()
         self._seconds = keeper.ends_at - keeper.began
-        return Apart(self._node.words) if self._node.broken.is_set() else keeper.outcome
+        return Apart(self._node.words) if self._broken.is_set() else keeper.outcome
 
     async def _wait_either(self, stop: trio.Event) -> None:
         async with trio.open_nursery() as nursery:
@@ -266,7 +271,13 @@ class FakeDetachedShell(FakeShell):
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(wait, stop)
-            nursery.start_soon(wait, self._node.broken)
+            nursery.start_soon(wait, self._broken)
+
+
+async def no_answer(_question: str) -> tuple[Outcome, bytes]:
+    """Answer as a node that does not know the command."""
+    await trio.lowlevel.checkpoint()
+    return Exited(127), b""
 
 
 @dataclass(eq=False)
@@ -288,6 +299,9 @@ class FakeNode:
         open: how many sessions are open.
         runs_now: how many commands run on it now.
         folders: of detached commands, by key; None where nothing has started in it.
+        place: its identity.
+        lanes: how many commands may run on it at a time.
+        answer: gets each question, and gives its outcome and output.
     """
 
     words: str = "Connection refused"
@@ -305,6 +319,9 @@ class FakeNode:
     runs_now: int = 0
     broken: trio.Event = field(default_factory=trio.Event)
     folders: dict[str, FakeKeeper | None] = field(default_factory=dict)
+    place: str = "node:22"
+    lanes: float = 1
+    answer: Callable[[str], Awaitable[tuple[Outcome, bytes]]] = no_answer
 
     def hang_up(self) -> None:
         """Break the connection that is open now."""
@@ -316,7 +333,8 @@ class FakeNode:
         await trio.sleep(self.answers_in)
         if not self.reachable:
             raise NodeUnreachable(self.words)
-        self.broken = trio.Event()
+        if self.broken.is_set():  # the connections that stand break together
+            self.broken = trio.Event()
         self.open += 1
         try:
             with sole_error():
@@ -366,9 +384,12 @@ class FakeNodes:
         return sum(node.open for node in self.by_name.values())
 
     def __getitem__(self, name: str) -> FakeNode:
-        return self.by_name.setdefault(name, FakeNode())
+        hostname = name.partition(" (")[0]
+        return self.by_name.setdefault(name, FakeNode(place=f"{hostname}:22"))
 
     @asynccontextmanager
     async def open_session(self, sub_node: SubNode) -> AsyncIterator[FakeNode]:
+        if sub_node.pools:
+            self[str(sub_node)].lanes = math.inf
         async with self[str(sub_node)].open_session() as session:
             yield session

@@ -17,14 +17,18 @@ SHARED = {"tests.contract", "tests.other_user"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "tests/browser/": {"tests.browser", "tests.nodes"},
-    "tests/e2e/": {*SHARED, "tests.e2e", "tests.nodes"},
+    "tests/cluster/": {"tests.cluster", "tests.nodes"},
+    "tests/e2e/": {*SHARED, "tests.cluster", "tests.e2e", "tests.nodes"},
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
     "tests/keepers/": {*SHARED, "tests.keepers"},
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
+    "tests/slurm/": {
+        *(*SHARED, "tests.cluster", "tests.e2e", "tests.faults", "tests.nodes", "tests.slurm"),
+    },
     "tests/unit/": {*SHARED, "tests.fake_queue", "tests.fakes", "tests.unit"},
     "tests/": {"tests.house", "tests.test_house"},
-    "benchmarks/": {"benchmarks", "tests.nodes"},
+    "benchmarks/": {"benchmarks", "tests.cluster", "tests.nodes"},
     "noxfile.py": set(),
 }
 """What each part may import of the tests and benchmarks. The first entry that fits applies."""
@@ -33,16 +37,21 @@ LISTED: dict[str, set[str]] = {
     # The subject of these is a tool of the tests.
     "tests/unit/test_mutation.py": {"tests.mutation"},
     "tests/unit/test_shards.py": {"tests.faults"},
+    # A fake nvidia-smi, which needs no node.
+    "tests/unit/test_probes.py": {"tests.nodes.fake_gpu"},
     # Queue files, which the unit tests read and generate as well.
     "tests/faults/crash_points.py": {"tests.unit"},
     "tests/faults/test_bad_files.py": {"tests.unit"},
     "tests/faults/test_queue_file_crash.py": {"tests.unit"},
     "tests/faults/test_queue_file_crash_again.py": {"tests.unit"},
+    "tests/faults/test_queue_file_crash_middle.py": {"tests.unit"},
     "tests/faults/test_queue_file_no_lock.py": {"tests.unit"},
     "tests/faults/test_queue_file_writer_crash.py": {"tests.unit"},
     # Records, which the unit tests write and read as well.
     "tests/faults/test_record_crash.py": {"tests.unit"},
     "tests/faults/test_taking_over_crash.py": {"tests.unit"},
+    "tests/faults/slot_taker.py": {"tests.unit"},
+    "tests/faults/test_shared_slots_crash.py": {"tests.unit"},
     # How each sh reports a signal.
     "tests/keepers/test_detached_scripts.py": {"tests.unit"},
     # A local session with the script of Pegasus, as the unit tests of the script open it.

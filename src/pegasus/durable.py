@@ -194,16 +194,15 @@ def open_private(path: Path) -> int:
             return os.open(path.name, flags | os.O_CREAT, _PRIVATE_MODE, dir_fd=folder)
 
 
-def write_private(path: Path, data: bytes, unfinished: str) -> None:
+def write_private(path: Path, data: bytes, unfinished: str, *, synced: bool = False) -> None:
     """Write a small file for its owner only, that appears complete under its name.
-
-    It is not synced: after a power cut it is not needed.
 
     Args:
         path: its path.
         data: its content.
         unfinished: the name, in the same folder, under which it is written first. No file may
             have that name.
+        synced: whether it is needed after a power cut.
 
     Raises:
         OSError: it cannot be written; then nothing is left.
@@ -212,6 +211,8 @@ def write_private(path: Path, data: bytes, unfinished: str) -> None:
         fd = _new_private(folder, unfinished, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             write_all(fd, data)
+            if synced:
+                os.fsync(fd)
             os.rename(unfinished, path.name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
             with contextlib.suppress(OSError):

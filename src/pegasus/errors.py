@@ -54,14 +54,24 @@ class TemplateFault(PegasusError):
         column: the column in that line, in characters from 1.
         what: what is wrong, as a sentence without its full stop.
         instead: what to write instead, as a sentence without its full stop; may be empty.
+        unknown: the name that is unknown, if that is the fault; else empty.
     """
 
-    def __init__(self, line: int, column: int, what: str, instead: str = "") -> None:
+    def __init__(
+        self, line: int, column: int, what: str, instead: str = "", unknown: str = ""
+    ) -> None:
         super().__init__(f"{line}:{column}: {what}.{f' {instead}.' if instead else ''}")
         self.line = line
         self.column = column
         self.what = what
         self.instead = instead
+        self.unknown = unknown
+
+
+class StaysClosed(PegasusError):
+    """A job above a barrier failed, so nothing below it is taken."""
+
+    exit_status = ExitStatus.JOB_FAILED
 
 
 class CannotStart(PegasusError):

@@ -24,7 +24,7 @@ def jobs(entry: Entry) -> Iterator[Job]:
     for command, *values in itertools.product(
         entry.commands, *(values for _, values in entry.params)
     ):
-        yield Job(command, tuple(zip(names, values, strict=True)), entry.position)
+        yield Job(command, tuple(zip(names, values, strict=True)), entry.position, entry.demand)
 
 
 def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ...]:
@@ -37,6 +37,7 @@ def entries(entry: Entry, parts: Sequence[tuple[range, ...]]) -> tuple[Entry, ..
                 for (name, values), indexes in zip(entry.params, part[1:], strict=True)
             ),
             entry.position,
+            entry.demand,
         )
         for part in parts
     )

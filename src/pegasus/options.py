@@ -89,6 +89,9 @@ PrintPeriod = Annotated[
     ),
 ]
 
+GPU_BUSY = 500
+"""MiB; an idle GPU with a running driver uses less."""
+
 HOSTS, QUEUE = Path("hosts.yaml"), Path("queue.yaml")
 
 
@@ -122,6 +125,8 @@ class Common:
     """With --retries: only jobs that ended this way: exit:137, exit:1,2, signal:9, lost, timeout;
     anything else is a regular expression, and a job is tried again if it printed a line that
     matches. re:lost searches for such a word. Repeatable."""
+    gpu_busy: Annotated[int, Parameter(validator=validators.Number(gte=0))] = GPU_BUSY
+    """MiB: a GPU of which others use more memory than this is not used for now."""
     stall: Annotated[float | None, Parameter(converter=_seconds)] = None
     """Report a command that has printed nothing for this long: 30m."""
     notify: str | None = None

@@ -6,8 +6,11 @@ Rule 2: a command that no node can run is refused when it is rendered, so it is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from pegasus.demand import COUNT_SUFFIX
 from pegasus.errors import TemplateFault
-from pegasus.model import Command, Job, SubNode
+from pegasus.model import Command, Job, SlotsHeld, SubNode
 from pegasus.template import USE_A_SCRIPT, parse
 
 LONGEST_COMMAND = 128 * 1024 - 1
@@ -17,28 +20,55 @@ LONGEST_COMMAND = 128 * 1024 - 1
 class Values(dict[str, str]):
     """The values of a job on a sub-node; records which of them were looked up.
 
-    The order is: parameters of the job, ``hostname``, parameters of the sub-node. If several have
-    one name, the last one counts.
+    The order is: parameters of the job, ``hostname``, parameters of the sub-node, the slots that
+    the job holds there. If several have one name, the last one counts.
+
+    Args:
+        job: the job.
+        sub_node: the sub-node.
+        slots: what the job holds there.
+        pools: names of slots that other sub-nodes have, for messages.
     """
 
-    def __init__(self, job: Job, sub_node: SubNode) -> None:
+    def __init__(
+        self, job: Job, sub_node: SubNode, slots: SlotsHeld = (), pools: Iterable[str] = ()
+    ) -> None:
         super().__init__(job.params)
         self["hostname"] = sub_node.hostname
         self.update(sub_node.params)
+        for held in slots:
+            self[held.pool] = held.text
+            self[held.pool + COUNT_SUFFIX] = str(len(held.slots))
         self.asked: set[str] = set()
+        self._sub_node = sub_node
+        self._pools = {*pools, *(name for name, _ in job.demand.needs or ())}
 
     def __contains__(self, name: object) -> bool:
         self.asked.add(str(name))
         return super().__contains__(name)
 
+    def hint(self, name: str) -> str:
+        """Say of an unknown name that it stands for slots elsewhere; empty if it does not."""
+        pool = name.removesuffix(COUNT_SUFFIX)
+        if pool == name and pool not in self._pools:
+            return ""
+        have = ", ".join(each.name for each in self._sub_node.pools)
+        its_own = f"its slots are called {have}" if have else "it has no slots at all"
+        return f'The sub-node {self._sub_node} has no slots called "{pool}": {its_own}'
 
-def render(job: Job, sub_node: SubNode) -> Command:
+
+def render(job: Job, sub_node: SubNode, slots: SlotsHeld = ()) -> Command:
     """Render the command of a job for a sub-node.
+
+    Args:
+        job: the job.
+        sub_node: the sub-node.
+        slots: what the job holds there: ``{{ gpu }}`` is ``2,3``, ``{{ gpu.count }}`` is ``2``.
 
     Raises:
         TemplateFault: the template cannot be rendered, or gives a command that no node can run.
     """
-    return render_with(job.command, Values(job, sub_node))
+    return render_with(job.command, Values(job, sub_node, slots))
 
 
 def render_with(template: str, values: Values) -> Command:
@@ -47,7 +77,13 @@ def render_with(template: str, values: Values) -> Command:
     Raises:
         TemplateFault: see ``render``.
     """
-    command = parse(template).fill(values)
+    try:
+        command = parse(template).fill(values)
+    except TemplateFault as fault:
+        if fault.unknown and (hint := values.hint(fault.unknown)):
+            instead = f"{hint}. {fault.instead}"
+            raise TemplateFault(fault.line, fault.column, fault.what, instead) from fault
+        raise
     wrong = wrong_with(command, "this command, filled in,")
     if wrong is not None:
         raise TemplateFault(1, 1, *wrong)
@@ -56,6 +92,11 @@ def render_with(template: str, values: Values) -> Command:
 
 def as_recorded(text: str) -> Command:
     """Give a command that a journal recorded as rendered."""
+    return Command(text)
+
+
+def as_written(text: str) -> Command:
+    """Give a command that is no template: a question of Pegasus itself, or a probe of a user."""
     return Command(text)
 
 

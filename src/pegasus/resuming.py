@@ -91,7 +91,7 @@ def _places(sub_nodes: Iterable[SubNode]) -> dict[int, tuple[SubNode, int]]:
     seen: Counter[SubNode] = Counter()
     places = {}
     for sub_node in sub_nodes:
-        alike = replace(sub_node, number=0)
+        alike = replace(sub_node, number=0, slurm=None)
         places[sub_node.number] = alike, seen[alike]
         seen[alike] += 1
     return places

@@ -15,10 +15,11 @@ from typing import cast
 
 import pytest
 
+from tests.cluster.nodes import start_slurm_nodes
 from tests.e2e.leftovers import MARK, Traces
 from tests.e2e.lock_desk import QUEUE, Editor, LockDesk
 from tests.e2e.run_desk import RunDesk
-from tests.e2e.runner import Pegasus, own_environment
+from tests.e2e.runner import SLURM, Pegasus, own_environment
 from tests.e2e.ssh_config import SshConfig
 from tests.nodes import Nodes, WaysToAsk, start_nodes
 
@@ -52,8 +53,10 @@ def way() -> WaysToAsk:
 @pytest.fixture(scope="session")
 def nodes(way: WaysToAsk, pytestconfig: pytest.Config) -> Iterator[Nodes]:
     """Three nodes with bash, for all tests; none may be left paused, cut off or killed."""
-    with start_nodes(3, way=way, say=pytestconfig.stash[SAID].append) as started:
-        yield started
+    say = pytestconfig.stash[SAID].append
+    with start_slurm_nodes(3) if SLURM in os.environ else start_nodes(3, way=way, say=say) as made:
+        say(made.why)
+        yield made
 
 
 @pytest.fixture
@@ -62,10 +65,11 @@ def make_nodes(way: WaysToAsk) -> Iterator[Callable[..., Nodes]]:
 
     It takes the arguments of `start_nodes`, except for the kind.
     """
+    over_ssh = partial(start_nodes, way=way, say=lambda _: None)
     with ExitStack() as stack:
         start = cast(
             "Callable[..., AbstractContextManager[Nodes]]",
-            partial(start_nodes, way=way, say=lambda _: None),
+            start_slurm_nodes if SLURM in os.environ else over_ssh,
         )
         yield lambda *args, **options: stack.enter_context(start(*args, **options))
 

@@ -29,6 +29,9 @@ AFTERWARDS = 5.0  # seconds for the end of the outputs once the process has ende
 DETACH = "PEGASUS_TEST_DETACH"
 """An environment variable; where it is set, the runs of the tests are detached."""
 
+SLURM = "PEGASUS_TEST_SLURM"
+"""An environment variable; where it is set, the nodes of the tests are those of an allocation."""
+
 RUNNERS = ("q", "queue", "b", "broadcast")
 
 StreamName: TypeAlias = Literal["stdout", "stderr"]
@@ -216,6 +219,12 @@ class Pegasus:
         """Return the same, with other nodes."""
         return replace(self, nodes=nodes)
 
+    def write_hosts(self, text: str) -> None:
+        """Write the hosts file, in the form in which Pegasus reaches the nodes of the test."""
+        translated, variables = self.nodes.translate(text)
+        self.environment.update(variables)
+        self.hosts_file.write_text(translated, encoding="utf-8")
+
     def files(self) -> list[str]:
         """Return the options that name the test's own files."""
         return [
@@ -245,7 +254,7 @@ class Pegasus:
         if hosts is None and not self.hosts_file.exists():
             hosts = "".join(f"- {node.name}\n" for node in self.nodes)
         if hosts is not None:
-            self.hosts_file.write_text(hosts, encoding="utf-8")
+            self.write_hosts(hosts)
         if queue is not None:
             self.queue_file.write_bytes(queue.encode() if isinstance(queue, str) else queue)
         if DETACH in os.environ and command in RUNNERS and "--detach" not in arguments:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from tests.e2e.on_slurm import OWN_ENTRIES, not_on_slurm
 from tests.e2e.runner import Pegasus
 
 STEPS = 20
@@ -18,13 +19,8 @@ STEPS = 20
 def test_lockstep_by_the_nodes_own_clocks(pegasus: Pegasus) -> None:
     """No step starts on any sub-node before the previous one has ended on all of them."""
     seeds = random.sample(range(1, 1000), 3)
-    hosts = "".join(
-        f"- hostname: {name}\n  place: [{places}]\n  seed: {seed}\n"
-        for name, places, seed in zip(
-            ("node-1", "node-2", "node-3"), ("3, 5, 7", "2, 9, 4", "6, 8"), seeds, strict=True
-        )
-    )
-    pause = "0.0$(( {{ seed }} * {{ place }} * {{ step }} % 97 % 10 ))"
+    hosts = f"- hostname: [node-1, node-2, node-3]\n  seed: {seeds}\n"
+    pause = "0.0$(( {{ seed }} * ($PEGASUS_SUB_NODE + 2) * {{ step }} % 97 % 10 ))"
     queue = (
         f'- command: date "+{{{{ step }}}} start %s.%N"; sleep {pause};'
         ' date "+{{ step }} end %s.%N"\n'
@@ -37,10 +33,10 @@ def test_lockstep_by_the_nodes_own_clocks(pegasus: Pegasus) -> None:
     acts = re.findall(r"^\[.*?\] (\d+) (start|end) ([\d.]+)$", done.stdout, re.MULTILINE)
     for step, word, at in acts:
         (starts if word == "start" else ends)[int(step)].append(float(at))
-    assert all(len(starts[step]) == len(ends[step]) == 8 for step in range(STEPS)), seeds
+    assert all(len(starts[step]) == len(ends[step]) == 9 for step in range(STEPS)), seeds
     gaps = [min(starts[step + 1]) - max(ends[step]) for step in range(STEPS - 1)]
     assert min(gaps) > 0, seeds
-    assert f"{8 * STEPS} commands: {8 * STEPS} succeeded." in done.stderr
+    assert f"{9 * STEPS} commands: {9 * STEPS} succeeded." in done.stderr
 
 
 def table(folder: str) -> tuple[str, str]:
@@ -64,6 +60,7 @@ def said_by(stdout: str) -> Iterator[tuple[str, str]]:
     yield from re.findall(r"^\[(\S+?)(?: \(.*?\))?\] (.*)$", stdout, re.MULTILINE)
 
 
+@not_on_slurm(OWN_ENTRIES)
 def test_error_aborts(pegasus: Pegasus) -> None:
     """With ``-e`` the step that fails ends on the other sub-nodes, and no more is taken."""
     hosts, queue = table(str(pegasus.folder))
@@ -86,6 +83,7 @@ def test_error_aborts(pegasus: Pegasus) -> None:
     assert re.search(rf"{re.escape(failed)}, .*: echo begin two; exit 3; echo end two", done.stderr)
 
 
+@not_on_slurm(OWN_ENTRIES)
 def test_errors_do_not_abort_by_themselves(pegasus: Pegasus) -> None:
     """Without ``-e`` all continue in step, and the summary names what failed."""
     hosts, queue = table(str(pegasus.folder))

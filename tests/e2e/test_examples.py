@@ -46,8 +46,20 @@ def test_the_starter_files(pegasus: Pegasus) -> None:
     before = (there / "queue.yaml").read_text()
     again = pegasus.start_bare("init", "try").wait()
     assert again.status == 2
-    assert "is there already; nothing was written" in again.stderr
+    assert "are there already; nothing was written" in again.stderr
     assert (there / "queue.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("there", ["hosts.yaml", "queue.yaml"])
+def test_a_starter_file_that_is_missing(pegasus: Pegasus, there: str) -> None:
+    """``pegasus init`` leaves a file as it is, and writes the other one."""
+    (pegasus.folder / there).write_text("- localhost\n")
+    done = pegasus.start_bare("init").wait()
+    assert done.status == 0
+    assert there not in done.stderr
+    assert (pegasus.folder / there).read_text() == "- localhost\n"
+    assert pegasus.hosts_file.exists()
+    assert pegasus.queue_file.exists()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.on_slurm import OVER_SSH, not_on_slurm
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes
 
@@ -27,6 +28,7 @@ def is_forged(line: str) -> bool:
     return text.startswith((FORGED, "[Pegasus]", "To finish"))
 
 
+@not_on_slurm(OVER_SSH)
 def test_what_a_node_prints_stands_behind_its_name(make_nodes: MakeNodes, pegasus: Pegasus) -> None:
     """The output of a node's start-up file is one line after the node's name, wherever shown."""
     nodes = make_nodes(2, shells=("bash", "bash"))
@@ -51,6 +53,7 @@ def test_what_a_node_prints_stands_behind_its_name(make_nodes: MakeNodes, pegasu
     assert "\x1b" not in run + said + checked
 
 
+@not_on_slurm(OVER_SSH)
 def test_all_nodes_refuse(make_nodes: MakeNodes, pegasus: Pegasus) -> None:
     """An error that ends the run contains a node's text on one line as well."""
     nodes = make_nodes(1, shells=("bash",))

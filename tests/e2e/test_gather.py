@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.on_slurm import DETACHED, OVER_SSH, not_on_slurm
 from tests.e2e.run_desk import localhosts
 from tests.e2e.runner import Pegasus
 from tests.e2e.ssh_config import SshConfig, start
@@ -61,6 +62,7 @@ def clush(config: SshConfig, hosts: str, command: str) -> subprocess.CompletedPr
     )
 
 
+@not_on_slurm(OVER_SSH)
 @pytest.mark.parametrize(("count", "command"), [(MANY, SCRIPT), (6, FAILING)])
 def test_the_same_as_clush(pegasus: Pegasus, many: SshConfig, count: int, command: str) -> None:
     """Gathered output is what ``clush -b`` prints, byte by byte; failures are named by status."""
@@ -109,6 +111,7 @@ def test_a_command_that_is_tried_again(pegasus: Pegasus, kind: str) -> None:
     assert done.stdout == block("localhost", "try")
 
 
+@not_on_slurm(DETACHED)
 def test_detached_commands(pegasus: Pegasus) -> None:
     """Outputs of detached commands are gathered like others."""
     queue = "- echo all; echo $((PEGASUS_SUB_NODE / 2)) >&2\n"

@@ -13,6 +13,7 @@ from tests.e2e.detached import GATED, left_folders, tell
 from tests.e2e.detaching import not_detached
 from tests.e2e.journals import outcomes
 from tests.e2e.notifying import given, kinds_given, saving
+from tests.e2e.on_slurm import DETACHED, not_on_slurm
 from tests.e2e.run_desk import gated, localhosts
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes, wait_until
@@ -162,6 +163,7 @@ def test_a_closed_terminal(pegasus: Pegasus) -> None:
     assert given(pegasus)[-1]["result"] == "drained"
 
 
+@not_on_slurm(DETACHED)
 def test_a_run_that_is_left(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
     """``stop --leave`` is an end, too; who follows the commands notifies of their failures."""
     nodes = make_nodes(1)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.e2e.detaching import not_detached
+from tests.e2e.on_slurm import OWN_ENTRIES, not_on_slurm
 from tests.e2e.runner import Pegasus
 from tests.nodes import Node, Nodes, wait_until
 
@@ -26,6 +27,7 @@ QUIZ_HOSTS = """\
 """
 
 
+@not_on_slurm(OWN_ENTRIES)
 @pytest.mark.parametrize(
     ("params", "expected"),
     [

@@ -6,9 +6,11 @@ import shlex
 
 import pytest
 
+from tests.e2e.on_slurm import OWN_ENTRIES, not_on_slurm
 from tests.e2e.runner import Pegasus
 
 
+@not_on_slurm(OWN_ENTRIES)
 def test_a_retry_never_runs_an_empty_command(pegasus: Pegasus) -> None:
     """A failed job is not tried again where its command would be empty: it has failed."""
     gate = shlex.quote(str(pegasus.folder / "gate"))
@@ -28,6 +30,7 @@ def test_a_retry_never_runs_an_empty_command(pegasus: Pegasus) -> None:
     assert "2 succeeded" not in done.stderr
 
 
+@not_on_slurm(OWN_ENTRIES)
 @pytest.mark.parametrize("bad", ["", "ü" * 70_000])
 def test_a_broadcast_checks_every_command(pegasus: Pegasus, bad: str) -> None:
     """A broadcast takes no job whose command one of its sub-nodes cannot run."""

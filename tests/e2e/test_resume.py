@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.detached import left_folders
+from tests.e2e.on_slurm import OWN_ENTRIES, not_on_slurm
 from tests.e2e.resumed_trial import ResumedTrial
 from tests.e2e.run_desk import RunDesk, gated, localhosts
 from tests.e2e.runner import Pegasus
@@ -20,6 +21,7 @@ from tests.nodes import Nodes
 TRIALS = int(os.environ.get("PEGASUS_TRIALS", "2"))
 
 
+@not_on_slurm(OWN_ENTRIES)
 @pytest.mark.parametrize("options", [(), ("--detach",)], ids=["attached", "detached"])
 @pytest.mark.parametrize("seed", range(TRIALS))
 def test_killed_at_random_and_continued(

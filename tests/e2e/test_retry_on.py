@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.detaching import not_detached
 from tests.e2e.journals import events
+from tests.e2e.on_slurm import STEP_ALONE, not_on_slurm
 from tests.e2e.run_desk import localhosts, quoted
 from tests.e2e.runner import Pegasus
 from tests.nodes import Nodes
@@ -54,6 +55,7 @@ def test_the_ways_to_end(pegasus: Pegasus) -> None:
     assert {job: tried.count(job) for job in range(1, 6)} == {1: 2, 2: 1, 3: 2, 4: 1, 5: 2}
 
 
+@not_on_slurm(STEP_ALONE)
 @not_detached("a detached command outlives its connection and is not lost")
 def test_a_lost_job(pegasus: Pegasus, make_nodes: MakeNodes) -> None:
     """``lost`` selects jobs whose connection broke."""

@@ -12,7 +12,7 @@ import trio
 
 from pegasus.dispatch import Session, Shell
 from pegasus.errors import NodeUnreachable, sole_error
-from pegasus.model import Exited, Killed, Lost
+from pegasus.model import Exited, Killed, Lost, Pool
 from pegasus.transport import open_ssh, session_opener
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
@@ -29,18 +29,21 @@ def shell_nodes(way: WaysToAsk) -> Iterator[Nodes]:
 
 
 @asynccontextmanager
-async def open_on(nodes: Nodes, name: str, *, by_clients: bool = False) -> AsyncIterator[Session]:
+async def open_on(
+    nodes: Nodes, name: str, *pools: Pool, by_clients: bool = False
+) -> AsyncIterator[Session]:
     """Open a session into a node, with the nodes' own ssh configuration."""
     async with open_ssh(nodes.ssh_config, by_clients=by_clients) as ssh:
         opener = session_opener(ssh)
-        async with opener(contract.node_named(name)) as session:
+        async with opener(contract.node_named(name, *pools)) as session:
             yield session
 
 
-@pytest.fixture(params=["mux", "clients"])
+@pytest.fixture(params=["mux", "clients", "lane"])
 def open_session(nodes: Nodes, request: pytest.FixtureRequest) -> contract.OpenSession:
-    """Open sessions into a node with bash, over the control socket and by ssh clients."""
-    return lambda: open_on(nodes, "node-1", by_clients=request.param == "clients")
+    """Open sessions into a node with bash: over the control socket, by ssh clients, in a lane."""
+    by_clients, pools = request.param == "clients", [Pool("gpu")] * (request.param == "lane")
+    return lambda: open_on(nodes, "node-1", *pools, by_clients=by_clients)
 
 
 class TestSsh(contract.OnlyReal, contract.EndsTrees):

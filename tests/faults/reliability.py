@@ -51,7 +51,7 @@ class Row:
 
 HEAD = ["fault", "trials", "jobs", "reported lost", "unrecorded"]
 HEAD += ["lost", "twice", "told wrong", "orphans", "stuck"]
-BEGIN, END = "<!-- the table begins -->", "<!-- the table ends -->"
+MARK_IN_FILE = "<!-- the table{of} {word} -->"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -64,11 +64,13 @@ def table(rows: Sequence[Row]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in [*lines, whole.cells()])
 
 
-def write_table(path: Path, text: str) -> None:
-    """Replace the table between the two marks of a file."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+def write_table(path: Path, text: str, name: str = "") -> None:
+    """Replace the table between the two marks of a file, which contain its name if it has one."""
+    of = f" of {name}" if name else ""
+    begin, end = (MARK_IN_FILE.format(of=of, word=word) for word in ("begins", "ends"))
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from pegasus.commands.check import CheckSettings, check
 from pegasus.commands.run import RunSettings, run
+from pegasus.demand import fits_on
 from pegasus.destination import spell
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.hosts_file import find_hosts
@@ -142,12 +143,21 @@ async def run_queue(files: Files) -> ExitStatus:
         return await run(RunSettings(hosts_file=files.hosts, queue_file=files.queue))
 
 
-def has_place(job: Job) -> bool:
+def can_be_rendered(job: Job) -> bool:
     """Return whether a job can be rendered for localhost."""
     try:
         return bool(fill(job, HERE).strip())
     except PegasusError:
         return False
+
+
+def taken_from(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs that are taken: up to the first that cannot be rendered.
+
+    A job whose demands localhost cannot meet stays, and those behind it go on.
+    """
+    fitting = (job for job in jobs if fits_on(job.demand, HERE))
+    return list(itertools.takewhile(can_be_rendered, fitting))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -160,11 +170,14 @@ def test_a_queue_of_any_bytes_is_run_up_to_its_first_fault(
     commands.write_bytes(b"")
     before = files.jobs("queue.yaml")
     faulty = any(isinstance(entry, FileFault) for entry in QueueFile(files.queue).entries())
-    expected = list(itertools.takewhile(has_place, before))
+    expected = taken_from(before)
     status = trio.run(run_queue, files)
     taken = files.jobs("consumed.yaml")
     assert taken == expected
-    assert files.jobs("queue.yaml") == before[len(taken) :]
+    left = before.copy()
+    for job in taken:
+        left.remove(job)
+    assert files.jobs("queue.yaml") == left
     ended = len(taken) == len(before) and not faulty
     assert status == (ExitStatus.SUCCESS if ended else ExitStatus.USAGE)
     assert commands.read_bytes() == b"".join(fill(job, HERE).encode() + b"\0" for job in taken)

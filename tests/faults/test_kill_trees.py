@@ -19,6 +19,7 @@ from pathlib import Path
 from pegasus.transport.folder import FOLDER_SCRIPT
 from pegasus.transport.shell import KILL_GRACE
 from tests.e2e.leftovers import Traces
+from tests.e2e.on_slurm import OVER_SSH, STEP_ALONE, not_on_slurm
 from tests.e2e.runner import Pegasus, Running
 from tests.faults.trial import obeys_signals, pass_time
 from tests.nodes import Node, Nodes, Process, wait_until
@@ -153,6 +154,7 @@ def test_sigkill_of_pegasus_before_it_hears_of_its_folder(tmp_path: Path) -> Non
     assert list(tmp_path.glob("sockets*")) == []
 
 
+@not_on_slurm(OVER_SSH)
 def test_sigkill_of_pegasus_while_a_node_does_not_answer(
     pegasus: Pegasus, nothing_left: Traces, make_nodes: Callable[..., Nodes]
 ) -> None:
@@ -174,6 +176,7 @@ def is_master(process: Process) -> bool:
     return process.name == "ssh" and " -M -N " in process.command
 
 
+@not_on_slurm(OVER_SSH)
 def test_sigkill_of_a_master(pegasus: Pegasus, nothing_left: Traces) -> None:
     """``kill -9`` of an ssh: its command is lost and ends, the others continue."""
     pegasus.queue_file.write_text(TREE)
@@ -185,6 +188,7 @@ def test_sigkill_of_a_master(pegasus: Pegasus, nothing_left: Traces) -> None:
     assert_lost(done.status, done.stderr)
 
 
+@not_on_slurm(STEP_ALONE)
 def test_sigkill_of_sshd(pegasus: Pegasus, nothing_left: Traces) -> None:
     """``kill -9`` of the sshd of a connection: its command is lost, and ends."""
     planted = plant(pegasus, nothing_left, "- node-1\n")

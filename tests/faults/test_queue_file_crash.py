@@ -19,6 +19,7 @@ import pytest
 
 from pegasus.errors import PegasusError
 from pegasus.model import Command, Job, TakenJob
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile, TakeResult
 from pegasus.rendered import as_recorded
 from tests.faults.crash_points import EARLIER, JOBS, QUEUE, Countdown, crash, die, die_torn
@@ -28,7 +29,7 @@ from tests.unit.taking import unfilled
 
 def take(path: Path, n: int = 2) -> TakeResult:
     """Take some jobs, without rendering them."""
-    return LockedQueue(str(path), path).take([unfilled] * n)
+    return LockedQueue(str(path), path).take(FirstJobs([unfilled] * n))
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ def test_a_file_that_changes_while_a_take_is_under_way_is_read_anew(queue: Path)
             queue.write_text("- saved meanwhile\n- last\n")
         return (as_recorded("filled"),)
 
-    taken = LockedQueue(str(queue), queue).take([save_first])
+    taken = LockedQueue(str(queue), queue).take(FirstJobs([save_first]))
     assert [each.job.command for each in taken.jobs] == ["saved meanwhile"]
     assert queue.read_text() == "- last\n"
     assert jobs_of(queue.with_name("consumed.yaml").read_bytes())[1:] == [("saved meanwhile", ())]
@@ -261,6 +262,6 @@ def test_a_file_that_never_stands_still_is_given_up(queue: Path) -> None:
         return (as_recorded("filled"),)
 
     with pytest.raises(PegasusError, match="other programs keep rewriting this file"):
-        LockedQueue(str(queue), queue).take([save])
+        LockedQueue(str(queue), queue).take(FirstJobs([save]))
     assert queue.with_name("consumed.yaml").read_text() == EARLIER
     assert QueueFile(queue).count() == 2

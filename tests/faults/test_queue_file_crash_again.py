@@ -16,6 +16,7 @@ from typing import TypeAlias
 import pytest
 
 from pegasus.model import Job, TakenJob
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, Receipt
 from tests.faults.crash_points import EARLIER, JOBS, QUEUE, crash, die, die_torn
 from tests.unit.queue_texts import jobs_of
@@ -51,7 +52,7 @@ def take(folder: Path, n: int) -> None:
     def receipt(jobs: Sequence[TakenJob]) -> Receipt:
         return Receipt(folder / "journal", b"".join(line_of(each.job) for each in jobs))
 
-    LockedQueue(str(queue), queue).take([unfilled] * n, receipt)
+    LockedQueue(str(queue), queue).take(FirstJobs([unfilled] * n), receipt)
 
 
 def read(folder: Path) -> State:

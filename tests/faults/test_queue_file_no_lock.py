@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pegasus.errors import PegasusError
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue
 from tests.faults.crash_points import Countdown
 from tests.unit.queue_texts import jobs_of
@@ -30,7 +31,8 @@ def worthless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def take(path: Path) -> list[str]:
     """Take one job."""
-    return [each.commands[0] for each in LockedQueue(str(path), path).take([unfilled]).jobs]
+    taken = LockedQueue(str(path), path).take(FirstJobs([unfilled]))
+    return [each.commands[0] for each in taken.jobs]
 
 
 def take_elsewhere(path: Path, told: Path) -> None:

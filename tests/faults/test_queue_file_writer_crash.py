@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pegasus.model import Entry
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, writers
 from pegasus.queue_file.departure import Departure
 from tests.faults import crash_points
@@ -92,7 +93,7 @@ def program(queue: Path) -> Iterator[Program]:
 
 def take(queue: Path, n: int = 2) -> list[tuple[str, Any]]:
     """Take some jobs."""
-    taken = LockedQueue(str(queue), queue).take([unfilled] * n)
+    taken = LockedQueue(str(queue), queue).take(FirstJobs([unfilled] * n))
     assert taken.fault is None
     return [(each.job.command, each.job.params) for each in taken.jobs]
 

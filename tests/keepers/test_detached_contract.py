@@ -52,6 +52,8 @@ class Releasing:
 class ReleasingSession:
     """A session with such shells."""
 
+    place = "here"
+
     def __init__(self, place: Place) -> None:
         self._place = place
 

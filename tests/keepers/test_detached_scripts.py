@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trio
 
 from pegasus.detachment import Detachment
+from pegasus.living import LIVING_COMMANDS, living_of
 from pegasus.model import Apart, Cancelled, Exited, Killed, Lost, NotStarted, Stream, TimedOut
-from tests.contract import LIMIT, Output
+from tests.contract import GPU_VARIABLES, GPUS, LIMIT, SHOW_VARIABLES, Output, assignment
 from tests.keepers.places import (
     HERE,
     Place,
@@ -62,6 +65,40 @@ async def test_commands_arrive_as_they_are(place: Place) -> None:
             quoted = "printf %s '" + text.replace("'", r"'\''") + "'"
             _, output, _ = await run_detached(shell, quoted)
             assert output.stdout.decode() == text
+
+
+async def test_slots(place: Place) -> None:
+    """A command is told its slots; without a pool of GPUs the account's own variable stays."""
+    seen = []
+    async with place.open_shell(CUDA_VISIBLE_DEVICES="own") as shell:
+        for text, slots in ((SHOW_VARIABLES, GPUS), (SHOW_VARIABLES, ()), ("env;:\t", GPUS)):
+            key, output = shell.key, Output()
+            assigned = replace(assignment(text, slots=slots), key=key)
+            with trio.fail_after(LIMIT):
+                await shell.run(assigned, "run-1", output.show, trio.Event())
+                assert key is not None
+                assert await shell.release(key)
+                assert await shell.wait_next()
+            seen.append(output.stdout.decode())
+    assert seen[:2] == [GPU_VARIABLES, "CUDA_VISIBLE_DEVICES=own\n"]
+    assert set(GPU_VARIABLES.splitlines()) <= set(seen[2].splitlines())
+
+
+async def test_living(place: Place) -> None:
+    """A command that goes on without its session is found by its run and its number."""
+    fifo = place.base / "fifo"
+    os.mkfifo(fifo)
+    command = f"echo x >'{fifo}'; read -r x <'{fifo}'"
+    with trio.fail_after(LIMIT):
+        async with place.open_shell() as shell, trio.open_nursery() as nursery:
+            nursery.start_soon(follow, shell, shell.key, command)
+            await trio.to_thread.run_sync(fifo.read_text)
+            nursery.cancel_scope.cancel()
+        asked = [*place.sh, "-c", LIVING_COMMANDS]
+        found = await trio.run_process(asked, capture_stdout=True)
+        assert ("run-1", 1) in (living_of(found.stdout) or ())
+        await trio.to_thread.run_sync(fifo.write_text, "y\n")
+    await wait_no_process(place)
 
 
 async def test_every_signal_is_reported_as_itself(place: Place) -> None:

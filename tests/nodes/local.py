@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.nodes.access import furnish, login_shell
 from tests.nodes.errors import NodesFault
 from tests.nodes.node import Node, Plan
-from tests.nodes.processes import Process, end, kill
+from tests.nodes.processes import ENDING, Process, end, kill
 from tests.nodes.run import Run, marker, processes_of, read_pid
 from tests.nodes.shells import find, shell_named
 
@@ -70,7 +70,7 @@ class LocalNode(Node):
         """Kill sshd, its connections and every command on the node with SIGKILL."""
         end(self._everything, kill, what=self.name)
         if self._sshd is not None:
-            self._sshd.wait()
+            self._sshd.wait(ENDING)
             self._sshd = None
         (self._plan.folder / "sshd.pid").unlink(missing_ok=True)
 
@@ -78,7 +78,7 @@ class LocalNode(Node):
         """End only the sshd that listens."""
         if self._sshd is not None:
             self._sshd.terminate()
-            self._sshd.wait()
+            self._sshd.wait(ENDING)
             self._sshd = None
         (self._plan.folder / "sshd.pid").unlink(missing_ok=True)
 

@@ -233,11 +233,15 @@ class Node(abc.ABC):
         """Return the pid of the sshd that listens, as this machine sees it, if it runs."""
 
     def _wait_listening(self, starts: int) -> None:
-        """Wait until sshd has logged for the ``starts``-th time that it listens."""
+        """Wait until sshd has logged for the ``starts``-th time that it listens.
+
+        It writes its pid file after that line; a node without one cannot be ended.
+        """
         said = f"Server listening on {self.address} port {self.port}."
 
         def settled() -> bool:
-            return self.log().count(said) >= starts or self._has_ended()
+            listens = self.log().count(said) >= starts and self._listener() is not None
+            return listens or self._has_ended()
 
         wait_until(settled, limit=LISTENING, what=f"the sshd of {self.name}")
         if self.log().count(said) < starts:
@@ -265,6 +269,10 @@ class Nodes:
         self.key = folder / "key"
         self.known_hosts = folder / "known_hosts"
         self.can_cut = way == "docker"
+
+    def translate(self, hosts: str) -> tuple[str, dict[str, str]]:
+        """Return a hosts file with which Pegasus reaches the nodes, and variables that it needs."""
+        return hosts, {}
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes)

@@ -102,6 +102,17 @@ def has_in_environment(pid: int, marker: str) -> bool:
     return any(word.startswith(marker.encode()) for word in environment.split(b"\0"))
 
 
+def has_open(process: Process, folder: Path) -> bool:
+    """Return whether a process works in a folder or holds a file open whose path begins with it."""
+    place = PROC / str(process.host_pid)
+    with suppress(OSError):
+        for link in (place / "cwd", *(place / "fd").iterdir()):
+            with suppress(OSError):
+                if str(link.readlink()).startswith(str(folder)):
+                    return True
+    return False
+
+
 def belonging(seeds: Callable[[Process], bool]) -> list[Process]:
     """Return the seeds, all their descendants, and the processes of their sessions.
 

@@ -5,7 +5,8 @@ input to end, which happens when the owner closes it, exits, or is killed. Then 
 all that the run has started. Nodes are removed in no other way, so the path for accidents is used
 every time. Where the guardian was killed as well, the next run removes what is left.
 
-Rule 1: only what carries the run's own id is touched: marked processes, labelled containers.
+Rule 1: only what carries the run's own id is touched: marked processes, labelled containers, and
+the steps of a Slurm cluster, which have its folder open.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from typing import Self
 from tests.nodes import engine
 from tests.nodes.errors import NodesFault
 from tests.nodes.owner import Owner
-from tests.nodes.processes import Process, belonging, end, everything, has_in_environment, kill
+from tests.nodes.processes import (
+    Process,
+    belonging,
+    end,
+    everything,
+    has_in_environment,
+    has_open,
+    kill,
+)
 
 PREFIX = "pegasus-nodes-"
 MARKER = "PEGASUS_TEST_NODE"
@@ -116,6 +125,16 @@ def processes_of(folder: Path, node: str = "*") -> list[Process]:
     return belonging(belongs)
 
 
+def steps_of(folder: Path) -> list[Process]:
+    """Return the living slurmstepds that hold a file open whose path begins with ``folder``.
+
+    They have an empty environment, and their parent is gone where slurmd was killed. The sockets
+    and logs of their cluster, which they hold open, are in the folder of its run.
+    """
+    found = (p for p in everything() if p.name == "slurmstepd" and p.alive)
+    return [process for process in found if has_open(process, folder)]
+
+
 def read_pid(file: Path) -> int | None:
     """Return the number in a pid file, None if it is missing or incomplete."""
     try:
@@ -128,7 +147,8 @@ def remove(folder: Path) -> None:
     """Remove everything that a run has started, and its folder last."""
     if (folder / "docker").exists():
         engine.remove_labelled(id_of(folder))
-    end(lambda: processes_of(folder), kill, what=f"the processes of {folder.name}")
+    processes = f"the processes of {folder.name}"
+    end(lambda: [*processes_of(folder), *steps_of(folder)], kill, what=processes)
     shutil.rmtree(folder, ignore_errors=True)  # two sweeps may do this at the same time
     if folder.exists():
         raise NodesFault(f"{folder} can't be removed")

@@ -12,7 +12,7 @@ import trio
 from pegasus.dispatch import BroadcastDispatcher, Dispatcher, QueueDispatcher, Run
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended, Noted
-from pegasus.model import Assignment, Command, Job, Outcome, SubNode
+from pegasus.model import Assignment, Command, Job, Outcome, SlotsHeld, SubNode
 from tests.fake_queue import FakeQueue, Listening
 from tests.fakes import FakeNodes
 
@@ -49,12 +49,13 @@ class Bench:
         self.listening = Listening()
         self.queue = FakeQueue(commands, self.listening)
         self.dispatcher: Dispatcher | None = None
+        self._given_fill = fill
         self.run = Run(
             name="test",
             sub_nodes=[SubNode(number, f"n{number}") for number in range(nodes)],
             open_session=self.nodes.open_session,
             queue=self.queue,
-            fill=fill or self.fill,
+            fill=self.fill,
             listener=self.listening,
             daemon=daemon,
             error_aborts=error_aborts,
@@ -63,7 +64,9 @@ class Bench:
             timeout=timeout,
         )
 
-    def fill(self, job: Job, sub_node: SubNode) -> Command:
+    def fill(self, job: Job, sub_node: SubNode, slots: SlotsHeld = (), /) -> Command:
+        if self._given_fill is not None:
+            return self._given_fill(job, sub_node)
         if "{{" in job.command:
             raise TemplateFault(1, 1, "unknown name")
         return Command(job.command)

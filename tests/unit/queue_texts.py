@@ -40,6 +40,7 @@ BROKEN_UP = [
     "# no comment",
     "*.sh",
 ]
+DEMANDS = ["needs", "where", "at_most"]
 LINES = ["for x in 1 2; do", "  echo $x  # not a comment", "done", "", "a: b", "- c", "\ttab"]
 
 
@@ -71,7 +72,9 @@ def jobs_of(data: bytes) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
 def _product(entry: Any) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
     if isinstance(entry, str):
         entry = {"command": entry}
-    lists = {k: v if isinstance(v, list) else [v] for k, v in entry.items()}
+    lists = {
+        k: v if isinstance(v, list) else [v] for k, v in entry.items() if not isinstance(v, dict)
+    }
     commands = lists.pop("command")
     for command, *values in itertools.product(commands, *lists.values()):
         yield command, tuple(zip(lists, values, strict=True))
@@ -161,8 +164,29 @@ class _Writer:
         inside = self.joined([self.inline(flow=True) for _ in range(size)], indent)
         return f"[{inside}{self.draw(st.sampled_from(['', ',', ' ']))}]"
 
-    def value(self, indent: str) -> str:
+    def section(self, name: str, indent: str) -> str:
+        """What follows a key that demands something, up to the end of its last line."""
+        pairs = self.demanded(name, indent)
+        if self.maybe():
+            return f" {{{self.joined(pairs, indent)}}}{self.end()}\n"
+        deeper = indent + self.draw(st.sampled_from([" ", "  "]))
+        lines = [f"{self.between(deeper)}{deeper}{pair}{self.end()}\n" for pair in pairs]
+        return self.end() + "\n" + "".join(lines)
+
+    def demanded(self, name: str, indent: str) -> list[str]:
+        """The names and values below a key that demands something."""
+        if name == "needs":
+            return [f"{pool}: {self.draw(st.integers(0, 9))}" for pool in ("gpu", "'cpu'")]
+        if name == "at_most":
+            of = ["of: 'a b'"] if self.maybe() else []
+            return [*of, f"running: {self.draw(st.integers(1, 9))}"]
+        values = [f"model: {self.brackets(indent)}", f"'a b': {self.inline(flow=True)}"]
+        return values[self.draw(st.integers(0, 1)) :]
+
+    def value(self, name: str, indent: str) -> str:
         """What follows a name and its colon, up to the end of its last line."""
+        if name in DEMANDS:
+            return self.section(name, indent)
         kind = self.draw(st.sampled_from(["text", "brackets", "dashes"]))
         if kind == "text":
             return " " + self.text(indent)
@@ -179,15 +203,19 @@ class _Writer:
         names = self.draw(
             st.lists(st.sampled_from(["x", "lr", "'a b'", '"über"']), max_size=3, unique=True)
         )
-        names.insert(self.draw(st.integers(0, len(names))), "command")
+        demands = st.lists(st.sampled_from(DEMANDS), max_size=2, unique=True)
+        for name in ("command", *(self.draw(demands) if self.maybe() else [])):
+            names.insert(self.draw(st.integers(0, len(names))), name)
         return names
 
     def braces(self, indent: str) -> str:
-        pairs = [
-            f"{name}: {self.brackets(indent) if self.maybe() else self.inline(flow=True)}"
-            for name in self.names()
-        ]
-        return "{" + self.joined(pairs, indent) + "}"
+        return "{" + self.joined([self.pair(name, indent) for name in self.names()], indent) + "}"
+
+    def pair(self, name: str, indent: str) -> str:
+        """A name and its value in braces."""
+        if name in DEMANDS:
+            return f"{name}: {{{self.joined(self.demanded(name, indent), indent)}}}"
+        return f"{name}: {self.brackets(indent) if self.maybe() else self.inline(flow=True)}"
 
     def joined(self, parts: list[str], indent: str) -> str:
         """Put commas between parts, and gaps around them."""
@@ -205,7 +233,7 @@ class _Writer:
         if kind == "braces":
             return f"{indent}- {self.braces(indent)}{self.end()}\n"
         inner = indent + "  "
-        pairs = [f"{name}:{self.value(inner)}" for name in self.names()]
+        pairs = [f"{name}:{self.value(name, inner)}" for name in self.names()]
         first, *others = pairs
         return f"{indent}- {first}" + "".join(self.between(inner) + inner + one for one in others)
 

@@ -139,6 +139,7 @@ class Nodes:
 @dataclass
 class _Session:
     nodes: Nodes
+    place: str = "node:22"
 
     @asynccontextmanager
     async def open_shell(self, *, on_key: Callable[[str], None]) -> AsyncIterator[_Shell]:

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus import findings
-from pegasus.commands.check import FIRST_SHOWN, CheckSettings, check
+from pegasus.commands.check import CheckSettings, check
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.findings import find
+from pegasus.findings import FIRST_SHOWN, find, trial
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "check-before-you-run.md"
 QUIZ_HOSTS, QUIZ_QUEUE, QUIZ_OUTPUT = re.findall(
@@ -223,7 +222,7 @@ def test_up_to_a_limit_every_filling_is_tried(monkeypatch: pytest.MonkeyPatch) -
     queue = f'- command: "x {condition}"\n{lists}'
     (fault,) = faults("- a\n- b\n", queue.replace("  a:", "  unused: [x, y, z]\n  a:"))
     assert fault.startswith("queue.yaml:1:50: with a=3, b=7: there is no parameter")
-    monkeypatch.setattr(findings, "MOST_FILLINGS", 399)
+    monkeypatch.setattr(trial, "MOST_FILLINGS", 399)
     assert faults("- a\n", queue) == []
 
 

@@ -113,3 +113,11 @@ def test_a_run_is_named_with_or_without_its_option(tmp_path: Path, words: list[s
         done = pegasus(tmp_path, *words, *run)
         assert (done.returncode, done.stdout) == (2, "")
         assert "No run" in done.stderr
+
+
+def test_a_barrier_is_added_without_a_command(tmp_path: Path) -> None:
+    """What belongs to a command is refused beside ``--barrier``."""
+    done = pegasus(tmp_path, "add", "x", "--barrier", "ended")
+    assert done.returncode == 2
+    assert "--barrier stands without a command and its options" in done.stderr
+    assert "barrier" not in (tmp_path / "queue.yaml").read_text()

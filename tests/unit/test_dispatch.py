@@ -11,10 +11,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import Fill
 from pegasus.errors import FileFault, PegasusError, sole_error
 from pegasus.events import Connected, Returned, Unreachable
 from pegasus.model import Cancelled, Exited, Lost, SubNode
+from pegasus.picker import Picker
 from tests.fake_queue import FakeBatch
 from tests.unit.dispatching import Bench, run_queue
 
@@ -341,10 +341,10 @@ async def test_a_job_that_comes_as_its_sub_node_goes_is_run(
     object.__setattr__(bench.run, "sub_node_updates", receive)
     take = bench.queue.take
 
-    async def take_and_change_hosts(fills: Sequence[Fill]) -> FakeBatch:
+    async def take_and_change_hosts(picker: Picker) -> FakeBatch:
         if bench.queue.jobs:
             send.send_nowait([SubNode(0, "n1")])
-        return await take(fills)
+        return await take(picker)
 
     object.__setattr__(bench.queue, "take", take_and_change_hosts)  # to be there just then
     async with trio.open_nursery() as nursery:

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from pegasus.errors import PegasusError, sole_error
 from pegasus.events import Unreachable
-from pegasus.model import Command, Exited, Job, SubNode
+from pegasus.model import Command, Exited, Job, SlotsHeld, SubNode
 from tests.unit.dispatching import Bench, run_broadcast
 
 
@@ -19,7 +19,7 @@ async def test_broadcast_in_lockstep(autojump_clock: MockClock) -> None:
     bench = Bench(*[f"sleep {rng.uniform(0, 9):.3f}" for _ in range(20)], nodes=8)
     pace = {node: rng.uniform(0.1, 3) for node in range(8)}
 
-    def fill(job: Job, sub_node: SubNode) -> Command:
+    def fill(job: Job, sub_node: SubNode, _slots: SlotsHeld = (), /) -> Command:
         return Command(f"sleep {float(job.command.split()[1]) * pace[sub_node.number]:.3f}")
 
     object.__setattr__(bench.run, "fill", fill)
@@ -61,7 +61,7 @@ async def test_broadcast_error_aborts(autojump_clock: MockClock) -> None:
     """With -e the step that failed ends everywhere, and the next stays in the queue."""
     bench = Bench("sleep 1", "x", "sleep 2", nodes=2, error_aborts=True)
 
-    def fill(job: Job, sub_node: SubNode) -> Command:
+    def fill(job: Job, sub_node: SubNode, _slots: SlotsHeld = (), /) -> Command:
         if job.command == "x":
             return Command("exit 1" if sub_node.number else "sleep 10")
         return Command(job.command)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import Fill, QueueDispatcher
+from pegasus.dispatch import QueueDispatcher
 from pegasus.events import Ended, Returned, Taken
 from pegasus.model import Exited, NotStarted
+from pegasus.picker import Picker
 from tests.fake_queue import FakeBatch
 from tests.unit.dispatching import Bench
 
@@ -18,8 +19,8 @@ def after_each_take(bench: Bench, act: Callable[[], None]) -> None:
     """Let something happen between each take that gives jobs and the hand-over of these."""
     take = bench.queue.take
 
-    async def take_and_act(fills: Sequence[Fill]) -> FakeBatch:
-        taken = await take(fills)
+    async def take_and_act(picker: Picker) -> FakeBatch:
+        taken = await take(picker)
         if taken.jobs:
             act()
         return taken

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from pegasus.dispatch import StoppedJob
 from pegasus.events import Ended
-from pegasus.model import Cancelled, Command, Exited, Job, SubNode
+from pegasus.model import Cancelled, Command, Exited, Job, SlotsHeld, SubNode
 from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 
@@ -101,7 +101,7 @@ async def test_broadcast_retries(autojump_clock: MockClock) -> None:
     """In a broadcast the sub-node that failed tries again, and the step waits for it."""
     bench = Bench("x", "sleep 1", nodes=3, retries=2)
 
-    def fill(job: Job, sub_node: SubNode) -> Command:
+    def fill(job: Job, sub_node: SubNode, _slots: SlotsHeld = (), /) -> Command:
         if job.command == "x":
             return Command("exit 1" if sub_node.number == 1 else "sleep 5")
         return Command(job.command)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.dispatch import Fill
 from pegasus.errors import PegasusError, sole_error
 from pegasus.events import Returned, Started, Taken
 from pegasus.model import SubNode
+from pegasus.picker import Picker
 from tests.fake_queue import FakeBatch
 from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
@@ -93,8 +92,8 @@ async def test_a_job_that_is_taken_as_its_sub_node_leaves(autojump_clock: MockCl
     bench = Bench(nodes=2, daemon=True)
     change, take = bench.follow(), bench.queue.take
 
-    async def take_and_change_hosts(fills: Sequence[Fill]) -> FakeBatch:
-        taken = await take(fills)
+    async def take_and_change_hosts(picker: Picker) -> FakeBatch:
+        taken = await take(picker)
         if taken.jobs and "new" not in bench.nodes.by_name:
             change.send_nowait([SubNode(0, "new")])
             while bench.nodes["new"].open == 0:

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from pegasus import grid
+from pegasus.demand import example_slots
 from pegasus.errors import FileFault
+from pegasus.findings import described
 from pegasus.hosts_file import read_hosts
-from pegasus.queue_file import LockedQueue, QueueFile
-from pegasus.template import Template
+from pegasus.model import Pool, SubNode
+from pegasus.picker import FirstJobs
+from pegasus.queue_file import LockedQueue, QueueFile, WrittenBarrier
+from pegasus.rendered import render
 from tests.unit.taking import unfilled
 
+NODE = SubNode(0, "node-1", (), "ssh", (Pool("gpu", "nvidia"), Pool("cpu", "nproc")))
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -27,26 +32,30 @@ def examples(page: str) -> list[tuple[str, str]]:
 
 
 def queue_says(path: Path) -> str:
-    """Give the commands of a queue file, filled in, or its fault."""
+    """Give the commands of a queue file, filled in on NODE, or its fault."""
     texts = []
-    for entry in QueueFile(path).entries():
-        if isinstance(entry, FileFault):
-            return f"{entry}\n"
-        texts += [Template(job.command).fill(dict(job.params)) for job in grid.jobs(entry)]
+    for found in QueueFile(path).reader():
+        if isinstance(found, FileFault):
+            return f"{found}\n"
+        if isinstance(found, WrittenBarrier):
+            texts.append(f"--- barrier: {found.barrier.kind} ---")
+            continue
+        slots = example_slots(found.entry.demand, NODE)
+        texts += [render(job, NODE, slots) for job in grid.jobs(found.entry)]
     return "".join(f"{text.rstrip()}\n" for text in texts)
 
 
 def hosts_say(path: Path) -> str:
     """Give the sub-nodes of a hosts file, or its fault."""
     try:
-        return "".join(f"{sub_node}\n" for sub_node in read_hosts(path))
+        return "".join(f"{described(sub_node)}\n" for sub_node in read_hosts(path))
     except FileFault as fault:
         return f"{fault}\n"
 
 
 def after_a_take(path: Path) -> str:
     """Give what is left of a queue file when one job is taken."""
-    LockedQueue(str(path), path).take([unfilled])
+    LockedQueue(str(path), path).take(FirstJobs([unfilled]))
     return path.read_text()
 
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from pegasus.events import Missing, Noted, RunEnded
+from pegasus.events import Missing, Noted, RunEnded, SubNodeAdded
 from pegasus.gather import open_gathered
 from pegasus.gather.naming import GroupNames
 from pegasus.model import (
@@ -32,6 +32,19 @@ async def test_equal_outputs_are_shown_once() -> None:
     assert shown.out == block("node-[1-2,4-9,11-12] (10)", "even\n\n2") + block(
         "node-[3,10] (2)", "odd"
     )
+    assert shown.said == ["=== run job 1: 'true' ==="]
+
+
+async def test_sub_nodes_that_join_before_the_first_step() -> None:
+    """Those of a Slurm allocation are waited for, and named, like those of the hosts file."""
+    shown = Shown()
+    joining = nodes(3)
+    async with broadcast(joining[:1], shown) as run:
+        for each in joining[1:]:
+            run.listener.tell(SubNodeAdded(each))
+        run.sub_nodes = joining
+        await run.step(b"same\n", b"same\n", b"same\n")
+    assert shown.out == block("node-[1-3] (3)", "same")
     assert shown.said == ["=== run job 1: 'true' ==="]
 
 

@@ -2,77 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from pegasus.errors import FileFault, PegasusError
-from pegasus.events import Event, Noted, Printed, Taken
+from pegasus.events import Noted, Taken
 from pegasus.model import Job, Position
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import QueueFile
-from pegasus.queue_file.job_source import JobSource
-from tests.unit.taking import unfilled
-
-
-class Journal:
-    """A journal of lines in a file; ``told`` are the events that it had to write itself."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.told: list[Event] = []
-        self.keeps_lines = True
-
-    def receipt(self, events: Sequence[Taken]) -> tuple[Path, bytes] | None:
-        """Give a line for each job."""
-        lines = b"".join(b"%d %b\n" % (each.number, each.job.command.encode()) for each in events)
-        return (self.path, lines) if self.keeps_lines else None
-
-    def tell(self, event: Event) -> None:
-        """Remember an event."""
-        self.told.append(event)
-
-
-class Audience:
-    """A listener that remembers the events."""
-
-    def __init__(self) -> None:
-        self.told: list[Event] = []
-
-    def tell(self, event: Event) -> None:
-        """Remember an event."""
-        self.told.append(event)
-
-    async def show(self, printed: Printed) -> None:
-        """Ignore output."""
-
-
-class Bench:
-    """A queue file, a journal and a listener around one source."""
-
-    def __init__(self, folder: Path, text: str | None, *, may_be_missing: bool = False) -> None:
-        self.path = folder / "queue.yaml"
-        if text is not None:
-            self.path.write_text(text)
-        self.journal = Journal(folder / "journal")
-        self.journal.path.touch()
-        self.audience = Audience()
-        file = QueueFile(self.path)
-        self.source = JobSource(file, self.journal, self.audience, may_be_missing=may_be_missing)
-
-    async def take(self, count: int) -> list[tuple[int, str]]:
-        """Take jobs; give their numbers and commands."""
-        result = await self.source.take([unfilled] * count)
-        return [(each.number, each.commands[0]) for each in result.jobs]
-
-    @property
-    def reported(self) -> list[tuple[int, str]]:
-        """The jobs that the listener knows."""
-        return [
-            (each.number, each.job.command)
-            for each in self.audience.told
-            if isinstance(each, Taken)
-        ]
+from tests.unit.sources import Bench
+from tests.unit.taking import Scripted, unfilled
 
 
 async def test_jobs_are_numbered_over_all_takes(tmp_path: Path) -> None:
@@ -115,7 +55,7 @@ async def test_jobs_after_a_take_that_failed(tmp_path: Path) -> None:
 async def test_a_job_knows_its_position(tmp_path: Path) -> None:
     """A job has the position of its entry at the time of the take; it does not matter for ==."""
     bench = Bench(tmp_path, "# head\n- command: [a, b]\n- c\n")
-    jobs = [each.job for each in (await bench.source.take([unfilled] * 3)).jobs]
+    jobs = [each.job for each in (await bench.source.take(FirstJobs([unfilled] * 3))).jobs]
     path = str(bench.path)
     assert [job.position for job in jobs] == [
         Position(path, 2, 1),
@@ -144,7 +84,7 @@ async def test_a_missing_file(tmp_path: Path, *, may_be_missing: bool) -> None:
     """A missing file is an empty queue for a daemon, and a fault for all others."""
     bench = Bench(tmp_path, None, may_be_missing=may_be_missing)
     assert await bench.source.is_empty() is may_be_missing
-    fault = (await bench.source.take([unfilled])).fault
+    fault = (await bench.source.take(FirstJobs([unfilled]))).fault
     assert (fault is None) is may_be_missing
     assert fault is None or isinstance(fault, FileFault)
 
@@ -163,3 +103,47 @@ async def test_an_incomplete_entry_is_pending(tmp_path: Path) -> None:
     assert await bench.take(1) == [(1, "echo half")]
     assert not bench.source.pending
     assert not [each for each in bench.journal.told if not isinstance(each, Noted)]
+
+
+async def test_an_own_take_is_no_change(tmp_path: Path) -> None:
+    """After a take nobody needs to look again, unless somebody else has changed the file."""
+    bench = Bench(tmp_path, "- a\n- b\n- c\n")
+    await bench.take(1)
+    assert not bench.source.changed()
+    other = QueueFile(bench.path)
+    async with other.locked(lambda _: None) as locked:
+        locked.take(FirstJobs([unfilled]))
+    assert bench.source.changed()
+    await bench.take(1)
+    assert not bench.source.changed()
+    with bench.path.open("a") as file:
+        file.write("- d\n")
+    assert bench.source.changed()
+
+
+async def test_a_writer_that_goes_on_is_a_change(tmp_path: Path) -> None:
+    """Where a program still writes to the file that was replaced, there may be more jobs."""
+    bench = Bench(tmp_path, "- a\n- b\n")
+    with bench.path.open("a") as file:
+        assert await bench.take(1) == [(1, "a")]
+        file.write("- c\n- d\n")
+        file.flush()
+        assert bench.source.changed()
+    assert await bench.take(9) == [(2, "b"), (3, "c"), (4, "d")]
+
+
+async def test_a_picker_knows_whether_the_file_is_as_it_was_left(tmp_path: Path) -> None:
+    """It is told that nothing has changed since the last take, whatever that took."""
+    bench = Bench(tmp_path, "- a\n- b\n- c\n")
+    picker = Scripted("-+")
+    await bench.source.take(picker)
+    await bench.source.take(picker)
+    await bench.source.is_empty()
+    await bench.source.take(picker)
+    bench.path.write_text("- c\n- d\n")
+    await bench.source.take(picker)
+    assert picker.unchanged == [False, True, True, False]
+    assert picker.settled == [3]
+    bench.path.unlink()
+    await bench.source.take(picker)
+    assert picker.unchanged[4:] == [False]

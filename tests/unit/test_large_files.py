@@ -8,11 +8,12 @@ import pytest
 import trio
 import yaml
 
-from pegasus import findings
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Event, Printed
+from pegasus.findings import find, trial
 from pegasus.hosts_file import find_hosts
 from pegasus.model import Command, Entry, Job
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.queue_file.job_source import JobSource
@@ -35,7 +36,7 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 def take(path: Path, n: int = 1) -> list[Job]:
     """Take jobs, not filled in."""
-    taken = LockedQueue(str(path), path).take([unfilled] * n)
+    taken = LockedQueue(str(path), path).take(FirstJobs([unfilled] * n))
     if taken.fault is not None:
         raise taken.fault
     return [each.job for each in taken.jobs]
@@ -126,7 +127,7 @@ def test_a_take_can_be_ended_while_it_reads(tmp_path: Path, after: int) -> None:
             raise _Enough
 
     with pytest.raises(_Enough):
-        LockedQueue("q.yaml", queue).take([unfilled], pulse=pulse)
+        LockedQueue("q.yaml", queue).take(FirstJobs([unfilled]), pulse=pulse)
     assert queue.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [queue]
 
@@ -156,10 +157,12 @@ async def test_ctrl_c_while_a_take_reads(tmp_path: Path) -> None:
                 trio.from_thread.check_cancelled()
                 return unfilled(job)
 
-            await source.take([fill, fill])
+            await source.take(FirstJobs([fill, fill]))
         assert scope.cancelled_caught
         assert queue.read_text() == "- echo 1\n- echo 2\n"
-        assert [each.job.command for each in (await source.take([unfilled] * 2)).jobs] == [
+        assert [
+            each.job.command for each in (await source.take(FirstJobs([unfilled] * 2))).jobs
+        ] == [
             "echo 1",
             "echo 2",
         ]
@@ -167,10 +170,10 @@ async def test_ctrl_c_while_a_take_reads(tmp_path: Path) -> None:
 
 def test_check_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check whose time is over says how much it has tried, and still finds what it reads."""
-    monkeypatch.setattr(findings, "MOST_RENDER_SECONDS", -1.0)
+    monkeypatch.setattr(trial, "MOST_RENDER_SECONDS", -1.0)
     (tmp_path / "hosts.yaml").write_text("- a\n- b\n")
     (tmp_path / "queue.yaml").write_text("- echo {{ hostname }}\n- echo {{\n")
-    found = findings.find(tmp_path / "hosts.yaml", tmp_path / "queue.yaml")
+    found = find(tmp_path / "hosts.yaml", tmp_path / "queue.yaml")
     assert (found.tried, found.fillings) == (0, 2)
     assert [fault.position.line for fault in found.queue_faults] == [2]
 

@@ -146,3 +146,12 @@ def test_encoding_is_one_plain_line(text: str) -> None:
     assert "!" not in written
     assert "%" not in written
     assert written.isascii()
+
+
+@given(text=NASTY, cuts=st.lists(st.integers(0, 400), max_size=8))
+def test_marks_with_line_ends(text: bytes, cuts: list[int]) -> None:
+    """Where each mark has a line end, neither it nor a line end of the command is mistaken."""
+    marks = Marks(MARK, b"\n")
+    stream = MARK + b"r\n" + MARK + b"b\n" + text + MARK + b"e 0\n" + MARK + b"x\n"
+    assert feed(marks, stream, cuts) == text
+    assert (marks.phase, marks.begun, marks.words) == (Phase.GONE, True, b" 0")

@@ -10,7 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegasus.model import Entry, Job
+from pegasus.demand import with_group
+from pegasus.model import NO_DEMAND, AtMost, Barrier, Demand, Entry, Job
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile, canonical
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.queue_file.queue import entries_of
@@ -35,7 +37,20 @@ PARAMS = st.lists(
     max_size=3,
     unique_by=lambda pair: pair[0],
 ).map(tuple)
-JOBS = st.builds(Job, COMMANDS, PARAMS)
+NEEDS = st.lists(
+    st.tuples(st.sampled_from(["gpu", "a-b", "_1", "yes"]), st.integers(0, 1_000_000)),
+    min_size=1,
+    max_size=2,
+    unique_by=lambda pair: pair[0],
+).map(tuple)
+WHERE = st.lists(
+    st.tuples(TEXTS, st.lists(TEXTS, min_size=1, max_size=2).map(tuple)),
+    max_size=2,
+    unique_by=lambda pair: pair[0],
+).map(tuple)
+AT_MOST = st.builds(AtMost, st.integers(1, 99), st.sampled_from(["", "ab12", "a: b", "ü"]))
+DEMANDS = st.builds(Demand, st.none() | NEEDS, WHERE, st.none() | AT_MOST)
+JOBS = st.builds(Job, COMMANDS, PARAMS, st.none(), st.just(NO_DEMAND) | DEMANDS)
 
 
 def read(data: bytes) -> list[Job]:
@@ -44,7 +59,12 @@ def read(data: bytes) -> list[Job]:
     assert all(isinstance(one, Written) for one in found), found
     entries = [one.entry for one in found if isinstance(one, Written)]
     return [
-        Job(entry.commands[0], tuple((name, values[0]) for name, values in entry.params))
+        Job(
+            entry.commands[0],
+            tuple((name, values[0]) for name, values in entry.params),
+            None,
+            entry.demand,
+        )
         for entry in entries
     ]
 
@@ -82,9 +102,23 @@ def test_a_job_without_parameters_is_two_lines(command: str) -> None:
         ),
         (Job("run", (("x", ""),)), "- command:\n  - run\n  x:\n  - ''\n"),
         (Job("{{ x }}"), "- command:\n  - '{{ x }}'\n"),
+        (
+            Job("run", (), None, Demand((("gpu", 2), ("cpu", 0)))),
+            "- command:\n  - run\n  needs: {gpu: 2, cpu: 0}\n",
+        ),
+        (
+            Job("run", (("x", "1"),), None, Demand(None, (("m", ("a", "b")), ("n", ("010",))))),
+            "- command:\n  - run\n  x:\n  - 1\n  where: {m: [a, b], n: 010}\n",
+        ),
+        (
+            Job("run", (), None, Demand(at_most=AtMost(2, "a, b"))),
+            "- command:\n  - run\n  at_most: {running: 2, of: 'a, b'}\n",
+        ),
+        (Barrier("succeeded"), "- barrier: succeeded\n"),
+        (Barrier("ended"), "- barrier: ended\n"),
     ],
 )  # fmt: skip
-def test_the_canonical_form(job: Job, text: str) -> None:
+def test_the_canonical_form(job: Job | Barrier, text: str) -> None:
     """A mapping with lists of one, the command first, on as few lines as can be."""
     assert canonical(job) == text
 
@@ -103,11 +137,13 @@ def test_the_consumed_file_can_be_run_again(
     """What was taken, copied back into a queue file, is taken as the same job."""
     queue = tmp_path_factory.getbasetemp() / "again.yaml"
     queue.write_bytes(canonical(job).encode())
-    assert [each.job for each in LockedQueue("q", queue).take([unfilled]).jobs] == [job]
+    assert [each.job for each in LockedQueue("q", queue).take(FirstJobs([unfilled])).jobs] == [job]
 
 
 ENTRIES = st.builds(
-    lambda commands, params: Entry(tuple(commands), tuple((n, tuple(v)) for n, v in params)),
+    lambda commands, params, demand: Entry(
+        tuple(commands), tuple((n, tuple(v)) for n, v in params), None, demand
+    ),
     st.lists(COMMANDS, min_size=1, max_size=2),
     st.lists(
         st.tuples(
@@ -116,6 +152,7 @@ ENTRIES = st.builds(
         max_size=2,
         unique_by=lambda pair: pair[0],
     ),
+    st.just(NO_DEMAND) | DEMANDS,
 )
 FILES = [
     "",
@@ -141,6 +178,9 @@ FILES = [
     "%YAML 1.1\n---\n- a\n",
     "- command: [a, b]\n  x: [1, 2]\n",
     "- ''\n- a\n",
+    "- barrier: ended\n",
+    "- a\n- barrier: succeeded  # c\n- b\n",
+    "- command: a\n  needs:\n    gpu: 2  # c\n    # d\n",
 ]
 
 
@@ -159,7 +199,7 @@ def test_what_is_added_is_there_and_nothing_else_changes(
     before = [shape(one) for one in QueueFile(queue).entries()]
     LockedQueue("q.yaml", queue).add(entries, top=top)
     now = [shape(one) for one in QueueFile(queue).entries()]
-    new = [(entry.commands, entry.params) for entry in entries]
+    new = [shape(with_group(entry)) for entry in entries]
     last_line_ends = text[-1:] == "\n" or not before or top or text[0] == "["
     if last_line_ends:
         assert now == (new + before if top else before + new)
@@ -168,7 +208,9 @@ def test_what_is_added_is_there_and_nothing_else_changes(
 
 def shape(one: object) -> object:
     """Say what an entry is, without its place."""
-    return (one.commands, one.params) if isinstance(one, Entry) else str(type(one))
+    if not isinstance(one, Entry):
+        return str(type(one))
+    return one.commands, one.params, one.demand
 
 
 def is_subsequence(text: bytes, data: bytes) -> bool:
@@ -206,9 +248,11 @@ def test_a_missing_file_is_made(tmp_path: Path) -> None:
 def test_jobs_are_put_back_as_they_were(tmp_path: Path) -> None:
     """A job that is put back is taken as the same job."""
     queue = tmp_path / "q.yaml"
-    jobs = [Job("a: b", (("x", "010"), ("y", " z\n"))), Job("c")]
+    demand = Demand((("gpu", 2),), (("m", ("a", "b")),), AtMost(2, "x"))
+    jobs = [Job("a: b", (("x", "010"), ("y", " z\n"))), Job("c"), Job("d", (), None, demand)]
     LockedQueue("q.yaml", queue).add(entries_of(jobs), top=True)
-    assert [each.job for each in LockedQueue("q.yaml", queue).take([unfilled] * 3).jobs] == jobs
+    taken = LockedQueue("q.yaml", queue).take(FirstJobs([unfilled] * 4))
+    assert [each.job for each in taken.jobs] == jobs
 
 
 def test_the_queue_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -221,7 +265,7 @@ def test_the_queue_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path) -> Non
     link.symlink_to("real/jobs.yaml")
     queue = QueueFile(link)
     locked = LockedQueue(queue.path, queue.real)
-    locked.take([unfilled])
+    locked.take(FirstJobs([unfilled]))
     locked.add([Entry(("c",))])
     assert link.is_symlink()
     assert link.read_text() == "- b\n- c\n"
@@ -234,5 +278,5 @@ def test_a_record_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
     queue = tmp_path / "q.yaml"
     queue.write_text("- a\n")
     (tmp_path / "consumed.yaml").write_text("# mine")
-    LockedQueue("q.yaml", queue).take([unfilled])
+    LockedQueue("q.yaml", queue).take(FirstJobs([unfilled]))
     assert (tmp_path / "consumed.yaml").read_text() == "# mine\n- command:\n  - a\n"

@@ -15,6 +15,7 @@ from trio.testing import MockClock
 
 from pegasus.errors import FileFault, PegasusError
 from pegasus.model import Entry
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import QueueFile, content, disk_errors, interrupted, lock
 from pegasus.queue_file.entries import check_added
 from tests.unit.taking import unfilled
@@ -82,11 +83,11 @@ async def test_a_stopped_process_that_holds_the_record(
         fcntl.flock(held, fcntl.LOCK_EX)
         async with QueueFile(queue).locked(lambda words: None) as locked:
             with pytest.raises(PegasusError, match=r"consumed\.yaml: another process has held it"):
-                locked.take([unfilled])
+                locked.take(FirstJobs([unfilled]))
     assert queue.read_text() == "- a\n"
     assert record.read_bytes() == b""
     async with QueueFile(queue).locked(lambda words: None) as locked:
-        assert len(locked.take([unfilled]).jobs) == 1
+        assert len(locked.take(FirstJobs([unfilled])).jobs) == 1
 
 
 async def test_the_lock_file_names_only_a_holder(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ async def test_what_is_wrong_with_a_whole_file_is_told_at_its_beginning(
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     async with QueueFile(queue).locked(lambda words: None) as locked:
         try:
-            fault = locked.take([unfilled]).fault
+            fault = locked.take(FirstJobs([unfilled])).fault
         except FileFault as error:
             fault = error
     assert str(fault).startswith(f"{queue}:1:1: ")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pegasus import grid
 from pegasus.errors import FileFault
 from pegasus.model import Job
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile
 from tests.unit.queue_texts import queue_texts
 from tests.unit.taking import unfilled
@@ -87,10 +88,10 @@ def test_whatever_the_bytes_are_the_good_jobs_at_the_head_are_taken(data: bytes,
         queue = Path(folder, "q.yaml")
         queue.write_bytes(data)
         jobs = good_jobs(queue)
-        taken = LockedQueue("q.yaml", queue).take([unfilled] * n)
+        taken = LockedQueue("q.yaml", queue).take(FirstJobs([unfilled] * n))
         assert [each.job for each in taken.jobs] == jobs[:n]
         if not taken.jobs:
             assert queue.read_bytes() == data
         if len(jobs) > n:
-            again = LockedQueue("q.yaml", queue).take([unfilled])
+            again = LockedQueue("q.yaml", queue).take(FirstJobs([unfilled]))
             assert [each.job for each in again.jobs] == jobs[n : n + 1]

@@ -13,6 +13,7 @@ import yaml
 
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.model import Command, Job, SubNode
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LONGEST_COMMAND, LockedQueue, QueueFile, TakeResult
 from pegasus.rendered import as_recorded, render
 from pegasus.yaml_text import events
@@ -32,7 +33,7 @@ BAD = [
     ("- {{ x }} run\n", "1:11", "YAML cannot read `- {{ x }} run`: ", QUOTE),
     ("- command: echo a: b\n", "1:18", "YAML cannot read `- command: echo a: b`: ", QUOTE),
     ("- 'it's'\n", "1:7", "YAML cannot read `- 'it's'`: ", QUOTE),
-    ("- 'never closed\n\n", "1:3", "YAML cannot read `- 'never closed`: ", QUOTE),
+    ("- 'never closed\n\n", "1:3", "a quote is opened here and never closed: ", "Close it, or use"),
     ("[a, b\n", "1:1", "", ""),
     ("-\techo\n", "1:2", "YAML allows no tab here.", "Use spaces for indentation"),
     ("- command: x\n\ty: z\n", "2:1", "YAML allows no tab here.", "Use spaces for indentation"),
@@ -132,7 +133,7 @@ def repr_of(value: str) -> str:
 
 def take(path: Path, n: int = 1) -> TakeResult:
     """Take some jobs, without filling them in."""
-    return LockedQueue("q.yaml", path).take([unfilled] * n)
+    return LockedQueue("q.yaml", path).take(FirstJobs([unfilled] * n))
 
 
 @pytest.fixture(params=["libyaml", "pure"])
@@ -267,7 +268,7 @@ def test_a_template_fault_is_told_where_it_stands_in_the_file(
             raise faulty(*at)
         return unfilled(job)
 
-    taken = LockedQueue("q.yaml", queue).take([fill, fill])
+    taken = LockedQueue("q.yaml", queue).take(FirstJobs([fill, fill]))
     assert str(taken.fault) == f"q.yaml:{place}: unknown name. Known are: x."
     assert len(taken.jobs) == ("ok" in text)
     assert not taken.empty
@@ -283,7 +284,7 @@ def test_jobs_before_one_that_cannot_be_filled_in_are_taken(tmp_path: Path) -> N
             raise faulty(1, 6)
         return (as_recorded("echo " + dict(job.params)["x"]),)
 
-    taken = LockedQueue("q.yaml", queue).take([fill] * 9)
+    taken = LockedQueue("q.yaml", queue).take(FirstJobs([fill] * 9))
     assert [each.commands[0] for each in taken.jobs] == ["echo 1", "echo 2"]
     assert str(taken.fault).startswith("q.yaml:1:17: unknown name")
     assert queue.read_text() == "- command: echo {{ x }}\n  x: [3, 4]\n- last\n"
@@ -306,7 +307,7 @@ def test_a_command_no_node_could_be_given_is_not_taken(
     text = "- '{{ x }}'\n"
     queue.write_text(text)
     node = SubNode(0, "node", (("x", filled),))
-    taken = LockedQueue("q.yaml", queue).take([lambda job: (render(job, node),)])
+    taken = LockedQueue("q.yaml", queue).take(FirstJobs([lambda job: (render(job, node),)]))
     assert str(taken.fault).startswith(f"q.yaml:1:4: {what}")
     assert queue.read_text() == text
     assert not queue.with_name("consumed.yaml").exists()

@@ -35,12 +35,14 @@ trio.run(main)
 
 DRAIN = """
 import sys, trio
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import QueueFile
+fill = lambda job: (job.command,)
 async def main():
     queue, size, empty = QueueFile(sys.argv[1]), int(sys.argv[2]), False
     while not empty:
         async with queue.locked(lambda words: None) as held:
-            taken = await trio.to_thread.run_sync(held.take, [lambda job: (job.command,)] * size)
+            taken = await trio.to_thread.run_sync(held.take, FirstJobs([fill] * size))
         empty = taken.empty
         for each in taken.jobs:
             print(each.job.command, dict(each.job.params).get("x", ""))

@@ -13,6 +13,7 @@ import trio
 
 from pegasus.errors import FileFault
 from pegasus.model import TakenJob
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile, Receipt, TakeResult, content
 from tests.unit.dying import crash
 from tests.unit.taking import unfilled
@@ -29,7 +30,7 @@ def queue(tmp_path: Path) -> Path:
 async def take(queue: Path) -> TakeResult:
     """Take one job."""
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        return locked.take([unfilled])
+        return locked.take(FirstJobs([unfilled]))
 
 
 async def test_a_mode_that_changes_during_a_take(queue: Path) -> None:
@@ -41,7 +42,7 @@ async def test_a_mode_that_changes_during_a_take(queue: Path) -> None:
         return None
 
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        taken = locked.take([unfilled], close_to_others)
+        taken = locked.take(FirstJobs([unfilled]), close_to_others)
     assert [each.job.command for each in taken.jobs] == ["echo 1"]
     assert stat.S_IMODE((await trio.Path(queue).stat()).st_mode) == 0o600
     assert await trio.Path(queue).read_text() == "- echo 2\n"
@@ -67,7 +68,7 @@ async def test_an_interrupted_take_before_one_that_is_refused(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", die)
-        crash(lambda: LockedQueue(str(queue), queue).take([unfilled]))
+        crash(lambda: LockedQueue(str(queue), queue).take(FirstJobs([unfilled])))
     assert await trio.Path(queue).with_name("consumed.yaml").read_text() != ""
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(FileFault, match="read-only"):

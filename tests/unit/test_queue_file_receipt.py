@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pegasus.model import TakenJob
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import QueueFile, Receipt, consumed, note
 from tests.unit.dying import crash
 from tests.unit.taking import unfilled
@@ -23,7 +24,7 @@ async def take(folder: Path, count: int = 2) -> None:
         return Receipt(folder / "journal", lines)
 
     async with QueueFile(folder / "queue.yaml").locked(print) as locked:
-        locked.take([unfilled] * count, receipt)
+        locked.take(FirstJobs([unfilled] * count), receipt)
 
 
 def take_in_child(folder: Path) -> None:

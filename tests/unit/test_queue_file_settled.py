@@ -17,6 +17,7 @@ import trio
 
 from pegasus.errors import PegasusError
 from pegasus.findings import find
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile, old_files, settled, writers
 from pegasus.queue_file.settled import last_entry
 from tests.unit.taking import unfilled
@@ -51,7 +52,7 @@ def age(queue: Path, seconds: float = 2.0) -> None:
 
 def take(queue: Path, n: int = 9) -> list[str]:
     """Take jobs."""
-    taken = LockedQueue(str(queue), queue).take([unfilled] * n)
+    taken = LockedQueue(str(queue), queue).take(FirstJobs([unfilled] * n))
     return [each.commands[0] for each in taken.jobs]
 
 
@@ -117,7 +118,7 @@ def test_who_writes_into_the_middle_is_waited_for(queue: Path) -> None:
     queue.write_text("- a\n- b\n- c\n")
     with written(queue, "", "r+"):
         age(queue)
-        taken = LockedQueue(str(queue), queue).take([unfilled])
+        taken = LockedQueue(str(queue), queue).take(FirstJobs([unfilled]))
         assert taken.jobs == ()
         assert not taken.empty
         assert taken.pending is not None
@@ -133,7 +134,7 @@ async def test_looking_again_is_cheap_while_nothing_changes(queue: Path) -> None
         age(queue)
         assert take(queue, 1) == ["a"]
         locked = LockedQueue(str(queue), queue)
-        taken = await trio.to_thread.run_sync(locked.take, [unfilled])
+        taken = await trio.to_thread.run_sync(locked.take, FirstJobs([unfilled]))
         assert taken.pending is not None
         assert file.signs() == taken.pending.signs
         before = file.states()
@@ -226,8 +227,9 @@ def test_a_queue_that_is_mounted_by_itself(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from pegasus.queue_file import LockedQueue\n"
         "from pegasus.model import Entry\n"
+        "from pegasus.picker import FirstJobs\n"
         "locked = LockedQueue('queue.yaml', Path('queue.yaml').resolve())\n"
-        "for change in (lambda: locked.take([lambda job: (job.command,)]),\n"
+        "for change in (lambda: locked.take(FirstJobs([lambda job: (job.command,)])),\n"
         "               lambda: locked.add([Entry(('x',), ())])):\n"
         "    try:\n        change()\n    except Exception as error:\n        print(error)\n"
     )

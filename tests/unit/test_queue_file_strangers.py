@@ -12,6 +12,7 @@ import trio
 
 from pegasus.errors import PegasusError
 from pegasus.model import Job
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import QueueFile, Receipt, consumed, lock
 from pegasus.queue_file.note import note_of
 from tests.other_user import NOBODY, needs_root
@@ -124,7 +125,7 @@ async def test_a_consumed_file_that_was_planted(queue: Path) -> None:
     os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     async with QueueFile(queue).locked(pytest.fail) as locked:
         with pytest.raises(PegasusError, match="another user owns this file"):
-            locked.take([unfilled])
+            locked.take(FirstJobs([unfilled]))
     assert queue.with_name("profile").read_text() == "mine\n"
     assert await trio.Path(queue).read_text() == "- echo 1\n"
 
@@ -140,7 +141,7 @@ async def test_a_note_of_this_queue_that_was_planted(queue: Path) -> None:
     os.chown(note, NOBODY, NOBODY)
     async with QueueFile(queue).locked(pytest.fail) as locked:
         with pytest.raises(PegasusError, match=r"pegasus-take: another user owns this file"):
-            locked.take([unfilled])
+            locked.take(FirstJobs([unfilled]))
     assert record.read_text() == RECORD
     assert await trio.Path(queue).read_text() == "- echo 1\n"
     assert not queue.with_name(".queue.yaml.pegasus-new").exists()
@@ -153,7 +154,7 @@ async def test_a_note_of_another_queue_in_a_common_folder(queue: Path) -> None:
     other = note_about(queue).rename(queue.with_name(".other.yaml.pegasus-take"))
     os.chown(other, NOBODY, NOBODY)
     async with QueueFile(queue).locked(pytest.fail) as locked:
-        taken = locked.take([unfilled])
+        taken = locked.take(FirstJobs([unfilled]))
     assert [each.job for each in taken.jobs] == [Job("echo 1")]
     assert other.exists()
 

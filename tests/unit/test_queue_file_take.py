@@ -12,7 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pegasus import grid
+from pegasus.model import Job
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, TakeResult
+from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.yaml_text import events
 from tests.unit.queue_texts import QueueText, jobs_of, queue_texts
 from tests.unit.taking import unfilled
@@ -22,12 +26,20 @@ QUICK = settings(max_examples=60, deadline=None)
 
 def take(path: Path, n: int = 1) -> TakeResult:
     """Take some jobs, without filling them in."""
-    return LockedQueue(str(path), path).take([unfilled] * n)
+    return LockedQueue(str(path), path).take(FirstJobs([unfilled] * n))
 
 
 def comments_of(data: bytes) -> list[bytes]:
     """Find the numbers of all comments."""
     return sorted(re.findall(rb"# c\d+:", data))
+
+
+def read_jobs(data: bytes) -> list[Job]:
+    """Read the jobs of a file, with what they demand."""
+    found = list(QueueReader("q.yaml", data))
+    entries = [each.entry for each in found if isinstance(each, Written)]
+    assert len(entries) == len(found)
+    return [job for entry in entries for job in grid.jobs(entry)]
 
 
 def drain(file: QueueText, sizes: list[int]) -> None:
@@ -36,13 +48,15 @@ def drain(file: QueueText, sizes: list[int]) -> None:
         queue = Path(folder, "q.yaml")
         queue.write_bytes(file.data)
         left = jobs_of(file.data)
+        jobs = read_jobs(file.data)
         assert comments_of(file.data) == sorted(set(comments_of(file.data)))
         for i in range(len(left) + 1):
             taken = take(queue, sizes[i % len(sizes)])
             assert taken.fault is None
             now = [(each.job.command, each.job.params) for each in taken.jobs]
             assert now == left[: len(now)]
-            left = left[len(now) :]
+            assert [each.job for each in taken.jobs] == jobs[: len(now)]
+            left, jobs = left[len(now) :], jobs[len(now) :]
             assert_is_the_rest(file, queue.read_bytes(), left)
             assert taken.empty == (not left)
             if taken.empty:

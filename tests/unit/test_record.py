@@ -7,7 +7,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from pegasus.events import (
     Noted,
@@ -15,7 +15,9 @@ from pegasus.events import (
     Taken,
 )
 from pegasus.model import (
+    AtMost,
     Cancelled,
+    Demand,
     Exited,
     Job,
     Killed,
@@ -25,7 +27,7 @@ from pegasus.model import (
     Stream,
     TimedOut,
 )
-from pegasus.record import decoding, values, writer
+from pegasus.record import decoding, slot_values, values, writer
 from pegasus.record.encoding import line_of
 from tests.unit.records import (
     NODES,
@@ -137,6 +139,25 @@ def test_every_text_comes_back(texts: list[str]) -> None:
     data = decoding.data_of(taken)
     assert Job(data["command"], values.params_of(data)) == Job(command, ((name, value),))
     assert decoding.data_of(noted)["text"] == words
+
+
+NAMES = st.sampled_from(["gpu", "cpu", "g-1", "\udc80\n"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.none() | st.dictionaries(NAMES, st.integers(0, 8), max_size=2),
+    st.dictionaries(NAMES, st.lists(ANY_TEXT, max_size=2), max_size=2),
+    st.none() | st.builds(AtMost, st.integers(1, 9), NAMES),
+)
+def test_every_demand_comes_back(
+    needs: dict[str, int] | None, where: dict[str, list[str]], at_most: AtMost | None
+) -> None:
+    """What a job needs, where it may run and how many at a time, in the order written."""
+    accepted = tuple((name, tuple(values)) for name, values in where.items())
+    demand = Demand(None if needs is None else tuple(needs.items()), accepted, at_most)
+    data = decoding.data_of(line_of(Taken(1, Job("x", demand=demand)), 1.0))
+    assert slot_values.demand_of(data) == demand
 
 
 async def test_params_keep_their_order(tmp_path: Path) -> None:

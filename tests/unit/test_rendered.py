@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, Run
 from pegasus.errors import FileFault, TemplateFault, sole_error
-from pegasus.model import Exited, Job, SubNode
+from pegasus.model import Demand, Exited, HeldSlots, Job, Pool, Slot, SubNode
 from pegasus.queue_file.job_source import fill
 from pegasus.rendered import LONGEST_COMMAND, Values, render
 from tests.fake_queue import FakeQueue, Listening
@@ -28,6 +28,45 @@ def test_whose_value_counts() -> None:
     job = Job("{{ a }} {{ b }} {{ hostname }}", (("a", "job"), ("b", "job"), ("hostname", "job")))
     assert render(job, node(1)) == "job job n1"
     assert render(job, node(1, b="own")) == "job own n1"
+
+
+GPUS = (
+    HeldSlots("gpu", (Slot("2", "GPU-2"), Slot("5", "GPU-5")), "nvidia"),
+    HeldSlots("cpu", ()),
+)
+
+
+def test_slots_are_values() -> None:
+    """A command sees the slots that it holds and their number, before any parameter."""
+    template = "{{ gpu }};{{ gpu.count }};{{ cpu }};{{ cpu.count }};{{ x }}"
+    template += (
+        '{{#if (eq gpu.count "2")}} two{{else}} not two{{/if}}{{#unless cpu}} none{{/unless}}'
+    )
+    job = Job(template, (("gpu", "job"), ("x", "y"), ("gpu.count", "job")))
+    assert render(job, node(1), GPUS) == "2,5;2;;0;y two none"
+    assert render(Job("--gpus '\"device={{ gpu }}\"'"), node(1), GPUS) == "--gpus '\"device=2,5\"'"
+
+
+@pytest.mark.parametrize(
+    ("template", "pools", "hint"),
+    [
+        ("{{ gpu }}", (), 'n1 has no slots called "gpu": it has no slots at all'),
+        ("{{ gpu.count }}", ("cpu",), 'n1 has no slots called "gpu": its slots are called cpu'),
+        ("{{ tpu.count }}", (), 'n1 has no slots called "tpu": it has no slots at all'),
+    ],
+)
+def test_a_name_of_slots_that_are_elsewhere(
+    template: str, pools: tuple[str, ...], hint: str
+) -> None:
+    """The message says that the name is one of slots, and which slots the sub-node has."""
+    sub_node = SubNode(1, "n1", (), "ssh", tuple(map(Pool, pools)))
+    job = Job(template, (), None, Demand((("gpu", 0),)))
+    with pytest.raises(TemplateFault, match="there is no parameter") as caught:
+        render(job, sub_node)
+    assert f". The sub-node {hint}. " in str(caught.value)
+    with pytest.raises(TemplateFault) as caught:
+        render(Job("{{ other }}"), sub_node)
+    assert "slots" not in str(caught.value)
 
 
 def test_values_tell_what_was_asked_for() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pegasus.events import Connected, Ended, Event, RunEnded, Started, Taken
-from pegasus.model import Exited, Job, Outcome
+from pegasus.model import Exited, Job, Outcome, SubNode
 from pegasus.record import RunRecord
 from pegasus.record.folder import RunFolder
 from pegasus.report import lanes as lanes_module
 from pegasus.report.lanes import LaneBar, LaneBundle, timeline_of
+from tests.unit.slots import ASKED, EIGHT, FIXED, begins, ends, held, holds
 from tests.unit.states import began, given_to
 
 NOON = 1_790_000_000.0 - 1_790_000_000.0 % 86400 + 43200
@@ -62,6 +64,32 @@ def test_bars_and_shares(tmp_path: Path) -> None:
     assert timeline.span == 100.0
     assert [timeline.share(lane) for lane in (first, second, third)] == [0.85, 0.9, 0.0]
     assert timeline.utilisation == pytest.approx(0.875)  # the third was never connected
+
+
+def test_commands_without_a_slot_have_as_few_lanes_as_they_need(tmp_path: Path) -> None:
+    """Where several of them ran at once, each has a lane; the next one has a lane that is free."""
+    run = RunRecord(RunFolder(tmp_path), replace(began(), sub_nodes=(FIXED,)), NOON)
+    for number, begin, end in ((1, 0, 50), (2, 10, 20), (3, 20, 30), (4, 55, 60)):
+        given = holds(number, FIXED, held("gpu"))
+        for at, event in zip((begin, begin, end), (*begins(given), ends(given)), strict=True):
+            run.state.apply(event, NOON + at)
+    lanes = timeline_of(run, NOON + 500).lanes[8:]
+    name = "node-2 (model=a100) without gpu"
+    assert [lane.name for lane in lanes] == [name, f"{name}, 2"]
+    assert [[bar.job.number for bar in lane.bars] for lane in lanes] == [[1], [2, 3, 4]]
+
+
+def test_sub_nodes_of_one_machine_share_lanes(tmp_path: Path) -> None:
+    """A slot has one lane, whichever sub-node a command has it from; unknown slots have none."""
+    twins = [SubNode(number, "node-1", (("x", str(number)),), pools=(EIGHT,)) for number in (0, 1)]
+    nodes = (*twins, replace(ASKED, number=2, hostname="node-3"))
+    run = RunRecord(RunFolder(tmp_path), replace(began(), sub_nodes=nodes), NOON)
+    for given in (holds(1, twins[0], held("gpu", 0)), holds(2, twins[1], held("gpu", 0, 9))):
+        for event in (*begins(given), ends(given)):
+            run.state.apply(event, NOON)
+    lanes = {lane.name: len(lane.bars) for lane in timeline_of(run, NOON + 50).lanes}
+    used = {"node-1 gpu 0": 2, "node-1 gpu 9": 1}
+    assert lanes == {f"node-1 gpu {number}": 0 for number in range(8)} | used | {"node-3": 0}
 
 
 def test_a_lane_that_was_connected_counts(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import trio
 from pegasus.commands.retry import Chosen, RetrySettings, put_back, read_run, retry
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.model import (
+    AtMost,
+    Demand,
     Exited,
     Job,
     Lost,
@@ -46,6 +48,7 @@ def test_every_kind_of_failure_comes_back(
         Job("echo {{ x }}", (("x", "1e-4"), ("y", "yes"))),
         Job("set -e\necho 'a: b' # c\n"),
         Job("  - é \U0001f600 \u2028 {{ x }}", (("b", " "), ("a", "\t\n"), ("c d", ""))),
+        Job("x", (("lr", "1"),), None, Demand((("gpu", 2),), (("m", ("a",)),), AtMost(2, "disk"))),
     ],
 )
 def test_a_job_comes_back_as_it_was(job: Job, queue: Path) -> None:
@@ -68,6 +71,20 @@ def test_at_the_end_or_at_the_top(queue: Path) -> None:
     retried(queue, 4, 3, top=True)
     assert commands(queue) == ["job 3", "job 4", "mine", "job 1", "job 2"]
     assert "- mine # here\n" in queue.read_text()
+
+
+def test_before_a_barrier(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Where there is a barrier, jobs come back before it without ``--top``: they were above it."""
+    recorded(queue, Exited(1), Exited(1))
+    queue.write_text("- mine\n- barrier: succeeded\n- last\n")
+    retried(queue, 2)
+    assert queue.read_text() == "- job 2\n- mine\n- barrier: succeeded\n- last\n"
+    assert "at the top of queue.yaml, above its barrier." in capfd.readouterr().err.replace(
+        str(queue), "queue.yaml"
+    )
+    queue.write_text("- mine # a barrier\n")
+    retried(queue, 1)
+    assert queue.read_text() == "- mine # a barrier\n- job 1\n"
 
 
 def test_once(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:

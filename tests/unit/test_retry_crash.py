@@ -17,6 +17,7 @@ from pegasus.commands.retry import put_back, read_run
 from pegasus.model import (
     Exited,
 )
+from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue
 from pegasus.queue_file import ledger as ledger_module
 from tests.unit.records import record_of
@@ -92,7 +93,7 @@ def test_a_crash_at_any_moment_neither_loses_nor_doubles_a_job(
         queue.write_text("- first\n- mine\n")
         died = crashed(queue, moment, [1])
         if others:
-            assert LockedQueue(str(queue), queue).take([unfilled]).jobs
+            assert LockedQueue(str(queue), queue).take(FirstJobs([unfilled])).jobs
         for _ in range(2):
             put_back(LockedQueue(str(queue), queue), read_run(queue, None), [])
         there = commands(queue)

@@ -50,6 +50,7 @@ from pegasus.record.encoding import line_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import Execution, RunState
 from pegasus.run_state.jobs import INTERRUPTED, INTERRUPTED_BEFORE_START
+from tests.unit.slots import ABOUT_ALLOCATIONS, ASKED, DEMANDS, HELD, about_slots
 from tests.unit.states import NODES, began, given_to
 
 OUTCOMES: list[Outcome] = [Exited(0), Exited(3), Lost("gone"), Cancelled(), NotStarted("no shell")]
@@ -210,7 +211,8 @@ def histories(draw: st.DrawFn) -> tuple[RunMode, list[Event]]:
         if taken < numbers and draw(st.booleans()):
             taken += 1
             origin = draw(st.sampled_from([None, StepOrigin("0001-run", 7)]))
-            events.append(Taken(taken, Job(f"job {taken}", (("x", draw(st.text())),)), origin))
+            job = Job(f"job {taken}", (("x", draw(st.text())),), demand=DEMANDS[taken % 2])
+            events.append(Taken(taken, job, origin))
         elif taken:
             events.append(draw(about_job(draw(st.integers(1, taken)), events)))
         else:
@@ -219,6 +221,8 @@ def histories(draw: st.DrawFn) -> tuple[RunMode, list[Event]]:
 
 
 KEYS = ["key-1", "key-2", "key-3"]
+
+SOME_WITH_SLOTS = (*NODES[:2], replace(NODES[2], pools=ASKED.pools))
 
 ABOUT_NODES: Sequence[Event] = [
     Connected(NODES[0]),
@@ -235,8 +239,9 @@ ABOUT_NODES: Sequence[Event] = [
 def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
     """Give an event about a job that was taken."""
     job = next(each.job for each in events if isinstance(each, Taken) and each.number == number)
-    node = draw(st.sampled_from(NODES))
-    assignment = Assignment(number, job, node, as_recorded(f"{job.command} on {node}"))
+    node = draw(st.sampled_from(SOME_WITH_SLOTS))
+    command = as_recorded(f"{job.command} on {node}")
+    assignment = Assignment(number, job, node, command, slots=draw(st.sampled_from(HELD)))
     sizes = {stream: draw(st.integers(0, 9)) for stream in Stream}
     again, outcome = draw(st.booleans()), draw(st.sampled_from(OUTCOMES))
     detached = replace(assignment, key=draw(st.sampled_from(KEYS)))
@@ -253,6 +258,8 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
         Stalled(assignment, 60.0),
         Ended(assignment, outcome, 1.5, again=again, printed=sizes),
         OutputMissing(number, node.number, Stream.STDOUT, 0, 5, "No space"),
+        *about_slots(SOME_WITH_SLOTS[2]),
+        *ABOUT_ALLOCATIONS,
     ]
     return draw(st.sampled_from(possible))
 
@@ -262,7 +269,9 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
 def test_the_journal_leads_to_the_same_state(history: tuple[RunMode, list[Event]]) -> None:
     """A reader of the journal sees the state that the run itself has, whatever happened."""
     mode, events = history
-    live, read = state_after(mode=mode), state_after(mode=mode)
+    live, read = RunState(), RunState()
+    for state in (live, read):
+        state.apply(replace(began(mode), sub_nodes=SOME_WITH_SLOTS), 0.0)
     for at, event in enumerate([*events, RunEnded(1, "done")], start=1):
         live.apply(event, float(at))
         data = data_of(line_of(event, float(at)))
@@ -275,6 +284,10 @@ def test_the_journal_leads_to_the_same_state(history: tuple[RunMode, list[Event]
     assert live.failure_count == len(live.failures())
     counts = live.counts()
     assert live.failure_count == closed - counts["succeeded"] - counts["detached"]
+    uses = {use.pool.name: use for use in live.pool_uses()}
+    for name, each in live.slot_counts().items():
+        numbers = len(uses[name].slots), len(uses[name].held), len(uses[name].used)
+        assert (each.size, each.held, each.used) == numbers
 
 
 def contents(state: RunState) -> object:
@@ -302,6 +315,13 @@ def contents(state: RunState) -> object:
         [each.job.number for each in state.successes(9)],
         state.follower,
         (state.taken, list(state.pace.durations), list(state.pace.steps), state.pace.again),
+        (
+            state.waiting_for,
+            state.allocations,
+            state.barriers_passed,
+            list(state.pace.widths),
+            state.pool_uses(),
+        ),
         [(job.number, job.unreleased, tried(execution)) for job, execution in state.left()],
     )
 
@@ -310,7 +330,9 @@ def tried(execution: Execution) -> object:
     """Give what is known of a try; the command of one that never started is not recorded."""
     data = dataclasses.asdict(execution)
     del data["assignment"]
-    return data, execution.sub_node, execution.command
+    assignment = execution.assignment
+    started = (execution.command, assignment.slots) if execution.started_at is not None else None
+    return data, execution.sub_node, assignment.job, started
 
 
 def test_a_retried_sub_node_keeps_its_place_in_a_broadcast() -> None:

@@ -17,7 +17,17 @@ from pegasus.model import Exited, Killed, Lost, NotStarted, Outcome
 from pegasus.process import open_child
 from pegasus.transport.script import NODE_SCRIPT, encode, hand_over, remote_command
 from pegasus.transport.shell import NodeShell, open_shell
-from tests.contract import LIMIT, Output, assignment, run_command, run_in, run_in_one
+from tests.contract import (
+    GPU_VARIABLES,
+    GPUS,
+    LIMIT,
+    SHOW_VARIABLES,
+    Output,
+    assignment,
+    run_command,
+    run_in,
+    run_in_one,
+)
 
 SHELLS = (
     ["dash"],
@@ -41,6 +51,7 @@ class Session:
 
     def __init__(self, sh: list[str], **environment: str) -> None:
         self.sh = sh
+        self.place = "here"
         changes = [f"{name}={value}" for name, value in environment.items()]
         # Nothing that the tests' own surroundings ignore, as `nohup` does, stays ignored.
         self.argv = ["env", "--default-signal", *changes, *sh, "-c", NODE_SCRIPT]
@@ -85,6 +96,24 @@ async def test_the_environment_is_the_account_s(session: Session) -> None:
     added = names_in(output.stdout) - names_in(without.stdout)
     of_shells = {"_", "PWD", "OLDPWD", "SHLVL"}
     assert added - of_shells == {"PEGASUS_RUN", "PEGASUS_JOB", "PEGASUS_SUB_NODE"}
+
+
+async def test_slots(session: Session) -> None:
+    """A command is told its slots, and only it; the account's own variables stay the others'."""
+    own = Session(session.sh, CUDA_VISIBLE_DEVICES="own", PEGASUS_SLOTS_GPU="own")
+    texts = ((SHOW_VARIABLES, GPUS), (SHOW_VARIABLES, ()), (f"{SHOW_VARIABLES};:\t", GPUS))
+    seen = []
+    async with own.open_shell() as shell:
+        for text, slots in texts:
+            output = Output()
+            with trio.fail_after(LIMIT):
+                assigned = assignment(text, slots=slots)
+                await shell.run(assigned, "run-1", output.show, trio.Event())
+                seen.append(output.stdout.decode())
+                if not await shell.wait_next():  # on a busy machine
+                    break
+    account = "CUDA_VISIBLE_DEVICES=own\nPEGASUS_SLOTS_GPU=own\n"
+    assert seen == [GPU_VARIABLES, account, GPU_VARIABLES][: len(seen)]
 
 
 def names_in(environment: bytes) -> set[str]:
@@ -267,6 +296,9 @@ async def test_signals_have_their_defaults(session: Session) -> None:
 def test_plain_commands_are_handed_over_as_they_are() -> None:
     """What a line can carry is not encoded: it need not be decoded by a process of its own."""
     assert hand_over("run 1 0", r"echo '\n' %s") == b"job run 1 0\necho '\\n' %s\n"
+    variables = (("A", "2,3"), ("B", ""))
+    assert hand_over("run 1 0", "echo", variables) == b"job run 1 0 plain A=2,3 B=\necho\n"
+    assert hand_over("run 1 0", "a\n", variables).startswith(b"job run 1 0 encoded A=2,3 B=\n")
     encoded = hand_over("run 1 0", "a\nb")
     assert encoded == f"job run 1 0 encoded\n{encode('a' + chr(10) + 'b')}\n".encode()
 

@@ -73,6 +73,40 @@ def _run(common: Common, fleet: Fleet | None) -> int:
     from pegasus.commands.run import RunSettings, run
     from pegasus.retry_causes import read_causes
 
+    _refuse_contradictions(common, fleet)
+    settings = RunSettings(
+        hosts_file=common.hosts_file,
+        queue_file=common.queue_file,
+        ssh_config=common.ssh_config,
+        print_period=common.print_period,
+        color=common.color,
+        daemon=common.daemon,
+        error_aborts=common.error_aborts,
+        broadcast=fleet is not None,
+        retries=common.retries,
+        timeout=math.inf if common.timeout is None else common.timeout,
+        detach=common.detach,
+        give_up=math.inf if common.give_up is None else common.give_up,
+        limit=tuple(common.limit or ()),
+        live=not common.no_live,
+        retry_on=read_causes(common.retry_on) if common.retry_on else None,
+        gpu_busy=common.gpu_busy,
+        stall=math.inf if common.stall is None else common.stall,
+        notify=common.notify,
+        gather=fleet.gather if fleet else False,
+        batch=fleet.batch if fleet else None,
+        max_unreachable=fleet.max_unreachable if fleet else None,
+        resume=fleet.resume if fleet else False,
+    )
+    return run_in_trio(partial(run, settings))
+
+
+def _refuse_contradictions(common: Common, fleet: Fleet | None) -> None:
+    """Refuse options that contradict each other, or mean nothing without another one.
+
+    Raises:
+        PegasusError: there are such options.
+    """
     if common.error_aborts and common.ignore_errors:
         raise PegasusError(
             "--error-aborts and --ignore-errors exclude each other. Give one of them: with "
@@ -99,27 +133,3 @@ def _run(common: Common, fleet: Fleet | None) -> int:
             "--notify: the command is empty, so there would be no message. Write one (is a "
             "variable of your shell empty?), or leave out --notify."
         )
-    settings = RunSettings(
-        hosts_file=common.hosts_file,
-        queue_file=common.queue_file,
-        ssh_config=common.ssh_config,
-        print_period=common.print_period,
-        color=common.color,
-        daemon=common.daemon,
-        error_aborts=common.error_aborts,
-        broadcast=fleet is not None,
-        retries=common.retries,
-        timeout=math.inf if common.timeout is None else common.timeout,
-        detach=common.detach,
-        give_up=math.inf if common.give_up is None else common.give_up,
-        limit=tuple(common.limit or ()),
-        live=not common.no_live,
-        retry_on=read_causes(common.retry_on) if common.retry_on else None,
-        stall=math.inf if common.stall is None else common.stall,
-        notify=common.notify,
-        gather=fleet.gather if fleet else False,
-        batch=fleet.batch if fleet else None,
-        max_unreachable=fleet.max_unreachable if fleet else None,
-        resume=fleet.resume if fleet else False,
-    )
-    return run_in_trio(partial(run, settings))

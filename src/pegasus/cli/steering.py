@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.ending import say
+from pegasus.errors import ExitStatus, PegasusError
 from pegasus.options import QUEUE, Color, QueuePath, RunName
 
 
@@ -31,6 +32,10 @@ def lock(*, queue_file: QueuePath = QUEUE, editor: str | None = None, color: Col
 def add(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     param: list[str] | None = None,
+    needs: list[str] | None = None,
+    where: list[str] | None = None,
+    at_most: int | None = None,
+    barrier: str | None = None,
     top: bool = False,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
@@ -40,13 +45,28 @@ def add(
     Args:
         command: One command, in quotes; - reads one for each line of standard input.
         param: A parameter and its values: bs=8,16. Repeatable; \\, is a comma within a value.
+        needs: Slots that each job needs: gpu=2. Repeatable.
+        where: Only on sub-nodes with this parameter: model=a100,h100. Repeatable.
+        at_most: At most this many of the jobs run at a time.
+        barrier: Add a barrier instead of a command: succeeded or ended.
         top: Add before all waiting jobs instead of after them.
     """
     from pegasus.commands import add as adding
 
-    params = tuple(param or ())
+    if barrier is not None and (command or param or needs or where or at_most is not None):
+        raise PegasusError(
+            "--barrier stands without a command and its options: pegasus add --barrier succeeded"
+        )
     settings = adding.AddSettings(
-        queue_file=queue_file, command=command, params=params, top=top, color=color
+        queue_file=queue_file,
+        command=command,
+        params=tuple(param or ()),
+        needs=tuple(needs or ()),
+        where=tuple(where or ()),
+        at_most=at_most,
+        barrier=barrier,
+        top=top,
+        color=color,
     )
     return run_in_trio(partial(adding.add, settings))
 
@@ -119,9 +139,6 @@ def init(directory: Path = Path(), /) -> int:
     """
     from pegasus.commands.init import init as write
 
-    status = write(directory)
-    say(
-        f"Wrote {directory / 'hosts.yaml'} and {directory / 'queue.yaml'}. "
-        f"Now: cd {directory} && pegasus q"
-    )
-    return status
+    written = " and ".join(map(str, write(directory)))
+    say(f"Wrote {written}. Now: cd {directory} && pegasus q")
+    return ExitStatus.SUCCESS

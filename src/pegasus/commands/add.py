@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from pegasus import grid
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus
-from pegasus.model import Entry
+from pegasus.model import Barrier, Demand, Entry
 from pegasus.queue_file import (
     STANDARD_INPUT,
     ParamLists,
@@ -22,7 +22,10 @@ from pegasus.queue_file import (
     read_command,
     read_commands,
     read_params,
+    read_typed_barrier,
+    read_typed_demand,
     sole_command,
+    typed_entries,
 )
 from pegasus.screen import Screen
 
@@ -37,11 +40,19 @@ class AddSettings:
     Attributes:
         command: the words that are not options; there has to be exactly one.
         params: the parameters as they were typed, ``NAME=VALUE,VALUE``.
+        needs: the slots that each job needs, as they were typed, ``NAME=NUMBER,NAME=NUMBER``.
+        where: on which sub-nodes the jobs may run, as it was typed, ``NAME=VALUE,VALUE``.
+        at_most: how many of the jobs may run at a time.
+        barrier: the kind of the barrier that is added instead of a command.
     """
 
     queue_file: Path
     command: tuple[str, ...]
     params: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    at_most: int | None = None
+    barrier: str | None = None
     top: bool = False
     color: ColorChoice = "auto"
 
@@ -53,24 +64,44 @@ async def add(settings: AddSettings) -> ExitStatus:
         PegasusError: a command could not be run, or the queue file cannot be changed; nothing was
             added.
     """
+    work = (
+        partial(_add_barrier, settings) if settings.barrier is not None else _command_of(settings)
+    )
+    return await in_foreground(work, settings.color)
+
+
+def _command_of(settings: AddSettings) -> Callable[[Screen], Awaitable[ExitStatus]]:
     command = sole_command(settings.command)
     params = read_params(settings.params)
-    return await in_foreground(partial(_add, settings, command, params), settings.color)
+    demand = read_typed_demand(settings.needs, settings.where, settings.at_most)
+    return partial(_add, settings, command, params, demand)
 
 
 async def _add(
-    settings: AddSettings, command: str, params: ParamLists, screen: Screen
+    settings: AddSettings, command: str, params: ParamLists, demand: Demand, screen: Screen
 ) -> ExitStatus:
     if command == STANDARD_INPUT:
         # Abandoned when a person presses Ctrl-C instead of Ctrl-D: nothing else waits for it.
         commands = read_commands(await trio.to_thread.run_sync(_read_all, abandon_on_cancel=True))
     else:
         commands = [read_command(command)]
-    entries = [Entry((each,), params) for each in commands]
+    entries = typed_entries(commands, params, demand)
+    await _write(settings, entries, screen)
+    count = sum(map(grid.count, entries))
+    jobs = "1 job" if count == 1 else f"{count:,} jobs"
+    screen.say(_words(settings, jobs) if count else "Nothing to add.")
+    return ExitStatus.SUCCESS
+
+
+async def _add_barrier(settings: AddSettings, screen: Screen) -> ExitStatus:
+    await _write(settings, [read_typed_barrier(settings.barrier or "")], screen)
+    screen.say(_words(settings, "a barrier"))
+    return ExitStatus.SUCCESS
+
+
+async def _write(settings: AddSettings, entries: Sequence[Entry | Barrier], screen: Screen) -> None:
     async with QueueFile(settings.queue_file).locked(screen.say) as locked:
         await trio.to_thread.run_sync(partial(locked.add, entries, top=settings.top))
-    screen.say(_words(settings, entries))
-    return ExitStatus.SUCCESS
 
 
 def _read_all() -> bytes:
@@ -81,8 +112,6 @@ def _read_all() -> bytes:
     return b"".join(blocks)
 
 
-def _words(settings: AddSettings, entries: Sequence[Entry]) -> str:
-    count = sum(map(grid.count, entries))
-    jobs = "1 job" if count == 1 else f"{count:,} jobs"
+def _words(settings: AddSettings, what: str) -> str:
     where = "the top" if settings.top else "the end"
-    return f"Added {jobs} at {where} of {settings.queue_file}." if count else "Nothing to add."
+    return f"Added {what} at {where} of {settings.queue_file}."

@@ -30,6 +30,7 @@ from pegasus.queue_file import QueueFile
 from pegasus.queue_file.job_source import fill
 from pegasus.record import RunRecord
 from pegasus.screen import Screen
+from pegasus.shared_slots import SharedSlots
 from pegasus.transport import open_ssh, session_opener
 
 
@@ -112,6 +113,7 @@ async def _dispatch(
                     ending=stages.ending,
                     inherited=[each for run in taken for each in run.inherited()],
                     strays=[each for run in taken for each in run.strays()],
+                    shared=SharedSlots(QueueFile(settings.queue_file).real, ""),
                 )
             )
             follow_orders(taken, dispatcher, stages, nursery)

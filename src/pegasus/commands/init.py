@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pegasus.errors import ExitStatus, PegasusError
+from pegasus.errors import PegasusError
 
 STARTER_HOSTS = """\
 # The nodes: anything that `ssh NAME` reaches without a password. A list of lists stands for each
@@ -14,8 +14,11 @@ STARTER_HOSTS = """\
 # - user@node-2
 # - ssh://user@node-3:2222
 # - node-[01-12]
+# With slots, each command gets one of them, or as many as it needs: here of eight GPUs.
+# - hostname: node-6
+#   slots: {gpu: 0-7}
 # - hostname: [node-4, node-5]
-#   gpu: [0, 1]
+#   container: [gpu0, gpu1]
 """
 
 STARTER_QUEUE = """\
@@ -28,24 +31,34 @@ STARTER_QUEUE = """\
 - command: echo "training with lr={{ lr }} and batch size {{ bs }}"
   lr: [1e-3, 1e-4]
   bs: [8, 16]
+
+# With slots in hosts.yaml: `needs: {gpu: 4}` in an entry gives each of its jobs four, and
+# `{{ gpu }}` is their numbers. Nothing below a barrier starts before all above it has succeeded:
+# - barrier: succeeded
 """
 
 
-def init(directory: Path) -> ExitStatus:
+def init(directory: Path) -> list[Path]:
     """Write the starter files into a directory, which is made where it is missing.
 
+    A file that is there already stays as it is.
+
+    Returns:
+        The files that were written.
+
     Raises:
-        PegasusError: one of the files is there already, or can't be written.
+        PegasusError: both files are there already, or one can't be written.
     """
     files = {directory / "hosts.yaml": STARTER_HOSTS, directory / "queue.yaml": STARTER_QUEUE}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for path in files:
-            if path.exists() or path.is_symlink():
-                raise PegasusError(f"{path} is there already; nothing was written.")
-        for path, text in files.items():
+        there = [path for path in files if path.exists() or path.is_symlink()]
+        if len(there) == len(files):
+            raise PegasusError(f"{there[0]} and {there[1]} are there already; nothing was written.")
+        missing = [path for path in files if path not in there]
+        for path in missing:
             with path.open("x", encoding="utf-8") as file:
-                file.write(text)
+                file.write(files[path])
     except OSError as error:
         raise PegasusError(f"{error.filename}: {error.strerror}.") from error
-    return ExitStatus.SUCCESS
+    return missing

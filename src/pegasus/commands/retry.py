@@ -7,7 +7,7 @@ jobs of a run and reports what was done.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -49,10 +49,15 @@ class RetrySettings:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The jobs to put back, and the reasons for the others, by number."""
+    """The jobs to put back, and the reasons for the others, by number.
+
+    Attributes:
+        above_barrier: whether they were put before all others because of a barrier.
+    """
 
     jobs: tuple[JobState, ...]
     refused: dict[int, str]
+    above_barrier: bool = False
 
 
 async def retry(settings: RetrySettings) -> ExitStatus:
@@ -158,7 +163,8 @@ def put_back(
     ledger = RetryLedger(locked, run.folder.path)
     chosen = choose(run, numbers, ledger.settle())
     if chosen.jobs:
-        ledger.put_back({job.number: job.job for job in chosen.jobs}, top=top)
+        above = ledger.put_back({job.number: job.job for job in chosen.jobs}, top=top)
+        return replace(chosen, above_barrier=above)
     return chosen
 
 
@@ -166,9 +172,10 @@ def put_back(
 
 
 def _words(settings: RetrySettings, run: RunRecord, chosen: Chosen) -> list[str]:
-    where = "the top" if settings.top else "the end"
+    where = "the top" if settings.top or chosen.above_barrier else "the end"
+    above = ", above its barrier" if chosen.above_barrier else ""
     many = "1 job" if len(chosen.jobs) == 1 else f"{len(chosen.jobs):,} jobs"
-    lines = [f"Put {many} of run {run.name} back at {where} of {settings.queue_file}."]
+    lines = [f"Put {many} of run {run.name} back at {where} of {settings.queue_file}{above}."]
     if not chosen.jobs:
         lines = [_nothing(settings, run, chosen)]
     elif run.began.mode == "broadcast":

@@ -17,6 +17,7 @@ from typing import Literal
 
 import trio
 
+from pegasus.allocations import AllocationLimits, is_requested, make_allocations
 from pegasus.commands.frame import FINAL_SCREEN_WAIT, in_frame
 from pegasus.commands.stages import Stages
 from pegasus.commands.taking_over import (
@@ -56,6 +57,7 @@ from pegasus.retry_causes import CauseSearch, RetryCauses
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.share import Share
+from pegasus.shared_slots import BarrierWatch, SharedSlots
 from pegasus.stalls import watch_stalls
 from pegasus.standard_streams import write_error
 from pegasus.transport import OpenSession, open_ssh, session_opener
@@ -83,6 +85,7 @@ class RunSettings:
     limit: tuple[str, ...] = ()
     live: bool = True
     retry_on: RetryCauses | None = None
+    gpu_busy: int = 500
     stall: float = math.inf
     notify: str | None = None
     gather: GatherKind = False
@@ -112,6 +115,12 @@ async def run(settings: RunSettings) -> ExitStatus:
     every = read_hosts(settings.hosts_file)
     notes = limit.find_notes(str(settings.hosts_file), every)
     settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
+    chosen = limit.choose(every)
+    if settings.detach and any(sub_node.transport == "slurm" for sub_node in chosen):
+        raise PegasusError(
+            f"{settings.hosts_file}: --detach does not work on Slurm, where a command ends with "
+            "its step. Leave out --detach, and start Pegasus itself with `sbatch`."
+        )
     queue = QueueFile(settings.queue_file)
     if queue.state() is None and not settings.daemon:
         raise PegasusError(
@@ -121,7 +130,7 @@ async def run(settings: RunSettings) -> ExitStatus:
     if settings.resume:
         settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
     return await in_frame(
-        partial(_run_notified, settings, limit.choose(every), queue),
+        partial(_run_notified, settings, chosen, queue),
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
@@ -170,12 +179,13 @@ async def _run_recorded(
     """Run with a record, and print the summary."""
     live, began = LiveState(), trio.current_time()
     error: PegasusError | None = None
+    there = [each for each in sub_nodes if not is_requested(each)]
     record_opened = open_record(
         queue.real,
         f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
         mode=settings.mode,
         hosts_file=str(settings.hosts_file),
-        sub_nodes=sub_nodes,
+        sub_nodes=there,
         on_trouble=screen.say,
         detached=settings.detach,
         resumes=settings.resumes[-1] if settings.resumes else "",
@@ -183,7 +193,7 @@ async def _run_recorded(
     async with (
         record_opened as record,
         take_over_left(queue.real, record.name, screen) as taken,
-        open_gathered(settings.gather, screen, sub_nodes, stages.ending.kill_now) as shown,
+        open_gathered(settings.gather, screen, there, stages.ending.kill_now) as shown,
     ):
         stages.may_leave = settings.detach or bool(taken)
         waiting = WaitingJobs(queue, lambda: live.state.taken)
@@ -192,7 +202,7 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, shown, live)
         live.tell(record.began)
-        opened = _OpenedRun(settings, sub_nodes, queue, record, bus, taken, screen)
+        opened = _OpenedRun(settings, [*sub_nodes], queue, record, bus, taken, screen, live.state)
         for note in await _first_notes(opened):
             opened.note(note)
         notifier.begin(bus, record, live.state)
@@ -204,7 +214,7 @@ async def _run_recorded(
             error = caught
             screen.say(str(caught))
         status = _end(opened, live.state, stages, notifier, error)
-    rest = await _rest(settings, queue, record, sub_nodes)
+    rest = await _rest(settings, queue, record, opened.sub_nodes)
     if live.state.counts():
         logs = partial(log_of, record, settings.mode) if await _has_outputs(record) else None
         words = last_words(live.state, logs, trio.current_time() - began)
@@ -223,12 +233,13 @@ class _OpenedRun:
     """What a run works on."""
 
     settings: RunSettings
-    sub_nodes: Sequence[SubNode]
+    sub_nodes: list[SubNode]
     queue: QueueFile
     record: Record
     listener: EventBus
     taken: Sequence[TakenRun]
     screen: Screen
+    state: RunState
 
     def note(self, words: str) -> None:
         """Show and record a message."""
@@ -289,25 +300,34 @@ async def _has_outputs(record: Record) -> bool:
 
 
 async def _dispatch(opened: _OpenedRun, stages: Stages, counted: WaitingJobs | None) -> None:
-    """Open the connections and run the jobs; follow orders and changes of the files.
+    """Open the connections and run the jobs; follow orders, changes of the files, and Slurm.
 
     Args:
         opened: the run.
         stages: of its end.
         counted: counts the jobs in the queue file; None where nothing shows them.
     """
-    settings, record, taken = opened.settings, opened.record, opened.taken
-    bus, note = opened.listener, opened.note
+    settings, record, taken, bus = opened.settings, opened.record, opened.taken, opened.listener
+    send_hosts, hosts = trio.open_memory_channel[Sequence[SubNode]](0)
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
-    one_run = partial(_make_run, opened, stages, updates, _resumed_steps(opened))
-    by_clients = BY_CLIENTS in os.environ
+    resumed, by_clients = _resumed_steps(opened), BY_CLIENTS in os.environ
+    limits = AllocationLimits(settings.timeout, settings.broadcast)
+    bus.add(allocations := make_allocations(opened, stages.ending, limits))
     with stages.ending.working, sole_error():
+        await allocations.describe()
         async with (
-            open_ssh(settings.ssh_config, by_clients=by_clients, on_note=note) as ssh,
+            open_ssh(settings.ssh_config, by_clients=by_clients, on_note=opened.note) as ssh,
             trio.open_nursery() as nursery,
         ):
+            sub_nodes: Sequence[SubNode] = allocations.sub_nodes
+            nursery.start_soon(allocations.run, hosts, send_updates)
+            if settings.broadcast:
+                sub_nodes = await allocations.wait_all(bus, may_be_empty=settings.daemon)
+                opened.sub_nodes[:] = sub_nodes  # what is left is left on these
+            one_run = _make_run(opened, stages, sub_nodes, resumed, session_opener(ssh))
+            one_run = replace(one_run, sub_node_updates=updates, requested=allocations.requested)
             mode = BroadcastDispatcher if settings.broadcast else QueueDispatcher
-            dispatcher = mode(one_run(session_opener(ssh)))
+            allocations.dispatcher = dispatcher = mode(one_run)
             if record.folder is not None:
                 requests = read_orders(orders_of(record.folder.path))
                 nursery.start_soon(stages.obey_orders, requests, dispatcher)
@@ -317,11 +337,11 @@ async def _dispatch(opened: _OpenedRun, stages: Stages, counted: WaitingJobs | N
             if counted is not None:
                 nursery.start_soon(follow_count, counted)
             if not settings.broadcast:
-                seen, limit = settings.hosts_seen, SubNodeLimit(settings.limit)
-                nursery.start_soon(
-                    follow_hosts, settings.hosts_file, seen, send_updates, note, limit
-                )
-            await dispatcher.run_all()
+                seen, limit, note = settings.hosts_seen, SubNodeLimit(settings.limit), opened.note
+                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_hosts, note, limit)
+            if sub_nodes or not settings.broadcast:
+                await dispatcher.run_all()
+            stages.ending.drained.set()
             nursery.cancel_scope.cancel(reason="the run is over")
 
 
@@ -345,20 +365,19 @@ def _resumed_steps(opened: _OpenedRun) -> ResumedSteps | None:
 def _make_run(
     opened: _OpenedRun,
     stages: Stages,
-    updates: trio.MemoryReceiveChannel[Sequence[SubNode]],
+    sub_nodes: Sequence[SubNode],
     resumed: ResumedSteps | None,
     open_session: OpenSession,
 ) -> Run:
     """Put together what dispatch works with."""
     settings, record, bus, taken = opened.settings, opened.record, opened.listener, opened.taken
-    causes, count = CauseSearch(settings.retry_on, opened.note), len(opened.sub_nodes)
+    causes, count = CauseSearch(settings.retry_on, opened.note), len(sub_nodes)
     bus.add(causes)
-    missing_too = settings.daemon
     return Run(
         name=record.name,
-        sub_nodes=opened.sub_nodes,
+        sub_nodes=sub_nodes,
         open_session=open_session,
-        queue=JobSource(opened.queue, record, bus.without(record), may_be_missing=missing_too),
+        queue=JobSource(opened.queue, record, bus.without(record), may_be_missing=settings.daemon),
         fill=fill,
         listener=bus,
         ending=stages.ending,
@@ -372,8 +391,10 @@ def _make_run(
         persist=record.persist,
         inherited=[each for run_before in taken for each in run_before.inherited()],
         strays=[each for run_before in taken for each in run_before.strays()],
-        sub_node_updates=updates,
         batch=batch.at_least_one_of(count) if (batch := settings.batch) else None,
         max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
         resumed=resumed,
+        gpu_busy=settings.gpu_busy,
+        shared=SharedSlots(opened.queue.real, record.name, is_detached=settings.detach),
+        barriers=BarrierWatch(opened.queue.real, record.name, opened.state),
     )

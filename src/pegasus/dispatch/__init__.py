@@ -5,23 +5,27 @@ Rule 2: this package depends on no file, no SSH and no screen: it gets a queue a
 protocols, and reports events to a listener.
 """
 
+from pegasus.dispatch.asking import Answer, Asker, open_asker
+from pegasus.dispatch.attach_mode import AttachDispatcher, NoQueue
 from pegasus.dispatch.broadcast import BroadcastDispatcher
 from pegasus.dispatch.detached import Inherited, Owner, Stray
 from pegasus.dispatch.dispatcher import Dispatcher
 from pegasus.dispatch.ending import EndedBy, Ending, Stage
-from pegasus.dispatch.modes import AttachDispatcher, NoQueue, QueueDispatcher
-from pegasus.dispatch.ports import Batch, Fill, Queue, ResumedStep, ResumedSteps, Session, Shell
+from pegasus.dispatch.ports import Batch, Queue, ResumedStep, ResumedSteps, Session, Shell
+from pegasus.dispatch.queue_mode import QueueDispatcher
 from pegasus.dispatch.results import StoppedJob
 from pegasus.dispatch.run import Run
+from pegasus.dispatch.workers import use_of
 
 __all__ = [
+    "Answer",
+    "Asker",
     "AttachDispatcher",
     "Batch",
     "BroadcastDispatcher",
     "Dispatcher",
     "EndedBy",
     "Ending",
-    "Fill",
     "Inherited",
     "NoQueue",
     "Owner",
@@ -35,4 +39,6 @@ __all__ = [
     "Stage",
     "StoppedJob",
     "Stray",
+    "open_asker",
+    "use_of",
 ]

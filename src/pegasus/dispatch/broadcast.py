@@ -12,18 +12,35 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
+import trio
+
+from pegasus.demand import example_slots
 from pegasus.dispatch.dispatcher import Dispatcher
+from pegasus.dispatch.lanes import Pick
 from pegasus.dispatch.ports import ResumedStep
 from pegasus.dispatch.retry_queue import WaitingJob
 from pegasus.dispatch.run import Run
-from pegasus.dispatch.worker import Away, Worker
+from pegasus.dispatch.step_picker import StepPicker
+from pegasus.dispatch.worker import Worker
+from pegasus.dispatch.worker_states import Away
 from pegasus.errors import PegasusError, TemplateFault
 from pegasus.events import Ended, Missing, Noted
-from pegasus.model import Assignment, Command, Job, NotStarted, Outcome
+from pegasus.model import (
+    Assignment,
+    Command,
+    Job,
+    NotStarted,
+    Outcome,
+    SlotsHeld,
+    TakenJob,
+)
 from pegasus.node_sets import names_of
 
 ITS_TURN = "the broadcast was ended before its turn"
 """Why a command of a step never started, where nothing else is known."""
+
+SLOTS_POLL = 0.5
+"""Seconds between two looks at slots that a step of a continued broadcast waits for."""
 
 _MISSING = "its sub-node is missing: it cannot be reached"
 
@@ -49,17 +66,44 @@ class BroadcastDispatcher(Dispatcher):
             await self._wait_ready()
             await self._continue(await self.run.resumed(frozenset(self._missing)))
         while await self.wait_work(lambda: len(self._members)):
-            batch = await self.take([self._fill])
+            view, missing = self.desk.view, frozenset(self._missing)
+            picker = StepPicker(self.run, self.workers, view, self.ledger, missing)
+            self.news = False
+            batch = await self.take(picker)
+            picker.finish(batch.jobs)
             for taken in batch.jobs:
-                workers = zip(self.workers, taken.commands, strict=True)
-                await self._step(taken.number, taken.job, list(workers))
+                await self._step(
+                    [
+                        Assignment(
+                            taken.number, taken.job, pick.worker.sub_node, command, slots=pick.slots
+                        )
+                        for pick, command in zip(picker.picked, taken.commands, strict=True)
+                    ]
+                )
+            self._follow_up(picker)
             if batch.fault is not None:
-                await self.wait_after(batch.fault)
-            elif not batch.jobs and not await self.wait_more():
+                await self.pauses.wait_after(batch.fault)
+            elif batch.refused:
+                await self.pauses.wait_after(batch.refused[0])
+            elif batch.barrier is not None and not batch.jobs:
+                await self.gate.pass_through(batch.barrier)
+            elif not batch.jobs and not await self.pauses.wait_more():
                 return
 
-    def _fill(self, job: Job) -> tuple[Command, ...]:
-        return tuple(self.run.fill(job, worker.sub_node) for worker in self.workers)
+    def _follow_up(self, picker: StepPicker) -> None:
+        """Do what follows from a take that found slots missing."""
+        self.waits = bool(picker.waits)
+        self.desk.reporter.see_jobs(picker.waits)
+        if picker.waits:
+            self.desk.ask(picker.to_ask)
+            self.desk.look_around()
+            job, answer = picker.waits[0]
+            if answer.reason == "unusable":
+                where = f"{job.position}: " if job.position else ""
+                self.report_once(
+                    f"{where}the next step waits: {answer.words}. A step that needs no slots says "
+                    f"so: `needs: {{{picker.first_pool}: 0}}`."
+                )
 
     # The steps.
 
@@ -69,24 +113,53 @@ class BroadcastDispatcher(Dispatcher):
         Raises:
             PegasusError: one of them cannot be rendered for a sub-node; nothing was run.
         """
-        commands = {
-            (step.origin, worker): self._render(step, worker)
-            for step in steps
-            for worker in self.workers
-            if worker.sub_node.number in step.needed
-        }
+        for step in steps:
+            for worker in self.workers:
+                if worker.sub_node.number in step.needed:
+                    self._render(step, worker)
         for step in steps:
             await self._wait_ready()
             workers = [each for each in self._members if each.sub_node.number in step.needed]
             if workers:
                 number = self.run.queue.take_again(step.job, step.origin)
                 self.has_taken = True
-                with_commands = [(worker, commands[step.origin, worker]) for worker in workers]
-                await self._step(number, step.job, with_commands)
+                await self._step(
+                    [
+                        Assignment(
+                            number,
+                            step.job,
+                            pick.worker.sub_node,
+                            self._render(step, pick.worker, pick.slots),
+                            slots=pick.slots,
+                        )
+                        for pick in await self._place(number, step.job, workers)
+                    ]
+                )
 
-    def _render(self, step: ResumedStep, worker: Worker) -> Command:
+    async def _place(self, number: int, job: Job, workers: Sequence[Worker]) -> Sequence[Pick]:
+        """Wait until the slots of a step are free, and let it hold them."""
+        if not any(worker.sub_node.pools for worker in workers):
+            return [Pick(job, worker) for worker in workers]
+        while True:
+            picker = StepPicker(self.run, workers, self.desk.view, self.ledger)
+            self.news = False
+            await trio.to_thread.run_sync(picker.begin, lambda: False)
+            picker.pick(job, 1)
+            if picker.picked:
+                taken = [TakenJob(number, job, ())]
+                await trio.to_thread.run_sync(picker.settle, taken)
+                self._follow_up(picker)
+                return picker.picked
+            self._follow_up(picker)
+            with trio.move_on_after(SLOTS_POLL):
+                await self.wait_changed()
+
+    def _render(self, step: ResumedStep, worker: Worker, slots: SlotsHeld | None = None) -> Command:
+        """Render a step for a sub-node; with the first slots where it does not hold any yet."""
+        if slots is None:
+            slots = example_slots(step.job.demand, worker.sub_node)
         try:
-            return self.run.fill(step.job, worker.sub_node)
+            return self.run.fill(step.job, worker.sub_node, slots)
         except TemplateFault as fault:
             raise PegasusError(
                 f"Job {step.origin.job} of run {step.origin.run} cannot be filled in for "
@@ -94,15 +167,14 @@ class BroadcastDispatcher(Dispatcher):
                 "what is missing in the hosts file, or take it out; nothing was run."
             ) from fault
 
-    async def _step(
-        self, number: int, job: Job, workers: Collection[tuple[Worker, Command]]
-    ) -> None:
+    async def _step(self, assignments: Collection[Assignment]) -> None:
         """Run one job on sub-nodes, and wait for all, also for those that try again."""
         self._begun.clear()
-        for worker, command in workers:
-            if not self._is_missing(worker):
-                assignment = Assignment(number, job, worker.sub_node, command)
+        for assignment in assignments:
+            if assignment.sub_node.number not in self._missing:
                 self.retries.add_returned(assignment, ITS_TURN)
+            else:
+                self._release(assignment)
         self._assign_waiting()
         while self.is_running() or self.retries:
             await self.wait_changed()
@@ -126,7 +198,7 @@ class BroadcastDispatcher(Dispatcher):
                 room -= is_new
                 self._begun.add(node)
                 self.retries.remove(waiting)
-                self.assign(workers[node], last.number, last.job, last.command)
+                self.assign(workers[node], last.number, last.job, last.command, last.slots)
 
     def _room(self) -> float:
         """Give the number of further sub-nodes on which the step may begin."""
@@ -140,8 +212,9 @@ class BroadcastDispatcher(Dispatcher):
         return any(worker.is_busy for worker in (*self._members, *self.followers))
 
     def can_try_again(self) -> bool:
-        """Return False: between two steps no job waits."""
-        return False
+        """Return whether a step that waits for slots may begin; between two steps no job waits."""
+        self.desk.reporter.flush()
+        return self.waits and self.news
 
     async def _wait_ready(self) -> None:
         """Wait until each sub-node that is not missing is ready."""
@@ -200,7 +273,7 @@ class BroadcastDispatcher(Dispatcher):
         if len(self._missing) < self._allowed:
             self._leave_out([worker])
         else:
-            self._report_once(
+            self.report_once(
                 f"The broadcast waits for {worker.sub_node}: {len(self._missing)} sub-nodes are "
                 f"missing, and --max-unreachable allows {self._allowed}."
             )
@@ -273,15 +346,16 @@ class BroadcastDispatcher(Dispatcher):
         super().end(assignment, outcome, seconds)
         self._end_waiting_of_missing()
 
-    def end_inherited(self, ended: Ended) -> None:
+    def end_inherited(self, run_name: str, ended: Ended) -> None:
         """Handle the end of a command of an earlier run.
 
         If the broadcast of that run is continued, the step runs again where it did not succeed, so
         this is no failure that ends the run (``-e``).
         """
         if self.run.resumed is None:
-            super().end_inherited(ended)
+            super().end_inherited(run_name, ended)
         else:
+            self.ledger.release_inherited(run_name, ended.assignment)
             self.notify()
 
     def _end_waiting_of_missing(self) -> None:
@@ -299,6 +373,7 @@ class BroadcastDispatcher(Dispatcher):
             return
         self.retries.remove(waiting)
         self.retries.forget(waiting.assignment)
+        self._release(waiting.assignment)
         self.run.listener.tell(Ended(waiting.assignment, NotStarted(_MISSING), 0.0))
 
 

@@ -9,45 +9,51 @@ Rule 2: draining cancels the scope around the taking; aborting cancels the scope
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
 import trio
 
 from pegasus.dispatch.ending import EndedBy, Stage
-from pegasus.dispatch.ports import Batch, Fill
-from pegasus.dispatch.results import RefusedBatch, StoppedJob
+from pegasus.dispatch.gate import Gate
+from pegasus.dispatch.pauses import QueuePauses
+from pegasus.dispatch.ports import Batch
+from pegasus.dispatch.results import EmptyBatch, StoppedJob
 from pegasus.dispatch.retry_queue import RetryQueue, WaitingJob
 from pegasus.dispatch.run import Run
-from pegasus.dispatch.worker import Busy, Ready, Worker
+from pegasus.dispatch.share_task import LAST_WRITE_LIMIT
+from pegasus.dispatch.slot_desk import SlotDesk
+from pegasus.dispatch.slot_ledger import SlotLedger
+from pegasus.dispatch.stopping import is_meant, running_commands, stopped
+from pegasus.dispatch.worker import Worker
+from pegasus.dispatch.worker_states import Busy, Ready
 from pegasus.dispatch.workers import make_workers
-from pegasus.errors import FileFault, PegasusError
+from pegasus.errors import PegasusError
 from pegasus.events import Ended, Noted, Returned, Started
-from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, succeeded
-
-QUEUE_POLL = 0.2
-"""Seconds between two checks of the queue file. A job that is added starts within half a second; a
-check is one ``stat``, which also sees changes made on other machines. It is most of what an idle
-Pegasus does."""
+from pegasus.model import (
+    Assignment,
+    Command,
+    Job,
+    Lost,
+    NotStarted,
+    Outcome,
+    SlotsHeld,
+    succeeded,
+)
+from pegasus.picker import Picker
 
 STARTED_LIMIT = 5.0
 """Seconds to wait for the report that the commands that were just assigned have begun; a node that
 does not answer must not delay the notice that follows a Ctrl-C."""
 
-DISK_POLL = 5.0
-"""Seconds between tries to rewrite a queue file on a disk that is full or gone: a user has to free
-space or mount it first, so there is no need for more tries."""
-
-PENDING_REPORT_AFTER = 1.0
-"""Seconds after which a wait for an entry that is not completely written is reported."""
+_AMOUNTS = re.compile(r"[0-9][0-9,]* MiB")
 
 IDLE_QUEUE_POLL = 1.0
 """Seconds between two checks of the queue while nothing runs and nodes are away: a node that is
 permanently gone must not keep the run from its end when there is nothing left to do."""
-
-_WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
 
 
 class Dispatcher(ABC):
@@ -63,6 +69,12 @@ class Dispatcher(ABC):
             such sub-node, or one that follows another command already.
         ready: the workers whose shell waits for a command, in the order in which they became ready.
         retries: the jobs that wait for a sub-node.
+        ledger: which commands hold which slots.
+        desk: knows about slots.
+        gate: waits at barriers.
+        pauses: waits for more to do.
+        waits: whether a job of the queue file waits for something.
+        news: whether something has changed since this was last set to False.
         has_taken: whether any job was taken.
         closed: whether nothing more will be assigned.
     """
@@ -76,11 +88,16 @@ class Dispatcher(ABC):
         self.ready: dict[Worker, None] = {}
         after = run.retries_after
         self.retries = RetryQueue(run.retries, run.fill, after, per_sub_node=self.per_sub_node)
+        self.waits = False
+        self.ledger = SlotLedger(run.name, run.shared)
+        self.desk = SlotDesk(run, self.ledger, self.workers, lambda: self.waits, self.notify)
+        self.gate = Gate(run, self.desk, self._own_words, self.wait_changed, self.can_try_again)
+        self.news = False
         self.has_taken = False
         self.closed = False
         self._changed = trio.Event()
         self._reported: set[str] = set()
-        self._pending = ("", 0.0)  # the entry that is waited for, and since when
+        self.pauses = QueuePauses(self)
 
     async def run_all(self) -> None:
         """Take and assign jobs until there are no more, and wait for all commands.
@@ -89,6 +106,16 @@ class Dispatcher(ABC):
             FileFault: the queue file is not valid, and nothing runs that could change this.
             PegasusError: sub-nodes cannot be reached at the start.
         """
+        async with trio.open_nursery() as beside:
+            beside.start_soon(self.desk.run)
+            try:
+                await self._run_all()
+            finally:
+                with trio.move_on_after(LAST_WRITE_LIMIT, shield=True):
+                    await self.desk.finish()
+            beside.cancel_scope.cancel(reason="the run is over")
+
+    async def _run_all(self) -> None:
         ending = self.run.ending
         try:
             async with trio.open_nursery() as nursery:
@@ -124,28 +151,20 @@ class Dispatcher(ABC):
             sub_node: the number of one sub-node; None for all.
             run_name: the name of the earlier run to which it belongs; None for this run.
         """
-
-        def is_meant(assignment: Assignment) -> bool:
-            return assignment.number == number and sub_node in {None, assignment.sub_node.number}
-
         own = run_name in {None, self.run.name}
         names = {None, self.run.name} if own else {run_name}
-        running = [
-            each
-            for each in self.run.ending.running
-            if is_meant(each.assignment) and each.run_name in names
-        ]
+        running = running_commands(self.run.ending.running, number, sub_node, names)
         for command in running:
             command.end(EndedBy.STOP_JOB)
-        waiting = [each for each in self.retries.waiting if own and is_meant(each.assignment)]
+        waiting = [
+            each
+            for each in self.retries.waiting
+            if own and is_meant(each.assignment, number, sub_node)
+        ]
         for job in waiting:
             self.give_up(job, "stopped before it began")
         self.notify()
-        return StoppedJob(
-            [command.assignment for command in running if command.is_reached],
-            [job.assignment for job in waiting],
-            [command.assignment for command in running if not command.is_reached],
-        )
+        return stopped(running, [job.assignment for job in waiting])
 
     # What the modes implement.
 
@@ -184,7 +203,8 @@ class Dispatcher(ABC):
             self.end_hopeless()
             # Before that many were connected, only the failure of the others ends the run.
             connected = sum(worker.history.ever_connected for worker in self.workers)
-            idle = connected >= enough() and not self.has_more_to_come()
+            is_there = connected >= enough() or (self.run.requested() and not self.per_sub_node)
+            idle = is_there and not self.has_more_to_come()
             if idle and await self._queue_is_empty():
                 return False
         return True
@@ -195,16 +215,18 @@ class Dispatcher(ABC):
         except PegasusError:  # reported once a worker is ready for what may be in the queue
             return False
 
-    async def take(self, fills: Sequence[Fill]) -> Batch:
-        """Take up to one job for each fill; a disk that refuses is a fault of the batch."""
+    async def take(self, picker: Picker) -> Batch:
+        """Take the jobs that a picker picks; a disk that refuses is a fault of the batch."""
         try:
-            batch = await self.run.queue.take(fills)
+            batch = await self.run.queue.take(picker)
         except PegasusError as error:
-            return RefusedBatch(error)
+            return EmptyBatch(error)
         self.has_taken = self.has_taken or bool(batch.jobs)
         return batch
 
-    def assign(self, worker: Worker, number: int, job: Job, command: Command) -> None:
+    def assign(
+        self, worker: Worker, number: int, job: Job, command: Command, slots: SlotsHeld = ()
+    ) -> None:
         """Assign a taken job to a worker; if it is not ready any more, the job waits for another.
 
         Args:
@@ -212,8 +234,9 @@ class Dispatcher(ABC):
             number: of the job.
             job: the job.
             command: the job, rendered for the worker's sub-node.
+            slots: what it holds.
         """
-        assignment = Assignment(number, job, worker.sub_node, command)
+        assignment = Assignment(number, job, worker.sub_node, command, slots=slots)
         if isinstance(worker.state, Ready):
             assignment = replace(assignment, key=worker.state.shell.key)
             del self.ready[worker]
@@ -229,60 +252,37 @@ class Dispatcher(ABC):
         return any(worker.is_busy for worker in (*self.workers, *self.followers))
 
     def has_more_to_come(self) -> bool:
+        """Return whether there is, or may be, something to do, now or later."""
+        return self.waits or self.is_under_way()
+
+    def is_under_way(self) -> bool:
         """Return whether something is under way that may bring more to do."""
         return bool(self.run.daemon or self.retries or self.is_running() or self.run.queue.pending)
+
+    def _own_words(self) -> str:
+        """Say what must end before a barrier may open; empty where there is nothing."""
+        running = sum(worker.is_busy for worker in (*self.workers, *self.followers))
+        waiting = len(self.retries.waiting)
+        if not running and not waiting:
+            return ""
+        return f"{running} running and {waiting} waiting jobs of this run"
 
     async def wait_changed(self) -> None:
         """Wait until a worker is ready, a command ended or came back, or sub-nodes changed."""
         await self._changed.wait()
 
-    async def wait_more(self) -> bool:
-        """Wait until there may be more to assign; return False when there never will be."""
-        if self.run.queue.pending and not self.can_try_again():
-            # A writer without pauses changes the file before each check: limit the rate of takes.
-            await self._poll_queue()
-        while not self.run.queue.changed() and not self.can_try_again():
-            if not self.has_more_to_come():
-                return False
-            await self._poll_queue()
-        return True
+    def report_once(self, words: str, about: str = "") -> None:
+        """Report a sentence, unless it is empty or was reported before.
 
-    async def _poll_queue(self) -> None:
-        with trio.move_on_after(QUEUE_POLL):
-            await self.wait_changed()
-        self._report_pending()
-
-    def _report_pending(self) -> None:
-        """Report, after a second, what is waited for, also where the file changes all the time."""
-        words, now = self.run.queue.pending, trio.current_time()
-        if words != self._pending[0]:
-            self._pending = (words, now)
-        elif now - self._pending[1] >= PENDING_REPORT_AFTER:
-            self._report_once(words)
-
-    def _report_once(self, words: str) -> None:
-        if words and words not in self._reported:
-            self._reported.add(words)
-            self.run.listener.tell(Noted(words))
-
-    async def wait_after(self, fault: PegasusError) -> None:
-        """Report a fault, once, and wait until the file or the disk may have changed.
-
-        Raises:
-            PegasusError: the fault, when nothing is under way that could bring a change.
+        Args:
+            words: the sentence.
+            about: what must have changed for another sentence; empty for the sentence itself. How
+                much memory others use changes with each answer, and is not worth one.
         """
-        if self.has_more_to_come():
-            self._report_once(f"{fault} {_WAITING[isinstance(fault, FileFault)]}")
-        if isinstance(fault, FileFault):
-            if not await self.wait_more():
-                raise fault
-            return
-        # The disk refuses, so a change of the file is no reason to try at once.
-        with trio.move_on_after(DISK_POLL):
-            while not self.can_try_again():
-                if not self.has_more_to_come():
-                    raise fault
-                await self.wait_changed()
+        what = _AMOUNTS.sub("", about or words)
+        if what and what not in self._reported:
+            self._reported.add(what)
+            self.run.listener.tell(Noted(words))
 
     # What workers report.
 
@@ -300,12 +300,16 @@ class Dispatcher(ABC):
         if self.closed:
             self.end(assignment, NotStarted(words), 0.0)
             return
+        if not self.per_sub_node:
+            self._release(assignment)
         self.run.listener.tell(Returned(assignment, words))
         self.retries.add_returned(assignment, words)
         self.notify()
 
     def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
         """Handle the end of a command; the job may be tried again."""
+        if not self.per_sub_node:
+            self._release(assignment, is_gone=not isinstance(outcome, Lost))
         if self._continues and self.retries.count_try(assignment, outcome):
             ended = Ended(assignment, outcome, seconds, again=True)
             self.run.listener.tell(ended)
@@ -317,8 +321,14 @@ class Dispatcher(ABC):
             self._end_finally(Ended(assignment, outcome, seconds))
         self.notify()
 
-    def end_inherited(self, ended: Ended) -> None:
+    def _release(self, assignment: Assignment, *, is_gone: bool = True) -> None:
+        """Let the slots of a command become free; where it may still run, its node is asked."""
+        if self.ledger:
+            self.ledger.release(assignment, trio.current_time(), is_gone=is_gone)
+
+    def end_inherited(self, run_name: str, ended: Ended) -> None:
         """Handle the end of a command of an earlier run."""
+        self.ledger.release_inherited(run_name, ended.assignment)
         self._drain_after(ended.outcome)
         self.notify()
 
@@ -340,6 +350,7 @@ class Dispatcher(ABC):
     def _end_finally(self, ended: Ended) -> None:
         """Report the final outcome of a job."""
         self.retries.forget(ended.assignment)
+        self._release(ended.assignment, is_gone=not isinstance(ended.outcome, Lost))
         self.run.listener.tell(ended)
         self._drain_after(ended.outcome)
 
@@ -356,6 +367,7 @@ class Dispatcher(ABC):
 
     def notify(self) -> None:
         """Wake the tasks that wait for a change; each change has a new event."""
+        self.news = True
         self._changed.set()
         self._changed = trio.Event()
 

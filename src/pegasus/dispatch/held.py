@@ -39,7 +39,7 @@ class HeldReports(Protocol):
     def end(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
         """Report the end of a command of this run."""
 
-    def end_inherited(self, ended: Ended) -> None:
+    def end_inherited(self, run_name: str, ended: Ended) -> None:
         """Report the end of a command of an earlier run, which its own run has been told."""
 
 
@@ -225,7 +225,7 @@ class HeldCommands:
         if command.owner.name != self._run.name:
             ended = Ended(command.assignment, outcome, seconds)
             command.owner.listener.tell(ended)
-            self._reports.end_inherited(ended)
+            self._reports.end_inherited(command.owner.name, ended)
         elif isinstance(outcome, NotStarted) and not command.is_stopping:
             self._reports.take_back(command.assignment, outcome.words)
             # Its try is forgotten, so only its folder is left to be removed.

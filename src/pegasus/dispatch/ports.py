@@ -12,13 +12,37 @@ from typing import Protocol, TypeAlias
 
 import trio
 
+from pegasus.barriers import BarrierVerdict
 from pegasus.detachment import Detachment
-from pegasus.errors import PegasusError
+from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Printed
-from pegasus.model import Apart, Assignment, Command, Job, Outcome, StepOrigin, TakenJob
+from pegasus.model import (
+    Apart,
+    Assignment,
+    Barrier,
+    Command,
+    Job,
+    Outcome,
+    SlotsHeld,
+    StepOrigin,
+    SubNode,
+    TakenJob,
+)
+from pegasus.picker import Picker
 
-Fill: TypeAlias = Callable[[Job], tuple[Command, ...]]
-"""Renders a job for the sub-nodes of one place; raises TemplateFault."""
+
+class RenderJob(Protocol):
+    """Renders a job for a sub-node."""
+
+    def __call__(self, job: Job, sub_node: SubNode, slots: SlotsHeld = (), /) -> Command:
+        """Give the command; raises TemplateFault.
+
+        Args:
+            job: the job.
+            sub_node: where it runs.
+            slots: what it holds there.
+        """
+
 
 RetriesAfter: TypeAlias = Callable[[Assignment, Outcome], bool]
 """Decides whether a job is tried again after a try that failed."""
@@ -117,6 +141,14 @@ class Shell(Protocol):
 class Session(Protocol):
     """An open connection to a sub-node."""
 
+    @property
+    def place(self) -> str:
+        """The identity of the node: the same for all sub-nodes on one machine in this run.
+
+        Over SSH this is the host and the port that ssh connects to; a machine that is reached in
+        two ways, by two addresses for example, counts as two.
+        """
+
     def open_shell(
         self, *, on_key: Callable[[str], None] | None = None
     ) -> AbstractAsyncContextManager[Shell]:
@@ -136,18 +168,33 @@ class Batch(Protocol):
 
     @property
     def jobs(self) -> Sequence[TakenJob]:
-        """The jobs that were taken, in the order of the fills that rendered them."""
+        """The jobs that were taken, in the order in which they were picked."""
 
     @property
     def fault(self) -> PegasusError | None:
         """Why the next job could not be taken, if there is a reason."""
 
+    @property
+    def refused(self) -> Sequence[FileFault]:
+        """Why jobs that stay in the queue can run nowhere; those after them were looked at."""
+
+    @property
+    def barrier(self) -> Barrier | None:
+        """The barrier that is the first thing in the queue now; None where there is another."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all jobs were looked at that can be taken: up to the end, a barrier or a fault.
+
+        Otherwise the picker was full before.
+        """
+
 
 class Queue(Protocol):
     """The source of jobs. It numbers, records and reports the jobs that it gives."""
 
-    async def take(self, fills: Sequence[Fill]) -> Batch:
-        """Take up to one job for each fill. A take that is cancelled has taken nothing.
+    async def take(self, picker: Picker) -> Batch:
+        """Take the jobs that a picker picks. A take that is cancelled has taken nothing.
 
         Raises:
             PegasusError: nothing can be taken at present; nothing was taken.
@@ -164,8 +211,25 @@ class Queue(Protocol):
             Its number in this run.
         """
 
+    async def pass_barrier(
+        self, barrier: Barrier, judge: Callable[[], BarrierVerdict]
+    ) -> BarrierVerdict | None:
+        """Remove a barrier if it is the first thing in the queue, and may open.
+
+        Args:
+            barrier: the barrier.
+            judge: is asked in a thread, while nothing can be taken by any run.
+
+        Returns:
+            The last verdict: the barrier is gone if it is ``BarrierOpen``. None if it was not the
+            first thing in the queue.
+
+        Raises:
+            PegasusError: it cannot be removed at present.
+        """
+
     async def is_empty(self) -> bool:
-        """Return whether there is no job and no fault; takes nothing.
+        """Return whether there is no job, no barrier and no fault; takes nothing.
 
         Raises:
             PegasusError: the queue cannot be read at present.

@@ -1,20 +1,23 @@
-"""Two results of dispatch: a take that the disk refused, and the stop of a job."""
+"""Two results of dispatch: a take that gave nothing, and the stop of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pegasus.errors import PegasusError
-from pegasus.model import Assignment, TakenJob
+from pegasus.errors import FileFault, PegasusError
+from pegasus.model import Assignment, Barrier, TakenJob
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedBatch:
-    """A take that the disk refused."""
+class EmptyBatch:
+    """A take that gave nothing: there is nothing, or the disk refused it with a fault."""
 
-    fault: PegasusError
+    fault: PegasusError | None = None
     jobs: Sequence[TakenJob] = ()
+    refused: Sequence[FileFault] = ()
+    barrier: Barrier | None = None
+    is_complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pegasus.dispatch.ports import RetriesAfter, always
+from pegasus.demand import example_slots, fits_on
+from pegasus.dispatch.ports import RenderJob, RetriesAfter, always
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended
 from pegasus.model import (
+    NO_DEMAND,
     Assignment,
     Command,
     Exited,
@@ -21,6 +23,7 @@ from pegasus.model import (
     Killed,
     Lost,
     Outcome,
+    SlotsHeld,
     SubNode,
     TimedOut,
     succeeded,
@@ -40,13 +43,14 @@ class Tries:
     Attributes:
         sub_nodes: the number of the sub-node of each try that ended.
         last: the end of the last try that began, if there was one.
-        commands: the rendered job, by the number of the sub-node; None where it cannot be rendered.
+        commands: the rendered job, by the sub-node and the slots; None where it cannot be
+            rendered.
         fault: why the job cannot be rendered for some sub-node.
     """
 
     sub_nodes: list[int] = field(default_factory=list)
     last: Ended | None = None
-    commands: dict[int, Command | None] = field(default_factory=dict)
+    commands: dict[tuple[SubNode, SlotsHeld], Command | None] = field(default_factory=dict)
     fault: str = ""
 
 
@@ -75,6 +79,11 @@ class WaitingJob:
         return self.assignment.job
 
     @property
+    def is_demanding(self) -> bool:
+        """Whether its entry says where or when it may run."""
+        return self.job.demand != NO_DEMAND
+
+    @property
     def tried_on(self) -> Collection[int]:
         """The numbers of the sub-nodes that have tried it."""
         return self.tries.sub_nodes
@@ -93,7 +102,7 @@ class RetryQueue:
     def __init__(
         self,
         retries: int,
-        fill: Callable[[Job, SubNode], Command],
+        fill: RenderJob,
         retries_after: RetriesAfter = always,
         *,
         per_sub_node: bool,
@@ -136,19 +145,24 @@ class RetryQueue:
         tries = self._tries.get(self._key(assignment))
         return tries.last if tries else None
 
-    def command(self, waiting: WaitingJob, sub_node: SubNode) -> Command | None:
+    def command(
+        self, waiting: WaitingJob, sub_node: SubNode, slots: SlotsHeld = ()
+    ) -> Command | None:
         """Render a job for a sub-node, once; None where it cannot be rendered."""
-        commands, number = waiting.tries.commands, sub_node.number
-        if number not in commands:
+        commands, key = waiting.tries.commands, (sub_node, slots)
+        if key not in commands:
             try:
-                commands[number] = self._fill(waiting.job, sub_node)
+                commands[key] = self._fill(waiting.job, sub_node, slots)
             except TemplateFault as fault:
-                commands[number], waiting.tries.fault = None, str(fault)
-        return commands[number]
+                commands[key], waiting.tries.fault = None, str(fault)
+        return commands[key]
 
     def can_run(self, waiting: WaitingJob, sub_node: SubNode) -> bool:
-        """Return whether a job can be rendered for a sub-node."""
-        return self.command(waiting, sub_node) is not None
+        """Return whether a job may run on a sub-node, and can be rendered for it."""
+        demand = waiting.job.demand
+        if not fits_on(demand, sub_node):
+            return False
+        return self.command(waiting, sub_node, example_slots(demand, sub_node)) is not None
 
     def remove(self, waiting: WaitingJob) -> None:
         """Remove a job that was assigned or has its final outcome."""

@@ -11,9 +11,22 @@ import trio
 
 from pegasus.dispatch.detached import Inherited, Owner, Stray, persist_nothing
 from pegasus.dispatch.ending import Ending
-from pegasus.dispatch.ports import Queue, ResumedSteps, RetriesAfter, Session, always
+from pegasus.dispatch.ports import (
+    Queue,
+    RenderJob,
+    ResumedSteps,
+    RetriesAfter,
+    Session,
+    always,
+)
+from pegasus.dispatch.sharing import (
+    NOTHING_SHARED,
+    OPEN_BARRIERS,
+    BarrierJudge,
+    SharedHolds,
+)
 from pegasus.events import Listener
-from pegasus.model import Assignment, Command, Job, SubNode
+from pegasus.model import Assignment, SubNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +35,7 @@ class Run:
 
     Attributes:
         name: of the run.
-        sub_nodes: at least one.
+        sub_nodes: at least one, or some are requested.
         open_session: connects to a sub-node; raises NodeUnreachable.
         queue: the source of jobs.
         fill: renders a job for a sub-node; raises TemplateFault.
@@ -43,6 +56,10 @@ class Run:
         batch: on how many sub-nodes a step of a broadcast runs at a time; None for all.
         max_unreachable: how many sub-nodes a broadcast does without; None where it ends if it
             cannot reach one at the start, and waits for each one later.
+        gpu_busy: MiB; a GPU of which others use more memory is not used.
+        shared: tells the runs of one queue what each of them holds.
+        barriers: decides whether a barrier may open.
+        requested: gives the sub-nodes that stand for nodes which may join the run later.
         resumed: gives, once all sub-nodes are ready or missing, the steps of an earlier broadcast
             that are not done, in order; raises PegasusError. None where no broadcast is continued.
     """
@@ -51,7 +68,7 @@ class Run:
     sub_nodes: Sequence[SubNode]
     open_session: Callable[[SubNode], AbstractAsyncContextManager[Session]]
     queue: Queue
-    fill: Callable[[Job, SubNode], Command]
+    fill: RenderJob
     listener: Listener
     ending: Ending = field(default_factory=Ending)
     daemon: bool = False
@@ -68,6 +85,10 @@ class Run:
     batch: int | None = None
     max_unreachable: int | None = None
     resumed: ResumedSteps | None = None
+    gpu_busy: int = 500
+    shared: SharedHolds = NOTHING_SHARED
+    barriers: BarrierJudge = OPEN_BARRIERS
+    requested: Callable[[], Sequence[SubNode]] = tuple
 
     @property
     def owner(self) -> Owner:

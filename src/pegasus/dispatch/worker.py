@@ -6,8 +6,7 @@ Rule 2: a worker reports what happened to every command that it was assigned: it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import trio
 
@@ -18,6 +17,15 @@ from pegasus.dispatch.ending import EndedBy, RunningCommand
 from pegasus.dispatch.held import FOLDERS_LIMIT, HeldCommands, HeldReports
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.dispatch.run import Run
+from pegasus.dispatch.worker_states import (
+    Away,
+    Busy,
+    Connecting,
+    Finished,
+    Preparing,
+    Ready,
+    WorkerState,
+)
 from pegasus.errors import NodeUnreachable, sole_error
 from pegasus.events import Connected, Noted, Unreachable
 from pegasus.model import (
@@ -32,47 +40,6 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Connecting:
-    """The first try to connect is under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preparing:
-    """The sub-node is connected, and no shell is ready yet for the next command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A shell waits for a command."""
-
-    shell: Shell
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """A command was assigned, and its end is not reported yet."""
-
-    shell: Shell
-    assignment: Assignment
-
-
-@dataclass(frozen=True, slots=True)
-class Away:
-    """The last try to connect failed, or a connection ``broke``, for this reason."""
-
-    words: str
-    broke: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The worker's task has ended."""
-
-
-WorkerState: TypeAlias = Connecting | Preparing | Ready | Busy | Away | Finished
 
 
 class WorkerReports(HeldReports, Protocol):
@@ -104,9 +71,13 @@ class Worker:
         run: the run that it belongs to.
         reports: gets its reports.
         remains: what earlier runs have left on the sub-node.
+        lane: its number among the workers of a sub-node with pools, from 0; the first one alone
+            reports the state of the connection.
 
     Attributes:
         sub_node: where it runs commands.
+        lane: see above.
+        place: identifies the machine; empty before the first connection.
         state: what it does at present.
         leaving: whether it is to end as soon as it has no command.
         history: what happened to its connections.
@@ -119,8 +90,11 @@ class Worker:
         run: Run,
         reports: WorkerReports,
         remains: Remains | None = None,
+        lane: int = 0,
     ) -> None:
         self.sub_node = sub_node
+        self.lane = lane
+        self.place = ""
         remains = remains or Remains()
         self.held = HeldCommands(sub_node, run, reports, self._end_detached, remains)
         self._listener = remains.listener or run.listener
@@ -196,6 +170,7 @@ class Worker:
         try:
             async with self._run.open_session(self.sub_node) as session:
                 self.history.begin()
+                self.place = session.place
                 await self._work(session)
         except NodeUnreachable as error:
             pause = self._fail(error.words)
@@ -215,8 +190,9 @@ class Worker:
             self._reports.unreachable(self)
             again_in = None if self._is_over else next_try.pause
         finally:
-            self._listener.tell(Unreachable(self.sub_node, words, again_in))
-        if again_in is not None and next_try.losses is not None:
+            if not self.lane:
+                self._listener.tell(Unreachable(self.sub_node, words, again_in))
+        if again_in is not None and next_try.losses is not None and not self.lane:
             self._report_losses(next_try.losses, again_in)
         return again_in
 
@@ -232,7 +208,8 @@ class Worker:
         )
 
     def _report_connected(self) -> None:
-        self._listener.tell(Connected(self.sub_node))
+        if not self.lane:
+            self._listener.tell(Connected(self.sub_node))
 
     async def _wait_steady(self) -> None:
         await trio.sleep(STEADY)

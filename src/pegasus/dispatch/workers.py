@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pegasus.dispatch.detached import DetachedCommand, Remains, Stray
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.worker import Worker, WorkerReports
+from pegasus.dispatch.worker_states import Finished
 from pegasus.events import Listener
 from pegasus.model import SubNode
 
@@ -77,3 +79,17 @@ def _find(places: Sequence[_Place], sub_node: SubNode, *, free: bool) -> _Place 
 def are_alike(one: SubNode, other: SubNode) -> bool:
     """Return whether two sub-nodes differ in nothing but their numbers."""
     return replace(one, number=other.number) == other
+
+
+def use_of(allocation: str, workers: Iterable[Worker]) -> Literal["busy", "idle", "left"]:
+    """Say whether commands run on a Slurm allocation, or its sub-nodes have left the run."""
+    found = [
+        each
+        for each in workers
+        if each.sub_node.slurm is not None
+        and each.sub_node.slurm.job == allocation
+        and not isinstance(each.state, Finished)
+    ]
+    if any(each.is_busy for each in found):
+        return "busy"
+    return "idle" if found else "left"

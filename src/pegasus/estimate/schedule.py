@@ -8,6 +8,7 @@ of this schedule a few times with durations drawn from those seen so far, and gi
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,8 @@ class Workload:
         ended: the durations of commands that ended, the latest last, and their workers' numbers.
         running: since when each running command runs, and its worker's number.
         waiting: how many jobs wait.
-        workers: the numbers of the workers that take jobs.
+        workers: the numbers of the workers that take jobs; one that runs several commands at once
+            is there as often, and every running command's is.
         again: the share of ends that was followed by another try.
         gap: how long a worker waits between two commands.
     """
@@ -89,7 +91,7 @@ def estimate(load: Workload) -> float:
     rate = sum(1.0 / speeds.get(number, 1.0) for number in load.workers)
     each = spread.mean * later + load.gap * rate / len(load.workers)
     before = (waiting - played) * each / rate
-    free = sorted(set(load.workers) - {number for _, number in since})
+    free = sorted((Counter(load.workers) - Counter(number for _, number in since)).elements())
     outlook = _Outlook(spread, speeds, later, load.gap)
     count = min(PLAYS, max(1, MOST_PLAYED // (played + len(load.workers))))
     plays = [outlook.play(since, free, played, _chances(play)) for play in range(count)]

@@ -24,6 +24,7 @@ from pegasus.events import (
     Returned,
     RunEnded,
     Started,
+    SubNodeAdded,
     Taken,
 )
 from pegasus.gather.blocks import Blocks
@@ -53,7 +54,7 @@ async def open_gathered(
     Args:
         kind: the value of ``--gather``; False gives the screen itself.
         screen: what it shows on.
-        sub_nodes: all sub-nodes of the run.
+        sub_nodes: all sub-nodes of the run, as far as they are known at its beginning.
         killed: set when the run was killed; then a reader that stalls is not waited for.
     """
     if not kind:
@@ -81,7 +82,8 @@ class Gathered:
     def __init__(self, screen: Screen, sub_nodes: Sequence[SubNode], *, diff: bool) -> None:
         self.store = OutputStore()
         self._screen = screen
-        self._blocks = Blocks(screen, self.store, GroupNames(sub_nodes), diff=diff)
+        self._names = GroupNames(sub_nodes)
+        self._blocks = Blocks(screen, self.store, self._names, diff=diff)
         self._members = {each.number for each in sub_nodes}  # without those that are missing
         self._step: GatheredStep | None = None
         self._send, self._to_show = trio.open_memory_channel[StepResult | str](math.inf)
@@ -105,6 +107,11 @@ class Gathered:
                 self._forget(assignment.sub_node.number)
             case Ended(assignment) if self._owns(assignment.number):
                 self._end(event)
+            case SubNodeAdded(sub_node):
+                self._members.add(sub_node.number)
+                self._names.add(sub_node)
+                self._screen.tell(event)
+                return
             case Missing(sub_node):
                 self._members.discard(sub_node.number)
                 self._settle(sub_node.number)

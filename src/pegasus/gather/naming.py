@@ -23,6 +23,10 @@ class GroupNames:
     def __init__(self, sub_nodes: Sequence[SubNode]) -> None:
         self._counts = Counter(each.hostname for each in sub_nodes)
 
+    def add(self, sub_node: SubNode) -> None:
+        """Add a sub-node that joins before the first step."""
+        self._counts[sub_node.hostname] += 1
+
     def name_of(self, group: Sequence[SubNode]) -> str:
         """Give the names of a group: ``node-[1-3]``, or ``node-[1-3] (gpu=0)``.
 

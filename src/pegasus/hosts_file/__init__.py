@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pegasus.hosts_file.following import follow_hosts, hosts_state
 from pegasus.hosts_file.limit import SubNodeLimit
-from pegasus.hosts_file.notes import find_notes, looks_like_option, mentions
+from pegasus.hosts_file.notes import find_notes, is_doubtful, mentions
 from pegasus.hosts_file.reading import MOST_SUB_NODES, find_hosts, read_hosts
+from pegasus.hosts_file.slurm import request_options
 
 __all__ = [
     "MOST_SUB_NODES",
@@ -14,7 +15,8 @@ __all__ = [
     "find_notes",
     "follow_hosts",
     "hosts_state",
-    "looks_like_option",
+    "is_doubtful",
     "mentions",
     "read_hosts",
+    "request_options",
 ]

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pegasus.destination import NoDestination, spell, transport_of
 from pegasus.errors import FileFault, TemplateFault
-from pegasus.model import Params, Position, SubNode
+from pegasus.hosts_file.slots import read_pools
+from pegasus.hosts_file.slurm import SLURM_KEY, read_slurm
+from pegasus.model import Params, Pool, Position, SlurmPlace, SubNode
 from pegasus.node_sets import NoNodeSet, expand, size
 from pegasus.shell_text import changed_value
 from pegasus.template import parse
@@ -35,6 +39,9 @@ MOST_SUB_NODES = 10_000
 LONGEST_HOSTNAME = 4_096
 """Characters, with tags; no resolver accepts a name of more than 253."""
 
+SLOTS_KEY = "slots"
+"""The key of an item whose mapping describes pools; with another value it is a parameter."""
+
 HOSTS_WORDS = Words(
     key="hostname",
     file="a list of hosts",
@@ -42,6 +49,13 @@ HOSTS_WORDS = Words(
     plain='Write "- hostname: [...]" or a plain string',
     elsewhere=("command", 'Commands belong in the queue file; here write "- hostname: [...]"'),
     spaces=False,
+    sections={SLOTS_KEY: 2, SLURM_KEY: 1},
+    alone=SLURM_KEY,
+    empty=frozenset({SLURM_KEY}),
+    moved=dict.fromkeys(
+        ("needs", "where", "at_most"),
+        "It belongs in the queue file; here write `slots: {gpu: 0-7}`",
+    ),
 )
 
 
@@ -69,9 +83,10 @@ def find_hosts(path: str | Path) -> tuple[tuple[SubNode, ...], tuple[FileFault, 
         return (), (fault,)
     sub_nodes: list[SubNode] = []
     faults: list[FileFault] = []
+    requests: list[Params] = []
     for item in ListReader(source, HOSTS_WORDS):
         try:
-            sub_nodes += _of(source, item, len(sub_nodes))
+            sub_nodes += _numbered_copies(_of(source, item, len(sub_nodes)), requests)
         except FileFault as fault:
             faults.append(fault)
     if not sub_nodes and not faults:
@@ -84,14 +99,64 @@ def _of(source: SourceText, item: Item | FileFault, first: int) -> list[SubNode]
     """Expand an item to sub-nodes, numbered from ``first``."""
     if isinstance(item, FileFault):
         raise item
+    if (nodes := read_slurm(source, item, os.environ)) is not None:
+        return _of_allocation(source, item, first, nodes)
     _refuse_too_many(source, item, first)
     if isinstance(item.node, Mapping):
         for _, value in item.node.pairs:
-            refuse_changed(source, value, "value", changed_value)
+            if not isinstance(value, Mapping):
+                refuse_changed(source, value, "value", changed_value)
+    pools = _pools_of(source, item)
     return [
-        SubNode(first + i, hostname, params, transport_of(hostname))
+        SubNode(first + i, hostname, params, transport_of(hostname), pools)
         for i, (hostname, params) in enumerate(_expanded(source, item, first))
     ]
+
+
+def _numbered_copies(sub_nodes: list[SubNode], requests: list[Params]) -> list[SubNode]:
+    """Number the sub-nodes of an item that requests the same as an item before.
+
+    Args:
+        sub_nodes: of the item.
+        requests: those of the items before; gets that of this item.
+    """
+    place = sub_nodes[0].slurm if sub_nodes else None
+    if place is None or place.request is None:
+        return sub_nodes
+    place = replace(place, copy=requests.count(place.request))
+    requests.append(place.request or ())
+    return [replace(each, slurm=place) for each in sub_nodes]
+
+
+def _of_allocation(
+    source: SourceText, item: Item, first: int, nodes: Sequence[tuple[str, SlurmPlace]]
+) -> list[SubNode]:
+    """Expand an item to sub-nodes of the allocation: the nodes outermost, as for hostnames."""
+    pairs = params_of(item)
+    count = first + len(nodes) * math.prod(len(values) for _, values in pairs)
+    if count > MOST_SUB_NODES:
+        raise _too_many(source.position(item.start), count)
+    for _, values in pairs:
+        for value in values:
+            refuse_changed(source, value, "value", changed_value)
+    pools, names = _pools_of(source, item), [name.text for name, _ in pairs]
+    rows = list(itertools.product(*((value.text for value in values) for _, values in pairs)))
+    every = ((node, row) for node in nodes for row in rows)
+    return [
+        SubNode(number, node, tuple(zip(names, row, strict=True)), "slurm", pools, place)
+        for number, ((node, place), row) in enumerate(every, first)
+    ]
+
+
+def _pools_of(source: SourceText, item: Item) -> tuple[Pool, ...]:
+    if isinstance(item.node, Scalar):
+        return ()
+    pairs = item.node.pairs
+    found = [
+        value for name, value in pairs if isinstance(value, Mapping) and name.text == SLOTS_KEY
+    ]
+    names = [name.text for name, _ in params_of(item)]
+    return read_pools(source, found[0], names) if found else ()
 
 
 def read_bytes(path: str) -> bytes:
@@ -180,16 +245,21 @@ def _check_destination(source: SourceText, hostname: Scalar, name: str) -> None:
 
 
 def params_of(item: Item) -> Sequence[tuple[Scalar, tuple[Scalar, ...]]]:
-    """Give the parameters of an item with their values, without ``hostname``."""
+    """Give the parameters of an item with their values, without ``hostname`` and mappings."""
     pairs = item.node.pairs if isinstance(item.node, Mapping) else ()
-    return [(name, scalars(value)) for name, value in pairs if name.text != "hostname"]
+    return [
+        (name, scalars(value))
+        for name, value in pairs
+        if name.text != "hostname" and not isinstance(value, Mapping)
+    ]
 
 
 def lists_of(item: Item) -> list[tuple[Scalar, ...]]:
-    """Give the lists of values of an item, the hostnames first."""
+    """Give the lists of values of an item, the hostnames first; ``slurm`` has none."""
     if isinstance(item.node, Scalar):
         return [(item.node,)]
-    hostnames = next(scalars(value) for name, value in item.node.pairs if name.text == "hostname")
+    pairs = item.node.pairs
+    hostnames = next((scalars(value) for name, value in pairs if name.text == "hostname"), ())
     return [hostnames, *(values for _, values in params_of(item))]
 
 

@@ -15,8 +15,9 @@ from pegasus import duration
 from pegasus.events import Ended, RunBegan, RunEnded, Stalled
 from pegasus.model import Assignment, Stream
 from pegasus.node_sets import names_of
-from pegasus.record import OutputName, outcome_data, sub_node_data
+from pegasus.record import OutputName, outcome_data, slots_data, sub_node_data
 from pegasus.run_state import STATUS_WORDS, Result, RunState
+from pegasus.slot_words import slots_text
 from pegasus.terminal_text import on_one_line, visible
 
 NOTIFY_VERSION = 1
@@ -130,7 +131,7 @@ def _short(text: str) -> str:
 
 def of_failure(run: NotifyingRun, ended: Ended, at: float) -> Notification:
     """Make the notification about a job that failed permanently."""
-    where, words = ended.assignment.sub_node, on_one_line(str(ended.outcome))
+    where, words = _where(ended.assignment), on_one_line(str(ended.outcome))
     after = duration.words(ended.seconds)
     text = f"Job {ended.assignment.number} on {where}: {words}, after {after}"
     data = _job_data(run, ended.assignment) | {
@@ -143,7 +144,7 @@ def of_failure(run: NotifyingRun, ended: Ended, at: float) -> Notification:
 
 def of_stall(run: NotifyingRun, stalled: Stalled, at: float) -> Notification:
     """Make the notification about a command that has printed nothing for long."""
-    where, silence = stalled.assignment.sub_node, duration.words(stalled.seconds)
+    where, silence = _where(stalled.assignment), duration.words(stalled.seconds)
     text = f"Job {stalled.assignment.number} on {where} has printed nothing for {silence}"
     data = _job_data(run, stalled.assignment) | {"seconds": round(stalled.seconds, 3)}
     return Notification("stalled", at, _short(text), run, data, _job_variables(stalled.assignment))
@@ -183,12 +184,18 @@ def of_end(
     return Notification("run_ended", at, _short(text), run, data, variables)
 
 
+def _where(assignment: Assignment) -> str:
+    slots = slots_text(assignment.slots)
+    return f"{assignment.sub_node}" + (f" ({slots})" if slots else "")
+
+
 def _failure_data(result: Result) -> _NotifyData:
     execution = result.execution
     command = execution.command if execution else None
     return {
         "job": result.job.number,
         "sub_node": sub_node_data(execution.sub_node) if execution else None,
+        **(slots_data(execution.assignment.slots) if execution else {}),
         "command": _short(result.job.job.command if command is None else command),
         "outcome": outcome_data(result.outcome),
         "words": str(result.outcome),
@@ -203,6 +210,7 @@ def _job_data(run: NotifyingRun, assignment: Assignment) -> _NotifyData:
     return {
         "job": assignment.number,
         "sub_node": sub_node_data(assignment.sub_node),
+        **slots_data(assignment.slots),
         "command": assignment.command,
         "params": dict(assignment.job.params),
         **outputs,

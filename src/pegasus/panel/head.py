@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pegasus.estimate import Remaining, remaining_words, short_remaining_words
-from pegasus.panel.pieces import PanelPiece, cells_of
+from pegasus.panel.pieces import PanelPiece, cells_of, clean
 from pegasus.panel.view import PanelView
 from pegasus.panel.words import clock, whole_seconds
 from pegasus.run_state import JobState
+from pegasus.terminal_text import on_one_line
 
 _BETWEEN: PanelPiece = ("  ", "plain")
 _LEAST_BAR = 12
@@ -66,6 +67,7 @@ def _variants(view: PanelView) -> Iterator[list[PanelPiece]]:
     bad: PanelPiece = (f"{totals.failed:,} failed", "bad" if totals.failed else "plain")
     running: PanelPiece = (f"{totals.running:,} running", "good" if totals.running else "plain")
     if view.state.pace.is_broadcast:
+        yield _joined(_step_words(view), bad, running, *_slots(view), *_further(view))
         yield _joined(_step_words(view), bad, running, *_further(view))
         yield _joined(_step_words(view), bad, running)
         yield [(f"{_step(view)} ", "plain"), (f"{totals.failed} failed ", bad[1])]
@@ -73,6 +75,7 @@ def _variants(view: PanelView) -> Iterator[list[PanelPiece]]:
     ended: PanelPiece = (f"{totals.ended:,} ended", "plain")
     waits = "counting the queue" if view.waiting is None else f"{_waiting(view):,} waiting"
     waiting: PanelPiece = (waits, "plain")
+    yield _joined(ended, bad, running, waiting, *_slots(view), *_further(view))
     yield _joined(ended, bad, running, waiting, *_further(view))
     yield _joined(ended, bad, running, waiting)
     short = "?" if view.waiting is None else f"{_waiting(view)}"
@@ -105,6 +108,48 @@ def _further(view: PanelView) -> list[PanelPiece]:
     if connecting := view.connecting:
         pieces.append((f"{connecting:,} connecting", "attention"))
     return pieces
+
+
+def _slots(view: PanelView) -> list[PanelPiece]:
+    """Say how many of the slots are held, for each name of a pool, and how many others use."""
+    counts = view.state.slot_counts()
+    pieces: list[PanelPiece] = [
+        (clean(f"{name} {each.held}/{each.size}"), "plain")
+        for name, each in counts.items()
+        if each.size
+    ]
+    if used := sum(each.used for each in counts.values()):
+        pieces.append((f"{used:,} used by others", "attention"))
+    return pieces
+
+
+def waits_line(view: PanelView) -> list[PanelPiece]:
+    """Say what the head of the queue waits for.
+
+    Nothing where it waits for nothing, or only because everything is in use.
+    """
+    if view.state.is_over or view.stage:
+        return []
+    if not view.state.waiting_for:
+        return _allocation(view)
+    if view.running and view.state.has_pools and not view.state.has_free_slots:
+        return []
+    first, *others = view.state.waiting_for
+    where = f"{first.position}: " if first.position else ""
+    more = f" (and {len(others):,} more wait)" if others else ""
+    words = clean(on_one_line(f"{where}{first.words}"))
+    return [("waits: ", "attention"), (words + more, "plain")]
+
+
+def _allocation(view: PanelView) -> list[PanelPiece]:
+    """Say what a Slurm allocation of the run waits for."""
+    waiting = [each for each in view.state.allocations.values() if each.state == "waiting"]
+    if not waiting:
+        return []
+    first = waiting[0]
+    why = f": {first.words}" if first.words else ""
+    words = clean(on_one_line(f"Slurm allocation {first.job}{why}"))
+    return [("waits: ", "attention"), (words, "plain")]
 
 
 # A broadcast.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pegasus.estimate import Remaining
 from pegasus.model import Assignment
-from pegasus.panel.head import head_lines
+from pegasus.panel.head import head_lines, waits_line
 from pegasus.panel.pieces import PanelPiece, clean, line_of
 from pegasus.panel.rows import row_lines
 from pegasus.panel.view import PanelView
@@ -35,6 +35,9 @@ def panel_lines(view: PanelView, width: int, height: int, *, colour: bool) -> li
     lines: list[list[PanelPiece]] = [counts, bar]
     if view.stage:
         lines.insert(1, [(clean(view.stage), "attention")])
+    waits = waits_line(view)
+    if waits and (height > len(lines) + 1 or not view.running):
+        lines.append(waits)
     lines = lines[:height]
     lines += row_lines(view, room, height - len(lines))
     return [line_of(line, room, colour=colour) for line in lines]

@@ -1,7 +1,7 @@
-"""The rows of the panel: one for each busy sub-node, and one for those that cannot be reached.
+"""The rows of the panel: one for each command that runs, and one for sub-nodes out of reach.
 
 Rule 1: a row keeps its place while its command runs, and sub-nodes are in the order of the hosts
-file. Where there is a row for each sub-node, each keeps its row.
+file, slots in that of their pool. Where there is a row for each sub-node, each keeps its row.
 Rule 2: where there are too many, the commands that run longest are shown: they are the ones that a
 person looks for, and they change least. Those whose connection is broken come before them.
 """
@@ -17,6 +17,7 @@ from pegasus.panel.pieces import PanelPiece, clean, padded_name
 from pegasus.panel.view import PanelView
 from pegasus.panel.words import clock
 from pegasus.run_state import Execution, JobState, SubNodeState
+from pegasus.slot_words import where_words
 from pegasus.terminal_text import on_one_line
 
 _CLOCK = 8
@@ -49,8 +50,9 @@ def row_lines(view: PanelView, room: int, most: int) -> list[list[PanelPiece]]:
     """
     if most <= 0 or view.state.is_over:
         return []
-    nodes = list(view.state.sub_nodes.values())
-    if len(nodes) <= most and view.waiting != 0 and not view.stage:
+    nodes = view.state.present
+    is_fixed = len(nodes) <= most and view.waiting != 0 and not view.stage
+    if is_fixed and not view.state.has_pools:
         return _row_of_each(view, nodes, room)
     lines: list[list[PanelPiece]] = []
     busy = {each.sub_node.number for _, each in view.running}
@@ -61,7 +63,7 @@ def row_lines(view: PanelView, room: int, most: int) -> list[list[PanelPiece]]:
     left = most - len(lines)
     if len(rows) > left:
         rows = _chosen(rows, left - (left > 1))
-    columns = _columns(view, [clean(str(each.sub_node)) for _, each in rows], room)
+    columns = _columns(view, [clean(where_words(each.assignment)) for _, each in rows], room)
     lines += [_busy_row(view, job, each, columns) for job, each in rows]
     if left > 1 and (more := len(view.running) - len(rows)):
         lines.append([(f"... and {more:,} more", "dim")])
@@ -84,14 +86,14 @@ def _row_of_each(view: PanelView, nodes: list[SubNodeState], room: int) -> list[
 def _chosen(
     running: list[tuple[JobState, Execution]], count: int
 ) -> list[tuple[JobState, Execution]]:
-    """Choose the commands that are shown, in the order of their sub-nodes."""
+    """Choose the commands that are shown, in the order in which they are given."""
 
     def interest(each: tuple[JobState, Execution]) -> tuple[bool, float, int]:
         execution = each[1]
         return not execution.cut, execution.started_at or 0.0, execution.sub_node.number
 
-    chosen = sorted(running, key=interest)[:count]
-    return sorted(chosen, key=lambda each: each[1].sub_node.number)
+    chosen = {each for _, each in sorted(running, key=interest)[:count]}
+    return [each for each in running if each[1] in chosen]
 
 
 def _columns(view: PanelView, names: list[str], room: int) -> _Columns:
@@ -108,7 +110,8 @@ def _busy_row(
     view: PanelView, job: JobState, execution: Execution, columns: _Columns
 ) -> list[PanelPiece]:
     age = 0.0 if execution.started_at is None else view.now - execution.started_at
-    pieces: list[PanelPiece] = [(padded_name(clean(str(execution.sub_node)), columns.name), "bold")]
+    name = clean(where_words(execution.assignment))
+    pieces: list[PanelPiece] = [(padded_name(name, columns.name), "bold")]
     if columns.number:
         pieces.append((" " + f"job {job.number}".rjust(columns.number), "plain"))
     pieces.append((" " + clock(age).rjust(_CLOCK) + "  ", "plain"))

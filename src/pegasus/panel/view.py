@@ -8,7 +8,13 @@ from functools import cached_property
 
 from pegasus.estimate import Remaining
 from pegasus.model import Assignment
-from pegasus.run_state import OUTCOME_WORDS, Execution, JobState, RunState, remaining_of
+from pegasus.run_state import (
+    OUTCOME_WORDS,
+    Execution,
+    JobState,
+    RunState,
+    remaining_of,
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,11 @@ class PanelView:
 
     @cached_property
     def running(self) -> list[tuple[JobState, Execution]]:
-        """The commands that run now, by their sub-nodes."""
-        return sorted(self.state.running(), key=lambda each: each[1].sub_node.number)
+        """The commands that run now, by their sub-nodes, and there by their slots."""
+        running = list(self.state.running())
+        if not self.state.has_pools:
+            return sorted(running, key=lambda each: each[1].sub_node.number)
+        return sorted(running, key=lambda each: _place_of(each[1]))
 
     @cached_property
     def estimate(self) -> Remaining:
@@ -68,7 +77,7 @@ class PanelView:
     @property
     def connecting(self) -> int:
         """How many sub-nodes are not connected yet."""
-        return sum(each.connection == "connecting" for each in self.state.sub_nodes.values())
+        return sum(each.connection == "connecting" for each in self.state.present)
 
     @property
     def waits_for_jobs(self) -> bool:
@@ -76,6 +85,16 @@ class PanelView:
         if self.state.is_over or self.stage or self.waiting != 0:
             return False
         return not self.totals.running and not self.totals.taken
+
+
+def _place_of(execution: Execution) -> tuple[int, int, int, str, int]:
+    """Give what orders commands: the sub-node, the first pool of which it has slots, the first."""
+    given = execution.assignment
+    for rank, held in enumerate(given.slots):
+        if held.slots:
+            first = held.slots[0].id  # of numbers without a sign, the shorter one is less
+            return given.sub_node.number, rank, len(first), first, given.number
+    return given.sub_node.number, len(given.slots), 0, "", given.number
 
 
 @dataclass(frozen=True, slots=True)

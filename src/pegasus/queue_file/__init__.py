@@ -8,12 +8,14 @@ and are imported by their names: commands that only read must start fast.
 
 from __future__ import annotations
 
+from pegasus.queue_file.above import above_file, line_above
 from pegasus.queue_file.counting import WaitingJobs, count_queue
+from pegasus.queue_file.demands import doubtful_params
 from pegasus.queue_file.editing import Snapshot, TextCheck, check_text, restore, snapshot
-from pegasus.queue_file.entries import QueueReader, Written
+from pegasus.queue_file.entries import QueueReader, Written, WrittenBarrier
 from pegasus.queue_file.ledger import RetryLedger, jobs_back
 from pegasus.queue_file.note import Receipt
-from pegasus.queue_file.picking import JobFill, TakeResult
+from pegasus.queue_file.picking import TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.rendering import canonical
 from pegasus.queue_file.typed import (
@@ -24,12 +26,16 @@ from pegasus.queue_file.typed import (
     read_params,
     sole_command,
 )
+from pegasus.queue_file.typed_demands import (
+    read_typed_barrier,
+    read_typed_demand,
+    typed_entries,
+)
 from pegasus.rendered import LONGEST_COMMAND
 
 __all__ = [
     "LONGEST_COMMAND",
     "STANDARD_INPUT",
-    "JobFill",
     "LockedQueue",
     "ParamLists",
     "QueueFile",
@@ -41,14 +47,21 @@ __all__ = [
     "TextCheck",
     "WaitingJobs",
     "Written",
+    "WrittenBarrier",
+    "above_file",
     "canonical",
     "check_text",
     "count_queue",
+    "doubtful_params",
     "jobs_back",
+    "line_above",
     "read_command",
     "read_commands",
     "read_params",
+    "read_typed_barrier",
+    "read_typed_demand",
     "restore",
     "snapshot",
     "sole_command",
+    "typed_entries",
 ]

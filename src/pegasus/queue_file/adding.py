@@ -8,14 +8,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from pegasus.demand import with_group
 from pegasus.errors import FileFault, PegasusError
-from pegasus.model import Entry
+from pegasus.model import Barrier, Entry
 from pegasus.queue_file import rendering, splice
-from pegasus.queue_file.entries import QueueReader, Written
-from pegasus.queue_file.picking import is_same
+from pegasus.queue_file.entries import QueueReader, WrittenBarrier
+from pegasus.queue_file.remainder import Found, alike, is_same
 
 
-def with_entries(path: str, data: bytes, entries: Sequence[Entry], *, top: bool) -> bytes:
+def with_entries(path: str, data: bytes, entries: Sequence[Entry | Barrier], *, top: bool) -> bytes:
     """Give the file with more entries, after it was parsed and compared.
 
     Raises:
@@ -39,9 +40,7 @@ def with_entries(path: str, data: bytes, entries: Sequence[Entry], *, top: bool)
     raise PegasusError(f"{path}: Pegasus cannot add to this file. Please report this as a bug.")
 
 
-def _last_of(
-    reader: QueueReader, found: Sequence[Written | FileFault]
-) -> tuple[int, Sequence[Written | FileFault]]:
+def _last_of(reader: QueueReader, found: Sequence[Found]) -> tuple[int, Sequence[Found]]:
     """Give what has to be parsed again after an addition at the end: where it begins, and what."""
     if not found or reader.list.flow or isinstance(found[-1], FileFault):
         return 0, found
@@ -52,21 +51,22 @@ def _last_of(
 def _has_more(
     path: str,
     data: bytes,
-    before: Sequence[Written | FileFault],
-    entries: Sequence[Entry],
+    before: Sequence[Found],
+    entries: Sequence[Entry | Barrier],
     *,
     top: bool,
 ) -> bool:
     """Parse a file: tell whether it has the entries and their neighbours are unchanged."""
     again = iter(QueueReader(path, data))
-    if not top and not all(_alike(next(again, None), then) for then in before):
+    if not top and not all(alike(next(again, None), then) for then in before):
         return False
-    if not all(is_same(next(again, None), entry) for entry in entries):
+    wanted = (each if isinstance(each, Barrier) else with_group(each) for each in entries)
+    if not all(is_same(next(again, None), each) for each in wanted):
         return False
-    return _alike(next(again, None), before[0] if top and before else None)
+    return alike(next(again, None), before[0] if top and before else None)
 
 
-def _refuse_closed(reader: QueueReader, found: Sequence[Written | FileFault], *, top: bool) -> None:
+def _refuse_closed(reader: QueueReader, found: Sequence[Found], *, top: bool) -> None:
     """Raise the fault of a file to which nothing can be added at that end."""
     last = found[-1] if found else None
     if not isinstance(last, FileFault):
@@ -76,7 +76,8 @@ def _refuse_closed(reader: QueueReader, found: Sequence[Written | FileFault], *,
         raise last
 
 
-def _alike(now: Written | FileFault | None, then: Written | FileFault | None) -> bool:
-    if isinstance(now, Written) and isinstance(then, Written):
-        return is_same(now, then.entry)
-    return type(now) is type(then)
+def has_barrier(path: str, data: bytes) -> bool:
+    """Tell whether there is a barrier in a file."""
+    if b"barrier" not in data and b"\\" not in data:  # nor could an escape stand for a letter
+        return False
+    return any(isinstance(each, WrittenBarrier) for each in QueueReader(path, data))

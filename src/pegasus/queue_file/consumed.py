@@ -32,7 +32,8 @@ from pathlib import Path
 
 from pegasus import durable
 from pegasus.errors import PegasusError
-from pegasus.queue_file import lock, old_files
+from pegasus.queue_file import content, lock, old_files
+from pegasus.queue_file.content import State
 from pegasus.queue_file.departure import Departure
 from pegasus.queue_file.interrupted import cut_out, locked_consumed, take_back
 from pegasus.queue_file.note import Planned, Receipt, hand_over, note_of
@@ -50,26 +51,26 @@ from pegasus.queue_file.take_files import (
 
 def take(
     queue: Path,
-    content: bytes,
+    data: bytes,
     record: str,
     *,
     unchanged: Callable[[], bool] = lambda: True,
     receipt: Receipt | None = None,
     sight: Sight | None = None,
-) -> bool:
+) -> State | None:
     """Record jobs as taken, and replace the queue file by one without them.
 
     Args:
         queue: the real path of the queue file, whose lock is held.
-        content: the queue file without the jobs.
+        data: the queue file without the jobs.
         record: the jobs in canonical form.
-        unchanged: whether the queue file is still what was read; called right before the rename.
+        unchanged: is called right before the rename: whether it may happen; may raise.
         receipt: the lines to append right after the rename.
-        sight: the queue file as it was read. With it, processes that have the file open for
-            writing lose nothing.
+        sight: the queue file as it was read; with it, programs that write to it lose nothing.
 
     Returns:
-        Whether the jobs are taken; if not, the queue file has changed and nothing happened.
+        The state of the new queue file, before anyone else could change it. None if the queue file
+        has changed; then nothing happened.
 
     Raises:
         OSError: nothing happened.
@@ -82,13 +83,13 @@ def take(
         planned = Planned(os.geteuid(), size, appended, receipt, sight.base if sight else 0)
         new.unlink(missing_ok=True)  # without a note it means nothing
         try:
-            ours = _write_both(new, content, note, planned, durable.model_of(queue))
+            state = _write_both(new, data, note, planned, durable.model_of(queue))
             durable.write_all(fd, appended)
             os.fsync(fd)
-            _refuse_company(new, ours, fd, planned)
+            _refuse_company(new, state, fd, planned)
             goes_on = _rename(new, queue, old, sight) if unchanged() else None
             if goes_on is None:
-                _refuse_company(new, ours, fd, planned)
+                _refuse_company(new, state, fd, planned)
         except FileExistsError as error:  # another process has created it
             if error.filename == str(note):
                 new.unlink(missing_ok=True)
@@ -104,9 +105,9 @@ def take(
             raise
         if goes_on is None:
             take_back(note, fd, planned)
-            return False
+            return None
         _finish(queue, sight, receipt, goes_on=goes_on)
-    return True
+    return state
 
 
 def _rename(new: Path, queue: Path, old: Path, sight: Sight | None) -> bool | None:
@@ -144,13 +145,13 @@ def _finish(queue: Path, sight: Sight | None, receipt: Receipt | None, *, goes_o
             beside(queue, NOTE_FILE).unlink()
 
 
-def _refuse_company(new: Path, ours: int, fd: int, planned: Planned) -> None:
+def _refuse_company(new: Path, ours: State, fd: int, planned: Planned) -> None:
     """Raise if another process has undone this take: it must have believed that we are dead."""
     length = len(planned.appended)
     is_there = os.pread(fd, length, planned.start) == planned.appended
     is_at_end = os.lseek(fd, 0, os.SEEK_CUR) == planned.start + length
     try:
-        is_ours = new.stat().st_ino == ours
+        is_ours = content.state_of(new.stat())[2] == ours[2]  # the inode
     except FileNotFoundError:
         is_ours = False
     if not (is_there and is_at_end and is_ours and os.fstat(fd).st_nlink):
@@ -169,19 +170,19 @@ def _cut_out_late(queue: Path, fd: int, planned: Planned) -> None:
 
 
 def _write_both(
-    new: Path, content: bytes, note: Path, planned: Planned, model: durable.FileModel
-) -> int:
+    new: Path, data: bytes, note: Path, planned: Planned, model: durable.FileModel
+) -> State:
     """Write the new queue file, and then the note: a note alone would mean that it has happened.
 
     Both files get the mode, owner and attributes of the queue file.
 
     Returns:
-        The inode of the new file.
+        The state of the new file.
     """
     words = note_of(planned.start, planned.appended, planned.receipt, planned.base or 0)
     with (
-        durable.opened_new(new, content, model) as new_fd,
+        durable.opened_new(new, data, model) as new_fd,
         durable.opened_new(note, words, model) as note_fd,
     ):
         durable.sync_together((new_fd, note_fd), new.parent)
-        return os.fstat(new_fd).st_ino
+        return content.state_of(os.fstat(new_fd))

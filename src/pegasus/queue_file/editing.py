@@ -66,7 +66,7 @@ def check_text(path: str, data: bytes) -> TextCheck:
     for written in reader:
         if isinstance(written, FileFault):
             faults.append(written)
-        else:
+        elif isinstance(written, Written):
             jobs += grid.count(written.entry)
             faults += _template_faults(reader, written)
     return TextCheck(jobs, tuple(faults))

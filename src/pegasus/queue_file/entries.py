@@ -8,13 +8,15 @@ Rule 2: a command that no node could run is refused here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from pegasus import grid
+from pegasus.demand import with_group
 from pegasus.errors import FileFault, PegasusError, TemplateFault
-from pegasus.model import Entry, Position
+from pegasus.model import Barrier, Entry, Position
+from pegasus.queue_file.demands import DEMAND_KEYS, read_barrier_kind, read_demand
 from pegasus.rendered import wrong_with
 from pegasus.shell_text import changed_command, changed_value, ends_in_quotes
 from pegasus.yaml_text import (
@@ -22,6 +24,7 @@ from pegasus.yaml_text import (
     Item,
     ListReader,
     Mapping,
+    PairValue,
     Scalar,
     SourceText,
     Words,
@@ -48,6 +51,9 @@ QUEUE_WORDS = Words(
         'Hosts belong in the hosts file; here write "- command: [...]" or a plain string',
     ),
     spaces=True,
+    sections=dict.fromkeys(DEMAND_KEYS, 1),
+    alone="barrier",
+    moved={"slots": "Slots belong in the hosts file; here write `needs: {gpu: 2}`"},
 )
 
 
@@ -59,6 +65,24 @@ class Written:
     item: Item
     commands: tuple[Scalar, ...]
 
+    def demand_start(self, name: str) -> int:
+        """Give the index of the key ``needs``, ``where`` or ``at_most`` in the file.
+
+        It is the start of the entry where the entry has no such key.
+        """
+        pairs = self.item.node.pairs if isinstance(self.item.node, Mapping) else ()
+        found = (key for key, value in pairs if key.text == name and isinstance(value, Mapping))
+        key = next(found, None)
+        return self.item.start if key is None else key.start
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBarrier:
+    """A barrier with its text in the file."""
+
+    barrier: Barrier
+    item: Item
+
 
 class QueueReader:
     """The entries of a queue file, read from its head.
@@ -67,14 +91,22 @@ class QueueReader:
         path: as the user gave it; faults name it.
         data: the file's bytes.
         pulse: is called often while the file is read; it may raise, to stop the reading.
+        first_line: the number of the first line of the data, where they are the end of a file.
     """
 
-    def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
-        self.source = SourceText(path, data, pulse)
+    def __init__(
+        self,
+        path: str,
+        data: bytes,
+        pulse: Callable[[], None] | None = None,
+        *,
+        first_line: int = 1,
+    ) -> None:
+        self.source = SourceText(path, data, pulse, first_line=first_line)
         self.list = ListReader(self.source, QUEUE_WORDS)
 
-    def __iter__(self) -> Iterator[Written | FileFault]:
-        """Give the entries in order; a bad entry is given as its fault."""
+    def __iter__(self) -> Iterator[Written | WrittenBarrier | FileFault]:
+        """Give the entries and barriers in order; a bad one is given as its fault."""
         for item in self.list:
             if isinstance(item, FileFault):
                 yield item
@@ -84,7 +116,7 @@ class QueueReader:
             except FileFault as fault:
                 yield fault
 
-    def _written(self, item: Item) -> Written:
+    def _written(self, item: Item) -> Written | WrittenBarrier:
         position = self.source.position(item.start)
         if isinstance(item.node, Scalar):
             commands: tuple[Scalar, ...] = (item.node,)
@@ -92,18 +124,37 @@ class QueueReader:
             entry = Entry((item.node.text,), (), position)
         else:
             values = {name.text: value for name, value in item.node.pairs}
+            if "command" not in values:
+                kind = read_barrier_kind(self.source, item.node)
+                return WrittenBarrier(Barrier(kind, position), item)
             command = values.pop("command")
+            assert not isinstance(command, Mapping)  # noqa: S101 - QUEUE_WORDS permits none there
             commands = scalars(command)
             refuse_changed(self.source, command, "command", changed_command)
             for value in values.values():
                 refuse_changed(self.source, value, "value", changed_value)
-            params = tuple((name, texts_of(value)) for name, value in values.items())
-            entry = Entry(tuple(command.text for command in commands), params, position)
+            entry = self._entry(commands, values, position)
         refuse_too_many(entry, position)
-        for command in commands:
-            check_command(command.text, partial(self.source.position, command.start))
-            self._refuse_cut(command)
+        for each in commands:
+            check_command(each.text, partial(self.source.position, each.start))
+            self._refuse_cut(each)
         return Written(entry, item, commands)
+
+    def _entry(
+        self, commands: Sequence[Scalar], values: dict[str, PairValue], position: Position
+    ) -> Entry:
+        params = []
+        sections = {}
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                sections[name] = value
+            else:
+                params.append((name, texts_of(value)))
+        texts = tuple(each.text for each in commands)
+        if not sections:
+            return Entry(texts, tuple(params), position)
+        demand = read_demand(self.source, sections)
+        return with_group(Entry(texts, tuple(params), position, demand))
 
     def _refuse_cut(self, command: Scalar) -> None:
         """Refuse a command whose quotes YAML ends with a comment: ``echo "a # b"``."""
@@ -125,10 +176,14 @@ class QueueReader:
 
 
 def levels(mapping: Mapping) -> list[int]:
-    """Give the indexes of the pairs of a mapping in the order of a grid: the command first."""
+    """Give the indexes of the pairs of a mapping in the order of a grid: the command first.
+
+    What the entry demands is not a part of its grid.
+    """
     names = [name.text for name, _ in mapping.pairs]
     command = names.index("command")
-    return [command, *(i for i in range(len(names)) if i != command)]
+    lists = (i for i, (_, value) in enumerate(mapping.pairs) if not isinstance(value, Mapping))
+    return [command, *(i for i in lists if i != command)]
 
 
 def refuse_too_many(entry: Entry, position: Position) -> None:
@@ -185,12 +240,14 @@ def _index_in(source: SourceText, scalar: Scalar, line: int, column: int) -> int
     return begin + indent + column - 1
 
 
-def check_added(entry: Entry, path: str) -> None:
+def check_added(entry: Entry | Barrier, path: str) -> None:
     """Refuse an entry that would be a fault in the file.
 
     Raises:
         PegasusError: it would.
     """
+    if isinstance(entry, Barrier):
+        return
     names = [name for name, _ in entry.params]
     values = [values for _, values in entry.params]
     if "command" in names or len(set(names)) < len(names):

@@ -16,10 +16,13 @@ from typing import Protocol
 
 import trio
 
+from pegasus.barriers import BarrierOpen, BarrierVerdict
 from pegasus.events import Event, Listener, Noted, Taken
-from pegasus.model import Command, Job, StepOrigin, SubNode, TakenJob
+from pegasus.model import Barrier, Command, Job, SlotsHeld, StepOrigin, SubNode, TakenJob
+from pegasus.picker import Picker
+from pegasus.queue_file.known import LeftText
 from pegasus.queue_file.note import Receipt
-from pegasus.queue_file.picking import JobFill, TakeResult
+from pegasus.queue_file.picking import TakeResult
 from pegasus.queue_file.queue import LockedQueue, QueueFile
 from pegasus.queue_file.settled import Pending
 from pegasus.rendered import render
@@ -27,6 +30,10 @@ from pegasus.rendered import render
 
 class TakeJournal(Protocol):
     """The journal of a run, as far as it records takes."""
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
 
     def receipt(self, events: Sequence[Taken]) -> tuple[Path, bytes] | None:
         """Give the file and the lines that record events which are about to happen.
@@ -59,11 +66,12 @@ class JobSource:
         self._next_number = 1
         self._seen = file.states()
         self._pending: Pending | None = None
+        self._left: LeftText | None = None
         # Its own limiter: a slow disk must not keep other threads from being started.
         self._limiter = trio.CapacityLimiter(1)
 
-    async def take(self, fills: Sequence[JobFill]) -> TakeResult:
-        """Take up to one job for each fill, and report them.
+    async def take(self, picker: Picker) -> TakeResult:
+        """Take the jobs that a picker picks, and report them.
 
         Raises:
             PegasusError: the queue file cannot be rewritten; nothing was taken.
@@ -78,9 +86,13 @@ class JobSource:
 
         def work(locked: LockedQueue) -> TakeResult:
             check = trio.from_thread.check_cancelled
-            return locked.take(fills, receipt_for, check, first=self._next_number)
+            first, run, known = self._next_number, self._journal.name, self._left
+            return locked.take(picker, receipt_for, check, first=first, run=run, known=known)
 
         result = await self._look(work)
+        self._left = result.left
+        if result.state is not None:
+            self._seen = (result.state,)
         self._next_number += len(result.jobs)
         is_journalled = bool(receipts) and receipts[-1].given
         for event in _events(result.jobs):
@@ -108,8 +120,39 @@ class JobSource:
         self._listener.tell(event)
         return number
 
+    async def pass_barrier(
+        self, barrier: Barrier, judge: Callable[[], BarrierVerdict]
+    ) -> BarrierVerdict | None:
+        """Remove the barrier with which the file begins, if it may open.
+
+        Args:
+            barrier: the barrier.
+            judge: is asked under the lock of the queue, in a thread, if the file begins with it.
+
+        Returns:
+            The last verdict: the barrier is gone if it is ``BarrierOpen``. None if the file does
+            not begin with it any more.
+
+        Raises:
+            PegasusError: the file could not be rewritten; nothing was changed.
+        """
+        verdicts: list[BarrierVerdict | None] = []
+
+        def may_open() -> bool:
+            verdicts.append(judge())
+            return isinstance(verdicts[-1], BarrierOpen)
+
+        def work(locked: LockedQueue) -> TakeResult:
+            check = trio.from_thread.check_cancelled
+            if locked.pass_barrier(barrier, may_open, check) is None:
+                verdicts.append(None)
+            return TakeResult()
+
+        await self._look(work)
+        return verdicts[-1]
+
     async def is_empty(self) -> bool:
-        """Look whether the file has no job, neither a complete one nor a faulty or pending one.
+        """Look whether the file has no barrier and no job, not even a faulty or a pending one.
 
         Nothing is taken. A missing file is empty only where it may be missing.
 
@@ -151,7 +194,7 @@ def _events(jobs: Sequence[TakenJob]) -> list[Taken]:
     return [Taken(taken.number, taken.job) for taken in jobs]
 
 
-def fill(job: Job, sub_node: SubNode) -> Command:
+def fill(job: Job, sub_node: SubNode, slots: SlotsHeld = (), /) -> Command:
     """Render a job for a sub-node; a take that was cancelled ends here.
 
     Raises:
@@ -159,4 +202,4 @@ def fill(job: Job, sub_node: SubNode) -> Command:
     """
     with suppress(RuntimeError):  # a retry is rendered in Trio's own thread
         trio.from_thread.check_cancelled()
-    return render(job, sub_node)
+    return render(job, sub_node, slots)

@@ -27,9 +27,10 @@ from pegasus import durable
 from pegasus.errors import PegasusError
 from pegasus.model import Job
 from pegasus.queue_file import content, departure, disk_errors
-from pegasus.queue_file.adding import with_entries
-from pegasus.queue_file.queue import MOST_TRIES, LockedQueue, entries_of
+from pegasus.queue_file.adding import has_barrier, with_entries
+from pegasus.queue_file.queue import LockedQueue, entries_of
 from pegasus.queue_file.settled import Sight
+from pegasus.queue_file.taking import MOST_TRIES
 
 LEDGER = "retried"
 """The name of the file in the run's folder."""
@@ -79,12 +80,16 @@ class RetryLedger:
             ]
         return {number for numbers in done for number in numbers}
 
-    def put_back(self, jobs: Mapping[int, Job], *, top: bool = False) -> None:
+    def put_back(self, jobs: Mapping[int, Job], *, top: bool = False) -> bool:
         """Put jobs into the queue and note that they are back, in one step.
 
         Args:
             jobs: the jobs by their numbers in the run, in the order in which they are put back.
-            top: before all jobs that wait, instead of after them.
+            top: before all jobs that wait, instead of after them. They are put there in any case
+                if there is a barrier in the queue: they came from above it.
+
+        Returns:
+            Whether they are before all jobs that wait because of a barrier.
 
         Raises:
             PegasusError: nothing was put back.
@@ -93,12 +98,14 @@ class RetryLedger:
             for _ in range(MOST_TRIES):
                 sight = self._locked.to_be_changed()
                 new = self._new_path()
-                self._write_new(new, sight, list(jobs.values()), top=top)
+                data = b"" if sight is None else sight.complete
+                above = has_barrier(self._locked.path, data)
+                self._write_new(new, sight, list(jobs.values()), top=top or above)
                 self._append({"jobs": list(jobs), "new": new.name})
                 if departure.replace(self._locked.real, new, sight):
                     with contextlib.suppress(OSError):  # it has happened and cannot be undone
                         durable.sync_folder(self._folder)
-                    return
+                    return above
                 self._settle()  # an editor was faster: try again with what it wrote
         raise PegasusError(
             f"{self._locked.path}: other programs keep rewriting this file, so nothing was put "

@@ -14,42 +14,34 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from pegasus import durable, grid
 from pegasus.errors import FileFault, PegasusError
-from pegasus.model import Entry, Job, TakenJob
+from pegasus.model import Barrier, Entry, Job
+from pegasus.picker import FirstJobs, Picker
 from pegasus.queue_file import (
-    consumed,
     content,
     departure,
     disk_errors,
     interrupted,
     left,
     lock,
-    old_files,
-    rendering,
     settled,
-    take_files,
+    taking,
 )
 from pegasus.queue_file.adding import with_entries
 from pegasus.queue_file.content import State
-from pegasus.queue_file.entries import QueueReader, check_added
-from pegasus.queue_file.note import Receipt
-from pegasus.queue_file.picking import JobFill, Picked, TakeResult
-from pegasus.queue_file.settled import Sight, Sign, pending_in
-
-ReceiptFor: TypeAlias = Callable[[Sequence[TakenJob]], Receipt | None]
-"""Gives the receipt for jobs that are about to be taken; None for no receipt."""
+from pegasus.queue_file.entries import QueueReader, WrittenBarrier, check_added
+from pegasus.queue_file.known import LeftText
+from pegasus.queue_file.picking import TakeResult
+from pegasus.queue_file.settled import Sight, Sign
+from pegasus.queue_file.take_files import ADD_FILE, beside
+from pegasus.queue_file.taking import MOST_TRIES, ReceiptFor
 
 WRITER_WAIT_LIMIT = 10.0
 """Seconds to wait for a process that writes into the file; a copy takes less."""
 
 _WRITER_POLL = 0.02
-
-
-MOST_TRIES = 20
-"""How often a queue file that other programs rewrite without the lock is read again."""
 
 
 class QueueFile:
@@ -132,7 +124,7 @@ class QueueFile:
         return interrupted.is_interrupted(self.real)
 
     def entries(self) -> Iterator[Entry | FileFault]:
-        """Read all entries; a bad entry is given as its fault.
+        """Read all entries, without the barriers; a bad entry is given as its fault.
 
         This needs no lock: Pegasus replaces the file and never writes it in part. A file that is
         missing or cannot be read is one fault.
@@ -143,7 +135,8 @@ class QueueFile:
             yield fault
             return
         for written in reader:
-            yield written if isinstance(written, FileFault) else written.entry
+            if not isinstance(written, WrittenBarrier):
+                yield written if isinstance(written, FileFault) else written.entry
 
     def reader(self) -> QueueReader:
         """Read the file, with what other programs append to files that it replaced.
@@ -193,54 +186,62 @@ class LockedQueue:
         with disk_errors.translated(self.path, "Nothing was changed"):
             interrupted.recover(self.real)
             left.collect(self.path, self.real)
-            self._new.unlink(missing_ok=True)
+            beside(self.real, ADD_FILE).unlink(missing_ok=True)
 
     def take(
         self,
-        fills: Sequence[JobFill],
+        picker: Picker,
         receipt: ReceiptFor | None = None,
         pulse: Callable[[], None] | None = None,
         *,
         first: int = 1,
+        run: str = "",
+        known: LeftText | None = None,
     ) -> TakeResult:
-        """Take jobs from the file, up to one for each fill.
+        """Take the jobs that a picker picks.
 
-        The jobs before the first fault are taken, in one rewrite of the file. If there is nothing
-        to take, nothing is written.
+        Those before the first barrier and before the first fault are taken, in one rewrite of the
+        file. If there is nothing to take, nothing is written.
 
         Args:
-            fills: job number i is rendered by fill number i.
+            picker: picks the jobs; it begins anew each time the file is read.
             receipt: gives the receipt for the jobs that are about to be taken. It may be called
                 several times before a take succeeds.
             pulse: is called often while the file is read, and never after anything was written. If
                 it raises, nothing is taken.
             first: the number of the first job that is taken.
+            run: the name of the run, for jobs above a barrier; without it they are not noted.
+            known: the file after the last take, if that is known.
 
         Raises:
             PegasusError: the file could not be rewritten (FileFault: it is read-only, or it is
                 consumed.yaml); nothing was taken and nothing is lost.
         """
-        with disk_errors.translated(self.path, "Nothing was taken, and nothing is lost"):
-            for _ in range(MOST_TRIES):
-                waits = self._collected()
-                try:
-                    sight = settled.look(self.path, self.real)
-                except FileFault as fault:
-                    interrupted.recover(self.real)
-                    missing = content.state(self.real) is None
-                    return TakeResult(fault=fault, empty=missing, missing=missing)
-                pending = pending_in([*waits, sight])
-                reader = QueueReader(self.path, sight.complete, pulse)
-                picked = Picked(reader, fills, first, sight.stays)
-                if not picked.jobs:
-                    interrupted.recover(self.real)
-                    return picked.result(pending)
-                if self._replace(picked, sight, receipt):
-                    return picked.result(pending)
-        raise PegasusError(
-            f"{self.path}: other programs keep rewriting this file, so nothing was taken. "
-            "Edit it with `pegasus lock`."
+        return taking.take(
+            self.path, self.real, picker, receipt, pulse, first=first, run=run, known=known
         )
+
+    def pass_barrier(
+        self,
+        barrier: Barrier,
+        may_open: Callable[[], bool],
+        pulse: Callable[[], None] | None = None,
+    ) -> bool | None:
+        """Remove the barrier with which the file begins, and record that in consumed.yaml.
+
+        Args:
+            barrier: the barrier.
+            may_open: is asked whether it opens, if the file begins with it. It may be asked several
+                times.
+            pulse: see ``take``.
+
+        Returns:
+            Whether it was removed; None if the file does not begin with it any more.
+
+        Raises:
+            PegasusError: the file could not be rewritten; nothing was changed.
+        """
+        return taking.pass_barrier(self.path, self.real, barrier, may_open, pulse)
 
     def look(self, pulse: Callable[[], None] | None = None) -> TakeResult:
         """Read the file as a take does, and take nothing.
@@ -251,31 +252,9 @@ class LockedQueue:
         Raises:
             PegasusError: the files could not be read, or not be brought up to date.
         """
-        return self.take((), pulse=pulse)
+        return self.take(FirstJobs(()), pulse=pulse)
 
-    def _replace(self, picked: Picked, sight: Sight, receipt: ReceiptFor | None) -> bool:
-        """Replace the file. Return False if it has changed since it was read."""
-        interrupted.recover_if_interrupted(self.real)  # also if this take fails
-        content.refuse_read_only(self.path, self.real)
-        content.refuse_record(self.path, self.real, take_files.record_of(self.real))
-        record = "".join(rendering.canonical(taken.job) for taken in picked.jobs)
-        return consumed.take(
-            self.real,
-            picked.rest(),
-            record,
-            receipt=receipt(picked.jobs) if receipt else None,
-            sight=sight,
-        )
-
-    def _collected(self) -> list[Sight]:
-        """Move what was written to old files to the queue; give the files that are incomplete."""
-        self._new.unlink(missing_ok=True)
-        if not old_files.are_there(self.real):
-            return []
-        interrupted.recover_if_interrupted(self.real)  # it may leave one more old file
-        return left.collect(self.path, self.real)
-
-    def add(self, entries: Sequence[Entry], *, top: bool = False) -> None:
+    def add(self, entries: Sequence[Entry | Barrier], *, top: bool = False) -> None:
         """Add entries to the file, which is created if it is missing.
 
         Args:
@@ -341,13 +320,8 @@ class LockedQueue:
         exists = content.state(self.real) is not None
         return self._put(data, settled.look(self.path, self.real) if exists else None)
 
-    @property
-    def _new(self) -> Path:
-        """The file that becomes the queue; one that exists was left by a crash and is useless."""
-        return self.real.with_name(f".{self.real.name}.pegasus-add")
-
     def _put(self, data: bytes, sight: Sight | None) -> bool:
-        new = self._new
+        new = beside(self.real, ADD_FILE)
         new.unlink(missing_ok=True)
         like = None if sight is None else durable.model_of(self.real)
         try:
@@ -363,5 +337,8 @@ class LockedQueue:
 def entries_of(jobs: Sequence[Job]) -> list[Entry]:
     """Give an entry for each job."""
     return [
-        Entry((job.command,), tuple((name, (value,)) for name, value in job.params)) for job in jobs
+        Entry(
+            (job.command,), tuple((name, (value,)) for name, value in job.params), None, job.demand
+        )
+        for job in jobs
     ]

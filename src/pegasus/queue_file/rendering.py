@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pegasus import yaml_text
-from pegasus.model import Entry, Job
+from pegasus.demand import with_group
+from pegasus.model import NO_DEMAND, AtMost, Barrier, Demand, Entry, Job
 from pegasus.queue_file.entries import Written, levels
-from pegasus.yaml_text import BREAKS, Listing, Mapping, NodeValue, Scalar
+from pegasus.yaml_text import BREAKS, Listing, Mapping, NodeValue, PairValue, Scalar
 
 LONGEST_KEY = 1000
 """Characters; YAML takes a name only if its colon comes within 1024, else it needs a `?`."""
@@ -37,15 +38,16 @@ class Style:
     strict: bool = False
 
 
-def canonical(job: Job) -> str:
+def canonical(job: Job | Barrier) -> str:
     """Write a job in the form of consumed.yaml: two lines for a plain command on one line.
 
-    Reading it gives the identical job, whatever its texts are.
+    Reading it gives the identical job, whatever its texts are. A barrier is one line.
     """
+    if isinstance(job, Barrier):
+        return f"- barrier: {job.kind}\n"
     pairs = (("command", job.command), *job.params)
-    node = Mapping(
-        tuple((_new(name), _listing([value])) for name, value in pairs), 0, 0, flow=False
-    )
+    lists = tuple((_new(name), _listing([value])) for name, value in pairs)
+    node = Mapping((*lists, *_demanded(job.demand)), 0, 0, flow=False)
     return "".join(f"{line}\n" for line in _block_entry(node, Style(), one_line=True))
 
 
@@ -66,21 +68,58 @@ def remaining(
     if isinstance(node, Scalar):
         return [_entry(node, style) for _ in parts]
     order = levels(node)
+    group = written.entry.demand.at_most
     entries = []
     for part in parts:
         kept = dict(zip(order, part, strict=True))
-        pairs = tuple((name, _only(value, kept[i])) for i, (name, value) in enumerate(node.pairs))
+        pairs = tuple(
+            (name, _grouped(value, group) if name.text == "at_most" else value)
+            if isinstance(value, Mapping)
+            else (name, _only(value, kept[i]))
+            for i, (name, value) in enumerate(node.pairs)
+        )
         entries.append(_entry(Mapping(pairs, node.start, node.end, node.flow), style))
     return entries
 
 
-def added(entry: Entry, style: Style) -> list[str]:
-    """Write a new entry; a command without parameters is a plain text."""
-    if not entry.params and len(entry.commands) == 1:
+def added(entry: Entry | Barrier, style: Style) -> list[str]:
+    """Write a new entry; a command without anything else is a plain text."""
+    if isinstance(entry, Barrier):
+        pair = (_new("barrier"), _new(entry.kind))
+        return _entry(Mapping((pair,), 0, 0, flow=False), style)
+    if not entry.params and len(entry.commands) == 1 and entry.demand == NO_DEMAND:
         return _entry(_new(entry.commands[0]), style)
     pairs = (("command", entry.commands), *entry.params)
     nodes = tuple((_new(name), _new_value(values)) for name, values in pairs)
-    return _entry(Mapping(nodes, 0, 0, flow=False), style)
+    demanded = _demanded(with_group(entry).demand)
+    return _entry(Mapping((*nodes, *demanded), 0, 0, flow=False), style)
+
+
+def _demanded(demand: Demand) -> list[tuple[Scalar, Mapping]]:
+    """Give the keys that stand for a demand, each on one line."""
+    found: list[tuple[str, list[tuple[Scalar, PairValue]]]] = []
+    if demand.needs is not None:
+        found.append(("needs", [(_new(name), _new(str(n))) for name, n in demand.needs]))
+    if demand.where:
+        found.append(
+            ("where", [(_new(name), _new_value(each, flow=True)) for name, each in demand.where])
+        )
+    if demand.at_most is not None:
+        running: list[tuple[Scalar, PairValue]]
+        running = [(_new("running"), _new(str(demand.at_most.running)))]
+        found.append(("at_most", running + _of(demand.at_most)))
+    return [(_new(name), Mapping(tuple(pairs), 0, 0, flow=True)) for name, pairs in found]
+
+
+def _of(at_most: AtMost) -> list[tuple[Scalar, PairValue]]:
+    return [(_new("of"), _new(at_most.of))] if at_most.of else []
+
+
+def _grouped(at_most: Mapping, group: AtMost | None) -> Mapping:
+    """Write down how the jobs of an entry count together, where what remains cannot tell it."""
+    if group is None or any(name.text == "of" for name, _ in at_most.pairs):
+        return at_most
+    return Mapping((*at_most.pairs, *_of(group)), at_most.start, at_most.end, at_most.flow)
 
 
 def _new(text: str) -> Scalar:
@@ -91,11 +130,11 @@ def _listing(values: Sequence[str], *, flow: bool = False) -> Listing:
     return Listing(tuple(_new(value) for value in values), 0, 0, flow)
 
 
-def _new_value(values: Sequence[str]) -> NodeValue:
+def _new_value(values: Sequence[str], *, flow: bool = False) -> NodeValue:
     """Write one value as a text, several in brackets, unless one needs a literal block."""
     if len(values) == 1:
         return _new(values[0])
-    return _listing(values, flow=not any("\n" in value for value in values))
+    return _listing(values, flow=flow or not any("\n" in value for value in values))
 
 
 def _only(value: NodeValue, indexes: range) -> NodeValue:
@@ -120,10 +159,15 @@ def _block_entry(mapping: Mapping, style: Style, *, one_line: bool = False) -> l
     return [f"- {lines[0]}", *(f"  {line}" if line else "" for line in lines[1:])]
 
 
-def _pair(name: Scalar, value: NodeValue, style: Style, *, one_line: bool) -> list[str]:
+def _pair(name: Scalar, value: PairValue, style: Style, *, one_line: bool) -> list[str]:
     """Write a name and its value, as lines that begin at the name's column."""
     key = _one_line(name, style)
     head, colon = ([], f"{key}:") if len(key) <= LONGEST_KEY else ([f"? {key}"], ":")
+    if isinstance(value, Mapping) and not value.flow:
+        pairs = [line for pair in value.pairs for line in _pair(*pair, style, one_line=one_line)]
+        return [*head, colon, *(f"  {line}" if line else "" for line in pairs)]
+    if isinstance(value, Mapping):
+        return [*head, f"{colon} {_braces(value, style)}"]
     if isinstance(value, Listing) and not value.flow:
         indent = "  " if _is_indented(name, value, style) else ""
         dashes = [_dash(each, style, one_line=one_line) for each in value.values]
@@ -161,9 +205,11 @@ def _braces(mapping: Mapping, style: Style) -> str:
     return "{" + ", ".join(_flow_pair(name, value, inside) for name, value in mapping.pairs) + "}"
 
 
-def _flow_pair(name: Scalar, value: NodeValue, style: Style) -> str:
+def _flow_pair(name: Scalar, value: PairValue, style: Style) -> str:
     key = _one_line(name, style)
     colon = f"{key}:" if len(key) <= LONGEST_KEY else f"? {key} :"
+    if isinstance(value, Mapping):
+        return f"{colon} {_braces(value, style)}"
     written = _one_line(value, style) if isinstance(value, Scalar) else _brackets(value, style)
     return f"{colon} {written}"
 

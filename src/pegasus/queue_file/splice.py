@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pegasus.queue_file.entries import QueueReader, Written
-from pegasus.yaml_text import BREAKS, SourceText, encoded, leaves
+from pegasus.queue_file.entries import QueueReader, Written, WrittenBarrier
+from pegasus.yaml_text import BREAKS, Item, SourceText, encoded, leaves
 
 _COMMENT_TEXT = re.compile(f"#[^{BREAKS}]*")
 _SPACES = re.compile("[ \t]*")
@@ -41,22 +41,24 @@ def edited(source: SourceText, edits: Sequence[Edit]) -> bytes:
 
 
 def cut(
-    reader: QueueReader, gone: Sequence[Written], remainder: Sequence[EntryLines]
+    reader: QueueReader,
+    gone: Written | WrittenBarrier,
+    remainder: Sequence[EntryLines] = (),
+    *,
+    fenced: bool = False,
 ) -> list[Edit]:
-    """Give the edits that remove entries from a file.
+    """Give the edits that remove an entry from a file; it need not be at the head.
 
     Args:
         reader: the file.
-        gone: the entries to remove, in the order of the file; at least one. They need not be next
-            to each other, nor at the head of the file.
-        remainder: the entries that replace the last of them.
+        gone: the entry to remove.
+        remainder: the entries that replace it.
+        fenced: whether an empty comment comes before that, in a list without brackets. Without it
+            text after the entry may become a part of a block scalar before it.
     """
-    one = _cut_flow if reader.list.flow else _cut_block
-    *whole, last = gone
-    return [
-        *(edit for written in whole for edit in one(reader, written, ())),
-        *one(reader, last, remainder),
-    ]
+    if reader.list.flow:
+        return _cut_flow(reader, gone.item, remainder)
+    return [_cut_block(reader, gone.item, remainder, fenced=fenced)]
 
 
 def insert(reader: QueueReader, entries: Sequence[EntryLines], *, top: bool) -> Edit:
@@ -81,23 +83,24 @@ def insert(reader: QueueReader, entries: Sequence[EntryLines], *, top: bool) -> 
 
 
 def _cut_block(
-    reader: QueueReader, written: Written, remainder: Sequence[EntryLines]
-) -> list[Edit]:
-    source, dash = reader.source, written.item.start
-    start, end = source.line_start(dash), reader.list.line_done(written.item.end)
+    reader: QueueReader, item: Item, remainder: Sequence[EntryLines], *, fenced: bool
+) -> Edit:
+    source, dash = reader.source, item.start
+    start, end = source.line_start(dash), reader.list.line_done(item.end)
     indent = source.text[start:dash]
     comments = [
         _own_line(source, comment) or f"{indent}{comment[0]}{_newline_of(source)}"
-        for comment in _comments(source, written, end)
+        for comment in _comments(source, item, end)
     ]
-    return [Edit(start, end, "".join(comments) + _block(source, remainder, indent))]
+    fence = f"{indent}#{_newline_of(source)}" if fenced else ""
+    return Edit(start, end, fence + "".join(comments) + _block(source, remainder, indent))
 
 
-def _cut_flow(reader: QueueReader, written: Written, remainder: Sequence[EntryLines]) -> list[Edit]:
-    source, start, end = reader.source, written.item.start, written.item.end
+def _cut_flow(reader: QueueReader, item: Item, remainder: Sequence[EntryLines]) -> list[Edit]:
+    source, start, end = reader.source, item.start, item.end
     newline = _newline_of(source)
     comments = "".join(
-        f"{newline}{comment[0]}{newline}" for comment in _comments(source, written, end)
+        f"{newline}{comment[0]}{newline}" for comment in _comments(source, item, end)
     )
     if remainder:
         return [Edit(start, end, comments + ", ".join(lines[0] for lines in remainder))]
@@ -119,10 +122,10 @@ def _insert_flow(reader: QueueReader, text: str, *, top: bool) -> Edit:
     return Edit(reader.list.last_end, reader.list.last_end, f", {text}")
 
 
-def _comments(source: SourceText, written: Written, end: int) -> Iterator[re.Match[str]]:
+def _comments(source: SourceText, item: Item, end: int) -> Iterator[re.Match[str]]:
     """Find the comments of an entry up to ``end``: those between its texts."""
-    at = written.item.start
-    for leaf in leaves(written.item.node):
+    at = item.start
+    for leaf in leaves(item.node):
         begins = source.line_end(leaf.start) if leaf.block else leaf.start
         yield from _COMMENT_TEXT.finditer(source.text, at, begins)
         at = leaf.end

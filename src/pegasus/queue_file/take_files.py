@@ -21,6 +21,10 @@ NOTE_FILE, NEW_FILE, OLD_FILE, MENDED_FILE = (
     ".pegasus-mended",
 )
 
+ADD_FILE = ".pegasus-add"
+"""What becomes the queue when entries are added; one that exists was left by a crash, and is
+useless."""
+
 
 @functools.lru_cache(maxsize=64)
 def record_of(queue: Path) -> Path:

@@ -76,16 +76,29 @@ def read_params(typed: Iterable[str]) -> ParamLists:
     Raises:
         PegasusError: a parameter has no name, or the name ``command``.
     """
+    params = read_lists(typed, "--param", "a parameter is a name and its values: --param bs=8,16")
+    if any(name == "command" for name, _ in params):
+        raise PegasusError("--param command: this name is the command's own. Take another.")
+    return params
+
+
+def read_lists(typed: Iterable[str], option: str, example: str) -> ParamLists:
+    """Read names with their values.
+
+    Args:
+        typed: ``NAME=VALUE,VALUE``; the same name again appends values.
+        option: which has them, for messages.
+        example: what such a text is.
+
+    Raises:
+        PegasusError: a text has no name.
+    """
     params: dict[str, tuple[str, ...]] = {}
     for each in typed:
-        _refuse_other_bytes(each, "--param")
+        _refuse_other_bytes(each, option)
         name, equals, values = each.removeprefix(_BYTE_ORDER_MARK).partition("=")
         if not equals or not name.strip():
-            raise PegasusError(
-                f"--param {each}: a parameter is a name and its values: --param bs=8,16"
-            )
-        if name == "command":
-            raise PegasusError("--param command: this name is the command's own. Take another.")
+            raise PegasusError(f"{option} {each}: {example}")
         params[name] = (*params.get(name, ()), *_values(values.removeprefix(_BYTE_ORDER_MARK)))
     return tuple(params.items())
 

@@ -9,13 +9,13 @@ is reported once, and marked in the journal.
 Rule 3: readers use whole lines, in their order, and skip what they do not know.
 Rule 4: other users cannot read it.
 
-The parts: ``encoding`` and ``decoding`` (events <-> lines), ``values`` and ``fields`` (what lines
-consist of), ``folder`` (paths, modes, the lock), ``disk`` and ``writer`` (a thread that writes),
-``detached_disk``, ``detached_lines`` and ``syncing`` (what detached commands need beside that),
-``recording`` (the listener), ``reading`` (a journal -> the state of a run), ``finding`` (which runs
-there are) and ``taking_over`` (who continues a record). This module exports what readers need. Who
-writes a record imports ``recording`` or ``taking_over`` by its name, because readers do without
-Trio.
+The parts: ``encoding`` and ``decoding`` (events <-> lines), ``values``, ``slot_values`` and
+``fields`` (what lines consist of), ``folder`` (paths, modes, the lock), ``disk`` and ``writer`` (a
+thread that writes), ``detached_disk``, ``detached_lines`` and ``syncing`` (what detached commands
+need beside that), ``recording`` (the listener), ``reading`` (a journal -> the state of a run),
+``finding`` (which runs there are) and ``taking_over`` (who continues a record). This module exports
+what readers need. Who writes a record imports ``recording`` or ``taking_over`` by its name, because
+readers do without Trio.
 """
 
 from __future__ import annotations
@@ -24,13 +24,22 @@ from pegasus.record.finding import (
     UnreadableRecords,
     choose_run,
     current_runs,
+    find_run,
     find_runs,
     find_runs_and_skipped,
     read_runs,
 )
-from pegasus.record.folder import OutputName, RunFolder, number_of, output_stem
+from pegasus.record.folder import (
+    OutputName,
+    RunFolder,
+    number_of,
+    output_stem,
+    records_of,
+    refuse_strangers,
+)
 from pegasus.record.growing_output import GrowingOutput
 from pegasus.record.reading import Liveness, RunRecord
+from pegasus.record.slot_values import slot_data, slots_data
 from pegasus.record.values import origin_data, outcome_data, sub_node_data
 
 __all__ = [
@@ -42,6 +51,7 @@ __all__ = [
     "UnreadableRecords",
     "choose_run",
     "current_runs",
+    "find_run",
     "find_runs",
     "find_runs_and_skipped",
     "number_of",
@@ -49,5 +59,9 @@ __all__ = [
     "outcome_data",
     "output_stem",
     "read_runs",
+    "records_of",
+    "refuse_strangers",
+    "slot_data",
+    "slots_data",
     "sub_node_data",
 ]

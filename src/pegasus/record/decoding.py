@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias, cast
+from typing import TypeAlias, cast, get_args
 
 from pegasus.events import (
+    AllocationChanged,
+    AllocationState,
+    Awaited,
+    BarrierPassed,
     Connected,
     Cut,
     Discarded,
@@ -22,6 +26,7 @@ from pegasus.events import (
     Noted,
     OutputMissing,
     Prepared,
+    Probed,
     Progressed,
     Reconnected,
     Released,
@@ -37,9 +42,10 @@ from pegasus.events import (
     TakenOver,
     Unreachable,
 )
-from pegasus.model import Assignment, Job, Stream, SubNode
+from pegasus.model import Assignment, Barrier, Job, Stream, SubNode
 from pegasus.record import fields
 from pegasus.record.fields import Data
+from pegasus.record.slot_values import demand_of, seen_of, slots_of, waiting_of
 from pegasus.record.values import origin_of, outcome_of, params_of, sub_node_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import RunState
@@ -119,14 +125,16 @@ def event_of(data: Data, state: RunState) -> Event | None:
 def _decode_taken(data: Data, _: RunState) -> Event:
     number = fields.whole(data, "job", least=1)
     origin = origin_of(fields.part(data, "resumes")) if "resumes" in data else None
-    return Taken(number, Job(fields.text(data, "command"), params_of(data)), origin)
+    job = Job(fields.text(data, "command"), params_of(data), demand=demand_of(data))
+    return Taken(number, job, origin)
 
 
 def _decode_started(data: Data, state: RunState) -> Event:
     number, sub_node = fields.whole(data, "job"), _sub_node(data, state)
     command = as_recorded(fields.text(data, "command"))
     key = fields.text(data, "detached") if "detached" in data else None
-    return Started(Assignment(number, state.jobs[number].job, sub_node, command, key))
+    slots = slots_of(data)
+    return Started(Assignment(number, state.jobs[number].job, sub_node, command, key, slots))
 
 
 def _decode_ended(data: Data, state: RunState) -> Event:
@@ -179,6 +187,17 @@ def _decode_missing(data: Data, state: RunState) -> Event:
     return Missing(sub_node, fields.text(data, "words"))
 
 
+def _decode_probed(data: Data, state: RunState) -> Event:
+    seen = tuple(map(seen_of, fields.parts(data, "seen")))
+    pool, words, output = (fields.text(data, name) for name in ("pool", "words", "output"))
+    return Probed(_sub_node(data, state), pool, seen, words, output)
+
+
+def _decode_barrier_passed(data: Data, _: RunState) -> Event:
+    kind = fields.text(data, "kind")
+    return BarrierPassed(Barrier("ended" if kind == "ended" else "succeeded"))
+
+
 def _decode_gap(data: Data, _: RunState) -> Event:
     if "lines" in data:
         return LinesMissing(fields.whole(data, "lines"))
@@ -221,6 +240,15 @@ def _printed(data: Data) -> dict[Stream, int]:
     return {_STDOUT: fields.whole(data, "stdout"), _STDERR: fields.whole(data, "stderr")}
 
 
+def _decode_allocation(data: Data, _: RunState) -> AllocationChanged | None:
+    states: tuple[AllocationState, ...] = get_args(AllocationState)
+    state = next((each for each in states if each == data.get("state")), None)
+    if state is None:  # of a later version
+        return None
+    job, request = fields.text(data, "job"), fields.text(data, "request")
+    return AllocationChanged(job, request, state, fields.text(data, "words"))
+
+
 _Decoder: TypeAlias = Callable[[Data, RunState], Event | None]
 
 _DECODERS: dict[str, _Decoder] = {
@@ -235,6 +263,10 @@ _DECODERS: dict[str, _Decoder] = {
     "unreachable": _decode_unreachable,
     "missing": _decode_missing,
     "cut": _decode_cut,
+    "probed": _decode_probed,
+    "awaited": lambda data, _: Awaited(tuple(map(waiting_of, fields.parts(data, "waiting")))),
+    "allocation": _decode_allocation,
+    "barrier_passed": _decode_barrier_passed,
     "reconnected": lambda data, state: Reconnected(_assignment(data, state)),
     "stop_stored": lambda data, state: StopStored(_assignment(data, state)),
     "released": _decode_released,

@@ -11,8 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from pegasus.events import (
+    AllocationChanged,
+    Awaited,
+    BarrierPassed,
     Connected,
     Cut,
     Discarded,
@@ -23,6 +27,7 @@ from pegasus.events import (
     Noted,
     OutputMissing,
     Prepared,
+    Probed,
     Progressed,
     Reconnected,
     Released,
@@ -39,6 +44,7 @@ from pegasus.events import (
 )
 from pegasus.model import Assignment, Stream
 from pegasus.record.fields import Data
+from pegasus.record.slot_values import demand_data, seen_data, slots_data, waiting_data
 from pegasus.record.values import origin_data, outcome_data, sub_node_data
 
 FORMAT = 1
@@ -79,11 +85,17 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
     match event:
         case Started(assignment):
             numbers = _numbers(assignment)
-            return "started", {**numbers, "command": assignment.command, **_key(assignment)}
+            return "started", {
+                **numbers,
+                "command": assignment.command,
+                **_key(assignment),
+                **slots_data(assignment.slots),
+            }
         case Ended():
             return "ended", _ended(event)
         case Taken(number, job, origin):
             data = {"job": number, "command": job.command, "params": dict(job.params)}
+            data |= demand_data(job.demand)
             return "taken", data if origin is None else {**data, "resumes": origin_data(origin)}
         case Returned(assignment, words):
             return "returned", {**_numbers(assignment), "words": words}
@@ -115,6 +127,8 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "taken_over", {"pid": pid, "host": host, "by": by, "boot": boot}
         case SubNodeAdded(sub_node):
             return "sub_node", sub_node_data(sub_node)
+        case Probed() | Awaited() | BarrierPassed() | AllocationChanged():
+            return _about_slots(event)
         case Noted(text):
             return "noted", {"text": text}
         case LinesMissing(lines):
@@ -148,6 +162,30 @@ def _ended(event: Ended) -> Data:
         "again": event.again,
         **_key(event.assignment),
         **_sizes(event.printed),
+    }
+
+
+def _about_slots(
+    event: Probed | Awaited | BarrierPassed | AllocationChanged,
+) -> tuple[str, Data]:
+    match event:
+        case Probed():
+            return "probed", _probed(event)
+        case Awaited(waiting):
+            return "awaited", {"waiting": [waiting_data(each) for each in waiting]}
+        case BarrierPassed(barrier):
+            return "barrier_passed", {"kind": barrier.kind}
+        case AllocationChanged():
+            return "allocation", asdict(event)
+
+
+def _probed(event: Probed) -> Data:
+    return {
+        "sub_node": event.sub_node.number,
+        "pool": event.pool,
+        "seen": [seen_data(each) for each in event.seen],
+        "words": event.words,
+        "output": event.output,
     }
 
 

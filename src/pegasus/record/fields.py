@@ -88,6 +88,14 @@ def parts(data: Data, key: str) -> list[Data]:
     return value
 
 
+def strings(data: Data, key: str) -> list[str]:
+    """Return a list of texts; see ``text``."""
+    value = data.get(key)
+    if type(value) is not list or not all(type(each) is str for each in value):
+        raise ValueError(f"{key} is not a list of texts")
+    return value
+
+
 def maybe(read: Callable[[Data, str], T], data: Data, key: str) -> T | None:
     """Return a field as another function reads it, None where it is null; see ``text``."""
     return None if data.get(key, "") is None else read(data, key)

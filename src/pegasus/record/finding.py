@@ -123,6 +123,26 @@ def _unreadable(path: Path, error: OSError) -> str:
     return f"{words} It belongs to {name}. Ask root to give it to you (`chown -R`)."
 
 
+def find_run(queue: Path, name: str) -> RunRecord | None:
+    """Find one run by its whole name; its journal is not read yet.
+
+    Args:
+        queue: the real path of the queue file; the run may be of another one in its folder.
+        name: of the run.
+
+    Returns:
+        None where there is no such run, or none yet.
+
+    Raises:
+        PegasusError: there is one, and it cannot be read.
+    """
+    skipped: dict[str, str] = {}
+    run = _find(RunFolder(folders.records_of(queue) / name), skipped)
+    if skipped:
+        raise PegasusError(skipped[name])
+    return run
+
+
 def read_runs(queue: Path, warnings: list[str] | None = None) -> list[RunRecord]:
     """Find and read the runs of a queue, the newest last; see ``find_runs``."""
     return [run for run in find_runs(queue, warnings) if refreshed(run, warnings)]

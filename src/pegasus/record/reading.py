@@ -9,13 +9,13 @@ Rule 3: a line that is damaged or unknown is counted and skipped; it changes not
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from pegasus.errors import PegasusError
 from pegasus.events import RunBegan
-from pegasus.model import Stream
+from pegasus.model import Assignment, Stream
 from pegasus.record import decoding, fields
 from pegasus.record import folder as folders
 from pegasus.record.encoding import FORMAT
@@ -44,6 +44,7 @@ class RunRecord:
         began_at: when the run began, in seconds since the epoch.
         alive: whether the run's Pegasus lives.
         state: the state of the run, as far as the journal was read.
+        beside: the other runs on this queue that go on, as far as they are read.
         damaged: how many lines could not be read.
         unknown: how many lines contain an event that this version does not know.
     """
@@ -54,6 +55,7 @@ class RunRecord:
         self.began_at = began_at
         self.state = RunState()
         self.state.apply(began, began_at)
+        self.beside: Sequence[RunRecord] = ()
         self.damaged = self.unknown = 0
         self._offset = 0
         self._look_alive()
@@ -103,6 +105,14 @@ class RunRecord:
             ) from error
         return (offset, was_alive) != (self._offset, self.alive)
 
+    def held_beside(self) -> Iterator[tuple[str, Assignment]]:
+        """Give the commands of other runs that may hold slots of this one, each with words."""
+        for run in self.beside:
+            for each in run.state.holding():
+                # On two hosts, "localhost" is not the same machine.
+                if each.sub_node.transport != "local" or run.began.host == self.began.host:
+                    yield f"job {each.number} of run {run.name}", each
+
     # Files.
 
     def output(self, job: int, sub_node: int, stream: Stream) -> Path:
@@ -121,6 +131,13 @@ class RunRecord:
         Only the end of the journal is read: a queue may have had many long runs.
         """
         return self._last_line().get("left") == 0
+
+    def has_ended(self) -> bool:
+        """Return whether the run has said that it ended.
+
+        Only the end of the journal is read.
+        """
+        return bool(self._last_line())
 
     def ended_well(self) -> bool:
         """Return whether the run has said at its end that all jobs were run and succeeded.

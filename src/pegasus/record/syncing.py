@@ -40,7 +40,7 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass(slots=True, eq=False)
-class _Round:
+class _SyncRound:
     """One sync of everything that was queued before.
 
     Attributes:
@@ -82,11 +82,11 @@ class Syncer:
         self._writer = writer
         self._mode = mode
         self._stored = -1  # changes that are known to be stored
-        self._current: _Round | None = None
-        self._next: _Round | None = None
+        self._current: _SyncRound | None = None
+        self._next: _SyncRound | None = None
         self._progress: dict[CommandName, Callable[[], None]] = {}
         self._progress_at = -PROGRESS_ROUNDS
-        self._thread: WriterThread[_Round] = WriterThread("pegasus sync", self._sync, _AT_ONCE)
+        self._thread: WriterThread[_SyncRound] = WriterThread("pegasus sync", self._sync, _AT_ONCE)
 
     async def persist(self, command: CommandName | None) -> None:
         """Wait until everything that was queued so far is stored.
@@ -137,21 +137,21 @@ class Syncer:
         """Let the thread end after its current sync."""
         await self._thread.close()
 
-    def _request(self) -> _Round:
+    def _request(self) -> _SyncRound:
         """Give a round that will cover everything that was queued so far."""
         if self._current is None:
-            return self._launch(_Round())
+            return self._launch(_SyncRound())
         if self._next is None:
-            self._next = _Round()
+            self._next = _SyncRound()
         return self._next
 
-    def _launch(self, sync: _Round) -> _Round:
+    def _launch(self, sync: _SyncRound) -> _SyncRound:
         self._current, sync.changes = sync, self._writer.changes
         sync.progress, self._progress = self._progress, {}
         self._writer.put_step(partial(self._collect, sync))
         return sync
 
-    def _finish(self, sync: _Round) -> None:
+    def _finish(self, sync: _SyncRound) -> None:
         if sync.error is not None:
             self._writer.put_step(partial(self._disk.take_back, sync.found, sync.error))
         elif sync.has_all():
@@ -167,7 +167,7 @@ class Syncer:
 
     # The thread that writes.
 
-    def _collect(self, sync: _Round) -> None:
+    def _collect(self, sync: _SyncRound) -> None:
         try:
             sync.found = self._disk.collect()
         except OSError as error:
@@ -177,7 +177,7 @@ class Syncer:
 
     # The thread that syncs.
 
-    def _sync(self, rounds: Sequence[_Round]) -> None:
+    def _sync(self, rounds: Sequence[_SyncRound]) -> None:
         for sync in rounds:
             if sync.found is not None:
                 sync.error = _sync_all(sync.found)

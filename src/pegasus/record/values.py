@@ -11,6 +11,7 @@ from pegasus.model import (
     NotStarted,
     Outcome,
     Params,
+    SlurmPlace,
     StepOrigin,
     SubNode,
     TimedOut,
@@ -18,6 +19,7 @@ from pegasus.model import (
 )
 from pegasus.record import fields
 from pegasus.record.fields import Data
+from pegasus.record.slot_values import pool_data, pool_of
 
 _EXITED = tuple(map(Exited, range(256)))
 """One object for each exit status: nearly all outcomes of a journal are one of them."""
@@ -75,12 +77,17 @@ def params_of(data: Data) -> Params:
 
 def sub_node_data(sub_node: SubNode) -> Data:
     """Write a sub-node."""
-    return {
+    data: Data = {
         "number": sub_node.number,
         "hostname": sub_node.hostname,
         "params": dict(sub_node.params),
         "transport": sub_node.transport,
     }
+    if sub_node.pools:
+        data["pools"] = list(map(pool_data, sub_node.pools))
+    if sub_node.slurm is not None and sub_node.slurm.job:
+        data["allocation"] = sub_node.slurm.job
+    return data
 
 
 def origin_data(origin: StepOrigin) -> Data:
@@ -105,7 +112,10 @@ def sub_node_of(data: Data) -> SubNode:
     """
     number, hostname = fields.whole(data, "number"), fields.text(data, "hostname")
     stated = data.get("transport")
-    transport: TransportKind = "local" if stated == "local" else "ssh"
-    return SubNode(
-        number, hostname, params_of(data), transport if stated else transport_of(hostname)
-    )
+    kinds: dict[object, TransportKind] = {"local": "local", "slurm": "slurm"}
+    transport = kinds.get(stated, "ssh") if isinstance(stated, str) else "ssh"
+    if not stated:
+        transport = transport_of(hostname)
+    pools = tuple(map(pool_of, fields.parts(data, "pools"))) if "pools" in data else ()
+    place = SlurmPlace(fields.text(data, "allocation")) if "allocation" in data else None
+    return SubNode(number, hostname, params_of(data), transport, pools, place)

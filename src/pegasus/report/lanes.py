@@ -1,12 +1,14 @@
 """The state of a run -> lanes of bars, on one axis of time.
 
 Rule 1: pure; the present time is an argument.
-Rule 2: a lane is a place where one command runs at a time. Which one is decided in one function.
+Rule 2: a lane is a place where one command runs at a time: a sub-node, or a slot of its first pool.
+Which ones a command has is decided in one class; a command with several slots is in each of them.
 Rule 3: the number of marks is bounded, whatever the number of commands.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,9 +17,16 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TypeAlias
 
-from pegasus.model import Outcome
+from pegasus.model import Outcome, Slot
 from pegasus.record import RunRecord
-from pegasus.run_state import Execution, JobState, StatusWord, SubNodeState, word_for
+from pegasus.run_state import (
+    Execution,
+    JobState,
+    RunState,
+    StatusWord,
+    SubNodeState,
+    word_for,
+)
 
 MOST_BARS = 15_000
 """Bars that are drawn one by one. A browser lays out so many in about a second; of more, those that
@@ -164,7 +173,7 @@ class Timeline:
     Attributes:
         begin: seconds since the epoch.
         end: the same, always later.
-        lanes: by the numbers of their sub-nodes.
+        lanes: by the numbers of their sub-nodes, and there by their slots.
     """
 
     begin: float
@@ -206,26 +215,99 @@ def timeline_of(run: RunRecord, now: float) -> Timeline:
         now: seconds since the epoch; as far as that, what runs is drawn.
     """
     state = run.state
-    lanes = {number: Lane(str(each.sub_node), each) for number, each in state.sub_nodes.items()}
+    lanes = _Lanes(state)
     for job in state.jobs.values():
         tries: Counter[int] = Counter()
         for execution in job.executions:
             where = execution.sub_node.number if job.everywhere else 0
             tries[where] += 1
             bar = _bar_of(run, job, execution, tries[where], now)
-            if bar and (lane := lanes.get(_lane_of(execution))):
-                lane.bars.append(bar)
-    for lane in lanes.values():
-        lane.bars.sort(key=lambda bar: bar.start)
-    every = [bar for lane in lanes.values() for bar in lane.bars]
+            if bar:
+                lanes.add(bar)
+    found = lanes.all()
+    every = [bar for lane in found for bar in lane.bars]
     end = state.end.at if state.end else now if run.alive else state.last_at
     begin = min([run.began_at, *(bar.start for bar in every)])
     end = max([begin + 1.0, end, *(bar.end for bar in every)])
-    return Timeline(begin, end, [lanes[number] for number in sorted(lanes)])
+    return Timeline(begin, end, found)
 
 
-def _lane_of(execution: Execution) -> int:
-    return execution.sub_node.number
+class _Lanes:
+    """The lanes of a run, and which of them a command has.
+
+    Args:
+        state: of the run.
+    """
+
+    def __init__(self, state: RunState) -> None:
+        self._nodes = state.sub_nodes
+        self._plain = {
+            number: Lane(str(each.sub_node), each)
+            for number, each in state.sub_nodes.items()
+            if not each.sub_node.pools
+        }
+        self._slots: dict[tuple[int, str], Lane] = {}  # by the sub-node's number and Slot.key
+        self._beside: dict[int, list[LaneBar]] = {}  # of commands without a slot of the first pool
+        self._shared: dict[int, tuple[int, str]] = {}  # whose lanes a sub-node has, and their name
+        for use in state.pool_uses():
+            for each in use.sub_nodes:
+                if each.pools[0].name == use.pool.name:
+                    self._shared[each.number] = use.sub_nodes[0].number, use.name
+            if use.is_first:
+                for slot in use.slots:
+                    self._slot_lane(use.sub_nodes[0].number, slot.slot)
+
+    def _slot_lane(self, number: int, slot: Slot) -> Lane:
+        owner, name = self._shared.get(number, (number, str(self._nodes[number].sub_node)))
+        lane = self._slots.get((owner, slot.key))
+        if lane is None:
+            node = self._nodes[owner]
+            lane = Lane(f"{name} {node.sub_node.pools[0].name} {slot.id}", node)
+            self._slots[owner, slot.key] = lane
+        return lane
+
+    def add(self, bar: LaneBar) -> None:
+        """Draw a command where it ran; of a sub-node that is unknown nothing is drawn."""
+        number, slots = bar.execution.sub_node.number, bar.execution.assignment.slots
+        if number in self._plain:
+            self._plain[number].bars.append(bar)
+        elif number in self._nodes and slots and slots[0].slots:
+            for slot in slots[0].slots:
+                self._slot_lane(number, slot).bars.append(bar)
+        elif number in self._nodes:
+            self._beside.setdefault(number, []).append(bar)
+
+    def all(self) -> list[Lane]:
+        """Give all lanes, in their order."""
+        lanes: dict[int, list[Lane]] = {number: [lane] for number, lane in self._plain.items()}
+        for (number, _), lane in self._slots.items():
+            lanes.setdefault(number, []).append(lane)
+        for number, node in self._nodes.items():
+            name = str(node.sub_node)
+            if number in self._beside:
+                words = f"{name} without {node.sub_node.pools[0].name}"
+                lanes.setdefault(number, []).extend(_packed(words, node, self._beside[number]))
+            elif number not in lanes and self._shared.get(number, (number, ""))[0] == number:
+                lanes[number] = [Lane(name, node)]  # it has not said which slots it has
+        found = [lane for number in sorted(lanes) for lane in lanes[number]]
+        for lane in found:
+            lane.bars.sort(key=lambda bar: bar.start)
+        return found
+
+
+def _packed(name: str, node: SubNodeState, bars: list[LaneBar]) -> list[Lane]:
+    """Put commands that ran beside each other into as few lanes as have room for them."""
+    lanes: list[Lane] = []
+    ends: list[tuple[float, int]] = []
+    for bar in sorted(bars, key=lambda bar: bar.start):
+        if ends and ends[0][0] <= bar.start:
+            _, place = heapq.heappop(ends)
+        else:
+            place = len(lanes)
+            lanes.append(Lane(f"{name}, {place + 1}" if place else name, node))
+        lanes[place].bars.append(bar)
+        heapq.heappush(ends, (bar.end, place))
+    return lanes
 
 
 def _bar_of(

@@ -15,8 +15,9 @@ from typing import Literal, TypeAlias
 
 from pegasus import duration
 from pegasus.model import Lost
-from pegasus.record import RunRecord, sub_node_data
+from pegasus.record import RunRecord, slots_data, sub_node_data
 from pegasus.run_state import Execution, JobState
+from pegasus.slot_words import where_words
 from pegasus.terminal_text import on_one_line, visible
 
 LEFT_REPORT_VERSION = 1
@@ -178,7 +179,7 @@ def may_run_words(run: RunRecord) -> dict[int, str]:
     """
     words = {}
     for job, execution in run.state.left():
-        where = visible(str(execution.sub_node))
+        where = visible(where_words(execution.assignment))
         if isinstance(execution.outcome, Lost):
             words[job.number] = (
                 f"it may still run on {where}; `pegasus attach` ends it there, `pegasus attach "
@@ -237,7 +238,12 @@ def _cells(left: LeftFolder) -> tuple[str, ...]:
     command: str = execution.assignment.command
     if len(command) > _COMMAND_WIDTH:
         command = command[:_COMMAND_WIDTH] + " …"
-    cells = (left.run.name, str(left.job.number), str(execution.sub_node), left_words(left))
+    cells = (
+        left.run.name,
+        str(left.job.number),
+        where_words(execution.assignment),
+        left_words(left),
+    )
     return tuple(map(visible, (*cells, when, left.path, command)))
 
 
@@ -258,6 +264,7 @@ def _left_data(left: LeftFolder) -> dict[str, object]:
         "run": left.run.name,
         "job": left.job.number,
         "sub_node": sub_node_data(execution.sub_node),
+        **slots_data(execution.assignment.slots),
         "command": execution.assignment.command,
         "state": {"runs": "runs", "given up": "given_up"}.get(left.status, "ended"),
         "followed": left.run.alive,

@@ -18,6 +18,7 @@ from pegasus.errors import PegasusError
 from pegasus.model import Stream
 from pegasus.record import GrowingOutput, RunRecord
 from pegasus.run_state import Execution, JobState, StatusWord
+from pegasus.slot_words import slots_text
 from pegasus.standard_streams import STDERR, STDOUT, write
 from pegasus.terminal_text import on_one_line, visible
 
@@ -219,13 +220,24 @@ class _Followed:
 def list_jobs(run: RunRecord) -> None:
     """List the jobs of a run: how much they printed and how they ended."""
     write(STDOUT, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
-    lines = [f"{'job':>6}  {'stdout':>10}  {'stderr':>10}  {'outcome':<22}  command\n"]
+    slots = {job.number: _slots(job) for job in run.state.jobs.values()}
+    wide = max(map(cell_len, slots.values()), default=0)
+    column = f"  {'slots':<{max(wide, len('slots'))}}" if wide else ""
+    lines = [f"{'job':>6}  {'stdout':>10}  {'stderr':>10}{column}  {'outcome':<22}  command\n"]
     for job in run.state.jobs.values():
         sizes = [f"{run.printed(job, stream):>10}" for stream in Stream]
         command = visible(job.job.command[:_LISTED_COMMAND])
-        line = f"{job.number:>6}  {'  '.join(sizes)}  {_outcomes(run, job):<22}  {command}"
+        text = slots[job.number]
+        held = "  " + text + " " * (len(column) - 2 - cell_len(text)) if wide else ""
+        line = f"{job.number:>6}  {'  '.join(sizes)}{held}  {_outcomes(run, job):<22}  {command}"
         lines.append(_one_row(line) + "\n")
     write(STDOUT, "".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _slots(job: JobState) -> str:
+    """Name the slots of a job's last try; in a broadcast there is no one last try."""
+    tries = [] if job.everywhere else job.executions[-1:]
+    return "".join(visible(slots_text(each.assignment.slots)) for each in tries)
 
 
 def _one_row(line: str) -> str:

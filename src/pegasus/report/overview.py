@@ -45,10 +45,12 @@ class Overview:
     def waiting_for(self, run: RunRecord) -> int:
         """Estimate how many of the waiting jobs a run will take: several share one queue.
 
-        Each gets as many as its share of the sub-nodes of all runs that go on.
+        Each gets as many as its share of the sub-nodes and slots of all runs that go on.
         """
-        total = sum(len(each.state.sub_nodes) for each in self.running) or 1
-        return round((self.waiting or 0) * len(run.state.sub_nodes) / total)
+        total = sum(each.state.places for each in self.running)
+        if not total:  # all wait for their sub-nodes
+            return self.waiting or 0
+        return round((self.waiting or 0) * run.state.places / total)
 
     def remaining_of(self, run: RunRecord, now: float) -> Remaining | None:
         """Estimate the remaining time of a run; None for one that does not go on."""
@@ -94,6 +96,9 @@ class OverviewReader:
         warnings: list[str] = []
         runs = [self._known.setdefault(run.name, run) for run in self._runs_meant(warnings)]
         changed = [_refreshed(run, warnings) for run in runs]
+        going_on = [run for run in runs if run.liveness == "running"]
+        for run in runs:
+            run.beside = [each for each in going_on if each is not run]
         names = [run.name for run in runs]
         state = self._queue.states(), self._queue.real
         if exact or (self._before and names != self._before[0]):

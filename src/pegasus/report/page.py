@@ -29,7 +29,8 @@ from pegasus.report.page_text import (
     moment_words,
 )
 from pegasus.report.summary import missing_words
-from pegasus.run_state import STATUS_WORDS, Result, StatusWord, word_for
+from pegasus.run_state import STATUS_WORDS, Execution, Result, StatusWord, word_for
+from pegasus.slot_words import slots_text
 
 GENERATOR = "Pegasus report"
 """How a page identifies itself; a file without it is never replaced."""
@@ -180,6 +181,7 @@ def _page(run: RunRecord, timeline: Timeline, now: float, room: int) -> str:
             warnings=[shown_text(warning) for warning in run.warnings],
             notes=[shown_text(note) for note in _notes(run)],
             facts=_facts(run, timeline),
+            places="Sub-nodes and slots" if run.state.has_pools else "Sub-nodes",
             counts=list(_counts(run)),
             letters=LETTERS,
             axis=list(_axis(timeline)),
@@ -227,7 +229,8 @@ def _notes(run: RunRecord) -> Iterator[str]:
 def _facts(run: RunRecord, timeline: Timeline) -> list[Fact]:
     share = timeline.utilisation
     words = "no sub-node was connected" if share is None else f"{share:.0%}"
-    return [*facts_of(run), Fact("Utilisation of the sub-nodes", words)]
+    places = "slots" if run.state.has_pools else "sub-nodes"
+    return [*facts_of(run), Fact(f"Utilisation of the {places}", words)]
 
 
 def _counts(run: RunRecord) -> Iterator[Count]:
@@ -283,10 +286,16 @@ def _bar_mark(run: RunRecord, timeline: Timeline, bar: LaneBar, name: str, room:
         text="" if share < LEAST_TEXT_WIDTH else f"{letter}\u2060" * failed + str(bar.job.number),
         is_open=bar.is_open,
         label=cut_text(bar_label(bar), BAR_CHARACTERS[0]),
-        when=f"{local_time(bar.start)} {until}, on {name}",
+        when=f"{local_time(bar.start)} {until}, on {_where(bar.execution) or name}",
         command=cut_text(bar.execution.assignment.command, room),
         lines=joined(tail, failed=failed),
     )
+
+
+def _where(execution: Execution) -> str:
+    """Name the sub-node and the slots of a command; empty where it has none."""
+    slots = slots_text(execution.assignment.slots)
+    return shown_text(f"{execution.sub_node}, {slots}") if slots else ""
 
 
 def _bundle_mark(timeline: Timeline, bundle: LaneBundle, name: str) -> LaneMark:
@@ -316,7 +325,7 @@ def _failure(run: RunRecord, result: Result, room: int) -> FailureRow:
     seconds = execution.seconds if execution else None
     return FailureRow(
         job=job.number,
-        where=shown_text(str(execution.sub_node)) if execution else "",
+        where=(_where(execution) or shown_text(str(execution.sub_node))) if execution else "",
         letter=LETTERS[word_for(result.outcome)],
         outcome=cut_text(str(result.outcome), room),
         started="" if started is None else local_time(started),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pegasus.model import Exited, Killed, Outcome, Stream
-from pegasus.record import RunRecord, sub_node_data
+from pegasus.record import RunRecord, slots_data, sub_node_data
 from pegasus.run_state import Execution, JobState, StatusWord
 
 _encode = json.JSONEncoder(check_circular=False).encode
@@ -86,12 +86,14 @@ def result_data(run: RunRecord, row: ResultRow) -> dict[str, Any]:
     job, execution, outcome = row.job, row.execution, row.outcome
     stdout, stderr = (output_of(run, row, stream) for stream in Stream)
     command = execution.assignment.command if execution else job.job.command
+    slots = slots_data(execution.assignment.slots) if execution else {}
     return {
         "run": run.name,
         "job": job.number,
         "params": dict(job.job.params),
         "command": command,
         "sub_node": sub_node_data(execution.sub_node) if execution else None,
+        **slots,
         "outcome": row.word.replace(" ", "_"),
         "exit_status": outcome.status if isinstance(outcome, Exited) else None,
         "signal": outcome.signal if isinstance(outcome, Killed) else None,
@@ -126,13 +128,17 @@ def csv_text(run: RunRecord) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     head = ["run", "job", *(f"param.{name}" for name in params), "sub_node", "hostname"]
-    writer.writerow([*head, *(f"sub_node.{name}" for name in node_params), *_CSV_FIELDS])
+    head += [f"sub_node.{name}" for name in node_params]
+    pools = list(dict.fromkeys(each["pool"] for row in found for each in row.get("slots", ())))
+    writer.writerow([*head, *(f"slots.{pool}" for pool in pools), *_CSV_FIELDS])
     for row in found:
         node = row["sub_node"] or {}
         node_values: Mapping[str, str] = node.get("params", {})
         cells = [row["run"], row["job"], *(row["params"].get(name) for name in params)]
         cells += [node.get("number"), node.get("hostname")]
         cells += [node_values.get(name) for name in node_params]
+        held = {each["pool"]: each["slots"] for each in row.get("slots", ())}
+        cells += [",".join(slot["id"] for slot in held.get(pool, ())) for pool in pools]
         writer.writerow([*cells, *(row[name] for name in _CSV_FIELDS)])
     return file.getvalue()
 

@@ -17,6 +17,7 @@ from pegasus import duration
 from pegasus.model import Stream
 from pegasus.record import RunRecord
 from pegasus.report.results import ResultRow, output_of, rows_of
+from pegasus.slot_words import slots_text
 from pegasus.terminal_text import on_one_line, visible
 
 CELL_LIMIT = 40
@@ -44,16 +45,26 @@ def table_lines(run: RunRecord, width: int | None) -> Iterator[str]:
     jobs = run.state.jobs.values()
     names = list(dict.fromkeys(name for job in jobs for name, _ in job.job.params))
     with_command = not names or len({job.job.command for job in jobs}) > 1
+    with_slots = any(row.execution and row.execution.assignment.slots for row in found)
     with_tries = any(len(row.tries) > 1 for row in found)
     titles = ["job", *map(visible, names), *["command"] * with_command]
-    titles += ["on", "outcome", "started", "took", *["tries"] * with_tries, "output"]
+    titles += [
+        "on",
+        *["slots"] * with_slots,
+        "outcome",
+        "started",
+        "took",
+        *["tries"] * with_tries,
+        "output",
+    ]
     now, here = time.time(), Path.cwd()
     rows = []
     for row in found:
         params = dict(row.job.job.params)
         cells = [str(row.job.number), *(params.get(name, "") for name in names)]
         cells += [row.job.job.command] * with_command
-        cells += [*_about_try(run, row, now), *[str(len(row.tries))] * with_tries]
+        where, *others = _about_try(run, row, now)
+        cells += [where, *[_slots(row)] * with_slots, *others, *[str(len(row.tries))] * with_tries]
         rows.append(
             [*(_cut(visible(cell), CELL_LIMIT) for cell in cells), _pattern(run, row, here)]
         )
@@ -73,6 +84,10 @@ def _about_try(run: RunRecord, row: ResultRow, now: float) -> list[str]:
             seconds = max(0.0, now - execution.started_at)
     took = "" if seconds is None else duration.words(seconds)
     return [str(execution.sub_node), outcome, started, took]
+
+
+def _slots(row: ResultRow) -> str:
+    return slots_text(row.execution.assignment.slots) if row.execution else ""
 
 
 def _pattern(run: RunRecord, row: ResultRow, here: Path) -> str:

@@ -11,12 +11,28 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from pegasus.model import Exited, Outcome, Stream
-from pegasus.record import RunRecord, origin_data, outcome_data, output_stem, sub_node_data
+from pegasus.record import (
+    RunRecord,
+    origin_data,
+    outcome_data,
+    output_stem,
+    slot_data,
+    slots_data,
+    sub_node_data,
+)
 from pegasus.report.overview import Overview
-from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState, SubNodeState
+from pegasus.run_state import (
+    STATUS_WORDS,
+    Execution,
+    JobState,
+    PoolUse,
+    RunState,
+    SubNodeState,
+)
 
 REPORT_VERSION = 1
 """The version of what a report says."""
@@ -82,8 +98,14 @@ def run_report(run: RunRecord) -> JsonObject:
         "bytes": run.size(),
         "counts": {word.replace(" ", "_"): counts[word] for word in STATUS_WORDS if counts[word]},
         "warnings": run.warnings,
-        "sub_nodes": [_sub_node(each) for each in state.sub_nodes.values()],
+        "sub_nodes": _sub_nodes(run),
     }
+    if state.waiting_for and run.liveness == "running":
+        report["waiting_for"] = [asdict(each) for each in state.waiting_for]
+    if state.allocations and run.liveness == "running":
+        report["allocations"] = [asdict(each) for each in state.allocations.values()]
+    if state.barriers_passed:
+        report["barriers_passed"] = state.barriers_passed
     if began.resumes:
         report["resumes"] = began.resumes
     if began.detached:
@@ -98,11 +120,40 @@ def _follower(state: RunState) -> JsonObject | None:
     return {"pid": follower.pid, "host": follower.host, "run": follower.by or None}
 
 
-def _sub_node(state: SubNodeState) -> JsonObject:
-    words: JsonObject = {"state": state.connection, "words": state.words}
+def _sub_nodes(run: RunRecord) -> list[JsonObject]:
+    pools: dict[int, dict[str, JsonObject]] = {}  # by the sub-node's number and the pool's name
+    for use in run.state.pool_uses(run.held_beside()):
+        data = _pool_use(use)
+        for each in use.sub_nodes:
+            pools.setdefault(each.number, {})[use.pool.name] = data
+    return [_sub_node(each, pools.get(number, {})) for number, each in run.state.sub_nodes.items()]
+
+
+def _sub_node(state: SubNodeState, pools: dict[str, JsonObject]) -> JsonObject:
+    data = sub_node_data(state.sub_node)
+    data |= {"state": state.connection, "words": state.words}
     if state.missing:
-        words["missing"] = True
-    return sub_node_data(state.sub_node) | words
+        data["missing"] = True
+    if state.has_left:
+        data["left"] = True
+    if pools:
+        data["pools"] = [each | pools[each["name"]] for each in data["pools"]]
+    return data
+
+
+def _pool_use(use: PoolUse) -> JsonObject:
+    """Say who uses the slots of a pool."""
+    return {
+        "size": len(use.slots) if use.is_known else None,
+        "held": len(use.held),
+        "used_by_others": len(use.used),
+        "free": len(use.free),
+        "words": use.words,
+        "asked_at": use.at,
+        "slots": [
+            slot_data(each.slot) | {"job": each.job, "used_by": each.used_by} for each in use.slots
+        ],
+    }
 
 
 class _JobWriter:
@@ -141,7 +192,7 @@ class _JobWriter:
             f'"ended_at": {_number(execution.ended_at)}, "seconds": {_number(execution.seconds)}, '
             f'"again": {"true" if execution.again else "false"}, '
             f'"outcome": {"null" if outcome is None else _outcome(outcome)}, '
-            f"{_silent(execution)}"
+            f"{_slots(execution)}{_silent(execution)}"
             f'"stdout": {self._stream(stem, execution, _STDOUT)}, '
             f'"stderr": {self._stream(stem, execution, _STDERR)}{_detached(execution)}}}'
         )
@@ -160,6 +211,12 @@ def _outcome(outcome: Outcome) -> str:
     if isinstance(outcome, Exited):  # nearly all are
         return f'{{"kind": "exited", "status": {outcome.status}}}'
     return _encode(outcome_data(outcome))
+
+
+def _slots(execution: Execution) -> str:
+    """Write the slots that a command holds or held, and nothing where there are no pools."""
+    slots = execution.assignment.slots
+    return f"{_encode(slots_data(slots))[1:-1]}, " if slots else ""
 
 
 def _silent(execution: Execution) -> str:

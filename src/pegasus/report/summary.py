@@ -14,6 +14,7 @@ from pegasus import duration
 from pegasus.node_sets import names_of
 from pegasus.report.left import folders_left_words, going_on_words
 from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord
+from pegasus.slot_words import slots_text
 from pegasus.terminal_text import on_one_line, visible
 
 _COMMAND_LIMIT = 200
@@ -89,29 +90,45 @@ def _log(result: Result, log_of: Callable[[Result], str | None]) -> str:
 
 
 def utilisation_of(state: RunState, wall: float) -> str:
-    """Give the share of the time in which commands ran on the sub-nodes.
+    """Give the share of the time in which commands ran on the sub-nodes, or in their slots.
+
+    Where a sub-node has pools, those of the first one count.
 
     Args:
         state: of a run.
         wall: seconds that the run took.
     """
     nodes = [each for each in state.sub_nodes.values() if each.was_connected or each.busy]
-    shares = [(each.busy / wall if wall else 0.0, str(each.sub_node)) for each in nodes]
-    mean = sum(share for share, _ in shares) / max(1, len(shares))
-    words = f"The sub-nodes were busy {mean:.0%} of {duration.words(wall)}"
+    found = [(each.busy, 1, str(each.sub_node)) for each in nodes if not each.sub_node.pools]
+    for use in state.pool_uses():
+        sharing = [state.sub_nodes[each.number] for each in use.sub_nodes]
+        if use.is_first and any(each.was_connected or each.busy for each in sharing):
+            seconds = sum(each.busy for each in sharing)
+            found.append((seconds, max(1, len(use.slots)), f"{use.name} {use.pool.name}"))
+    shares = [(_share(seconds, places, wall), name) for seconds, places, name in found]
+    mean = _share(sum(each[0] for each in found), sum(each[1] for each in found), wall)
+    what = "slots" if state.has_pools else "sub-nodes"
+    words = f"The {what} were busy {mean:.0%} of {duration.words(wall)}"
     if len(shares) == 1:
         return f"{words}."
     if len(shares) > _NAMED_SUB_NODES:
-        (least, idle), (most, busy) = min(shares), max(shares)
-        return f"{words}: from {least:.0%} ({idle}) to {most:.0%} ({busy})."
+        (least, idle), (most, busiest) = min(shares), max(shares)
+        return f"{words}: from {least:.0%} ({idle}) to {most:.0%} ({busiest})."
     return f"{words}: {', '.join(f'{name} {share:.0%}' for share, name in shares)}."
+
+
+def _share(seconds: float, places: int, wall: float) -> float:
+    return seconds / (max(1, places) * wall) if wall else 0.0
 
 
 def _line(result: Result) -> str:
     execution = result.execution
     command = result.job.job.command if execution is None else execution.assignment.command
     shown = command if len(command) <= _COMMAND_LIMIT else command[:_COMMAND_LIMIT] + " …"
-    where = f"job {result.job.number}" + (f" on {execution.sub_node}" if execution else "")
+    where = f"job {result.job.number}"
+    if execution is not None:
+        slots = slots_text(execution.assignment.slots)
+        where += f" on {execution.sub_node}" + (f" ({slots})" if slots else "")
     outcome = on_one_line(str(result.outcome))
     after = f", after {duration.words(ran.seconds or 0.0)}" if (ran := result.started) else ""
     return visible(f"  {where}: {outcome}{after}: {shown}")

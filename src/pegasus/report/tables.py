@@ -9,71 +9,36 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from pegasus import duration, terminal_text
+from pegasus import duration
 from pegasus.estimate import remaining_words
 from pegasus.record import RunRecord
 from pegasus.report import left
+from pegasus.report.command_table import (
+    CommandRow,
+    ReportPart,
+    Rows,
+    cut_cells,
+    folded,
+    on_one_line,
+    table_of,
+    visible,
+)
 from pegasus.report.overview import Overview
+from pegasus.report.slot_tables import slots_table, waiting_table
 from pegasus.report.summary import missing_words
-from pegasus.run_state import STATUS_WORDS, Execution, JobState, RunState
+from pegasus.run_state import STATUS_WORDS, RunState, allocation_words
 
 LATEST_SUCCESSES = 5
 """How many of the commands that succeeded are listed: the last ones, which show the progress."""
 
-WORDS_WIDTH = 24
-"""Columns for a sub-node's name, and for an outcome. Longer ones continue in the next row, which
-leaves room for some of the command in 80 columns."""
-
-_GAP = 2
-"""Columns between two columns of a table."""
-
 _LEAST_OUTCOMES = 16
 """Columns for the outcomes of a run for which folding is worth it; with fewer the row is cut."""
-
-_LAID_OUT_COMMAND = 500
-"""Characters of a command that are laid out; more fit no terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Lines of a table, laid out."""
-
-    lines: Sequence[str]
-
-
-ReportPart: TypeAlias = Text | Rows
-"""A paragraph, which is wrapped where it is shown, or lines of a table."""
-
-
-def visible(text: str) -> str:
-    """Put a text on one line, as wide as it will be written, also what UTF-8 cannot express."""
-    return terminal_text.visible(text).encode("utf-8", "backslashreplace").decode()
-
-
-def on_one_line(words: str) -> str:
-    """Do the same with the words of a node or of ssh, which may be long and of several lines."""
-    return visible(terminal_text.on_one_line(words))
-
-
-_CONSOLE = Console()
-"""What rich asks for the width of tabs, which no text here contains."""
-
-
-@lru_cache(maxsize=1024)  # the same outcome is shown again and again
-def folded(text: str, width: int) -> list[str]:
-    """Break a text into lines, between words where it can be."""
-    lines = Text(text).wrap(_CONSOLE, width, overflow="fold")
-    return [line.plain.rstrip() for line in lines]
-
 
 # Parts -> the terminal.
 
@@ -149,10 +114,15 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
     if state.missing:
         yield Text(visible(missing_words(state)))
     if run.liveness == "running":
+        for allocation in state.allocations.values():
+            yield Text(f"{visible(allocation_words(allocation))}.")
         yield from _about_nodes(state, most)
-    running = [_Row(job, each, None) for job, each in state.running()]
-    yield from _table("Running", "for", running[-most:] if most else running, width)
+    running = [CommandRow(job, each, None) for job, each in state.running()]
+    yield from table_of("Running", "for", running[-most:] if most else running, width)
     yield from _left_out(len(running), most)
+    if run.liveness == "running":
+        yield from slots_table(run, most, width)
+        yield from waiting_table(state, width)
     yield from _about_silent(state, most)
     yield from _about_left(run, most, width)
     yield from table_of_failures(state, most, width)
@@ -163,16 +133,20 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
 
 def table_of_failures(state: RunState, most: int | None, width: int) -> Iterator[ReportPart]:
     """Lay out what did not succeed, at most so many commands, the latest ones."""
-    failed = [_Row(each.job, each.execution, str(each.outcome)) for each in state.failures(most)]
-    yield from _table("Failed", "after", failed, width)
+    failed = [
+        CommandRow(each.job, each.execution, str(each.outcome)) for each in state.failures(most)
+    ]
+    yield from table_of("Failed", "after", failed, width)
 
 
 def table_of_successes(state: RunState, width: int) -> Iterator[ReportPart]:
     """Lay out the latest commands that succeeded."""
-    latest = [_Row(each.job, each.execution, None) for each in state.successes(LATEST_SUCCESSES)]
+    latest = [
+        CommandRow(each.job, each.execution, None) for each in state.successes(LATEST_SUCCESSES)
+    ]
     more = state.counts()["succeeded"] > LATEST_SUCCESSES
     title = f"Succeeded, the last {LATEST_SUCCESSES}" if more else "Succeeded"
-    yield from _table(title, "after", latest, width)
+    yield from table_of(title, "after", latest, width)
 
 
 def headline(run: RunRecord) -> str:
@@ -201,7 +175,7 @@ def counts_line(run: RunRecord) -> str:
 
 
 def _about_nodes(state: RunState, most: int | None) -> Iterator[Text]:
-    nodes = list(state.sub_nodes.values())
+    nodes = state.present
     connecting = sum(node.connection == "connecting" for node in nodes)
     if connecting:
         yield Text(f"{connecting} of {len(nodes)} sub-nodes are not connected yet.")
@@ -230,11 +204,11 @@ def _about_left(run: RunRecord, most: int | None, width: int) -> Iterator[Report
             yield Text(f"{visible(where)}: {left.left_words(each)}")
         return
     rows = [
-        _Row(each.job, each.execution, left.left_words(each))
+        CommandRow(each.job, each.execution, left.left_words(each))
         for each in found
         if each.status == "runs"
     ]
-    yield from _table("Detached", "for", rows[-most:] if most else rows, width)
+    yield from table_of("Detached", "for", rows[-most:] if most else rows, width)
     yield from _left_out(len(rows), most)
     if rows:
         stops = sum(each.stop_stored for each in found if each.status == "runs")
@@ -243,109 +217,9 @@ def _about_left(run: RunRecord, most: int | None, width: int) -> Iterator[Report
         yield Text(left.folders_left_words(len(found) - len(rows)))
 
 
-# A table.
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A command in a table; its outcome where the table has a column for it."""
-
-    job: JobState
-    execution: Execution | None
-    outcome: str | None
-
-    def cells(self, *, with_outcome: bool) -> list[str]:
-        outcome = [on_one_line(self.outcome or "")] if with_outcome else []
-        return [str(self.job.number), self._where(), *outcome, self._time()]
-
-    def command(self) -> str:
-        command = self.execution.command if self.execution else None
-        return visible((self.job.job.command if command is None else command)[:_LAID_OUT_COMMAND])
-
-    def _where(self) -> str:
-        return visible(str(self.execution.sub_node)) if self.execution else ""
-
-    def _time(self) -> str:
-        execution = self.execution
-        if execution is None:
-            return ""
-        if execution.seconds is not None:
-            return duration.words(execution.seconds)
-        if execution.started_at is None or not (self.outcome is None or execution.outlives_pegasus):
-            return ""  # Pegasus was killed: the time of the end is unknown
-        return duration.words(max(0.0, time.time() - execution.started_at))
-
-
 def _left_out(count: int, most: int | None) -> Iterator[Text]:
     if most is not None and count > most:
         yield Text(f"and {count - most:,} before; without --watch all are listed")
-
-
-def _table(title: str, took: str, rows: Sequence[_Row], width: int) -> Iterator[ReportPart]:
-    """Lay out rows; a command is cut where it has no room, all else continues in the next row."""
-    if not rows:
-        return
-    words = _WORDS_TITLES.get(title)
-    titles = ["job", "on", *filter(None, [words]), took]
-    cells = [row.cells(with_outcome=words is not None) for row in rows]
-    widths = _widths(titles, cells, width)
-    rest = max(width - sum(widths) - _GAP * len(widths) - _GAP, 1)
-    yield Text(f"\n{title}")
-    header = _line_of([*titles, "command"], titles, [*widths, rest])
-    yield Text(header, style="bold", no_wrap=True, overflow="crop")
-    lines: list[str] = []
-    for row, texts in zip(rows, cells, strict=True):
-        command = _cut(row.command(), rest)
-        lines += _lines_of([*texts, command], titles, [*widths, rest])
-    yield Rows(lines)
-
-
-def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Give the widths of the columns before the command: folded more where the width is small."""
-    longest = [
-        max(cell_len(title), *(cell_len(row[i]) for row in cells)) for i, title in enumerate(titles)
-    ]
-    for limit in range(WORDS_WIDTH, 0, -1):
-        widths = [
-            min(each, limit) if title in _TEXT_COLUMNS else each
-            for title, each in zip(titles, longest, strict=True)
-        ]
-        if sum(widths) + _GAP * (len(widths) + 1) < width:
-            break
-    return widths
-
-
-_WORDS_TITLES = {"Failed": "outcome", "Detached": "state"}
-"""The tables with a column of words, and its title."""
-
-_TEXT_COLUMNS = frozenset({"on", "outcome", "state"})
-"""Columns that are aligned to the left, and folded."""
-
-
-def _cut(text: str, width: int) -> str:
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
-
-
-def _lines_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Lay out a row: one line, and more where a cell is folded."""
-    pieces = [
-        [text] if cell_len(text) <= width else folded(text, width)
-        for text, width in zip(texts, widths, strict=True)
-    ]
-    height = max(map(len, pieces))
-    if height == 1:
-        return [_line_of(texts, titles, widths)]
-    columns = [[*each, *[""] * (height - len(each))] for each in pieces]
-    return [_line_of(line, titles, widths) for line in zip(*columns, strict=True)]
-
-
-def _line_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]) -> str:
-    cells = []
-    for title, text, width in zip([*titles, "command"], texts, widths, strict=True):
-        padding = " " * (width - cell_len(text))
-        left = title in _TEXT_COLUMNS or title == "command"
-        cells.append(text + padding if left else padding + text)
-    return (" " * _GAP).join(cells).rstrip()
 
 
 # All runs.
@@ -368,7 +242,7 @@ def table_of_runs(runs: Sequence[RunRecord], width: int) -> Iterator[ReportPart]
         padded = [_padded(*each) for each in zip(titles, row, widths, strict=True)]
         words = visible(counts_line(run).rstrip("."))
         if rest < _LEAST_OUTCOMES:
-            lines.append(_cut(" ".join([*padded, words]), width))
+            lines.append(cut_cells(" ".join([*padded, words]), width))
             continue
         first, *others = folded(words, rest)
         lines.append(" ".join([*padded, first]).rstrip())

@@ -18,6 +18,7 @@ from pegasus.colour import in_bold, wants_colour
 from pegasus.model import Assignment, Stream
 from pegasus.panel import PanelView, cut, panel_lines
 from pegasus.record import RunRecord
+from pegasus.report.command_table import visible
 from pegasus.report.overview import Overview, OverviewReader
 from pegasus.report.tables import (
     about,
@@ -26,7 +27,6 @@ from pegasus.report.tables import (
     plain_lines,
     table_of_failures,
     table_of_successes,
-    visible,
 )
 from pegasus.standard_streams import STDOUT, terminal_size, write
 

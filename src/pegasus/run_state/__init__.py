@@ -11,6 +11,7 @@ Rule 3: an event that does not fit (a start of an unknown job) changes nothing b
 
 from __future__ import annotations
 
+from pegasus.run_state.allocations import allocation_words
 from pegasus.run_state.jobs import (
     OUTCOME_WORDS,
     STATUS_WORDS,
@@ -24,6 +25,7 @@ from pegasus.run_state.jobs import (
 )
 from pegasus.run_state.known import KnownRun
 from pegasus.run_state.remaining import remaining_of
+from pegasus.run_state.slots import PoolUse, SlotUse, slots_counted
 from pegasus.run_state.state import RunState
 
 __all__ = [
@@ -33,10 +35,14 @@ __all__ = [
     "Execution",
     "JobState",
     "KnownRun",
+    "PoolUse",
     "Result",
     "RunState",
+    "SlotUse",
     "StatusWord",
     "SubNodeState",
+    "allocation_words",
     "remaining_of",
+    "slots_counted",
     "word_for",
 ]

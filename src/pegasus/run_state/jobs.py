@@ -26,6 +26,7 @@ from pegasus.model import (
     TimedOut,
     succeeded,
 )
+from pegasus.run_state.slots import PoolSeen
 
 INTERRUPTED = Lost("Pegasus was killed")
 """The outcome of a command that ran when Pegasus was killed."""
@@ -225,8 +226,11 @@ class SubNodeState:
         connection: the state of the connection to it.
         words: ssh's own error text, where it cannot be reached.
         was_connected: whether it has ever been connected.
-        busy: seconds in which commands ran on it that have ended.
+        busy: seconds in which commands ran on it that have ended; where it has pools, each second
+            counts as often as the command held slots of the first one.
         missing: whether the broadcast goes on without it, since it could not be reached.
+        answers: what it said last of its pools, by their names.
+        has_left: whether its Slurm allocation is over.
     """
 
     sub_node: SubNode
@@ -235,6 +239,8 @@ class SubNodeState:
     was_connected: bool = False
     busy: float = 0.0
     missing: bool = False
+    answers: dict[str, PoolSeen] = field(default_factory=dict)
+    has_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pegasus.events import (
+    AllocationChanged,
     RunBegan,
     TakenOver,
+    WaitingFor,
 )
-from pegasus.model import Outcome, SubNode, succeeded
+from pegasus.model import Assignment, Outcome, SubNode, succeeded
 from pegasus.run_state.folders_left import FoldersLeft
 from pegasus.run_state.jobs import (
     INTERRUPTED,
@@ -27,6 +29,7 @@ from pegasus.run_state.jobs import (
     word_of,
 )
 from pegasus.run_state.pace import Pace
+from pegasus.run_state.slots import PoolUse, SlotCounts, pool_uses, slot_counts
 
 
 class KnownRun:
@@ -51,6 +54,9 @@ class KnownRun:
         recorded_bytes: how much output of commands that have ended is in the record.
         lines_missing: how many lines the journal lacks.
         pace: how long its commands and steps took.
+        waiting_for: what jobs at the head of the queue waited for when that was said last.
+        allocations: those that the run has requested of Slurm and that are not over, by their ids.
+        barriers_passed: how many barriers the run has passed.
         last_at: when the last event was.
     """
 
@@ -69,6 +75,9 @@ class KnownRun:
         self._successes: dict[Execution, JobState] = {}
         self.folders = FoldersLeft()
         self.pace = Pace()
+        self.waiting_for: tuple[WaitingFor, ...] = ()
+        self.barriers_passed = 0
+        self.allocations: dict[str, AllocationChanged] = {}
         self._closed: Counter[StatusWord] = Counter()  # the final tries of jobs that are not open
         self._ends = 0
         self._broadcast = False
@@ -80,6 +89,11 @@ class KnownRun:
     def is_over(self) -> bool:
         """Whether nothing more can happen in the run."""
         return self.end is not None or self.interrupted
+
+    @property
+    def present(self) -> list[SubNodeState]:
+        """The sub-nodes without those whose Slurm allocation is over."""
+        return [each for each in self.sub_nodes.values() if not each.has_left]
 
     def outcome_of(self, execution: Execution) -> Outcome | None:
         """Give the outcome of a try; None while it runs."""
@@ -121,6 +135,56 @@ class KnownRun:
         if not self.is_over:
             for job in self.open_jobs.values():
                 yield from ((job, each) for each in job.final if each.outcome is None)
+
+    # Slots.
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether any sub-node has slots."""
+        return any(each.sub_node.pools for each in self.present)
+
+    @property
+    def places(self) -> int:
+        """How many commands of one slot can run at once, as far as the slots are known."""
+        if not self.has_pools:
+            return len(self.present)
+        plain = sum(not each.sub_node.pools for each in self.present)
+        return plain + sum(max(1, len(each.slots)) for each in self.pool_uses() if each.is_first)
+
+    def pool_uses(self, beside: Iterable[tuple[str, Assignment]] = ()) -> list[PoolUse]:
+        """Give the pools of all machines, with who holds and who uses their slots now.
+
+        Args:
+            beside: commands of other runs that hold slots, each with words for it.
+        """
+        if not self.has_pools:
+            return []
+        nodes = [(each.sub_node, each.answers) for each in self.sub_nodes.values()]
+        return pool_uses(nodes, self.holding(), beside)
+
+    def slot_counts(self) -> dict[str, SlotCounts]:
+        """Count the slots of all machines by the names of their pools."""
+        if not self.has_pools:
+            return {}
+        nodes = [(each.sub_node, each.answers) for each in self.sub_nodes.values()]
+        return slot_counts(nodes, self.holding())
+
+    @property
+    def has_free_slots(self) -> bool:
+        """Whether a slot of the first pool of any sub-node is free, as far as is known."""
+        first = {each.sub_node.pools[0].name for each in self.present if each.sub_node.pools}
+        counts = self.slot_counts()
+        return any(counts[name].size > counts[name].held + counts[name].used for name in first)
+
+    def holding(self) -> Iterator[Assignment]:
+        """Give the commands that hold slots: those that run, also where no Pegasus follows them."""
+        if not self.is_over:
+            yield from (each.assignment for _, each in self.running())
+            return
+        for job in self.open_jobs.values():
+            yield from (each.assignment for each in job.final if each.outlives_pegasus)
+
+    # Detached commands, failures and successes.
 
     def left(self) -> Iterator[tuple[JobState, Execution]]:
         """Give the detached commands whose folders may still be on their nodes.

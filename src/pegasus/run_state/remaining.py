@@ -6,7 +6,9 @@ Rule 1: where there is no basis for a figure, the reason is given instead.
 from __future__ import annotations
 
 from pegasus.estimate import Remaining, Workload, estimate
+from pegasus.model import SubNode
 from pegasus.run_state.known import KnownRun
+from pegasus.run_state.slots import Machine, PoolUse, machine_of
 
 
 def remaining_of(
@@ -44,18 +46,48 @@ def _load(state: KnownRun, now: float, waiting: int | None) -> Workload | str:
         return "no job has ended yet"
     if waiting is None:
         return "the queue is not counted yet"
-    busy = {number for _, number in running}
-    workers = [
-        number
-        for number, each in state.sub_nodes.items()
-        if each.connection == "connected" or number in busy
+    busy = [number for _, number in running]
+    working = [
+        each.sub_node
+        for each in state.present
+        if each.connection == "connected" or each.sub_node.number in busy
     ]
-    if not workers:
+    if not working:
         return "no sub-node is connected"
+    workers = _workers_of(state, working, busy)
+    if not workers:
+        return "no slot is free"
     pace = state.pace
     again = pace.again / pace.ends if pace.ends else 0.0
     waiting = max(0, waiting + taken)
     return Workload(list(pace.durations), running, waiting, workers, again, pace.gap)
+
+
+def _workers_of(state: KnownRun, working: list[SubNode], busy: list[int]) -> list[int]:
+    """Give the number of a sub-node for each command that can run at once."""
+    workers = [each.number for each in working if not each.pools]
+    shared: dict[Machine, list[int]] = {}
+    for each in working:
+        if each.pools:
+            shared.setdefault(machine_of(each), []).append(each.number)
+    uses = state.pool_uses()
+    for machine, numbers in shared.items():
+        pools = [each for each in uses if machine_of(each.sub_nodes[0]) == machine]
+        running = [number for number in busy if number in numbers]
+        free = _capacity(state, pools, len(running)) - len(running)
+        workers += running + [numbers[place % len(numbers)] for place in range(max(0, free))]
+    return workers
+
+
+def _capacity(state: KnownRun, pools: list[PoolUse], running: int) -> int:
+    """Give how many commands of the usual width fit on a machine, by the pool that is scarcest."""
+    fitting = []
+    for each in pools:
+        width = state.pace.mean_width(each.pool.name)
+        usable = len(each.held) + len(each.free)
+        if width > 0.0:
+            fitting.append(int(usable / width))
+    return min(fitting, default=running)
 
 
 def _steps_of(state: KnownRun, now: float, waiting: int | None) -> Workload | str:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pegasus.events import (
+    AllocationChanged,
+    Awaited,
+    BarrierPassed,
     Connected,
     Cut,
     Discarded,
@@ -16,6 +19,7 @@ from pegasus.events import (
     Noted,
     OutputMissing,
     Prepared,
+    Probed,
     Progressed,
     Reconnected,
     Released,
@@ -39,6 +43,7 @@ from pegasus.run_state.jobs import (
     word_for,
 )
 from pegasus.run_state.known import KnownRun
+from pegasus.run_state.slots import PoolSeen, machine_of, slots_counted
 
 
 class RunState(KnownRun):
@@ -106,7 +111,7 @@ class RunState(KnownRun):
         self._reopen(job)
         execution = Execution(event.assignment, at)
         self._add_try(job, execution)
-        self.pace.add_start(execution.sub_node.number, at)
+        self.pace.add_start(execution.assignment, at)
         self.folders.add(job, execution)
 
     def _finish(self, event: Ended, at: float) -> None:
@@ -142,7 +147,8 @@ class RunState(KnownRun):
             self.recorded_bytes -= sum(execution.printed.values())
             self.recorded_bytes += sum(execution.missing.values())
             if sub_node := self.sub_nodes.get(execution.sub_node.number):
-                sub_node.busy -= execution.seconds or 0.0
+                weight = slots_counted(execution.assignment)
+                sub_node.busy -= (execution.seconds or 0.0) * weight
             job.end_anew(execution)
         return execution
 
@@ -156,7 +162,7 @@ class RunState(KnownRun):
             return
         self.pace.add_end(event, at)
         if sub_node := self.sub_nodes.get(execution.sub_node.number):
-            sub_node.busy += event.seconds
+            sub_node.busy += event.seconds * slots_counted(execution.assignment)
 
     def _progress(self, event: Progressed, at: float) -> None:
         execution = self.jobs[event.assignment.number].latest(event.assignment.sub_node.number)
@@ -190,10 +196,40 @@ class RunState(KnownRun):
             if execution.outcome is not None:
                 self.recorded_bytes -= event.size
 
+    # What happens to slots and barriers.
+
+    def _probe(self, event: Probed, at: float) -> None:
+        answers = self.sub_nodes[event.sub_node.number].answers
+        held = {
+            slot.key
+            for assignment in self.holding()
+            if machine_of(assignment.sub_node) == machine_of(event.sub_node)
+            for each in assignment.slots
+            if each.pool == event.pool
+            for slot in each.slots
+        }
+        answers.setdefault(event.pool, PoolSeen()).add(event, held, at)
+
+    def _await(self, event: Awaited, _: float) -> None:
+        self.waiting_for = event.waiting
+
+    def _pass_barrier(self, _: BarrierPassed, __: float) -> None:
+        self.barriers_passed += 1
+
+    def _change_allocation(self, event: AllocationChanged, _: float) -> None:
+        self.allocations.pop(event.job, None)
+        if event.state != "over":
+            self.allocations[event.job] = event
+            return
+        for each in self.sub_nodes.values():
+            if each.sub_node.slurm is not None and each.sub_node.slurm.job == event.job:
+                each.has_left = True
+
     # What happens to detached commands.
 
     def _take_over(self, event: TakenOver, _: float) -> None:
         self.end, self.follower = None, event
+        self.waiting_for = ()  # who takes over commands takes no job
 
     def _cut(self, event: Cut, at: float) -> None:
         if execution := self._unended(event.assignment):
@@ -273,6 +309,10 @@ _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     Progressed: RunState._progress,  # noqa: SLF001
     Stalled: RunState._stall,  # noqa: SLF001
     Ended: RunState._finish,  # noqa: SLF001
+    Probed: RunState._probe,  # noqa: SLF001
+    AllocationChanged: RunState._change_allocation,  # noqa: SLF001
+    Awaited: RunState._await,  # noqa: SLF001
+    BarrierPassed: RunState._pass_barrier,  # noqa: SLF001
     Noted: lambda *_: None,
     Prepared: lambda state, event, _: state.folders.add_stray(event.key, event.sub_node),
     Discarded: lambda state, event, _: state.folders.remove_stray(event.key),

@@ -22,6 +22,9 @@ NARROWEST_TEXT = 10
 """Columns of text beside the prefix that are needed for wrapping. With fewer, the terminal's own
 wrapping is easier to read."""
 
+MOST_MARKED = 4096
+"""Prefixes with a mark that are kept: a run of weeks has no end of them."""
+
 INDENT = 4
 """Columns by which the further rows of a message of Pegasus are indented. So the text right after
 ``[Pegasus]`` is always the beginning of a message, and never a part of a node's text that was
@@ -66,10 +69,20 @@ class Layout:
         self._colour = colour
         self._environ = environ
         self._prefixes: dict[SubNode | None, _Prefix] = {}
+        self._marked: dict[tuple[SubNode | None, str], _Prefix] = {}
 
-    def lines_of(self, sub_node: SubNode | None, block: Block) -> Sequence[Buffer]:
-        """Lay out a block of lines of a sub-node, or of Pegasus (None)."""
-        prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
+    def lines_of(self, sub_node: SubNode | None, block: Block, mark: str = "") -> Sequence[Buffer]:
+        """Lay out a block of lines of a sub-node, or of Pegasus (None).
+
+        Args:
+            sub_node: where they come from.
+            block: the lines.
+            mark: tells the commands apart that run on it at once; empty where one does.
+        """
+        if mark:
+            prefix = self._marked.get((sub_node, mark)) or self._new_prefix(sub_node, mark)
+        else:
+            prefix = self._prefixes.get(sub_node) or self._new_prefix(sub_node)
         if self._terminal and block:
             columns = self._columns_beside(prefix)
             rows = _fit_own if sub_node is None else fit
@@ -92,13 +105,19 @@ class Layout:
         text = "".join(f"{line}\n" for line in shown).encode("utf-8", "backslashreplace")
         return self.plain_lines(Block.of(text))
 
-    def _new_prefix(self, sub_node: SubNode | None) -> _Prefix:
-        name = f"[{'Pegasus' if sub_node is None else visible(str(sub_node))}]"
+    def _new_prefix(self, sub_node: SubNode | None, mark: str = "") -> _Prefix:
+        name = "Pegasus" if sub_node is None else visible(str(sub_node))
+        name = f"[{name} {visible(mark)}]" if mark else f"[{name}]"
         cells = cell_len(name) + len(" ")
         if self._colour:
             name = in_bold(name) if sub_node is None else in_colour_of(sub_node.number, name)
         prefix = _Prefix(f"{name} ".encode("utf-8", "backslashreplace"), cells)
-        self._prefixes[sub_node] = prefix
+        if not mark:
+            self._prefixes[sub_node] = prefix
+            return prefix
+        if len(self._marked) >= MOST_MARKED:
+            self._marked.clear()
+        self._marked[sub_node, mark] = prefix
         return prefix
 
     def _columns_beside(self, prefix: _Prefix) -> int | None:

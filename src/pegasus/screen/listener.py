@@ -17,6 +17,7 @@ import trio
 
 from pegasus.colour import ColorChoice, wants_colour
 from pegasus.events import (
+    BarrierPassed,
     Connected,
     Cut,
     Ended,
@@ -37,6 +38,7 @@ from pegasus.screen.layout import Layout
 from pegasus.screen.live import LiveArea, can_be_live
 from pegasus.screen.output import ROOM_FOR_EVENTS, ROOM_FOR_NOTES, Output
 from pegasus.screen.tails import Tails
+from pegasus.slot_words import mark_of
 from pegasus.terminal_text import is_plain
 
 SCREEN_END_LIMIT = 5.0
@@ -75,18 +77,19 @@ class _ScreenFile:
         if 0 < plain < len(data):
             yield data[plain:]
 
-    def show(self, sub_node: SubNode, block: Block) -> None:
-        self.output.put(*self.layout.lines_of(sub_node, block))
+    def show(self, text: _TextStream, block: Block) -> None:
+        self.output.put(*self.layout.lines_of(text.sub_node, block, text.mark))
 
-    def say(self, sub_node: SubNode | None, text: str, room: int) -> None:
-        self.output.offer(b"".join(self.layout.lines_of(sub_node, block_of(text))), room)
+    def say(self, sub_node: SubNode | None, text: str, room: int, mark: str = "") -> None:
+        self.output.offer(b"".join(self.layout.lines_of(sub_node, block_of(text), mark)), room)
 
 
 @dataclass(frozen=True, slots=True)
 class _TextStream:
-    """A stream of a job: its lines, and which of them are shown."""
+    """A stream of a job: where it comes from, its lines, and which of them are shown."""
 
     sub_node: SubNode
+    mark: str
     lines: LineSplitter
     shown: EveryNth
 
@@ -138,19 +141,19 @@ class Screen:
             self._live.note_change()
         match event:
             case Started(assignment):
-                self._say(assignment.sub_node, messages.started(assignment))
+                self._say_of(assignment, messages.started(assignment))
             case Ended(assignment, outcome):
                 for stream in Stream:
                     self._finish_text(_key(assignment, stream))
                 self._tails.forget(assignment)
-                self._say(assignment.sub_node, messages.ended(outcome))
+                self._say_of(assignment, messages.ended(outcome))
             case Cut(assignment, words):
-                self._say(assignment.sub_node, messages.cut(words))
+                self._say_of(assignment, messages.cut(words))
             case Reconnected(assignment):
-                self._say(assignment.sub_node, messages.reconnected(assignment))
+                self._say_of(assignment, messages.reconnected(assignment))
             case StopStored(assignment):
-                self._say(assignment.sub_node, messages.stop_stored(assignment))
-            case Connected() | Unreachable() | Noted() | Stalled():
+                self._say_of(assignment, messages.stop_stored(assignment))
+            case Connected() | Unreachable() | Noted() | Stalled() | BarrierPassed():
                 if text := self._messages.about(event):
                     self._say(None, text, ROOM_FOR_NOTES)
             case _:  # not shown
@@ -172,7 +175,7 @@ class Screen:
                 await file.output.wait_room()
             if not file.output.gone:
                 text = self._text(printed)
-                file.show(text.sub_node, text.feed(data))
+                file.show(text, text.feed(data))
 
     def note(self, what: Event | Printed) -> None:
         """Take an event or output that is shown otherwise into account for the live area."""
@@ -297,21 +300,26 @@ class Screen:
     def _say_no_area(self, error: Exception) -> None:
         self.say(messages.no_area(error))
 
-    def _say(self, sub_node: SubNode | None, text: str, room: int = ROOM_FOR_EVENTS) -> None:
+    def _say(self, sub_node: SubNode | None, text: str, room: int) -> None:
         self._by_stream[Stream.STDERR].say(sub_node, text, room)
+
+    def _say_of(self, assignment: Assignment, text: str) -> None:
+        file, mark = self._by_stream[Stream.STDERR], mark_of(assignment)
+        file.say(assignment.sub_node, text, ROOM_FOR_EVENTS, mark)
 
     def _text(self, printed: Printed) -> _TextStream:
         key = _key(printed.assignment, printed.stream)
         text = self._texts.get(key)
         if text is None:
-            lines = LineSplitter(last_state=self._by_stream[printed.stream].live is not None)
-            text = _TextStream(printed.assignment.sub_node, lines, EveryNth(self._period))
+            given, is_live = printed.assignment, self._by_stream[printed.stream].live is not None
+            lines, shown = LineSplitter(last_state=is_live), EveryNth(self._period)
+            text = _TextStream(given.sub_node, mark_of(given), lines, shown)
             self._texts[key] = text
         return text
 
     def _finish_text(self, key: _TextKey) -> None:
         if text := self._texts.pop(key, None):
-            self._by_stream[key[3]].show(text.sub_node, text.finish())
+            self._by_stream[key[3]].show(text, text.finish())
 
 
 @asynccontextmanager

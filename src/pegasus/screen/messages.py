@@ -12,9 +12,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from pegasus import duration
-from pegasus.events import Connected, Noted, Stalled, Unreachable
+from pegasus.events import BarrierPassed, Connected, Noted, Stalled, Unreachable
 from pegasus.lines import LONGEST_LINE
-from pegasus.model import Assignment, Outcome, Stream, SubNode
+from pegasus.model import Assignment, Barrier, Outcome, Stream, SubNode
 from pegasus.terminal_text import on_one_line, visible
 
 LONGEST_NOTE = LONGEST_LINE // 8
@@ -57,6 +57,12 @@ def stalled(assignment: Assignment, seconds: float) -> str:
     return own_lines(
         f"{assignment.sub_node}: job {assignment.number} has printed nothing for {silence}"
     )
+
+
+def barrier_passed(barrier: Barrier) -> str:
+    """Report that a barrier has opened."""
+    done = "has succeeded" if barrier.kind == "succeeded" else "has ended"
+    return f"Barrier passed: everything above {done}."
 
 
 def own_lines(*lines: str) -> str:
@@ -106,13 +112,15 @@ class OwnMessages:
     def __init__(self) -> None:
         self._hosts: defaultdict[str, _HostTrouble] = defaultdict(_HostTrouble)
 
-    def about(self, event: Connected | Unreachable | Noted | Stalled) -> str | None:
+    def about(self, event: Connected | Unreachable | Noted | Stalled | BarrierPassed) -> str | None:
         """Give the message about an event; None where it was shown before, or is not needed."""
         match event:
             case Noted(text):
                 return own_lines(text)
             case Stalled(assignment, seconds):
                 return stalled(assignment, seconds)
+            case BarrierPassed(barrier):
+                return barrier_passed(barrier)
             case Connected(sub_node):
                 return self._connected(sub_node)
             case Unreachable(sub_node, words, again_in):

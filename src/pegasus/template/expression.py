@@ -317,9 +317,8 @@ def _unknown(name: str, values: Mapping[str, str]) -> Refusal:
         )
     known = _listed(values)
     names = f"The names known here are {known}" if known else "No name is known here"
-    return Refusal(
-        f'there is no parameter "{shown(name)}"', _hints(close(name, values), names, LITERAL_HINT)
-    )
+    hints = _hints(close(name, values), names, LITERAL_HINT)
+    return Refusal(f'there is no parameter "{shown(name)}"', hints, unknown=name)
 
 
 def close(name: str, known: Iterable[str]) -> str:

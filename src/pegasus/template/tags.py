@@ -184,7 +184,7 @@ def fail(text: str, start: int, refusal: Refusal) -> NoReturn:
     """Raise a refusal as a fault of the tag that begins at ``start``."""
     line = text.count("\n", 0, start) + 1
     column = start - text.rfind("\n", 0, start)
-    raise TemplateFault(line, column, refusal.what, refusal.instead) from None
+    raise TemplateFault(line, column, refusal.what, refusal.instead, refusal.unknown) from None
 
 
 # White space around tags.

@@ -19,12 +19,14 @@ class Refusal(Exception):
     Args:
         what: what is wrong, as a sentence without its full stop.
         instead: what to write instead, as a sentence without its full stop; may be empty.
+        unknown: the name that is unknown, if that is the fault; else empty.
     """
 
-    def __init__(self, what: str, instead: str = "") -> None:
+    def __init__(self, what: str, instead: str = "", unknown: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.instead = instead
+        self.unknown = unknown
 
 
 def truthy(value: TagValue) -> bool:

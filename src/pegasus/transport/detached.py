@@ -20,6 +20,7 @@ from pegasus.events import Printed
 from pegasus.model import Apart, Assignment, Cancelled, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
 from pegasus.transport.ends import DetachedEnd, read_report
+from pegasus.transport.environment import slots_environment
 from pegasus.transport.keys import FolderKeys
 from pegasus.transport.reports import Report, Reports
 from pegasus.transport.script import hand_over
@@ -184,7 +185,8 @@ class DetachedShell:
         self._keys.ready = None
         limit = "-" if detachment.limit == float("inf") else f"{detachment.limit:.9g}"
         words = f"{limit} {run_name} {assignment.number} {assignment.sub_node.number}"
-        return self.prepare(hand_over(words, assignment.command))
+        variables = slots_environment(assignment.slots)
+        return self.prepare(hand_over(words, assignment.command, variables))
 
     async def _send_rest(self, rest: bytes) -> bool:
         """Send the rest of a command; return whether all was sent. A part of it never runs."""

@@ -1,8 +1,9 @@
 r"""The keeper of a detached command: some lines of POSIX sh that own one command on its node.
 
 Arguments: the folder of the command. Standard input: a line with the time limit, the words for the
-command's environment and possibly ``encoded``; and a line with the command. Descriptor 6 is the
-FIFO ``life`` of the folder, open for reading and writing.
+command's environment, and possibly ``encoded``, or ``encoded`` or ``plain`` and the variables of
+its slots; and a line with the command. Descriptor 6 is the FIFO ``life`` of the folder, open for
+reading and writing.
 
 What is in the folder: ``go``, which whoever decides about the start makes; ``out`` and ``err``; the
 FIFO ``orders``, for orders to the keeper (``+TERM``, ``+KILL``) and for what its own processes tell
@@ -34,7 +35,8 @@ IFS= read -r _l && IFS= read -r _c || exit
   @HANDLERS@
   set -f; set -- $_l; set +f
   _q=$1; export PEGASUS_RUN="$2" PEGASUS_JOB="$3" PEGASUS_SUB_NODE="$4"
-  [ "$5" ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
+  [ "$5" = encoded ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
+  [ "$6" ] && { shift 5; export "$@"; }
   read -r _p _l </proc/self/stat && set -- ${_l##*")"} && _g=$3
   [ -p "$_d/orders" ] && exec 7<>"$_d/orders" 8>>"$_d/out" 9>>"$_d/err" || exit
   exec 3<"$_d/orders" 5>"$_d/orders" 7>&-
@@ -136,7 +138,7 @@ IFS= read -r _l && IFS= read -r _c || exit
     _s=$?
   fi
   exec 8>&- 9>&-
-  case $_s in 129|143|257|271|385|399) [ "$_t" ] || sleep 0.1 5>&- 6>&-;; esac
+  case $_s in 129|143|257|271|385|399) [ "$_t" ] || sleep 0.5 5>&- 6>&-;; esac
   printf '+e %s %s %s %s\n' "${_t:--}" "${_h:--}" "$_j" "$_x$_s" >&5
   exec 2>/dev/null
   [ "$_t" ] && while kill -s 0 "$_j"; do wait "$_j"; done
@@ -152,8 +154,9 @@ IFS= read -r _l && IFS= read -r _c || exit
 #   A command that a sh starts with `&` has SIGINT and SIGQUIT ignored permanently, and so would the
 #   job. The first part of a pipeline does not, but the sh waits for it: so the second part kills
 #   that sh, its own parent, once the first part was begun.
-# - `sleep 0.1` after SIGTERM or SIGHUP of the command: whoever signals all processes one by one, as
-#   logind does, may reach the keeper a moment later, and then the keeper knows who it was.
+# - `sleep 0.5` after SIGTERM or SIGHUP of the command: whoever signals all processes one by one, as
+#   logind does, may reach the keeper a moment later, and then the keeper knows who it was. On a
+#   loaded machine that moment was longer than 0.1 s.
 # - The command is on standard input and no argument: a user's `pkill -f train.py` must not find the
 #   keeper, and a command that is too long fails as it does elsewhere.
 # - Both lines are read before anything is done: a part of a command never runs.

@@ -31,14 +31,19 @@ _TURNS = {b"r": Phase.READY, b"b": Phase.RUNNING, b"e": Phase.ENDED, b"x": Phase
 class Marks:
     """Removes the marks from one output of a shell.
 
+    Args:
+        mark: what a mark begins with.
+        end: what follows the letter of a mark that is not that of the end.
+
     Attributes:
         phase: the last phase that this output reported.
         begun: whether it has reported the beginning of the command.
         words: the rest of the line behind the mark of the end; None until it is complete.
     """
 
-    def __init__(self, mark: bytes) -> None:
+    def __init__(self, mark: bytes, end: bytes = b"") -> None:
         self._mark = mark
+        self._end = end
         self._held = b""
         self._line = b""
         self.phase = Phase.STARTING
@@ -63,14 +68,15 @@ class Marks:
         output = []
         while data:
             before, mark, after = data.partition(self._mark)
-            if mark and after:
+            size = 1 if after[:1] == b"e" else 1 + len(self._end)
+            if mark and len(after) >= size:
                 output.append(self._belongs(before))
                 was, self.phase = self.phase, self._turn(after[:1])
                 if was is Phase.STARTING is not self.phase:
                     output.clear()
-                data = after[1:]
+                data = after[size:]
             else:
-                keep = len(mark) or self._beginning_of_mark(before)
+                keep = len(mark) + len(after) if mark else self._beginning_of_mark(before)
                 self._held = data[len(data) - keep :] if keep else b""
                 output.append(self._belongs(data[: len(data) - keep]))
                 break

@@ -44,6 +44,9 @@ _CAUSE = re.compile(
 )
 """Words that mark a message of a jump or a ProxyCommand as the reason why it ended."""
 
+_REFUSED_SESSION = re.compile(r"channel \d+: open failed: ")
+"""A master's message about a session that its node has refused; the lane has gone on elsewhere."""
+
 _EXPLAINS = re.compile(
     r"@ +(?P<alarm>WARNING: .*?) *@$"  # a block about a host's key, or about the user's own
     r"|Offending .* in |Host key for .* has changed|No .* host key is known for "
@@ -69,6 +72,20 @@ def printed(output: bytes) -> list[str]:
     """Return the lines that ssh printed, without its warnings."""
     lines = (line.strip() for line in output.decode(errors="replace").splitlines())
     return [line for line in lines if line and not _WARNINGS.match(line)]
+
+
+def break_words(output: bytes) -> str:
+    """Return why a connection broke, from what ssh printed while it was open; may be empty."""
+    return "; ".join(line for line in printed(output) if not _REFUSED_SESSION.match(line))
+
+
+def refuses_sessions(words: str) -> bool:
+    """Tell whether a connection works, and its node takes no more sessions over it (MaxSessions).
+
+    Args:
+        words: why no command could be started over it, from the master or from an ssh client.
+    """
+    return "Session open refused by peer" in words
 
 
 def failure(output: bytes) -> ConnectFailure:

@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import trio
 
 from pegasus.process import Pipes
+from pegasus.transport.child_streams import reading, started
 from pegasus.transport.detached import DetachedShell, Explain
-from pegasus.transport.shell import reading, started
 
 
 def _ignore(words: str) -> None:

@@ -52,6 +52,11 @@ class Resolved:
     forward_agent: str = "no"
     settings: str = field(default="", compare=False)
 
+    @property
+    def place(self) -> str:
+        """The node that is reached, however its name and the user's are written."""
+        return f"{self.hostname}:{self.port}"
+
 
 class Resolver:
     """Resolves destinations, each once.

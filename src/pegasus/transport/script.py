@@ -3,15 +3,16 @@ r"""The shell on a sub-node: some lines of POSIX sh that run one command after t
 The same lines run everywhere: over SSH they are the remote command, on localhost the argument of
 ``sh -c``. So a job has the same environment on both.
 
-The protocol, on standard input: the mark; for each command a line ``job`` with its environment and
-a line with the command itself; at any time the name of a signal for the command; ``bye`` when
-nothing more will come. On both outputs: the output of the account's start-up files; MARK ``r`` when
-ready; the command's output; MARK ``e``; then MARK ``r`` once more, or MARK ``x`` when the shell
-exits. On standard error there is a MARK ``b`` when the command begins. The MARK ``e`` there is
-followed by how the command ended: the shell's own message about a signal, if it has one, and the
-exit status, as the shell reports it, with a leading ``=`` where the status alone distinguishes a
-signal from an exit status. A MARK ``e`` with an exit status and no MARK ``b`` before it means that
-the command never began.
+The protocol, on standard input: the mark; for each command a line ``job`` with its environment (the
+run, the job, the sub-node, then possibly ``encoded`` or ``plain``, and after that the variables of
+its slots) and a line with the command itself; at any time the name of a signal for the command, or
+an empty line, which means nothing; ``bye`` when nothing more will come. On both outputs: the output
+of the account's start-up files; MARK ``r`` when ready; the command's output; MARK ``e``; then MARK
+``r`` once more, or MARK ``x`` when the shell exits. On standard error there is a MARK ``b`` when
+the command begins. The MARK ``e`` there is followed by how the command ended: the shell's own
+message about a signal, if it has one, and the exit status, as the shell reports it, with a leading
+``=`` where the status alone distinguishes a signal from an exit status. A MARK ``e`` with an exit
+status and no MARK ``b`` before it means that the command never began.
 
 Rule 1: standard input is the lifeline: its end, for any reason but ``bye``, ends the command's
 process group.
@@ -24,6 +25,7 @@ from __future__ import annotations
 import string
 
 from pegasus.model import Exited, Killed, Lost, NotStarted, Outcome
+from pegasus.transport.environment import Environment
 from pegasus.transport.parts import assemble
 
 ORPHAN_GRACE = 5
@@ -34,8 +36,7 @@ NEW_PROCESSES_LIMIT = 256
 """Processes that began on the node during a command and are checked afterwards, one by one; for
 more of them a new shell is cheaper."""
 
-NODE_SCRIPT = assemble(
-    r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
+_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
 read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
 if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
 if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
@@ -62,6 +63,7 @@ _a :
     case $s in
       job) IFS= read -r c || break; printf '%s%s\n%s\n' "$_m" "$l" "$c" || exit;;
       bye) exit;;
+      '') ;;
       *) finish "$s";;
     esac
   done
@@ -109,17 +111,20 @@ _a :
     case $_l in *"$_m"*) IFS= read -r _c || break;; *) continue;; esac
     set -f; set -- ${_l#*"$_m"}; set +f
     export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
-    [ "$4" ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
+    [ "$4" = encoded ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
+    if [ "$5" ]; then shift 4; else set --; fi
     [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
-      printf %sb "$_m" >&5 && { TMOUT=$_i
-        sh -c 'exec sh -c -- "$1" 2>&5 5>&-' sh "$_c" </dev/null >&4 4>&- 5>&5
+      printf '%sb@LINE_END@' "$_m" >&5 && { TMOUT=$_i
+        sh -c 'while [ $# -gt 1 ]; do export "$1"; shift; done
+          exec sh -c -- "$1" 2>&5 5>&-' sh "$@" "$_c" </dev/null >&4 4>&- 5>&5
       }
       _s=$?; TMOUT=0
     else
-      ( TMOUT=$_i; exec </dev/null >&4 2>&5 4>&- 5>&- && printf %sb "$_m" >&2 &&
-        exec sh -c -- "$_c" )
+      ( TMOUT=$_i; [ ! "$1" ] || export "$@"
+        exec </dev/null >&4 2>&5 4>&- 5>&- && printf '%sb@LINE_END@' "$_m" >&2 &&
+          exec sh -c -- "$_c" )
       _s=$?
     fi
     clean 2>/dev/null && printf '%sn %s%s\n' "$_m" "$_x" $_s && continue
@@ -137,19 +142,34 @@ _a :
 ) | ( _a ''; k=
   while IFS= read -r l; do
     case $l in
-      "$_m"[rx]) printf %s "$l" >&4; printf %s "$l" >&5; [ "$l" = "${_m}x" ] && exit;;
-      "$_m"n*) l=${l#"$_m"n}; printf %se%sr "$_m" "$_m" >&4
-        printf '%se%s%s\n%sr' "$_m" "$k" "$l" "$_m" >&5; k=;;
-      "$_m"e*) l=${l#"$_m"e}; printf %se "$_m" >&4; printf '%se%s%s\n' "$_m" "$k" "$l" >&5; k=;;
+      "$_m"[rx]) printf '%s@LINE_END@' "$l" >&4; printf '%s@LINE_END@' "$l" >&5
+        [ "$l" = "${_m}x" ] && exit;;
+      "$_m"n*) l=${l#"$_m"n}; printf '%se%sr@LINE_END@' "$_m" "$_m" >&4
+        printf '%se%s%s\n%sr@LINE_END@' "$_m" "$k" "$l" "$_m" >&5; k=;;
+      "$_m"e*) l=${l#"$_m"e}; printf '%se@LINE_END@' "$_m" >&4
+        printf '%se%s%s\n' "$_m" "$k" "$l" >&5; k=;;
       *) k="$k$l";;
     esac
   done
-  printf %se "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
+  printf '%se@LINE_END@' "$_m" >&4; printf '%se%s\n' "$_m" "$k" >&5
 )
-""",
-    ORPHAN_GRACE=str(ORPHAN_GRACE),
-    NEW_PROCESSES_LIMIT=str(NEW_PROCESSES_LIMIT),
-)
+"""
+
+
+def _assemble(line_end: str) -> str:
+    return assemble(
+        _SCRIPT,
+        ORPHAN_GRACE=str(ORPHAN_GRACE),
+        NEW_PROCESSES_LIMIT=str(NEW_PROCESSES_LIMIT),
+        LINE_END=line_end,
+    )
+
+
+NODE_SCRIPT = _assemble("")
+
+LINES_SCRIPT = _assemble(r"\n")
+"""The same, with a line end behind each mark: for what passes on whole lines only."""
+
 # Four processes: the first one, which waits; the watcher, which reads the lifeline; the runner,
 # whose child is the command; and the reporter, which alone writes marks after the command has
 # ended.
@@ -191,6 +211,8 @@ _a :
 #   message of that ksh about a signal goes to the standard error that the command has when it
 #   begins, so a sh in between opens the command's own; and 5 is named, since it would otherwise be
 #   closed for the command.
+# - The variables of slots are exported where only the command gets them: the next command of the
+#   same shell may be of a job that takes none.
 # - A command runs only if its beginning could be reported. So where the runner reports a status and
 #   nothing has reported a beginning, the command certainly never began: too few open files, for
 #   example, and each command would otherwise seem to fail. A report without a status is no proof,
@@ -232,21 +254,23 @@ def encode(text: str) -> str:
     )
 
 
-def hand_over(words: str, command: str) -> bytes:
+def hand_over(words: str, command: str, variables: Environment = ()) -> bytes:
     """Return the two lines that hand a command over; a command that is plain text is not encoded.
 
     Args:
         words: the command's environment: the run, the job, the sub-node.
         command: what to run.
+        variables: more of its environment; their values are single words.
     """
-    if command.isascii() and command.isprintable():
-        return f"job {words}\n{command}\n".encode()
-    return f"job {words} encoded\n{encode(command)}\n".encode()
+    plain = command.isascii() and command.isprintable()
+    more = "".join(f" {name}={value}" for name, value in variables)
+    form = "" if plain and not more else " plain" if plain else " encoded"
+    return f"job {words}{form}{more}\n{command if plain else encode(command)}\n".encode()
 
 
-def remote_command() -> str:
+def remote_command(script: str = NODE_SCRIPT) -> str:
     """Return the remote command that starts the shell under any login shell."""
-    return f'exec sh -c \'set -- "$(printf "{encode(NODE_SCRIPT)}")"; eval "$1"\''
+    return f'exec sh -c \'set -- "$(printf "{encode(script)}")"; eval "$1"\''
 
 
 def read_end(words: str, unbegun: str | None = None) -> Outcome:

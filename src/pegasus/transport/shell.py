@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias
 
 import trio
 
 from pegasus.detachment import Detachment
-from pegasus.errors import CannotStart, NodeUnreachable, sole_error
+from pegasus.errors import NodeUnreachable
 from pegasus.events import Printed
 from pegasus.model import Assignment, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
+from pegasus.transport.answers import send_answers
+from pegasus.transport.child_streams import reading, started
+from pegasus.transport.environment import slots_environment
 from pegasus.transport.marks import Marks, Phase
 from pegasus.transport.script import hand_over, read_end
 from pegasus.transport.start_up import StartUp
@@ -40,12 +43,12 @@ link."""
 GONE_LIMIT = 2.0
 """Seconds between the end of a command and the report whether its shell takes another one."""
 
-PipesT = TypeVar("PipesT", bound=Pipes)
-
 Show = Callable[[Printed], Awaitable[None]]
-ReadStream = Callable[[Stream, trio.abc.ReceiveStream], Awaitable[None]]
 Diagnose = Callable[[int], Awaitable[Outcome]]
 """Returns the outcome of a command whose shell did not report it, from the child's exit status."""
+
+Review: TypeAlias = Callable[[Outcome], Awaitable[Outcome]]
+"""Looks once more at the outcome of a command that the shell has reported."""
 
 
 class NodeShell:
@@ -55,13 +58,26 @@ class NodeShell:
         child: the pipes to the shell.
         mark: precedes each of the shell's own messages.
         diagnose: returns the outcome of a command whose shell did not report it.
+        end: what is behind each mark.
+        review: gets each outcome that the shell has reported, and returns the true one.
+
+    Attributes:
+        has_read: set after each read; ``answers`` replaces it.
     """
 
-    def __init__(self, child: Pipes, mark: bytes, diagnose: Diagnose) -> None:
+    def __init__(
+        self,
+        child: Pipes,
+        mark: bytes,
+        diagnose: Diagnose,
+        end: bytes = b"",
+        review: Review | None = None,
+    ) -> None:
         self._child = child
         self._diagnose = diagnose
-        self._stdout = _OutputState(Stream.STDOUT, Marks(mark))
-        self._stderr = _OutputState(Stream.STDERR, Marks(mark))
+        self._review = review
+        self._stdout = _OutputState(Stream.STDOUT, Marks(mark, end))
+        self._stderr = _OutputState(Stream.STDERR, Marks(mark, end))
         self._reached = Phase.STARTING
         self._beginning, self._progress = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
         self._gone = trio.Event()  # both outputs have ended
@@ -71,6 +87,7 @@ class NodeShell:
         self._start_up = StartUp(mark)  # of the start-up files, then of the shell itself
         self._handed_over = False
         self._stopped = False
+        self.has_read = trio.Event()
 
     @property
     def key(self) -> str | None:
@@ -107,6 +124,12 @@ class NodeShell:
         # Not `while`: it may have begun and ended since, and the shell wait for the next command.
         if not self.begun:
             await self._beginning.park()
+
+    def send_empty(self) -> None:
+        """Send an empty line if the shell will print more; never amid the text of a command."""
+        if self._handed_over and self._reached < Phase.AGAIN:
+            with suppress(OSError):
+                self._child.write_now(b"\n")
 
     async def _wait_reached(self, phase: Phase) -> None:
         """Wait until both outputs have reached a phase, or have ended."""
@@ -186,9 +209,10 @@ class NodeShell:
             return NotStarted("the shell on the node was gone")
         self._assignment, self._show = assignment, show
         words = f"{run_name} {assignment.number} {assignment.sub_node.number}"
+        variables = slots_environment(assignment.slots)
         try:
             # No checkpoint before this write: every job that is taken is started.
-            rest = self._child.write_now(hand_over(words, assignment.command))
+            rest = self._child.write_now(hand_over(words, assignment.command, variables))
         except OSError as error:
             return NotStarted(f"the shell on the node was gone ({error.strerror or error})")
         try:
@@ -210,7 +234,8 @@ class NodeShell:
         marks = self._stderr.marks
         if marks.words is not None:
             unbegun = None if marks.begun else self._start_up.end
-            return read_end(marks.words.decode(errors="replace"), unbegun)
+            outcome = read_end(marks.words.decode(errors="replace"), unbegun)
+            return await self._review(outcome) if self._review else outcome
         if marks.phase is Phase.GONE:
             return NotStarted(self._start_up.end or "the shell on the node went first")
         return await self._diagnose(await self._child.wait())
@@ -262,6 +287,7 @@ class NodeShell:
         if output.shown is not marks.phase or marks.phase is Phase.ENDED:
             output.shown = marks.phase
             self._update_reached()
+        self.has_read.set()
 
     def _update_reached(self) -> None:
         """Update the phase that both outputs have reached, and wake the tasks that wait for it."""
@@ -305,25 +331,14 @@ def _ignore(words: str) -> None:
 
 
 @asynccontextmanager
-async def started(pipes: AbstractAsyncContextManager[PipesT]) -> AsyncIterator[PipesT]:
-    """Start a program; where this fails, only its sub-node can't be reached.
-
-    Raises:
-        NodeUnreachable: it could not be started.
-    """
-    async with AsyncExitStack() as stack:
-        try:
-            child = await stack.enter_async_context(pipes)
-        except CannotStart as error:
-            raise NodeUnreachable(str(error)) from error
-        yield child
-
-
-@asynccontextmanager
 async def open_shell(
     pipes: AbstractAsyncContextManager[Pipes],
     diagnose: Diagnose,
     on_slow: Callable[[str], None] = _ignore,
+    end: bytes = b"",
+    review: Review | None = None,
+    *,
+    answers: bool = False,
 ) -> AsyncIterator[NodeShell]:
     """Start a shell; it is ready when the block begins.
 
@@ -331,14 +346,20 @@ async def open_shell(
         pipes: starts the shell, or a connection to it, and ends it.
         diagnose: returns the outcome of a command whose shell did not report it.
         on_slow: gets a sentence, once, where the start takes long.
+        end: what is behind each mark: the script's line end, if it has one.
+        review: gets each outcome that the shell has reported, and returns the true one.
+        answers: whether what is read is answered with an empty line while a command runs. A way
+            that holds back a small message until the one before is acknowledged needs this: an
+            acknowledgement travels at once with data, and otherwise up to 40 ms later.
 
     Raises:
         NodeUnreachable: the shell did not become ready; in ssh's or the shell's own words.
     """
     mark = b"\x1e" + secrets.token_hex(16).encode()
     async with started(pipes) as child:
-        shell = NodeShell(child, mark, diagnose)
-        async with reading(shell.read, child):
+        shell = NodeShell(child, mark, diagnose, end, review)
+        beside = partial(send_answers, shell) if answers else None
+        async with reading(shell.read, child, beside):
             with suppress(OSError):
                 child.write_now(mark + b"\n")
             await shell.wait_ready(on_slow)
@@ -347,31 +368,3 @@ async def open_shell(
             finally:
                 with trio.CancelScope(shield=True):
                     await shell.dismiss()
-
-
-@asynccontextmanager
-async def reading(read_stream: ReadStream, child: Pipes) -> AsyncIterator[None]:
-    """Read the child's outputs, also while the block is being cancelled.
-
-    The readers end with the block and not with the cancellation, since a command may print
-    something useful while it is being ended.
-    """
-    with sole_error():
-        async with trio.open_nursery() as nursery:
-            shield = trio.CancelScope(shield=True)
-
-            async def read(stream: Stream, source: trio.abc.ReceiveStream) -> None:
-                async with source:
-                    await read_stream(stream, source)
-
-            async def read_both() -> None:
-                with shield:
-                    async with trio.open_nursery() as readers:
-                        readers.start_soon(read, Stream.STDOUT, child.stdout)
-                        readers.start_soon(read, Stream.STDERR, child.stderr)
-
-            nursery.start_soon(read_both)
-            try:
-                yield
-            finally:
-                shield.cancel(reason="the command ended")

@@ -23,14 +23,15 @@ import trio
 from pegasus.errors import NodeUnreachable, PegasusError, sole_error
 from pegasus.model import Killed, Lost, Outcome, SubNode
 from pegasus.process import FULL_PIPE, Pipes, open_child
+from pegasus.transport.child_streams import started
 from pegasus.transport.detached import DetachedShell
 from pegasus.transport.follower import follower_command, follower_lines
 from pegasus.transport.handshakes import NotConnected
-from pegasus.transport.messages import failure, printed
+from pegasus.transport.messages import break_words, failure, refuses_sessions
 from pegasus.transport.mux import MuxFault, open_mux_session, sent_environment
 from pegasus.transport.opening import open_detached
 from pegasus.transport.script import remote_command
-from pegasus.transport.shell import NodeShell, open_shell, started
+from pegasus.transport.shell import NodeShell, open_shell
 from pegasus.transport.ssh_context import SshContext
 
 CONNECT_LIMIT = 60.0
@@ -76,15 +77,21 @@ kill -s TERM 0; rm -f "$pegasus_s"
 
 
 class SshSession:
-    """An open connection to a sub-node."""
+    """An open connection to a sub-node.
 
-    def __init__(self, context: SshContext, to: str, socket: Path) -> None:
+    Attributes:
+        place: what identifies its node: see ``ports``.
+        ended: set once the connection is broken.
+    """
+
+    def __init__(self, context: SshContext, to: str, socket: Path, place: str) -> None:
+        self.place = place
+        self.ended = trio.Event()
         self._context = context
         self._to = to
         self._socket = socket
         self._messages = b""
         self._decided = trio.Event()  # the socket has appeared, or ssh has ended
-        self._has_ended = False
 
     def open_shell(
         self, *, on_key: Callable[[str], None] | None = None
@@ -138,19 +145,21 @@ class SshSession:
         try:
             async with self.open_shell():
                 return Killed(9)
-        except NodeUnreachable:
+        except NodeUnreachable as error:
+            if refuses_sessions(error.words):  # the node itself says so
+                return Killed(9)
             return Lost(await self._explain(status))
 
     async def _explain(self, status: int) -> str:  # noqa: ASYNC124 -- see ``local``
         """Return why a shell has ended, in ssh's own words where it has printed any."""
-        words = "; ".join(printed(self._messages))
+        words = break_words(self._messages)
         return words or f"the connection broke (ssh ended with status {status})"
 
     async def read_messages(self, source: trio.abc.ReceiveStream) -> None:
         """Keep what ssh prints, until it ends; ``wait_open`` discards what is not needed."""
         async for data in source:
             self._messages = (self._messages + data)[-MESSAGES_LIMIT:]
-        self._has_ended = True
+        self.ended.set()
         self._decided.set()
 
     async def wait_open(self, source: trio.abc.ReceiveStream) -> None:
@@ -167,7 +176,7 @@ class SshSession:
         expected = self._context.watcher.expect(self._socket.name, self._decided)
         with trio.move_on_after(CONNECT_LIMIT), expected:
             await self._decided.wait()
-            if self._has_ended:
+            if self.ended.is_set():
                 found = failure(self._messages)
                 words = found.words or "ssh ended without a message; try `ssh -v` by hand"
                 # Without its folder ssh could not make its socket; the next try has a new folder.
@@ -213,7 +222,8 @@ async def _open_once(context: SshContext, sub_node: SubNode) -> AsyncIterator[Ss
     """
     await _prepare(context)
     socket = context.folder.path / str(next(context.numbers))
-    session = SshSession(context, sub_node.hostname, socket)
+    place = (await context.resolver.resolve(sub_node.hostname)).place
+    session = SshSession(context, sub_node.hostname, socket, place)
     master = context.argv("-M", "-N", "-S", str(socket), to=sub_node.hostname)
     argv = ["sh", "-c", MASTER_SCRIPT, "pegasus", str(socket), str(context.folder.path), *master]
     with sole_error():

@@ -52,6 +52,7 @@ class SshContext:
     Attributes:
         folder: of the control sockets; private to this user.
         watcher: watches for the sockets that appear.
+        masters: runs the masters that several users share; each ends with its last user.
         overrides: settings that override the user's own; empty before ``prepare``.
         preparing: held while ssh's version is determined.
         by_clients: set when each command needs its own ssh process, because the masters speak
@@ -65,6 +66,7 @@ class SshContext:
 
     folder: SocketFolder
     watcher: SocketWatcher
+    masters: trio.Nursery
     overrides: list[str] = field(default_factory=list)
     preparing: trio.Lock = field(default_factory=trio.Lock)
     by_clients: trio.Event = field(default_factory=trio.Event)
@@ -144,12 +146,14 @@ async def open_ssh(
         async with trio.open_nursery() as nursery:
             folder = SocketFolder(user_config, nursery, on_note)
             await folder.ensure()
-            context = SshContext(folder, SocketWatcher(folder.path), on_note=on_note)
-            if by_clients:
-                context.by_clients.set()
-            nursery.start_soon(context.watcher.run)
+            watcher = SocketWatcher(folder.path)
+            nursery.start_soon(watcher.run)
             try:
-                yield context
+                async with trio.open_nursery() as masters:
+                    context = SshContext(folder, watcher, masters, on_note=on_note)
+                    if by_clients:
+                        context.by_clients.set()
+                    yield context
             finally:
                 folder.unused.set()
             nursery.cancel_scope.cancel(reason="no more connections")

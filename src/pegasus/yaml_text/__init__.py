@@ -7,18 +7,20 @@ position.
 
 from __future__ import annotations
 
+from pegasus.yaml_text.composing import Words
 from pegasus.yaml_text.folding import folded, refuse_changed
 from pegasus.yaml_text.nodes import (
     Item,
     Listing,
     Mapping,
     NodeValue,
+    PairValue,
     Scalar,
     leaves,
     scalars,
     texts,
 )
-from pegasus.yaml_text.reading import ListReader, Words
+from pegasus.yaml_text.reading import ListReader
 from pegasus.yaml_text.source import BREAKS, SourceText, encoded
 from pegasus.yaml_text.writing import literal, one_line, quoted
 
@@ -29,6 +31,7 @@ __all__ = [
     "Listing",
     "Mapping",
     "NodeValue",
+    "PairValue",
     "Scalar",
     "SourceText",
     "Words",

@@ -14,7 +14,7 @@ import yaml
 from pegasus.errors import FileFault
 from pegasus.shell_text import MeaningChange
 from pegasus.yaml_text.events import LOADER
-from pegasus.yaml_text.nodes import NodeValue, Scalar, scalars
+from pegasus.yaml_text.nodes import PairValue, Scalar, scalars
 from pegasus.yaml_text.source import BREAKS, LINE_BREAK, SourceText
 
 Changed: TypeAlias = Callable[[str, Sequence[int]], MeaningChange | None]
@@ -82,7 +82,7 @@ def folded(source: SourceText, scalar: Scalar) -> Folded | None:
     return Folded(tuple(lines), tuple(joins)) if joins else None
 
 
-def refuse_changed(source: SourceText, value: NodeValue, name: str, changed: Changed) -> None:
+def refuse_changed(source: SourceText, value: PairValue, name: str, changed: Changed) -> None:
     """Refuse a text, or a list with a text, whose meaning changed because its lines were joined.
 
     Args:

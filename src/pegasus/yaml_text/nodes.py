@@ -1,4 +1,4 @@
-"""The nodes of a list of entries: texts, lists of texts, and mappings of both, with positions.
+"""The nodes of a list of entries: texts, lists of texts, and mappings, with positions.
 
 Rule 1: a text is what the user typed, never a value that YAML converts it to.
 Rule 2: ``start`` and ``end`` are indexes into the text of the SourceText that the nodes came from.
@@ -44,16 +44,24 @@ class Listing:
 
 
 NodeValue: TypeAlias = Scalar | Listing
+"""An ordinary value: a text, or a list of texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Names with their values, in the order written; ``flow`` if it is written in braces."""
+    """Names with their values, in the order written; ``flow`` if it is written in braces.
 
-    pairs: tuple[tuple[Scalar, NodeValue], ...]
+    A value is itself a mapping only below the names that ``Words.sections`` permits.
+    """
+
+    pairs: tuple[tuple[Scalar, PairValue], ...]
     start: int
     end: int
     flow: bool
+
+
+PairValue: TypeAlias = NodeValue | Mapping
+"""The value of a name in a mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +84,10 @@ def texts(value: NodeValue) -> tuple[str, ...]:
     return tuple(scalar.text for scalar in scalars(value))
 
 
-def scalars(value: NodeValue) -> tuple[Scalar, ...]:
-    """Give the scalars of a value: a text is a list of one."""
+def scalars(value: PairValue) -> tuple[Scalar, ...]:
+    """Give the scalars of a value: a text is a list of one, a mapping has names and values."""
+    if isinstance(value, Mapping):
+        return tuple(leaves(value))
     return (value,) if isinstance(value, Scalar) else value.values
 
 
@@ -88,4 +98,7 @@ def leaves(node: Scalar | Mapping) -> Iterator[Scalar]:
         return
     for name, value in node.pairs:
         yield name
-        yield from scalars(value)
+        if isinstance(value, Listing):
+            yield from value.values
+        else:
+            yield from leaves(value)

@@ -9,39 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import yaml
 
 from pegasus.errors import FileFault
 from pegasus.yaml_text import events
-from pegasus.yaml_text.nodes import Item, Listing, Mapping, NodeValue, Scalar
+from pegasus.yaml_text.composing import Composer, Words, scalar_end
+from pegasus.yaml_text.nodes import Item
 from pegasus.yaml_text.source import BREAKS, SourceText
 
 _BLANK_OR_COMMENT = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*)*")
 _NOTHING_BUT_DOTS = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*|^\\.\\.\\.$)*\\Z", re.MULTILINE)
 _BREAK_CHARACTER = re.compile(f"[{BREAKS}]")
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The vocabulary of a kind of file, for messages.
-
-    Attributes:
-        key: the name that every mapping must have.
-        file: the kind of file, with its article.
-        quote: the next step if YAML reads something else than the user meant.
-        plain: the form of an item, for a user who left out the key.
-        elsewhere: a name that belongs in another kind of file, and the next step.
-        spaces: whether a text of this kind may have spaces; then a name with a space was a text.
-    """
-
-    key: str
-    file: str
-    quote: str
-    plain: str
-    elsewhere: tuple[str, str]
-    spaces: bool
 
 
 class ListReader:
@@ -62,6 +41,7 @@ class ListReader:
     def __init__(self, source: SourceText, words: Words) -> None:
         self.source = source
         self.words = words
+        self._compose = Composer(source, words)
         self.flow = False
         self.start: int | None = None
         self.end: int | None = None
@@ -94,7 +74,7 @@ class ListReader:
 
     def _is_list(self, event: yaml.Event) -> bool:
         """Tell a list from an empty file; raise FileFault for anything else."""
-        self._refuse_extras(event)
+        self._compose.refuse_extras(event)
         if isinstance(event, yaml.SequenceStartEvent):
             self.start, self.flow = events.start(event), bool(event.flow_style)
             self.last_end = self.start + 1 if self.flow else self.start
@@ -140,7 +120,7 @@ class ListReader:
             next(stream, None)  # the parser fails here as well, with a better message
             raise self._torn_fault(following)
         try:
-            return Item(self._node(of_item), start, end)
+            return Item(self._compose.node(of_item), start, end)
         except FileFault as fault:
             return fault
 
@@ -153,18 +133,10 @@ class ListReader:
         """Find the end of the last part that has an end of its own."""
         for event in reversed(parts):
             if isinstance(event, yaml.ScalarEvent):
-                return self._scalar_end(event)
+                return scalar_end(self.source, event)
             if events.start(event) < events.end(event):
                 return events.end(event)
         return events.end(parts[0])
-
-    def _scalar_end(self, event: yaml.ScalarEvent) -> int:
-        """Find the end of a scalar without the blank lines after a block scalar."""
-        start, end = events.start(event), events.end(event)
-        if event.style not in {"|", ">"}:
-            return end
-        last = len(self.source.text[start:end].rstrip(f" \t{BREAKS}"))
-        return min(end, self.source.line_end(start + max(last - 1, 0)))
 
     def next_content(self, index: int) -> int:
         """Find the next character that is neither blank nor in a comment, or the text's end."""
@@ -260,6 +232,12 @@ class ListReader:
                 "Use spaces for indentation and after the dash",
             )
         problem = getattr(error, "problem", None) or str(error)
+        if "quoted scalar" in (getattr(error, "context", None) or "") and "end of" in problem:
+            return FileFault(
+                self.source.position(index),
+                f"a quote is opened here and never closed: {self._snippet(index)}",
+                "Close it, or use `|` and write the text on the next line",
+            )
         return FileFault(
             self.source.position(index),
             f"YAML cannot read {self._snippet(index)}: {problem}",
@@ -278,111 +256,3 @@ class ListReader:
         start, end = self.source.line_start(index), self.source.line_end(index)
         line = self.source.text[start:end].strip()
         return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
-
-    def _fault(self, event: yaml.Event, what: str, instead: str) -> FileFault:
-        return FileFault(self.source.position(events.start(event)), what, instead)
-
-    def _refuse_extras(self, event: yaml.Event) -> None:
-        """Refuse tags, anchors and aliases: they would change a text silently."""
-        if isinstance(event, yaml.AliasEvent):
-            kind = "an alias"
-        elif getattr(event, "anchor", None) is not None:
-            kind = "an anchor"
-        elif getattr(event, "tag", None) is not None:
-            kind = "a tag and would drop it"
-        else:
-            return
-        start = events.start(event)
-        word = self.source.text[start : start + 40].split(maxsplit=1)[0]
-        raise self._fault(event, f'YAML reads "{word}" as {kind}', self.words.quote)
-
-    def _node(self, parts: Sequence[yaml.Event]) -> Scalar | Mapping:
-        first = parts[0]
-        self._refuse_extras(first)
-        if isinstance(first, yaml.ScalarEvent):
-            return self._scalar(first)
-        if isinstance(first, yaml.SequenceStartEvent):
-            raise self._fault(first, "YAML reads this entry as a list", self.words.quote)
-        mapping = self._mapping(parts)
-        self._refuse_without_key(mapping)
-        return mapping
-
-    def _mapping(self, parts: Sequence[yaml.Event]) -> Mapping:
-        pairs: list[tuple[Scalar, NodeValue]] = []
-        names: set[str] = set()
-        inside = iter(parts[1:-1])
-        for event in inside:
-            name = self._name(event, names)
-            pairs.append((name, self._value(next(inside), inside)))
-            names.add(name.text)
-        first, last = parts[0], parts[-1]
-        flow = bool(first.flow_style) if isinstance(first, yaml.MappingStartEvent) else False
-        return Mapping(tuple(pairs), events.start(first), events.end(last), flow)
-
-    def _name(self, event: yaml.Event, names: set[str]) -> Scalar:
-        name = self._text(event, "a name must be one text")
-        if name.text == "<<" and not name.style:
-            raise self._fault(event, '"<<" merges nothing here', "Write the names and values out")
-        if name.text in names:
-            raise self._fault(
-                event,
-                f'"{name.text}" stands in this entry twice',
-                "Remove one, or write all its values in one list",
-            )
-        return name
-
-    def _value(self, event: yaml.Event, inside: Iterator[yaml.Event]) -> NodeValue:
-        if isinstance(event, yaml.SequenceStartEvent):
-            self._refuse_extras(event)
-            return self._listing(event, inside)
-        return self._text(event, "a value must be a text or a list of texts")
-
-    def _listing(self, start: yaml.SequenceStartEvent, inside: Iterator[yaml.Event]) -> Listing:
-        values = []
-        for event in inside:
-            if isinstance(event, yaml.SequenceEndEvent):
-                break
-            values.append(self._text(event, "a list must hold texts only"))
-        if not values:
-            raise self._fault(start, "this list is empty", "Write at least one value in it")
-        flow = bool(start.flow_style)
-        return Listing(tuple(values), events.start(start), events.end(event), flow)
-
-    def _text(self, event: yaml.Event, what: str) -> Scalar:
-        """Read an event as a text; otherwise it is nested, or a tag without quotes."""
-        self._refuse_extras(event)
-        if isinstance(event, yaml.ScalarEvent):
-            return self._scalar(event)
-        index = events.start(event)
-        if "{{" in self.source.text[max(index - 1, 0) : index + 2]:
-            raise self._fault(event, "YAML reads these braces as a mapping", self.words.quote)
-        kind = "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping"
-        raise self._fault(event, f"{what}, and this is a {kind}", "Quote it if it is a text")
-
-    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        if not _is_unicode(event.value):
-            raise self._fault(event, "this text has half a character in it", "Write it whole")
-        return Scalar(event.value, events.start(event), self._scalar_end(event), event.style or "")
-
-    def _refuse_without_key(self, mapping: Mapping) -> None:
-        names = [name.text for name, _ in mapping.pairs]
-        words = self.words
-        if words.key in names:
-            return
-        what, instead = f'this entry has no "{words.key}"', words.plain
-        if words.elsewhere[0] in names:
-            instead = words.elsewhere[1]
-        elif words.spaces and names and _was_a_text(mapping):
-            what = f"YAML read this {words.key} as a mapping, because of the colon in it"
-            instead = words.quote
-        raise FileFault(self.source.position(mapping.start), what, instead)
-
-
-def _was_a_text(mapping: Mapping) -> bool:
-    """Guess whether a mapping was meant as a text with a colon."""
-    name, value = mapping.pairs[0]
-    return " " in name.text or (len(mapping.pairs) == 1 and isinstance(value, Scalar))
-
-
-def _is_unicode(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)

@@ -47,9 +47,17 @@ class SourceText:
         path: as the user gave it; faults name it.
         data: the file's bytes.
         pulse: is called often while the file is read; it may raise, to stop the reading.
+        first_line: the number of the first line of the data.
     """
 
-    def __init__(self, path: str, data: bytes, pulse: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        data: bytes,
+        pulse: Callable[[], None] | None = None,
+        *,
+        first_line: int = 1,
+    ) -> None:
         self.path = path
         self.data = data
         self.pulse = pulse
@@ -60,7 +68,8 @@ class SourceText:
         self._bad: list[int] = []
         self._breaks = "\n"  # the kinds found so far
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self._counted = (0, 1, 0)
+        self._first_line = first_line
+        self._counted = (0, first_line, 0)
 
     def read(self, _size: int = 0, /) -> str:
         """Give the next block of text to a YAML parser; empty at the end."""
@@ -124,7 +133,7 @@ class SourceText:
     def position(self, index: int) -> Position:
         """Give the position of a character, as editors count: only a line feed ends a line."""
         if index < self._counted[0]:
-            self._counted = (0, 1, 0)
+            self._counted = (0, self._first_line, 0)
         at, line, start = self._counted
         line += self.text.count("\n", at, index)
         start = max(start, self.text.rfind("\n", at, index) + 1)

@@ -12,6 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
+from pegasus.events.slots import AllocationChanged as AllocationChanged
+from pegasus.events.slots import AllocationState as AllocationState
+from pegasus.events.slots import Awaited as Awaited
+from pegasus.events.slots import BarrierPassed as BarrierPassed
+from pegasus.events.slots import Probed as Probed
+from pegasus.events.slots import SlotSeen as SlotSeen
+from pegasus.events.slots import WaitingFor as WaitingFor
 from pegasus.model import Assignment, Job, Outcome, StepOrigin, Stream, SubNode
 
 RunMode: TypeAlias = Literal["queue", "broadcast"]
@@ -334,6 +341,10 @@ Event: TypeAlias = (
     | Reconnected
     | StopStored
     | Released
+    | Probed
+    | Awaited
+    | BarrierPassed
+    | AllocationChanged
     | Noted
     | LinesMissing
     | OutputMissing

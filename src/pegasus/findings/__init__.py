@@ -1,0 +1,30 @@
+"""The sub-nodes and jobs of the two files together, every fault in them, and their listing.
+
+Rule 1: nothing is taken, locked or written: the files are read as they are.
+Rule 2: every fault is found in one pass; a run stops at the first.
+Rule 3: jobs are counted by arithmetic. Rendering them takes time, so it has a limit.
+"""
+
+from __future__ import annotations
+
+from pegasus.findings.finding import Findings, find, notes_on
+from pegasus.findings.listing import (
+    FIRST_SHOWN,
+    ListingView,
+    described,
+    laid_out,
+    list_findings,
+    many,
+)
+
+__all__ = [
+    "FIRST_SHOWN",
+    "Findings",
+    "ListingView",
+    "described",
+    "find",
+    "laid_out",
+    "list_findings",
+    "many",
+    "notes_on",
+]

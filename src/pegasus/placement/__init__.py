@@ -1,0 +1,23 @@
+"""The choice of jobs: which of them starts now, on which sub-node, with which slots.
+
+Rule 1: pure: it starts nothing, waits for nothing, and changes nothing that it was given.
+Rule 2: from the top of the queue: the first job that fits somewhere starts. What a job keeps for
+itself while it waits, no job below it gets.
+``docs/why/placement.md`` has the reasons, and what was measured.
+"""
+
+from __future__ import annotations
+
+from pegasus.placement.answers import Hints, Placed, WaitReason, Waits
+from pegasus.placement.round import Round
+from pegasus.placement.state import NodeState, PoolState
+
+__all__ = [
+    "Hints",
+    "NodeState",
+    "Placed",
+    "PoolState",
+    "Round",
+    "WaitReason",
+    "Waits",
+]

@@ -1,0 +1,1 @@
+"""A Slurm cluster on loopback, and its nodes as test nodes."""

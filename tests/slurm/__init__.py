@@ -1,0 +1,1 @@
+"""A Slurm cluster on this machine, and the tests that need one."""
