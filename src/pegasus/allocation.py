@@ -15,6 +15,9 @@ from pegasus.node_sets import expand
 _COMMA_BETWEEN = re.compile(r",(?![^\[\]]*\])")
 """A comma between two node lists, and not in the brackets of one."""
 
+COMPLETING = "COMPLETING"
+"""Slurm's word for what is being ended; it has no final state yet, and may still be requeued."""
+
 _CONFIGURATION = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER"})
 """Variables that tell where Slurm's configuration is, and describe no allocation."""
 

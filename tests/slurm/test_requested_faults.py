@@ -91,8 +91,9 @@ def test_lost_and_tried_again(requesting: Requesting) -> None:
     requesting.wait_noted(2)
     (job,) = requesting.allocations()
     requesting.cluster.run("scancel", job)
-    running.wait_for(f"lost: the Slurm allocation {job} has ended (CANCELLED)", times=2)
-    running.wait_for(f"Slurm allocation {job} has ended (CANCELLED). Another one is requested in")
+    running.wait_for(f"lost: the Slurm allocation {job} has ended (CANCELLED)", times=2, limit=60)
+    ended = f"Slurm allocation {job} has ended (CANCELLED). Another one is requested in"
+    running.wait_for(ended, limit=60)
     done = running.wait(LIMIT_OF_RUN + 30)
     assert done.status == 0, done.stderr
     assert len(requesting.noted()) == 4

@@ -106,7 +106,7 @@ def test_cancelled_allocation(inside: Inside, cluster: Cluster) -> None:
     wait_until(lambda: len(sleeping(name)) == 2, what="the commands")
     job = inside.variables["SLURM_JOB_ID"]
     cluster.run("scancel", job)
-    running.wait_for(f"lost: the Slurm allocation {job} has ended (CANCELLED)", times=2)
+    running.wait_for(f"lost: the Slurm allocation {job} has ended (CANCELLED)", times=2, limit=60)
     running.signal(signal.SIGINT)
     running.wait()
     assert inside.pegasus.queue_file.read_text() == "- echo later\n"

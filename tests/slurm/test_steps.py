@@ -11,7 +11,7 @@ import trio
 from pegasus.dispatch import Session
 from pegasus.errors import NodeUnreachable
 from pegasus.model import Exited, Lost, SlurmPlace, SubNode
-from pegasus.transport.slurm import open_slurm
+from pegasus.transport.slurm import COMPLETING_LIMIT, open_slurm
 from tests import contract
 from tests.cluster.daemons import Cluster
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
@@ -90,7 +90,7 @@ async def test_a_cancelled_allocation(
                 assigned = contract.assignment("sleep 600")
                 found.append(await shell.run(assigned, "run-1", output.show, trio.Event()))
 
-    with trio.fail_after(contract.LIMIT):
+    with trio.fail_after(contract.LIMIT + COMPLETING_LIMIT):
         async with open_session() as session, trio.open_nursery() as nursery:
             begun = trio.Event()
             nursery.start_soon(follow, session, begun)

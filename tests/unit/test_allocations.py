@@ -213,6 +213,36 @@ async def test_too_short_beside_another_one(tmp_path: Path, autojump_clock: obje
     assert run.said("too short") == 1
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(20, " (CANCELLED)"), (200, "")])
+async def test_a_slow_end(
+    tmp_path: Path, seconds: float, told: str, autojump_clock: object
+) -> None:
+    """Nodes leave as soon as an allocation is being ended; its final state is waited for."""
+    run = FakeRun(tmp_path, slurm := FakeSlurm(), NODES)
+    async with run.running():
+        await until(lambda: run.hostnames)
+        slurm.end("1", "COMPLETING")
+        await until(lambda: not run.hostnames)
+        await trio.sleep(seconds)
+        slurm.allocations["1"].state = "CANCELLED"
+        await until(lambda: run.hostnames)
+    assert run.said(f"Slurm allocation 1 has ended{told}.") == 1
+    assert run.said("COMPLETING") == 0
+
+
+async def test_requeued_while_it_ends(tmp_path: Path, autojump_clock: object) -> None:
+    """What Slurm ends in order to requeue it has not ended: it is waited for again."""
+    run = FakeRun(tmp_path, slurm := FakeSlurm(), NODES)
+    async with run.running():
+        await until(lambda: run.hostnames)
+        slurm.end("1", "COMPLETING")
+        await until(lambda: not run.hostnames)
+        slurm.requeue("1")
+        await until(lambda: run.hostnames)
+    assert run.said("has ended") == 0
+    assert slurm.count("submit") == 1
+
+
 @pytest.mark.parametrize("state", ["TIMEOUT", "PREEMPTED", "NODE_FAIL", "CANCELLED"])
 async def test_an_end(tmp_path: Path, state: str, autojump_clock: object) -> None:
     """An end is told in Slurm's word, its nodes leave, and there is another request."""

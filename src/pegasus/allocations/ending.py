@@ -1,4 +1,4 @@
-"""The end of an allocation with its run.
+"""The end of an allocation: with its run, or because Slurm ends it.
 
 Rule 1: commands that are being ended come first: what Slurm ends with an allocation is *lost*.
 Rule 2: nothing here takes long: an allocation that stays ends by itself; see ``request``.
@@ -6,11 +6,13 @@ Rule 2: nothing here takes long: an allocation that stays ends by itself; see ``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import trio
 
-from pegasus.allocations.client import AsksSlurm, SlurmMissing, SlurmSilent
+from pegasus.allocation import COMPLETING
+from pegasus.allocations.client import AllocationStatus, AsksSlurm, SlurmMissing, SlurmSilent
 from pegasus.allocations.hooks import RequesterHooks
 
 LEAVE_LIMIT = 15.0
@@ -28,6 +30,40 @@ SHORT_LIMIT = 3.0
 
 CANCEL_PAUSE = 1.0
 """Seconds between two tries."""
+
+FINAL_LIMIT = 30.0
+"""Seconds in which an allocation that ends gets its final state, which says why it has ended: as
+long as slurmd gives its processes before SIGKILL (KillWait)."""
+
+FINAL_PAUSE = 1.0
+"""Seconds between two questions meanwhile."""
+
+
+async def end_of(
+    slurm: AsksSlurm, name: str, job: str, found: Sequence[AllocationStatus]
+) -> AllocationStatus | None:
+    """Give the status of an allocation once it is not being ended any more.
+
+    Slurm may also have put it back into its queue.
+
+    Args:
+        slurm: asks Slurm.
+        name: of the allocation.
+        job: its id.
+        found: what Slurm has said about the allocations of this name.
+
+    Returns:
+        The status; None where Slurm does not say it in time, or has forgotten it.
+    """
+    with trio.move_on_after(FINAL_LIMIT):
+        while True:
+            status = next((each for each in found if each.job == job), None)
+            if status is None or status.state != COMPLETING:
+                return status
+            await trio.sleep(FINAL_PAUSE)
+            with suppress(SlurmSilent):
+                found = await slurm.named(name)
+    return None
 
 
 async def wait_unused(hooks: RequesterHooks, job: str) -> None:

@@ -23,7 +23,7 @@ from pegasus.allocations.client import (
     SlurmSilent,
     active_of,
 )
-from pegasus.allocations.ending import cancel_all, wait_unused
+from pegasus.allocations.ending import cancel_all, end_of, wait_unused
 from pegasus.allocations.entry_lock import EntryLock
 from pegasus.allocations.hooks import AllocationUse, RequesterHooks
 from pegasus.allocations.reports import AllocationReports
@@ -171,9 +171,8 @@ class Requester:
             await self._follow(active[0])
             return
         if self._known is not None:
-            ends = [each for each in found if each.job == self._known.job]
-            await self._end(ends[0] if ends else None)
-        if self._submission.is_settled:
+            await self._end(self._known, found)
+        if self._known is None and self._submission.is_settled:
             self._submission.settle()
             await self._request()
 
@@ -318,13 +317,15 @@ class Requester:
         else:
             self._look = max(FIRST_LOOK, min(self._look, rest))
 
-    async def _end(self, status: AllocationStatus | None) -> None:
-        """Handle an allocation that is over."""
-        assert self._known is not None  # noqa: S101 -- it is the one that is over
-        known, self._known = self._known, None
+    async def _end(self, known: AllocationStatus, found: Sequence[AllocationStatus]) -> None:
+        """Handle an allocation that is over, or is being ended."""
         was_open = self.is_open
-        self._reports.tell(known.job, "over", status.state if status is not None else "")
         self._close()
+        status = await end_of(self._slurm, self._lock.name, known.job, found)
+        if status is not None and status.phase != "over":
+            return  # it waits again
+        self._known = None
+        self._reports.tell(known.job, "over", status.state if status is not None else "")
         lasted = 0.0 if self._opened_at is None else trio.current_time() - self._opened_at
         self._submission.forget_work()
         self._opened_at = self._idle_since = None
@@ -332,8 +333,7 @@ class Requester:
         self._look = FIRST_LOOK
         if was_cancelled:
             return
-        state = f" ({status.state})" if status is not None else ""
-        words = f"Slurm allocation {known.job} has ended{state}"
+        words = f"Slurm allocation {known.job} has ended" + (f" ({status.state})" if status else "")
         again = ""
         if lasted >= EARLY:
             self._submission.pause.reset()

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import trio
 
-from pegasus.allocation import variables_of_steps
+from pegasus.allocation import COMPLETING, variables_of_steps
 from pegasus.errors import CannotStart, NodeUnreachable
 from pegasus.model import Exited, Killed, Lost, Outcome, SubNode
 from pegasus.process import given_open_files, open_child
@@ -38,8 +38,12 @@ SLURM_SIGNALS = frozenset({15, 9})
 SLURM_ANSWER_LIMIT = 5.0
 """Seconds for Slurm to say why a step has ended. A controller that is down does not answer."""
 
+COMPLETING_LIMIT = 30.0
+"""Seconds in which an allocation that ends gets its final state, which says why it has ended: as
+long as slurmd gives its processes before SIGKILL (KillWait). Nothing else could run there."""
+
 COMPLETING_PAUSE = 0.2
-"""Seconds between two questions while an allocation ends; its final state says why it has ended."""
+"""Seconds between two questions meanwhile."""
 
 _BESIDE_THE_REASON = re.compile(
     r"^srun: (?:error: \S+: tasks? [\d,-]+: (?:Exited with exit code|Terminated|Killed)"
@@ -53,7 +57,6 @@ ShellT = TypeVar("ShellT", bound=NodeShell | DetachedShell)
 
 _STATE = re.compile(r"\bJobState=([A-Z_]+)")
 _RUNNING = {"", "RUNNING"}
-_COMPLETING = "COMPLETING"
 
 _AT_HOME = "cd || exit"
 """Commands begin in the home directory, as over SSH; ``srun`` begins in its own directory."""
@@ -147,11 +150,11 @@ class SlurmSession:
         state = await self._state()
         if state in _RUNNING:
             return None
-        with trio.move_on_after(SLURM_ANSWER_LIMIT):
-            while state == _COMPLETING:
+        with trio.move_on_after(COMPLETING_LIMIT):
+            while state == COMPLETING:
                 await trio.sleep(COMPLETING_PAUSE)
                 state = await self._state()
-        why = "" if state in {"", _COMPLETING} else f" ({state})"
+        why = "" if state in {"", COMPLETING} else f" ({state})"
         return Lost(f"the Slurm allocation {self._job} has ended{why}")
 
     async def _state(self) -> str:
