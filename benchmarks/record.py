@@ -29,6 +29,7 @@ from pathlib import Path
 import trio
 
 from pegasus.commands import run as command
+from pegasus.commands.run_settings import RunSettings
 from pegasus.events import Ended, Event, Listener, Printed, Started, Taken
 from pegasus.model import Assignment, Command, Exited, Job, Stream, SubNode
 from pegasus.record.recording import Record, open_record
@@ -166,9 +167,7 @@ async def real(jobs: str, *, recorded: bool) -> float:
         folder = Path(name)
         (folder / "queue.yaml").write_text(jobs)
         (folder / "hosts.yaml").write_text("[localhost" + ", localhost" * 7 + "]\n")
-        settings = command.RunSettings(
-            hosts_file=folder / "hosts.yaml", queue_file=folder / "queue.yaml"
-        )
+        settings = RunSettings(hosts_file=folder / "hosts.yaml", queue_file=folder / "queue.yaml")
         if not recorded:
             (folder / ".pegasus").touch()  # prevents that the record's folder is made
         with quiet():

@@ -70,12 +70,17 @@ def assignment(command: str, number: int = 1, slots: SlotsHeld = ()) -> Assignme
 
 async def run_command(session: Session, command: str) -> tuple[Outcome, Output]:
     """Run a command in a shell of its own."""
-    output = Output()
     with trio.fail_after(LIMIT):
         async with session.open_shell() as shell:
-            outcome = await shell.run(assignment(command), "run-1", output.show, trio.Event())
-            assert not isinstance(outcome, Apart)
-            return outcome, output
+            return await run_assigned(shell, assignment(command))
+
+
+async def run_assigned(shell: Shell, assigned: Assignment) -> tuple[Outcome, Output]:
+    """Run a command in a shell that waits."""
+    output = Output()
+    outcome = await shell.run(assigned, "run-1", output.show, trio.Event())
+    assert not isinstance(outcome, Apart)
+    return outcome, output
 
 
 GPUS = (

@@ -31,6 +31,7 @@ FLOORS = {
     "buffers": 0,
     "colour": 0,
     "duration": 0,
+    "launch": 0,
     "errors": 0,
     "model": 0,
     "share": 0,
@@ -46,6 +47,7 @@ FLOORS = {
     "ownership": 1,
     "shell_text": 1,
     "slot_words": 1,
+    "starting": 1,
     "template": 1,
     "terminal_modes": 1,
     "terminal_text": 1,
@@ -60,6 +62,7 @@ FLOORS = {
     "allocation": 2,
     "rendered": 2,
     "detachment": 2,
+    "launch_text": 2,
     "picker": 2,
     "last_line": 2,
     "retry_causes": 2,
@@ -90,8 +93,15 @@ FLOORS = {
 }
 """The floor of each room."""
 
-STAIRS = {("errors", "model"), ("__init__", "errors")}
-"""Imports within a floor: an error contains a position, which ``model`` defines."""
+STAIRS = {
+    ("errors", "model"),
+    ("__init__", "errors"),
+    ("model", "launch"),
+    ("launch_text", "yaml_text"),
+}
+"""Imports within a floor: an error contains a position, which ``model`` defines; ``model`` is as
+large as a file may be; and both kinds of files have ``run``, whose readers may not import each
+other."""
 
 DOORS: dict[str, set[str]] = {
     "yaml": {"yaml_text"},
@@ -146,7 +156,7 @@ SUB_INTERFACES = {
 EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""
 
-COMMANDS_LIMIT = 2_590
+COMMANDS_LIMIT = 2_640
 """Lines in commands/, which only composes other rooms. This number goes up with a new command, such
 as ``report``, and otherwise only down."""
 

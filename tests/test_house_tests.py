@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.house import imports, is_internal, other_modules, shown
 from tests.test_house import SUB_INTERFACES
 
-SHARED = {"tests.contract", "tests.other_user"}
+SHARED = {"tests.contract", "tests.launch_contract", "tests.other_user"}
 """Helpers for unit tests and for tests of the whole program."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -34,6 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 """What each part may import of the tests and benchmarks. The first entry that fits applies."""
 
 LISTED: dict[str, set[str]] = {
+    # A part of the contract.
+    "tests/launch_contract.py": {"tests.contract"},
     # The subject of these is a tool of the tests.
     "tests/unit/test_mutation.py": {"tests.mutation"},
     "tests/unit/test_shards.py": {"tests.faults"},

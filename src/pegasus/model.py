@@ -11,6 +11,8 @@ import signal
 from dataclasses import dataclass, field
 from typing import Literal, NewType, TypeAlias
 
+from pegasus.launch import NO_LAUNCH, Launch
+
 Params: TypeAlias = tuple[tuple[str, str], ...]
 """Names and values of parameters, in the order written."""
 
@@ -89,6 +91,7 @@ class SubNode:
         transport: how it is reached. Its entry in ``hosts.yaml`` decides that.
         pools: its slots, in the order written; empty where one command runs at a time.
         slurm: its allocation; None where it belongs to none.
+        launch: how commands are started there, unless their entry says it.
     """
 
     number: int
@@ -97,6 +100,7 @@ class SubNode:
     transport: TransportKind = "ssh"
     pools: tuple[Pool, ...] = ()
     slurm: SlurmPlace | None = None
+    launch: Launch = NO_LAUNCH
 
     def __str__(self) -> str:
         """Return the name for messages: ``node-1 (container=gpu0)``."""
@@ -127,21 +131,23 @@ class AtMost:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What an entry says about where and when its jobs may run.
+    """What an entry says about where, when and how its jobs run.
 
     Attributes:
         needs: the slots that each job takes; None for one slot of the first pool.
         where: on which sub-nodes; empty for all.
         at_most: how many of its jobs run at a time; None for any number.
+        launch: how its commands are started, as far as the entry says it.
     """
 
     needs: Needs | None = None
     where: Where = ()
     at_most: AtMost | None = None
+    launch: Launch = NO_LAUNCH
 
 
 NO_DEMAND = Demand()
-"""Of an entry without ``needs``, ``where`` and ``at_most``."""
+"""Of an entry without ``needs``, ``where``, ``at_most`` and ``run``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,7 @@ class Job:
         params: the values, in the order of the entry.
         position: where its entry begins in the queue file, if it was read from one. It does not
             count when two jobs are compared.
-        demand: where and when it may run.
+        demand: where, when and how it runs.
     """
 
     command: str
@@ -223,12 +229,7 @@ SlotsHeld: TypeAlias = tuple[HeldSlots, ...]
 
 @dataclass(frozen=True, slots=True)
 class StepOrigin:
-    """Identifies a step of a broadcast by the take that removed it from the queue file.
-
-    Attributes:
-        run: the name of the run that took it.
-        job: its number in that run.
-    """
+    """Identifies a step of a broadcast by the run that took it, and its number in that run."""
 
     run: str
     job: int
@@ -360,9 +361,16 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """The command certainly never started."""
+    """The command certainly never started.
+
+    Attributes:
+        words: why.
+        is_final: whether its node has refused it for a reason that stays: there is no directory
+            for it, for example. Otherwise it may be started elsewhere, or later.
+    """
 
     words: str
+    is_final: bool = False
 
     def __str__(self) -> str:
         return f"not started: {self.words}"

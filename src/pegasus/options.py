@@ -117,6 +117,10 @@ class Common:
     """Run a failed, timed-out or lost job up to N more times, if possible on another sub-node."""
     timeout: Annotated[float | None, Parameter(converter=_seconds)] = None
     """End a command that runs longer: 90, 30s, 5m, 2h, 1d."""
+    shell: str | None = None
+    """The shell of the commands, unless a file names one: 'bash -lc'; default: sh -c."""
+    chdir: str | None = None
+    """Where commands begin, unless a file says it; relative to the home directory."""
     detach: bool = False
     """Let each command outlive its connection and Pegasus; `pegasus attach` follows it again."""
     give_up: Annotated[float | None, Parameter(converter=_seconds)] = None

@@ -18,6 +18,7 @@ from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
 from tests.e2e.detaching import not_detached
 from tests.e2e.runner import Pegasus
+from tests.launch_contract import Launches
 from tests.nodes import Nodes, start_nodes, wait_until
 from tests.nodes.dropbear import why_not
 
@@ -51,7 +52,7 @@ async def open_on(nodes: Nodes, name: str) -> AsyncIterator[Session]:
         yield session
 
 
-class TestDropbear(contract.OnlyReal, contract.EndsTrees):
+class TestDropbear(contract.OnlyReal, Launches, contract.EndsTrees):
     """A node with dropbear fulfils the whole contract."""
 
 

@@ -16,6 +16,7 @@ from pegasus.model import Exited, Killed, Lost, Pool
 from pegasus.transport import open_ssh, session_opener
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
+from tests.launch_contract import Launches
 from tests.nodes import Node, Nodes, WaysToAsk, start_nodes
 
 SHELLS = ("bash", "dash", "zsh", "fish", "tcsh", "busybox")
@@ -46,7 +47,7 @@ def open_session(nodes: Nodes, request: pytest.FixtureRequest) -> contract.OpenS
     return lambda: open_on(nodes, "node-1", *pools, by_clients=by_clients)
 
 
-class TestSsh(contract.OnlyReal, contract.EndsTrees):
+class TestSsh(contract.OnlyReal, Launches, contract.EndsTrees):
     """A node fulfils the whole contract."""
 
 

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegasus.commands.check import CheckSettings, check
-from pegasus.commands.run import RunSettings, run
+from pegasus.commands.run import run
+from pegasus.commands.run_settings import RunSettings
 from pegasus.demand import fits_on
 from pegasus.destination import spell
 from pegasus.errors import ExitStatus, FileFault, PegasusError

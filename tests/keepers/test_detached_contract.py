@@ -18,6 +18,7 @@ from pegasus.transport.detached import DetachedShell
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
 from tests.keepers.places import Place
+from tests.launch_contract import Launches
 
 del test_cancelled_while_it_runs  # noqa: F821 -- a detached command goes on
 
@@ -76,7 +77,7 @@ def open_session(tmp_path: Path) -> contract.OpenSession:
     return open_detached
 
 
-class TestDetached(contract.OnlyReal):
+class TestDetached(contract.OnlyReal, Launches):
     """Detached commands keep the contract of real sessions, but for what their keeper changes."""
 
     test_leftovers_need_a_fresh_shell = None  # type: ignore[assignment]

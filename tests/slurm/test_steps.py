@@ -15,6 +15,7 @@ from pegasus.transport.slurm import COMPLETING_LIMIT, open_slurm
 from tests import contract
 from tests.cluster.daemons import Cluster
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
+from tests.launch_contract import Launches
 
 DIES_WITH_ITS_STEP = "Slurm ends what a step leaves behind"
 
@@ -40,7 +41,7 @@ def open_session(allocated: str) -> contract.OpenSession:
     return open_step
 
 
-class TestSlurm(contract.OnlyReal, contract.EndsTrees):
+class TestSlurm(contract.OnlyReal, Launches, contract.EndsTrees):
     """A step fulfils the contract, but for what outlives a command."""
 
     async def test_background_children(self, open_session: contract.OpenSession) -> None:

@@ -58,4 +58,4 @@ def test_a_slot_of_any_name_is_one_word() -> None:
     odd = (Slot("a b\nbye\x1e\udcff\x00"), Slot("`x`;$(y)*\\"))
     (pair,) = slots_environment((HeldSlots("seat", odd),))
     assert pair == ("PEGASUS_SLOTS_SEAT", "a_b_bye___,`x`;$(y)*\\")
-    assert len(hand_over("run 1 0", "x", (pair,)).split(b"\n")[0].split()) == 6
+    assert len(hand_over("run 1 0", "x", (pair,)).split(b"\n")[0].split()) == 7

@@ -297,8 +297,8 @@ def test_plain_commands_are_handed_over_as_they_are() -> None:
     """What a line can carry is not encoded: it need not be decoded by a process of its own."""
     assert hand_over("run 1 0", r"echo '\n' %s") == b"job run 1 0\necho '\\n' %s\n"
     variables = (("A", "2,3"), ("B", ""))
-    assert hand_over("run 1 0", "echo", variables) == b"job run 1 0 plain A=2,3 B=\necho\n"
-    assert hand_over("run 1 0", "a\n", variables).startswith(b"job run 1 0 encoded A=2,3 B=\n")
+    assert hand_over("run 1 0", "echo", variables) == b"job run 1 0 plain - A=2,3 B=\necho\n"
+    assert hand_over("run 1 0", "a\n", variables).startswith(b"job run 1 0 encoded - A=2,3 B=\n")
     encoded = hand_over("run 1 0", "a\nb")
     assert encoded == f"job run 1 0 encoded\n{encode('a' + chr(10) + 'b')}\n".encode()
 

@@ -16,6 +16,7 @@ from pegasus.transport.local import LocalSession
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
 from tests.fakes import FakeNode
+from tests.launch_contract import Launches
 
 
 @asynccontextmanager
@@ -51,5 +52,5 @@ async def test_names_of_this_machine(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("open_session", ["local"], indirect=True)
-class TestLocal(contract.OnlyReal):
+class TestLocal(contract.OnlyReal, Launches):
     """Localhost keeps the whole contract."""

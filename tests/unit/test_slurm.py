@@ -19,6 +19,7 @@ from pegasus.probes import command_of
 from pegasus.transport.slurm import open_slurm, reason_in
 from tests import contract
 from tests.contract import *  # noqa: F403 -- the tests of the contract run here
+from tests.launch_contract import Launches
 
 # As slurmd does, it starts the step in a process group of its own, in the session of another.
 SRUN = """#!/bin/sh
@@ -63,7 +64,7 @@ def open_session(fake_slurm: Path) -> contract.OpenSession:
     return open_step
 
 
-class TestSteps(contract.OnlyReal):
+class TestSteps(contract.OnlyReal, Launches):
     """A step fulfils the contract of sessions."""
 
 

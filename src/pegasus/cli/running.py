@@ -70,7 +70,9 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         common: the options of both modes.
         fleet: those of a broadcast; None in queue mode.
     """
-    from pegasus.commands.run import RunSettings, run
+    from pegasus.commands.run import run
+    from pegasus.commands.run_settings import RunSettings
+    from pegasus.launch_text import read_typed_launch
     from pegasus.retry_causes import read_causes
 
     _refuse_contradictions(common, fleet)
@@ -85,6 +87,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         broadcast=fleet is not None,
         retries=common.retries,
         timeout=math.inf if common.timeout is None else common.timeout,
+        launch=read_typed_launch(common.shell, common.chdir),
         detach=common.detach,
         give_up=math.inf if common.give_up is None else common.give_up,
         limit=tuple(common.limit or ()),

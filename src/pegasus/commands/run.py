@@ -6,19 +6,17 @@ signal drains the run, the second aborts it, the third kills what runs.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 import trio
 
 from pegasus.allocations import AllocationLimits, is_requested, make_allocations
 from pegasus.commands.frame import FINAL_SCREEN_WAIT, in_frame
+from pegasus.commands.run_settings import RunSettings
 from pegasus.commands.stages import Stages
 from pegasus.commands.taking_over import (
     TakenRun,
@@ -33,10 +31,10 @@ from pegasus.commands.taking_over import (
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, ResumedSteps, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Noted, RunEnded, RunMode
+from pegasus.events import Noted, RunEnded
 from pegasus.findings import notes_on
-from pegasus.gather import GatherKind, open_gathered
-from pegasus.hosts_file import SubNodeLimit, follow_hosts, hosts_state, read_hosts
+from pegasus.gather import open_gathered
+from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
 from pegasus.model import SubNode
 from pegasus.notifier import Notifier, open_notifier
 from pegasus.orders import orders_of, read_orders
@@ -53,10 +51,9 @@ from pegasus.resuming import (
     steps_to_resume,
     words_on_rest,
 )
-from pegasus.retry_causes import CauseSearch, RetryCauses
+from pegasus.retry_causes import CauseSearch
 from pegasus.run_state import RunState
 from pegasus.screen import Screen
-from pegasus.share import Share
 from pegasus.shared_slots import BarrierWatch, SharedSlots
 from pegasus.stalls import watch_stalls
 from pegasus.standard_streams import write_error
@@ -66,56 +63,17 @@ BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
 """An environment variable; where it is set, each shell is opened by an ``ssh`` client process."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """What the command line says about a run; see ``pegasus queue --help``."""
-
-    hosts_file: Path
-    queue_file: Path
-    ssh_config: Path | None = None
-    print_period: int = 1
-    color: Literal["auto", "always", "never"] = "auto"
-    daemon: bool = False
-    error_aborts: bool = False
-    broadcast: bool = False
-    retries: int = 0
-    timeout: float = math.inf
-    detach: bool = False
-    give_up: float = math.inf
-    limit: tuple[str, ...] = ()
-    live: bool = True
-    retry_on: RetryCauses | None = None
-    gpu_busy: int = 500
-    stall: float = math.inf
-    notify: str | None = None
-    gather: GatherKind = False
-    batch: Share | None = None
-    max_unreachable: Share | None = None
-    resume: bool = False
-    hosts_seen: tuple[int, ...] = ()
-    """The state in which the hosts file was read."""
-    limit_notes: tuple[str, ...] = ()
-    """What ``--limit`` names and the hosts file does not have."""
-    resumes: tuple[str, ...] = ()
-    """The runs of the broadcast that is continued, the newest last."""
-
-    @property
-    def mode(self) -> RunMode:
-        """Whether each job runs once, or on every sub-node."""
-        return "broadcast" if self.broadcast else "queue"
-
-
 async def run(settings: RunSettings) -> ExitStatus:
     """Run the queue, or broadcast it.
 
     Raises:
         PegasusError: a file is invalid, or something is missing here; nothing was taken.
     """
-    hosts_seen, limit = hosts_state(settings.hosts_file), SubNodeLimit(settings.limit)
+    hosts_seen, choice = hosts_state(settings.hosts_file), settings.choice
     every = read_hosts(settings.hosts_file)
-    notes = limit.find_notes(str(settings.hosts_file), every)
+    notes = choice.limit.find_notes(str(settings.hosts_file), every)
     settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
-    chosen = limit.choose(every)
+    chosen = choice.of(every)
     if settings.detach and any(sub_node.transport == "slurm" for sub_node in chosen):
         raise PegasusError(
             f"{settings.hosts_file}: --detach does not work on Slurm, where a command ends with "
@@ -337,8 +295,8 @@ async def _dispatch(opened: _OpenedRun, stages: Stages, counted: WaitingJobs | N
             if counted is not None:
                 nursery.start_soon(follow_count, counted)
             if not settings.broadcast:
-                seen, limit, note = settings.hosts_seen, SubNodeLimit(settings.limit), opened.note
-                nursery.start_soon(follow_hosts, settings.hosts_file, seen, send_hosts, note, limit)
+                followed = settings.hosts_file, settings.hosts_seen, send_hosts, opened.note
+                nursery.start_soon(follow_hosts, *followed, settings.choice)
             if sub_nodes or not settings.broadcast:
                 await dispatcher.run_all()
             stages.ending.drained.set()

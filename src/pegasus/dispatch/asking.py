@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
 from pegasus.dispatch.ports import Session, Shell
 from pegasus.errors import NodeUnreachable, sole_error
 from pegasus.events import Printed
+from pegasus.launch import NO_LAUNCH
 from pegasus.model import (
     Apart,
     Assignment,
@@ -89,7 +90,8 @@ class Asker:
     """
 
     def __init__(self, session: Session, sub_node: SubNode, nursery: trio.Nursery) -> None:
-        self._session, self._sub_node, self._nursery = session, sub_node, nursery
+        self._session, self._nursery = session, nursery
+        self._sub_node = replace(sub_node, launch=NO_LAUNCH)  # ``run`` is for jobs
         self._waiting: deque[_Question] = deque()
         self._arrived = trio.lowlevel.ParkingLot()
         self._free = 0  # shells that wait for a question, or are being opened

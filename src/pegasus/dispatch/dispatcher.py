@@ -44,6 +44,7 @@ from pegasus.model import (
     succeeded,
 )
 from pegasus.picker import Picker
+from pegasus.starting import missing_program_words
 
 STARTED_LIMIT = 5.0
 """Seconds to wait for the report that the commands that were just assigned have begun; a node that
@@ -352,6 +353,8 @@ class Dispatcher(ABC):
         self.retries.forget(ended.assignment)
         self._release(ended.assignment, is_gone=not isinstance(ended.outcome, Lost))
         self.run.listener.tell(ended)
+        words = missing_program_words(ended.assignment, ended.outcome)
+        self.report_once(words, words and str(ended.outcome))  # once in a run
         self._drain_after(ended.outcome)
 
     def _drain_after(self, outcome: Outcome) -> None:

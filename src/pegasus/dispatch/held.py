@@ -226,7 +226,7 @@ class HeldCommands:
             ended = Ended(command.assignment, outcome, seconds)
             command.owner.listener.tell(ended)
             self._reports.end_inherited(command.owner.name, ended)
-        elif isinstance(outcome, NotStarted) and not command.is_stopping:
+        elif isinstance(outcome, NotStarted) and not outcome.is_final and not command.is_stopping:
             self._reports.take_back(command.assignment, outcome.words)
             # Its try is forgotten, so only its folder is left to be removed.
             self.commands.remove(command)

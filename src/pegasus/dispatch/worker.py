@@ -337,7 +337,7 @@ class Worker:
     def _finish(self, assignment: Assignment, outcome: Outcome, seconds: float) -> None:
         """Report what happened to a command."""
         self._note_outcome(outcome)
-        if isinstance(outcome, NotStarted):
+        if isinstance(outcome, NotStarted) and not outcome.is_final:
             self.state = Preparing()
             self._reports.take_back(assignment, outcome.words)
         else:
@@ -367,8 +367,8 @@ def _break_of(assignment: Assignment, outcome: Outcome | Apart) -> str | None:
 
     That a detached command is lost is reported by its node, over a connection that works.
     """
-    if isinstance(outcome, NotStarted | Apart) or (
-        isinstance(outcome, Lost) and assignment.key is None
-    ):
+    if isinstance(outcome, NotStarted):
+        return None if outcome.is_final else outcome.words
+    if isinstance(outcome, Apart) or (isinstance(outcome, Lost) and assignment.key is None):
         return outcome.words
     return None

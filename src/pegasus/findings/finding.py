@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pegasus import grid
@@ -12,6 +12,7 @@ from pegasus.errors import FileFault
 from pegasus.findings.places import Places
 from pegasus.findings.trial import Trial
 from pegasus.hosts_file import SubNodeLimit, find_hosts, find_notes, is_doubtful, mentions
+from pegasus.launch import NO_LAUNCH
 from pegasus.model import NO_DEMAND, Barrier, Job, SubNode
 from pegasus.queue_file import QueueFile, QueueReader, Written, WrittenBarrier, doubtful_params
 
@@ -54,7 +55,8 @@ class Findings:
     def is_placed(self) -> bool:
         """Whether slots or demands are used, so that not every job can run on every sub-node."""
         return any(each.pools for each in self.sub_nodes) or any(
-            isinstance(each, Written) and each.entry.demand != NO_DEMAND for each in self.entries
+            isinstance(each, Written) and replace(each.entry.demand, launch=NO_LAUNCH) != NO_DEMAND
+            for each in self.entries
         )
 
     def jobs(self) -> Iterator[Job | Barrier]:

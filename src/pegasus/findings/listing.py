@@ -18,6 +18,7 @@ from pegasus.errors import FileFault, TemplateFault
 from pegasus.findings.finding import Findings
 from pegasus.findings.places import Places
 from pegasus.hosts_file import request_options
+from pegasus.launch import launch_words
 from pegasus.model import Barrier, Job, Pool, SubNode
 from pegasus.rendered import render_with
 from pegasus.standard_streams import STDOUT
@@ -88,7 +89,9 @@ def described(sub_node: SubNode) -> str:
     if place is not None and place.is_requested:
         name += f"; requested with `sbatch {shlex.join(request_options(place.request or ()))}`"
     pools = ", ".join(map(_pool, sub_node.pools))
-    return f"{name}; slots: {pools}" if pools else name
+    name = f"{name}; slots: {pools}" if pools else name
+    launch = launch_words(sub_node.launch)
+    return f"{name}; commands run {launch}" if launch else name
 
 
 def _pool(pool: Pool) -> str:
@@ -134,6 +137,8 @@ def _jobs(view: ListingView, found: Findings) -> Iterator[str]:
         text, mark = _filled(job, usual or next(iter(places.of(job.demand)), None), places)
         marks.add(mark if usual else " ")
         yield from laid_out(f"  {number:>{width},}{mark if usual else ' '} ", text)
+        if launch := launch_words(job.demand.launch):
+            yield from laid_out(f"  {'':>{width}}    ", launch)
         if is_placed and found.sub_nodes:
             place = _place(places, job, is_usual=usual is not None)
             yield from laid_out(f"  {'':>{width}}    ", place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pegasus.hosts_file.choice import HostsChoice
 from pegasus.hosts_file.following import follow_hosts, hosts_state
 from pegasus.hosts_file.limit import SubNodeLimit
 from pegasus.hosts_file.notes import find_notes, is_doubtful, mentions
@@ -10,6 +11,7 @@ from pegasus.hosts_file.slurm import request_options
 
 __all__ = [
     "MOST_SUB_NODES",
+    "HostsChoice",
     "SubNodeLimit",
     "find_hosts",
     "find_notes",

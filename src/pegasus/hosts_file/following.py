@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from pegasus.errors import PegasusError
-from pegasus.hosts_file.limit import NO_LIMIT, SubNodeLimit
+from pegasus.hosts_file.choice import NO_CHOICE, HostsChoice
 from pegasus.hosts_file.reading import read_hosts
 from pegasus.model import SubNode
 
@@ -21,7 +21,7 @@ async def follow_hosts(
     seen: tuple[int, ...],
     send: trio.MemorySendChannel[Sequence[SubNode]],
     on_note: Callable[[str], None],
-    limit: SubNodeLimit = NO_LIMIT,
+    choice: HostsChoice = NO_CHOICE,
 ) -> None:
     """Send the sub-nodes whenever the hosts file has changed; runs until it is cancelled.
 
@@ -30,14 +30,15 @@ async def follow_hosts(
         seen: its state when it was last read.
         send: gets the sub-nodes.
         on_note: is called with a fault of the file; the sub-nodes stay as they were.
-        limit: what ``--limit`` chooses; new sub-nodes that it does not choose are left out.
+        choice: what the command line says about them; new sub-nodes that it does not choose are
+            left out.
     """
     while True:
         await trio.sleep(HOSTS_POLL)
         if (now := hosts_state(path)) != seen:
             seen = now
             try:
-                sub_nodes = limit.choose(read_hosts(path))
+                sub_nodes = choice.of(read_hosts(path))
             except PegasusError as error:
                 on_note(f"{error} The nodes stay as they were.")
             else:

@@ -18,6 +18,8 @@ from pegasus.destination import NoDestination, spell, transport_of
 from pegasus.errors import FileFault, TemplateFault
 from pegasus.hosts_file.slots import read_pools
 from pegasus.hosts_file.slurm import SLURM_KEY, read_slurm
+from pegasus.launch import NO_LAUNCH, Launch
+from pegasus.launch_text import LAUNCH_KEY, read_launch
 from pegasus.model import Params, Pool, Position, SlurmPlace, SubNode
 from pegasus.node_sets import NoNodeSet, expand, size
 from pegasus.shell_text import changed_value
@@ -49,7 +51,7 @@ HOSTS_WORDS = Words(
     plain='Write "- hostname: [...]" or a plain string',
     elsewhere=("command", 'Commands belong in the queue file; here write "- hostname: [...]"'),
     spaces=False,
-    sections={SLOTS_KEY: 2, SLURM_KEY: 1},
+    sections={SLOTS_KEY: 2, SLURM_KEY: 1, LAUNCH_KEY: 1},
     alone=SLURM_KEY,
     empty=frozenset({SLURM_KEY}),
     moved=dict.fromkeys(
@@ -106,9 +108,9 @@ def _of(source: SourceText, item: Item | FileFault, first: int) -> list[SubNode]
         for _, value in item.node.pairs:
             if not isinstance(value, Mapping):
                 refuse_changed(source, value, "value", changed_value)
-    pools = _pools_of(source, item)
+    pools, launch = _pools_of(source, item), _launch_of(source, item)
     return [
-        SubNode(first + i, hostname, params, transport_of(hostname), pools)
+        SubNode(first + i, hostname, params, transport_of(hostname), pools, None, launch)
         for i, (hostname, params) in enumerate(_expanded(source, item, first))
     ]
 
@@ -139,24 +141,32 @@ def _of_allocation(
     for _, values in pairs:
         for value in values:
             refuse_changed(source, value, "value", changed_value)
-    pools, names = _pools_of(source, item), [name.text for name, _ in pairs]
+    pools, launch = _pools_of(source, item), _launch_of(source, item)
+    names = [name.text for name, _ in pairs]
     rows = list(itertools.product(*((value.text for value in values) for _, values in pairs)))
     every = ((node, row) for node in nodes for row in rows)
     return [
-        SubNode(number, node, tuple(zip(names, row, strict=True)), "slurm", pools, place)
+        SubNode(number, node, tuple(zip(names, row, strict=True)), "slurm", pools, place, launch)
         for number, ((node, place), row) in enumerate(every, first)
     ]
 
 
 def _pools_of(source: SourceText, item: Item) -> tuple[Pool, ...]:
-    if isinstance(item.node, Scalar):
-        return ()
-    pairs = item.node.pairs
-    found = [
-        value for name, value in pairs if isinstance(value, Mapping) and name.text == SLOTS_KEY
-    ]
+    found = _section(item, SLOTS_KEY)
     names = [name.text for name, _ in params_of(item)]
-    return read_pools(source, found[0], names) if found else ()
+    return read_pools(source, found, names) if found else ()
+
+
+def _launch_of(source: SourceText, item: Item) -> Launch:
+    found = _section(item, LAUNCH_KEY)
+    return read_launch(source, found) if found else NO_LAUNCH
+
+
+def _section(item: Item, key: str) -> Mapping | None:
+    """Give the mapping that is the value of a key; None if there is none."""
+    pairs = item.node.pairs if isinstance(item.node, Mapping) else ()
+    found = (value for name, value in pairs if name.text == key and isinstance(value, Mapping))
+    return next(found, None)
 
 
 def read_bytes(path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""``needs``, ``where``, ``at_most`` and ``barrier`` of a queue file.
+"""``needs``, ``where``, ``at_most``, ``run`` and ``barrier`` of a queue file.
 
 Rule 1: only a mapping demands something; a text or a list of that name is a parameter.
 Rule 2: every fault has the position of the name or the value that is wrong.
@@ -13,10 +13,12 @@ from collections.abc import Mapping as Names
 
 from pegasus.demand import POOL_NAME
 from pegasus.errors import FileFault
+from pegasus.launch import NO_LAUNCH
+from pegasus.launch_text import LAUNCH_KEY, read_launch
 from pegasus.model import AtMost, BarrierKind, Demand, Needs, Where
 from pegasus.yaml_text import Listing, Mapping, PairValue, Scalar, SourceText, texts
 
-DEMAND_KEYS = ("needs", "where", "at_most")
+DEMAND_KEYS = ("needs", "where", "at_most", LAUNCH_KEY)
 """The keys of an entry that demand something where their value is a mapping."""
 
 MOST_NEEDED = 1_000_000
@@ -32,6 +34,7 @@ _EXAMPLES = {
     "needs": "write `needs: {gpu: 2}`",
     "where": "write `where: {model: a100}`",
     "at_most": "write `at_most: {running: 2}`",
+    LAUNCH_KEY: "write `run: {chdir: work/project}`",
     "barrier": 'write "- barrier: succeeded" as an entry of its own',
 }
 """What somebody may have meant who wrote a parameter with such a name."""
@@ -50,11 +53,12 @@ def read_demand(source: SourceText, sections: Names[str, Mapping]) -> Demand:
     Raises:
         FileFault: one of them is wrong.
     """
-    needs, where, at_most = (sections.get(name) for name in DEMAND_KEYS)
+    needs, where, at_most, launch = (sections.get(name) for name in DEMAND_KEYS)
     return Demand(
         _needs(source, needs) if needs else None,
         _where(where) if where else (),
         _at_most(source, at_most) if at_most else None,
+        read_launch(source, launch) if launch else NO_LAUNCH,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pegasus import yaml_text
 from pegasus.demand import with_group
+from pegasus.launch_text import LAUNCH_KEY
 from pegasus.model import NO_DEMAND, AtMost, Barrier, Demand, Entry, Job
 from pegasus.queue_file.entries import Written, levels
 from pegasus.yaml_text import BREAKS, Listing, Mapping, NodeValue, PairValue, Scalar
@@ -108,6 +109,9 @@ def _demanded(demand: Demand) -> list[tuple[Scalar, Mapping]]:
         running: list[tuple[Scalar, PairValue]]
         running = [(_new("running"), _new(str(demand.at_most.running)))]
         found.append(("at_most", running + _of(demand.at_most)))
+    launch = (("shell", demand.launch.shell), ("chdir", demand.launch.chdir))
+    if given := [(name, text) for name, text in launch if text]:
+        found.append((LAUNCH_KEY, [(_new(name), _new(text)) for name, text in given]))
     return [(_new(name), Mapping(tuple(pairs), 0, 0, flow=True)) for name, pairs in found]
 
 

@@ -8,16 +8,21 @@ Rule 1: pure; what the queue file would refuse is refused here, with what to typ
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pegasus.demand import POOL_NAME, shared_group
 from pegasus.errors import PegasusError
+from pegasus.launch import NO_LAUNCH, Launch
 from pegasus.model import AtMost, Barrier, Demand, Entry, Needs
 from pegasus.queue_file.demands import BARRIER_KINDS, whole
 from pegasus.queue_file.typed import ParamLists, read_lists
 
 
 def read_typed_demand(
-    needs: Iterable[str], where: Iterable[str], at_most: int | None = None
+    needs: Iterable[str],
+    where: Iterable[str],
+    at_most: int | None = None,
+    launch: Launch = NO_LAUNCH,
 ) -> Demand:
     """Read the options of one command.
 
@@ -25,6 +30,7 @@ def read_typed_demand(
         needs: as in ``--needs``.
         where: as in ``--where``.
         at_most: how many of its jobs may run at a time.
+        launch: how it is started.
 
     Raises:
         PegasusError: one of them is wrong.
@@ -36,7 +42,7 @@ def read_typed_demand(
             raise PegasusError(f"--at-most {at_most}: the number of jobs must be {found}.")
         running = AtMost(found)
     example = "a condition is a parameter of a sub-node and its values: --where model=a100,h100"
-    return Demand(_needs(needs), read_lists(where, "--where", example), running)
+    return Demand(_needs(needs), read_lists(where, "--where", example), running, launch)
 
 
 def read_typed_barrier(typed: str) -> Barrier:
@@ -57,7 +63,7 @@ def typed_entries(commands: Sequence[str], params: ParamLists, demand: Demand) -
     """Give an entry for each command; the jobs of all of them count together for ``--at-most``."""
     if demand.at_most is not None and len(commands) > 1:
         group = shared_group(commands, [name for name, _ in params], demand)
-        demand = Demand(demand.needs, demand.where, AtMost(demand.at_most.running, group))
+        demand = replace(demand, at_most=AtMost(demand.at_most.running, group))
     return [Entry((each,), params, None, demand) for each in commands]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from pegasus.events import SlotSeen, WaitingFor
+from pegasus.launch import NO_LAUNCH, Launch
 from pegasus.model import (
     NO_DEMAND,
     AtMost,
@@ -31,7 +32,27 @@ def demand_data(demand: Demand) -> Data:
         data["where"] = [{"name": name, "values": list(values)} for name, values in demand.where]
     if (at_most := demand.at_most) is not None:
         data["at_most"] = {"running": at_most.running, "of": at_most.of}
-    return data
+    return data | launch_data(demand.launch)
+
+
+def launch_data(launch: Launch) -> Data:
+    """Write how commands are started, as a field; nothing where it is the usual way."""
+    pairs = (("shell", launch.shell), ("chdir", launch.chdir))
+    given = {name: value for name, value in pairs if value}
+    return {"run": given} if given else {}
+
+
+def launch_in(data: Data) -> Launch:
+    """Read how commands are started.
+
+    Raises:
+        ValueError: it says no such thing.
+    """
+    if "run" not in data:
+        return NO_LAUNCH
+    given = fields.part(data, "run")
+    values = (fields.text(given, name) if name in given else "" for name in ("shell", "chdir"))
+    return Launch(*values)
 
 
 def demand_of(data: Data) -> Demand:
@@ -40,7 +61,7 @@ def demand_of(data: Data) -> Demand:
     Raises:
         ValueError: it is none.
     """
-    if not ("needs" in data or "where" in data or "at_most" in data):
+    if not data.keys() & {"needs", "where", "at_most", "run"}:
         return NO_DEMAND
     needs = None
     if "needs" in data:
@@ -56,7 +77,7 @@ def demand_of(data: Data) -> Demand:
     if "at_most" in data:
         limit = fields.part(data, "at_most")
         at_most = AtMost(fields.whole(limit, "running", least=1), fields.text(limit, "of"))
-    return Demand(needs, where, at_most)
+    return Demand(needs, where, at_most, launch_in(data))
 
 
 def slots_data(slots: SlotsHeld) -> Data:

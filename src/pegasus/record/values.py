@@ -19,7 +19,7 @@ from pegasus.model import (
 )
 from pegasus.record import fields
 from pegasus.record.fields import Data
-from pegasus.record.slot_values import pool_data, pool_of
+from pegasus.record.slot_values import launch_data, launch_in, pool_data, pool_of
 
 _EXITED = tuple(map(Exited, range(256)))
 """One object for each exit status: nearly all outcomes of a journal are one of them."""
@@ -38,8 +38,9 @@ def outcome_data(outcome: Outcome) -> Data:
             return {"kind": "timed_out", "limit": limit}
         case Lost(words):
             return {"kind": "lost", "words": words}
-        case NotStarted(words):
-            return {"kind": "not_started", "words": words}
+        case NotStarted(words, is_final):
+            data: Data = {"kind": "not_started", "words": words}
+            return {**data, "is_final": True} if is_final else data
 
 
 def outcome_of(data: Data) -> Outcome:  # noqa: PLR0911 -- one for each kind
@@ -61,7 +62,7 @@ def outcome_of(data: Data) -> Outcome:  # noqa: PLR0911 -- one for each kind
         case "lost":
             return Lost(fields.text(data, "words"))
         case "not_started":
-            return NotStarted(fields.text(data, "words"))
+            return NotStarted(fields.text(data, "words"), data.get("is_final") is True)
         case kind:
             return Lost(f"it ended as {kind!r}, which this version of Pegasus does not know")
 
@@ -87,7 +88,7 @@ def sub_node_data(sub_node: SubNode) -> Data:
         data["pools"] = list(map(pool_data, sub_node.pools))
     if sub_node.slurm is not None and sub_node.slurm.job:
         data["allocation"] = sub_node.slurm.job
-    return data
+    return data | launch_data(sub_node.launch)
 
 
 def origin_data(origin: StepOrigin) -> Data:
@@ -118,4 +119,5 @@ def sub_node_of(data: Data) -> SubNode:
         transport = transport_of(hostname)
     pools = tuple(map(pool_of, fields.parts(data, "pools"))) if "pools" in data else ()
     place = SlurmPlace(fields.text(data, "allocation")) if "allocation" in data else None
-    return SubNode(number, hostname, params_of(data), transport, pools, place)
+    launch = launch_in(data)
+    return SubNode(number, hostname, params_of(data), transport, pools, place, launch)

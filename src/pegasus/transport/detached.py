@@ -19,6 +19,7 @@ from pegasus.errors import NodeUnreachable
 from pegasus.events import Printed
 from pegasus.model import Apart, Assignment, Cancelled, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
+from pegasus.starting import launch_of
 from pegasus.transport.ends import DetachedEnd, read_report
 from pegasus.transport.environment import slots_environment
 from pegasus.transport.keys import FolderKeys
@@ -186,7 +187,8 @@ class DetachedShell:
         limit = "-" if detachment.limit == float("inf") else f"{detachment.limit:.9g}"
         words = f"{limit} {run_name} {assignment.number} {assignment.sub_node.number}"
         variables = slots_environment(assignment.slots)
-        return self.prepare(hand_over(words, assignment.command, variables))
+        launch = launch_of(assignment)
+        return self.prepare(hand_over(words, assignment.command, variables, launch))
 
     async def _send_rest(self, rest: bytes) -> bool:
         """Send the rest of a command; return whether all was sent. A part of it never runs."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from pegasus.events import OutputSizes
 from pegasus.model import Cancelled, Exited, Killed, Lost, NotStarted, Outcome, Stream, TimedOut
+from pegasus.starting import refused_in
 from pegasus.transport.reports import Report
 from pegasus.transport.script import read_end
 
@@ -48,7 +49,8 @@ def read_report(report: Report) -> DetachedEnd | None:
     """Return the end that a report is about, without its key; None if it is about no end."""
     match report.kind:
         case "n":
-            return DetachedEnd(NotStarted("its connection broke before it could begin"))
+            refusal = refused_in(report.words)
+            return DetachedEnd(refusal or NotStarted("its connection broke before it could begin"))
         case "g":
             return DetachedEnd(Lost("its folder on the node was removed"), known=False)
         case "l" | "e":

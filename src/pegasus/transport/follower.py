@@ -111,7 +111,9 @@ report() {
       say_of e "$_o $_e $_f $_l";;
     ". "*|"b "*)
       if [ "$_z" ]; then say_of l "$_o $_e r"
-      elif [ "${_l%%b*}" ]; then say_of n
+      elif [ "${_l%%b*}" ]; then
+        IFS= read -r _l <"$_d/refused" || _l=
+        say_of n "$_l"
       else
         logind && _f=u
         say_of l "$_o $_e $_f"

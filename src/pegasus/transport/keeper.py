@@ -1,14 +1,15 @@
 r"""The keeper of a detached command: some lines of POSIX sh that own one command on its node.
 
 Arguments: the folder of the command. Standard input: a line with the time limit, the words for the
-command's environment, and possibly ``encoded``, or ``encoded`` or ``plain`` and the variables of
-its slots; and a line with the command. Descriptor 6 is the FIFO ``life`` of the folder, open for
-reading and writing.
+command's environment, and possibly ``encoded`` or ``plain``, how the command is started, and the
+variables of its slots; and a line with the command. Descriptor 6 is the FIFO ``life`` of the
+folder, open for reading and writing.
 
 What is in the folder: ``go``, which whoever decides about the start makes; ``out`` and ``err``; the
 FIFO ``orders``, for orders to the keeper (``+TERM``, ``+KILL``) and for what its own processes tell
-it; the FIFO ``life``, which is open for writing as long as the keeper lives; ``end.tmp``, with room
-for the record of the end; ``end``, the record of the end; ``boot``, see ``follower``.
+it; ``refused``, why the command cannot be started as it should, if it cannot; the FIFO ``life``,
+which is open for writing as long as the keeper lives; ``end.tmp``, with room for the record of the
+end; ``end``, the record of the end; ``boot``, see ``follower``.
 
 Rule 1: a command starts only after its keeper has made ``go``, and only after ``end.tmp`` says so.
 Rule 2: no process or group is killed by its number: the process that kills is in the group.
@@ -27,7 +28,7 @@ RECORD_SIZE = 200
 """Bytes of the record of an end, with its padding; the longest has half of it."""
 
 KEEPER_SCRIPT = assemble(
-    r"""set +u; unset _a _c _d _g _h _i _j _k _l _p _q _s _t _u _x _y
+    r"""set +u; unset _a _c _d _g _h _i _j _k _l _p _q _s _t _u _x _y _z
 _i=$TMOUT; TMOUT=0; _d=$1
 IFS= read -r _l && IFS= read -r _c || exit
 ( exec </dev/null >/dev/null 2>&1
@@ -36,7 +37,9 @@ IFS= read -r _l && IFS= read -r _c || exit
   set -f; set -- $_l; set +f
   _q=$1; export PEGASUS_RUN="$2" PEGASUS_JOB="$3" PEGASUS_SUB_NODE="$4"
   [ "$5" = encoded ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
-  [ "$6" ] && { shift 5; export "$@"; }
+  _z='set -- sh -c --'
+  case $6 in ''|-) ;; *) _z=$(printf "$6"); ( eval "$_z" ) 2>"$_d/refused" || exit;; esac
+  [ "$7" ] && { shift 6; export "$@"; }
   read -r _p _l </proc/self/stat && set -- ${_l##*")"} && _g=$3
   [ -p "$_d/orders" ] && exec 7<>"$_d/orders" 8>>"$_d/out" 9>>"$_d/err" || exit
   exec 3<"$_d/orders" 5>"$_d/orders" 7>&-
@@ -130,11 +133,12 @@ IFS= read -r _l && IFS= read -r _c || exit
       sleep 0.0$_l
     done
     printf 'b\n' >&6; printf '+b\n' >&5; TMOUT=$_i
-    sh -c 'exec sh -c -- "$1" 2>&9 9>&-' sh "$_c" </dev/null >&8 5>&- 6>&- 8>&- 9>&9
+    sh -c '_c=$2; eval "$1"; exec "$@" "$_c" 2>&9 9>&-' sh "$_z" "$_c" \
+      </dev/null >&8 5>&- 6>&- 8>&- 9>&9
     _s=$?; TMOUT=0
   else
     ( TMOUT=$_i; exec >&8 2>&9 8>&- 9>&-; printf 'b\n' >&6; printf '+b\n' >&5
-      exec 5>&- 6>&-; exec sh -c -- "$_c" )
+      exec 5>&- 6>&-; eval "$_z"; exec "$@" "$_c" )
     _s=$?
   fi
   exec 8>&- 9>&-
@@ -160,6 +164,8 @@ IFS= read -r _l && IFS= read -r _c || exit
 # - The command is on standard input and no argument: a user's `pkill -f train.py` must not find the
 #   keeper, and a command that is too long fails as it does elsewhere.
 # - Both lines are read before anything is done: a part of a command never runs.
+# - `refused` is written before `go` is made: where there is no such directory, the keeper ends, and
+#   whoever looks finds a command that has never begun, and why.
 # - `go` is made after all files were opened, and `end.tmp` says `b` before the command begins:
 #   where `go` exists, `end.tmp` is untouched and nobody has `life` open, the command has never
 #   begun.

@@ -4,15 +4,15 @@ The same lines run everywhere: over SSH they are the remote command, on localhos
 ``sh -c``. So a job has the same environment on both.
 
 The protocol, on standard input: the mark; for each command a line ``job`` with its environment (the
-run, the job, the sub-node, then possibly ``encoded`` or ``plain``, and after that the variables of
-its slots) and a line with the command itself; at any time the name of a signal for the command, or
-an empty line, which means nothing; ``bye`` when nothing more will come. On both outputs: the output
-of the account's start-up files; MARK ``r`` when ready; the command's output; MARK ``e``; then MARK
-``r`` once more, or MARK ``x`` when the shell exits. On standard error there is a MARK ``b`` when
-the command begins. The MARK ``e`` there is followed by how the command ended: the shell's own
-message about a signal, if it has one, and the exit status, as the shell reports it, with a leading
-``=`` where the status alone distinguishes a signal from an exit status. A MARK ``e`` with an exit
-status and no MARK ``b`` before it means that the command never began.
+run, the job, the sub-node, then possibly ``encoded`` or ``plain``, how the command is started, and
+the variables of its slots) and a line with the command itself; at any time the name of a signal for
+the command, or an empty line, which means nothing; ``bye`` when nothing more will come. On both
+outputs: the output of the account's start-up files; MARK ``r`` when ready; the command's output;
+MARK ``e``; then MARK ``r`` once more, or MARK ``x`` when the shell exits. On standard error there
+is a MARK ``b`` when the command begins. The MARK ``e`` there is followed by how the command ended:
+the shell's own message about a signal, if it has one, and the exit status, as the shell reports it,
+with a leading ``=`` where the status alone distinguishes a signal from an exit status. A MARK ``e``
+with an exit status and no MARK ``b`` before it means that the command never began.
 
 Rule 1: standard input is the lifeline: its end, for any reason but ``bye``, ends the command's
 process group.
@@ -24,7 +24,9 @@ from __future__ import annotations
 
 import string
 
+from pegasus.launch import NO_LAUNCH, Launch, start_code
 from pegasus.model import Exited, Killed, Lost, NotStarted, Outcome
+from pegasus.starting import refused_in
 from pegasus.transport.environment import Environment
 from pegasus.transport.parts import assemble
 
@@ -36,7 +38,7 @@ NEW_PROCESSES_LIMIT = 256
 """Processes that began on the node during a command and are checked afterwards, one by one; for
 more of them a new shell is cheaper."""
 
-_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y
+_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y _z
 read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
 if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
 if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
@@ -112,19 +114,20 @@ _a :
     set -f; set -- ${_l#*"$_m"}; set +f
     export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
     [ "$4" = encoded ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
-    if [ "$5" ]; then shift 4; else set --; fi
+    _z='set -- sh -c --'; case $5 in ''|-) ;; *) _z=$(printf "$5");; esac
+    if [ "$6" ]; then shift 5; else set --; fi
     [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
-      printf '%sb@LINE_END@' "$_m" >&5 && { TMOUT=$_i
-        sh -c 'while [ $# -gt 1 ]; do export "$1"; shift; done
-          exec sh -c -- "$1" 2>&5 5>&-' sh "$@" "$_c" </dev/null >&4 4>&- 5>&5
+      ( exec </dev/null >&4 2>&5; eval "$_z" ) && printf '%sb@LINE_END@' "$_m" >&5 && { TMOUT=$_i
+        sh -c 'while [ $# -gt 2 ]; do export "$1"; shift; done
+          _c=$2; eval "$1"; exec "$@" "$_c" 2>&5 5>&-' sh "$@" "$_z" "$_c" </dev/null >&4 4>&- 5>&5
       }
       _s=$?; TMOUT=0
     else
       ( TMOUT=$_i; [ ! "$1" ] || export "$@"
-        exec </dev/null >&4 2>&5 4>&- 5>&- && printf '%sb@LINE_END@' "$_m" >&2 &&
-          exec sh -c -- "$_c" )
+        exec </dev/null >&4 2>&5 4>&- 5>&- && eval "$_z" &&
+          printf '%sb@LINE_END@' "$_m" >&2 && exec "$@" "$_c" )
       _s=$?
     fi
     clean 2>/dev/null && printf '%sn %s%s\n' "$_m" "$_x" $_s && continue
@@ -217,6 +220,10 @@ LINES_SCRIPT = _assemble(r"\n")
 #   nothing has reported a beginning, the command certainly never began: too few open files, for
 #   example, and each command would otherwise seem to fail. A report without a status is no proof,
 #   since the runner may have been killed just before its child began.
+# - How a command is started is a line of sh of our own making, with the user's words quoted: it
+#   changes the directory and sets the words of the shell. It runs before the beginning is reported,
+#   in the process that becomes the command: so where there is no such directory, the command has
+#   certainly not begun. AT&T's ksh runs it once more, see above.
 # - `clean`: whatever a command left behind is younger than the command. So only processes are
 #   checked whose numbers were assigned since, up to the newest, which /proc/loadavg contains; this
 #   is repeated until no number was assigned during the check. Another command needs a new shell if
@@ -254,16 +261,21 @@ def encode(text: str) -> str:
     )
 
 
-def hand_over(words: str, command: str, variables: Environment = ()) -> bytes:
+def hand_over(
+    words: str, command: str, variables: Environment = (), launch: Launch = NO_LAUNCH
+) -> bytes:
     """Return the two lines that hand a command over; a command that is plain text is not encoded.
 
     Args:
         words: the command's environment: the run, the job, the sub-node.
         command: what to run.
         variables: more of its environment; their values are single words.
+        launch: how it is started.
     """
     plain = command.isascii() and command.isprintable()
+    start = "-" if launch == NO_LAUNCH else encode(start_code(launch)).replace(" ", r"\040")
     more = "".join(f" {name}={value}" for name, value in variables)
+    more = f" {start}{more}" if more or start != "-" else ""
     form = "" if plain and not more else " plain" if plain else " encoded"
     return f"job {words}{form}{more}\n{command if plain else encode(command)}\n".encode()
 
@@ -292,7 +304,8 @@ def read_end(words: str, unbegun: str | None = None) -> Outcome:
         return Lost(f"its shell sent an invalid end message: {words!r}")
     if unbegun is not None:
         cause = (unbegun or message).strip()
-        return NotStarted(cause or "the shell on the node could not begin the command")
+        unknown = "the shell on the node could not begin the command"
+        return refused_in(cause) or NotStarted(cause or unknown)
     status = int(number)
     if status > 256:
         return Killed((status - 256) % 128)

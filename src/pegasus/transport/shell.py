@@ -25,6 +25,7 @@ from pegasus.errors import NodeUnreachable
 from pegasus.events import Printed
 from pegasus.model import Assignment, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
+from pegasus.starting import launch_of
 from pegasus.transport.answers import send_answers
 from pegasus.transport.child_streams import reading, started
 from pegasus.transport.environment import slots_environment
@@ -171,6 +172,7 @@ class NodeShell:
             output.shown = Phase.READY
         self._reached = Phase.READY
         self._assignment, self._handed_over = None, False
+        self._start_up.forget()
         return True
 
     async def dismiss(self) -> None:
@@ -212,7 +214,8 @@ class NodeShell:
         variables = slots_environment(assignment.slots)
         try:
             # No checkpoint before this write: every job that is taken is started.
-            rest = self._child.write_now(hand_over(words, assignment.command, variables))
+            lines = hand_over(words, assignment.command, variables, launch_of(assignment))
+            rest = self._child.write_now(lines)
         except OSError as error:
             return NotStarted(f"the shell on the node was gone ({error.strerror or error})")
         try:
