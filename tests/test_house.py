@@ -67,6 +67,7 @@ FLOORS = {
     "last_line": 2,
     "retry_causes": 2,
     "run_state": 2,
+    "sub_node_names": 2,
     "writer_thread": 2,
     "yaml_text": 2,
     "dispatch": 3,
@@ -114,7 +115,7 @@ DOORS: dict[str, set[str]] = {
     "textcase": {"template"},
     "cyclopts": {"cli", "options"},
     "jinja2": {"report"},
-    "rich": {"screen", "terminal_text", "report", "panel"},
+    "rich": {"cli", "screen", "terminal_text", "report", "panel"},
     "signal": {
         "interrupt",
         "process",

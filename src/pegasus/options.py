@@ -1,10 +1,12 @@
 """The options that several commands share, each defined and described once.
 
 Rule 1: only names, types and help texts; the command defines the behaviour.
+Rule 2: a help text is one line if it can be; the reference says the rest.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,11 @@ from cyclopts import Group, Parameter, Token, validators
 from pegasus.duration import seconds
 from pegasus.share import Share, share, share_above_zero
 
-FILES = Group("Files")
-SHOWN = Group("What is shown")
+FILES = Group("Files and nodes", sort_key=5)
+JOBS = Group("Jobs", sort_key=3)
+SHOWN = Group("What is shown", sort_key=4)
+
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
 def _seconds(_type: object, tokens: Sequence[Token]) -> float:
@@ -34,18 +39,51 @@ def _batch(_type: object, tokens: Sequence[Token]) -> Share:
     return share_above_zero(tokens[0].value)
 
 
+def _whole(_type: object, tokens: Sequence[Token]) -> int:
+    """Convert a whole number; cyclopts would round 1.5."""
+    text = tokens[0].value
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _wholes(_type: object, tokens: Sequence[Token]) -> tuple[int, ...]:
+    """Convert several of them."""
+    return tuple(_whole(_type, [token]) for token in tokens)
+
+
+Whole = Annotated[int, Parameter(converter=_whole, metavar="N")]
+JobNumber = Annotated[int | None, Parameter(converter=_whole, metavar="JOB")]
+JobNumbers = Annotated[tuple[int, ...], Parameter(converter=_wholes, metavar="JOB")]
+SubNodeName = Annotated[
+    str | None,
+    Parameter(
+        name="--sub-node",
+        metavar="SUB-NODE",
+        help="Only on this one: a number, a name, or NAME=VALUE.",
+    ),
+]
+Time = Annotated[float | None, Parameter(converter=_seconds, metavar="TIME", group=JOBS)]
+
 HostsPath = Annotated[
-    Path, Parameter(name="--hosts-file", group=FILES, help="The file that lists the nodes.")
+    Path,
+    Parameter(
+        name="--hosts-file", group=FILES, metavar="FILE", help="The nodes; default: hosts.yaml."
+    ),
 ]
 QueuePath = Annotated[
-    Path, Parameter(name="--queue-file", group=FILES, help="The file that lists the jobs.")
+    Path,
+    Parameter(
+        name="--queue-file", group=FILES, metavar="FILE", help="The jobs; default: queue.yaml."
+    ),
 ]
 SshConfig = Annotated[
     Path | None,
     Parameter(
         name="--ssh-config",
         group=FILES,
-        help="The ssh configuration to read instead of yours and the system's (ssh's -F).",
+        metavar="FILE",
+        help="Instead of your configuration of ssh (ssh -F).",
     ),
 ]
 Color = Annotated[
@@ -53,13 +91,14 @@ Color = Annotated[
     Parameter(
         name="--color",
         group=SHOWN,
-        help="Colour the names of the sub-nodes: auto means on a terminal, unless NO_COLOR is set.",
+        metavar="WHEN",
+        help="auto, always or never; auto: on a terminal without NO_COLOR.",
     ),
 ]
 RunName = Annotated[
     str | None,
     Parameter(
-        name="--run", help="A run: its name, number or a part of the name; default: the newest."
+        name="--run", metavar="RUN", help="Name, number or part of the name; default: the newest."
     ),
 ]
 
@@ -68,24 +107,21 @@ Limit = Annotated[
     Parameter(
         name="--limit",
         group=FILES,
-        negative="",
-        help="Only these sub-nodes: node-[1-4], rack=2, !node-3 without them. Repeatable.",
+        metavar="NODES",
+        help="Only these: node-[1-4], rack=2, !node-3. Repeatable.",
     ),
 ]
 NoLive = Annotated[
-    bool,
-    Parameter(
-        name="--no-live", group=SHOWN, negative="", help="Show only the log, no live screen."
-    ),
+    bool, Parameter(name="--no-live", group=SHOWN, help="Only the log, no live screen.")
 ]
 
 PrintPeriod = Annotated[
-    int,
+    Whole,
     Parameter(
         name=["--print-period", "-p"],
         group=SHOWN,
         validator=validators.Number(gte=0),
-        help="Show every N-th line that a job prints; 0 shows none.",
+        help="Show every N-th line of output; 0: none.",
     ),
 ]
 
@@ -110,32 +146,32 @@ class Common:
     daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
     """Wait for jobs until stopped, also for a missing queue file."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
-    """Take nothing more once a job has failed on any sub-node."""
+    """Take nothing more once a job has failed."""
     ignore_errors: Annotated[bool, Parameter(name=["--ignore-errors", "-i"])] = False
-    """Continue when a job fails. This is the default; the option exists for old scripts."""
-    retries: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0
-    """Run a failed, timed-out or lost job up to N more times, if possible on another sub-node."""
-    timeout: Annotated[float | None, Parameter(converter=_seconds)] = None
+    """Continue when a job fails: the default."""
+    retries: Annotated[Whole, Parameter(validator=validators.Number(gte=0), group=JOBS)] = 0
+    """Try a job that did not succeed N more times."""
+    retry_on: Annotated[list[str] | None, Parameter(group=JOBS, metavar="CAUSE")] = None
+    """Only after this: exit:137, signal:9, lost, timeout, or a regular expression that a printed
+    line matches. Repeatable."""
+    timeout: Time = None
     """End a command that runs longer: 90, 30s, 5m, 2h, 1d."""
-    shell: str | None = None
-    """The shell of the commands, unless a file names one: 'bash -lc'; default: sh -c."""
-    chdir: str | None = None
-    """Where commands begin, unless a file says it; relative to the home directory."""
-    detach: bool = False
-    """Let each command outlive its connection and Pegasus; `pegasus attach` follows it again."""
-    give_up: Annotated[float | None, Parameter(converter=_seconds)] = None
-    """With --detach: count a command as lost once its node has been away for this long."""
-    retry_on: Annotated[list[str] | None, Parameter(negative="")] = None
-    """With --retries: only jobs that ended this way: exit:137, exit:1,2, signal:9, lost, timeout;
-    anything else is a regular expression, and a job is tried again if it printed a line that
-    matches. re:lost searches for such a word. Repeatable."""
-    gpu_busy: Annotated[int, Parameter(validator=validators.Number(gte=0))] = GPU_BUSY
-    """MiB: a GPU of which others use more memory than this is not used for now."""
-    stall: Annotated[float | None, Parameter(converter=_seconds)] = None
-    """Report a command that has printed nothing for this long: 30m."""
-    notify: str | None = None
-    """Run this command here for each job that failed permanently, for each silence that --stall
-    reports, and at the end of the run. It gets the event as JSON on its standard input."""
+    shell: Annotated[str | None, Parameter(group=JOBS, metavar="SHELL")] = None
+    """The shell of commands, as in 'bash -lc'; default: sh -c."""
+    chdir: Annotated[str | None, Parameter(group=JOBS, metavar="DIR")] = None
+    """Where commands begin; default: the home directory."""
+    detach: Annotated[bool, Parameter(group=JOBS)] = False
+    """Let commands outlive their connection and Pegasus."""
+    give_up: Time = None
+    """With --detach: a node that is away for longer has lost its job."""
+    gpu_busy: Annotated[
+        Whole, Parameter(validator=validators.Number(gte=0), group=JOBS, metavar="MIB")
+    ] = GPU_BUSY
+    """Leave a GPU alone while others use more memory; default: 500."""
+    stall: Annotated[Time, Parameter(group=SHOWN)] = None
+    """Report a command that prints nothing for longer: 30m."""
+    notify: Annotated[str | None, Parameter(group=SHOWN, metavar="COMMAND")] = None
+    """Run this here for each failure and at the end of the run."""
 
 
 @Parameter(name="*")
@@ -143,11 +179,15 @@ class Common:
 class Fleet:
     """The options of a broadcast only."""
 
-    gather: Annotated[bool | Literal["diff"], Parameter(negative="", group=SHOWN)] = False
-    """Show equal outputs of a step once, with their nodes; --gather=diff shows differences."""
-    batch: Annotated[Share | None, Parameter(converter=_batch, accepts_keys=False)] = None
-    """Run a step on at most this many sub-nodes at a time: 4 or 25%."""
-    max_unreachable: Annotated[Share | None, Parameter(converter=_share, accepts_keys=False)] = None
-    """Continue if at most this many sub-nodes cannot be reached: 2 or 10%."""
+    batch: Annotated[
+        Share | None, Parameter(converter=_batch, accepts_keys=False, metavar="N|P%")
+    ] = None
+    """Run a step on at most this many sub-nodes at a time."""
+    max_unreachable: Annotated[
+        Share | None, Parameter(converter=_share, accepts_keys=False, metavar="N|P%")
+    ] = None
+    """Continue if at most this many cannot be reached."""
     resume: bool = False
-    """Continue the newest broadcast that did not finish; no step is repeated where it is done."""
+    """Continue the newest broadcast that did not finish."""
+    gather: Annotated[bool | Literal["diff"], Parameter(group=SHOWN, metavar="diff")] = False
+    """Show equal outputs of a step once; =diff: their differences."""

@@ -42,6 +42,9 @@ def test_one_job_is_stopped(run_desk: RunDesk, host: str) -> None:
     assert kinds(run_desk.run()) == {1: "cancelled", 2: None, 3: "exited"}
     again = run_desk.tell("stop", "1")
     assert (again.status, "Job 1 does not run now." in again.stderr) == (1, True)
+    assert "Job 1 has ended already (cancelled)." in again.stderr
+    unknown = run_desk.tell("stop", "99")
+    assert (unknown.status, "no job 99: it has taken jobs 1 to 3." in unknown.stderr) == (1, True)
     gate.touch()
     done = running.wait()
     gate.unlink()

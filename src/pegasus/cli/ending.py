@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from cyclopts import CycloptsError
+
 from pegasus import __version__
 from pegasus.cli.app import app
 from pegasus.errors import ExitStatus, PegasusError, leaves_of
@@ -25,7 +27,19 @@ def _run_app() -> int:
             f'"{first}" is not a command. Write the command first and its options after it: '
             "pegasus COMMAND [OPTIONS]."
         )
-    return int(app(result_action="return_int_as_exit_code_else_zero"))
+    try:
+        return int(
+            app(
+                result_action="return_int_as_exit_code_else_zero",
+                exit_on_error=False,
+                print_error=False,
+                verbose=False,
+            )
+        )
+    except CycloptsError as error:
+        from pegasus.cli.faults import fault_words
+
+        raise PegasusError(fault_words(error)) from error
 
 
 def run_safely(command: Callable[[], int]) -> int:

@@ -9,27 +9,44 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
+from pegasus.cli.help import LOOK, PREPARE
 from pegasus.errors import PegasusError
-from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
+from pegasus.options import (
+    HOSTS,
+    QUEUE,
+    HostsPath,
+    JobNumber,
+    Limit,
+    QueuePath,
+    RunName,
+    SshConfig,
+    SubNodeName,
+)
 
 
-@app.command(name="check")
+@app.command(
+    name="check",
+    group=PREPARE,
+    usage="Usage: pegasus check [OPTIONS]",
+    help_epilogue="Example: `pegasus check --connect`",
+)
 def check(
     *,
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    sub_node: int | None = None,
+    sub_node: Annotated[
+        SubNodeName, Parameter(help="Render for this one: a number, a name, or NAME=VALUE.")
+    ] = None,
     limit: Limit = None,
     hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
 ) -> int:
-    """List the sub-nodes and jobs that the files expand to, and every error; run nothing.
+    """List sub-nodes, jobs and every error; run nothing.
 
     Args:
-        connect: Connect to each sub-node, and report which of them answer.
-        every: List all sub-nodes and jobs instead of the first twenty.
-        sub_node: Render the commands for this sub-node, by its number; default: the first.
+        connect: Connect to each sub-node; report which of them answer.
+        every: All sub-nodes and jobs instead of the first twenty.
     """
     from pegasus.commands import check as checking
 
@@ -45,7 +62,12 @@ def check(
     return run_in_trio(partial(checking.check, settings))
 
 
-@app.command(name="status")
+@app.command(
+    name="status",
+    group=LOOK,
+    usage="Usage: pegasus status [OPTIONS]",
+    help_epilogue="Example: `pegasus status --watch`",
+)
 def status(
     *,
     run: RunName = None,
@@ -58,8 +80,8 @@ def status(
 
     Args:
         runs: List all runs, with their sizes.
-        json: Output for programs; the reference has the schema.
-        watch: Refresh every second, until the run has ended or Ctrl-C.
+        json: For programs; the reference has the schema.
+        watch: Refresh every second, until the run has ended.
     """
     from pegasus.commands import status as looking
 
@@ -69,26 +91,30 @@ def status(
     return looking.status(settings)
 
 
-@app.command(name="logs")
+@app.command(
+    name="logs",
+    group=LOOK,
+    usage="Usage: pegasus logs [OPTIONS] [JOB]",
+    help_epilogue="Example: `pegasus logs 3 -f`",
+)
 def logs(
-    job: int | None = None,
+    job: JobNumber = None,
     /,
     *,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
     stdout: bool = False,
     stderr: bool = False,
-    sub_node: int | None = None,
+    sub_node: SubNodeName = None,
     run: RunName = None,
     queue_file: QueuePath = QUEUE,
 ) -> int:
-    """Show what a job printed, byte for byte; without a number, list the jobs.
+    """Show what a job printed; without a number, list the jobs.
 
     Args:
-        job: The number of the job in its run.
+        job: Its number in the run.
         follow: Continue until the job has ended.
-        stdout: Show only its standard output.
-        stderr: Show only its standard error.
-        sub_node: Show only its output on this sub-node, by its number.
+        stdout: Only its standard output.
+        stderr: Only its standard error.
     """
     from pegasus.commands import logs as showing
 
@@ -104,7 +130,12 @@ def logs(
     return showing.logs(settings)
 
 
-@app.command(name="results")
+@app.command(
+    name="results",
+    group=LOOK,
+    usage="Usage: pegasus results [OPTIONS] [RUN]",
+    help_epilogue="Example: `pegasus results --csv > results.csv`",
+)
 def results(
     run: RunName = None,
     *,
@@ -112,11 +143,11 @@ def results(
     json: bool = False,
     queue_file: QueuePath = QUEUE,
 ) -> int:
-    """List each job of a run: parameters, sub-node, outcome, times, and the files of its output.
+    """List the jobs of a run: parameters, outcomes, times, files.
 
     Args:
-        csv: Comma-separated values, for spreadsheets and data frames.
-        json: A JSON list, for programs; the reference has the schema.
+        csv: For spreadsheets and data frames.
+        json: For programs; the reference has the schema.
     """
     from pegasus.commands import results as listing
 
@@ -126,19 +157,24 @@ def results(
     return listing.results(settings)
 
 
-@app.command(name="report")
+@app.command(
+    name="report",
+    group=LOOK,
+    usage="Usage: pegasus report [OPTIONS] [RUN]",
+    help_epilogue="Example: `pegasus report -o report.html`",
+)
 def report(
     run: RunName = None,
     *,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+        Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True, metavar="FILE")
     ] = None,
     queue_file: QueuePath = QUEUE,
 ) -> int:
-    """Write a run as one HTML page: its timeline, its failures, and how busy the sub-nodes were.
+    """Write a run as one HTML page.
 
     Args:
-        output: The file to write, - for standard output; default: pegasus-report-RUN.html.
+        output: Default: pegasus-report-RUN.html; -: standard output.
     """
     from pegasus.commands import report as reporting
 

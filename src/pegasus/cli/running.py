@@ -9,42 +9,75 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
+from pegasus.cli.help import RUN
 from pegasus.errors import PegasusError
-from pegasus.options import QUEUE, Color, Common, Fleet, NoLive, PrintPeriod, QueuePath, SshConfig
+from pegasus.options import (
+    QUEUE,
+    Color,
+    Common,
+    Fleet,
+    NoLive,
+    PrintPeriod,
+    QueuePath,
+    SshConfig,
+    Whole,
+)
 
 
-@app.command(name="queue", alias="q")
+@app.command(
+    name="queue",
+    alias="q",
+    group=RUN,
+    sort_key=1,
+    usage="Usage: pegasus queue [OPTIONS]",
+    help_epilogue="Example: `pegasus q --retries 2 --timeout 12h`",
+)
 def queue(*, common: Common | None = None) -> int:
     """Run each job once, on the next free sub-node."""
     return _run(common or Common(), None)
 
 
-@app.command(name="broadcast", alias="b")
+@app.command(
+    name="broadcast",
+    alias="b",
+    group=RUN,
+    sort_key=2,
+    usage="Usage: pegasus broadcast [OPTIONS]",
+    help_epilogue="Example: `pegasus b --gather --limit 'rack=[1-3]'`",
+)
 def broadcast(*, common: Common | None = None, fleet: Fleet | None = None) -> int:
-    """Run each job on every sub-node; the next job starts when all have finished this one."""
+    """Run each job on every sub-node, one job after the other."""
     return _run(common or Common(), fleet or Fleet())
 
 
-@app.command(name="attach")
+@app.command(
+    name="attach",
+    group=RUN,
+    sort_key=3,
+    usage="Usage: pegasus attach [OPTIONS]\n       pegasus attach --forget [JOB...]",
+    help_epilogue="Example: `pegasus attach --list`",
+)
 def attach(
-    *jobs: int,
+    *jobs: Whole,
     listing: Annotated[bool, Parameter(name="--list")] = False,
     json: bool = False,
     forget: bool = False,
-    run: Annotated[str | None, Parameter(help="Only what this run has left.")] = None,
+    run: Annotated[
+        str | None, Parameter(metavar="RUN", help="Only what this run has left.")
+    ] = None,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
     print_period: PrintPeriod = 1,
     color: Color = "auto",
     no_live: NoLive = False,
 ) -> int:
-    """Follow the detached commands that earlier runs have left; take nothing.
+    """Follow detached commands that earlier runs have left.
 
     Args:
-        jobs: With --forget, the numbers of the jobs; default: all whose commands have ended.
-        listing: List what is left and where, without connecting to any node.
+        jobs: With --forget: their numbers; default: all that have ended.
+        listing: List what is left, without connecting to any node.
         json: With --list: output for programs.
-        forget: Remove the folders of commands that have ended from their nodes.
+        forget: Remove the folders of ended commands from their nodes.
     """
     from pegasus.commands import attach as attaching
 

@@ -10,16 +10,28 @@ from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.ending import say
+from pegasus.cli.help import PREPARE, STEER
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.options import QUEUE, Color, QueuePath, RunName
+from pegasus.options import QUEUE, Color, JobNumber, QueuePath, RunName, SubNodeName, Whole
 
 
-@app.command(name="lock", alias="l")
-def lock(*, queue_file: QueuePath = QUEUE, editor: str | None = None, color: Color = "auto") -> int:
-    """Edit the queue file under its lock: nothing is taken until the editor is closed.
+@app.command(
+    name="lock",
+    alias="l",
+    group=STEER,
+    usage="Usage: pegasus lock [OPTIONS]",
+    help_epilogue="Example: `pegasus l`",
+)
+def lock(
+    *,
+    queue_file: QueuePath = QUEUE,
+    editor: Annotated[str | None, Parameter(metavar="EDITOR")] = None,
+    color: Color = "auto",
+) -> int:
+    """Edit the queue file while nothing is taken from it.
 
     Args:
-        editor: Default: $EDITOR, else vim. An editor with a window must wait ('code --wait').
+        editor: Default: $EDITOR, else vim. One with a window must wait: 'code --wait'.
     """
     from pegasus.commands.lock import LockSettings
     from pegasus.commands.lock import lock as edit
@@ -28,28 +40,33 @@ def lock(*, queue_file: QueuePath = QUEUE, editor: str | None = None, color: Col
     return run_in_trio(partial(edit, settings))
 
 
-@app.command(name="add")
+@app.command(
+    name="add",
+    group=STEER,
+    usage="Usage: pegasus add [OPTIONS] COMMAND",
+    help_epilogue="Example: `pegasus add 'python train.py --bs {{ bs }}' --param bs=8,16`",
+)
 def add(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    param: list[str] | None = None,
-    needs: list[str] | None = None,
-    where: list[str] | None = None,
-    at_most: int | None = None,
-    barrier: str | None = None,
+    param: Annotated[list[str] | None, Parameter(metavar="NAME=VALUES")] = None,
+    needs: Annotated[list[str] | None, Parameter(metavar="SLOTS=N")] = None,
+    where: Annotated[list[str] | None, Parameter(metavar="NAME=VALUES")] = None,
+    at_most: Whole | None = None,
+    barrier: Annotated[str | None, Parameter(metavar="KIND")] = None,
     top: bool = False,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
-    r"""Add a command to the queue, under its lock.
+    r"""Add a command to the queue.
 
     Args:
-        command: One command, in quotes; - reads one for each line of standard input.
-        param: A parameter and its values: bs=8,16. Repeatable; \\, is a comma within a value.
-        needs: Slots that each job needs: gpu=2. Repeatable.
-        where: Only on sub-nodes with this parameter: model=a100,h100. Repeatable.
-        at_most: At most this many of the jobs run at a time.
-        barrier: Add a barrier instead of a command: succeeded or ended.
-        top: Add before all waiting jobs instead of after them.
+        command: One command, in quotes; -: one for each line of standard input.
+        param: A parameter: bs=8,16. Repeatable; \\, is a comma in a value.
+        needs: Slots of each job: gpu=2. Repeatable.
+        where: Only on such sub-nodes: model=a100,h100. Repeatable.
+        at_most: At most this many of the jobs at a time.
+        barrier: Add a barrier instead: succeeded or ended.
+        top: Before all waiting jobs instead of after them.
     """
     from pegasus.commands import add as adding
 
@@ -71,19 +88,24 @@ def add(
     return run_in_trio(partial(adding.add, settings))
 
 
-@app.command(name="retry")
+@app.command(
+    name="retry",
+    group=STEER,
+    usage="Usage: pegasus retry [OPTIONS] [JOB...]",
+    help_epilogue="Example: `pegasus retry 3 5 --top`",
+)
 def retry(
-    *jobs: int,
+    *jobs: Whole,
     run: RunName = None,
     top: bool = False,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
-    """Put jobs that did not succeed back into the queue, each once.
+    """Put jobs that did not succeed back into the queue.
 
     Args:
-        jobs: Numbers of jobs in the run; default: all that did not succeed.
-        top: Add before all waiting jobs instead of after them.
+        jobs: Their numbers in the run; default: all that did not succeed.
+        top: Before all waiting jobs instead of after them.
     """
     from pegasus.commands import retry as retrying
 
@@ -93,26 +115,32 @@ def retry(
     return run_in_trio(partial(retrying.retry, settings))
 
 
-@app.command(name="stop")
+@app.command(
+    name="stop",
+    group=STEER,
+    usage="Usage: pegasus stop [OPTIONS] [JOB]",
+    help_epilogue="Example: `pegasus stop`, then `pegasus stop --now`",
+)
 def stop(
-    job: int | None = None,
+    job: JobNumber = None,
     /,
     *,
     now: bool = False,
     leave: bool = False,
-    sub_node: int | None = None,
-    run: Annotated[str | None, Parameter(help="The run, if several are in progress.")] = None,
+    sub_node: SubNodeName = None,
+    run: Annotated[
+        str | None, Parameter(metavar="RUN", help="The run, if several are in progress.")
+    ] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
-    """Drain the run of the queue: take nothing more. With a number, end that job only.
+    """Drain the run: take nothing more. With a number, end that job.
 
     Args:
         job: The number of the job to end.
-        now: Also end running commands (SIGTERM, SIGKILL after 10 s).
-        leave: End Pegasus at once; its detached commands go on.
-        sub_node: End the job on this sub-node only.
+        now: Also end running commands: SIGTERM, SIGKILL after 10 s.
+        leave: End Pegasus at once; detached commands go on.
         every: All runs of the queue.
     """
     from pegasus.commands import stop as stopping
@@ -130,12 +158,17 @@ def stop(
     return run_in_trio(partial(stopping.stop, settings))
 
 
-@app.command(name="init")
+@app.command(
+    name="init",
+    group=PREPARE,
+    usage="Usage: pegasus init [DIRECTORY]",
+    help_epilogue="Example: `pegasus init try && cd try && pegasus q`",
+)
 def init(directory: Path = Path(), /) -> int:
-    """Write a starter hosts.yaml and queue.yaml that run immediately on localhost.
+    """Write starter files that run at once on localhost.
 
     Args:
-        directory: The target; it is created if it does not exist. No file is overwritten.
+        directory: The target; it is created if needed. No file is overwritten.
     """
     from pegasus.commands.init import init as write
 

@@ -28,6 +28,7 @@ from pegasus.interrupt import open_interrupts
 from pegasus.model import SubNode
 from pegasus.process import raise_open_files_limit
 from pegasus.standard_streams import STDOUT, write
+from pegasus.sub_node_names import number_meant
 from pegasus.terminal_text import on_one_line, visible
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
@@ -41,7 +42,7 @@ class CheckSettings:
 
     Attributes:
         every: whether all jobs and sub-nodes are listed, however many.
-        sub_node: the number of the sub-node that commands are filled in for; None for the first.
+        sub_node: what the sub-node is called that commands are filled in for; None for the first.
         connect: whether each sub-node is connected to.
     """
 
@@ -49,7 +50,7 @@ class CheckSettings:
     queue_file: Path
     ssh_config: Path | None = None
     every: bool = False
-    sub_node: int | None = None
+    sub_node: str | int | None = None
     limit: tuple[str, ...] = ()
     connect: bool = False
 
@@ -84,9 +85,10 @@ async def check(settings: CheckSettings) -> ExitStatus:
 
 def _shown_for(settings: CheckSettings, found: Findings) -> SubNode | None:
     """Give the sub-node that commands are filled in for; None where there is none."""
-    wanted, numbers = settings.sub_node, [each.number for each in found.sub_nodes]
-    if not numbers or wanted is None:
+    numbers = [each.number for each in found.sub_nodes]
+    if not numbers or settings.sub_node is None:
         return next(iter(found.sub_nodes), None)
+    wanted = number_meant(settings.sub_node, found.sub_nodes)
     if wanted not in numbers:
         chosen = "" if not settings.limit else ", as far as --limit chooses them"
         raise PegasusError(

@@ -11,6 +11,7 @@ from pegasus.record import RunRecord
 from pegasus.report.outputs import OutputChoice, follow, list_jobs, numbers_text, show
 from pegasus.report.run_meant import run_meant
 from pegasus.run_state import JobState
+from pegasus.sub_node_names import number_meant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class LogsSettings:
         queue_file: its path.
         job: a job's number in its run; None to list all jobs, or to follow the one that runs.
         run: a run's name or a part of it; None for the newest.
-        sub_node: the number of the one sub-node; None for all.
+        sub_node: what the one sub-node is called; None for all.
         follow: continue until the job has ended.
         stdout: show only its standard output, or with ``stderr`` both.
         stderr: show only its standard error, or with ``stdout`` both.
@@ -30,7 +31,7 @@ class LogsSettings:
     queue_file: Path
     job: int | None = None
     run: str | None = None
-    sub_node: int | None = None
+    sub_node: str | int | None = None
     follow: bool = False
     stdout: bool = False
     stderr: bool = False
@@ -53,7 +54,12 @@ def logs(settings: LogsSettings) -> ExitStatus:
         if settings.job is None and not settings.follow:
             list_jobs(run)
             return ExitStatus.SUCCESS
-        choice = OutputChoice(run, _job_meant(run, settings), settings.sub_node, settings.streams)
+        sub_node = settings.sub_node
+        if sub_node is not None:
+            sub_node = number_meant(
+                sub_node, [each.sub_node for each in run.state.sub_nodes.values()]
+            )
+        choice = OutputChoice(run, _job_meant(run, settings), sub_node, settings.streams)
         if settings.follow:
             follow(choice)
         else:

@@ -6,7 +6,7 @@ The order is a file in the record of the run, so any user who can write there ca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from pegasus.report.left import (
     stored_words,
 )
 from pegasus.screen import Screen
+from pegasus.sub_node_names import number_meant
+from pegasus.terminal_text import on_one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class StopSettings:
 
     Attributes:
         job: the number of the one job that is ended; None for the whole run.
-        sub_node: the number of the sub-node on which the job is ended; None for all of them.
+        sub_node: what the sub-node is called on which the job is ended; None for all of them.
         now: whether running jobs are ended.
         leave: whether Pegasus ends, and its detached commands go on.
         run: the run's name or a part of it; None for the run that goes on.
@@ -44,7 +46,7 @@ class StopSettings:
 
     queue_file: Path
     job: int | None = None
-    sub_node: int | None = None
+    sub_node: str | int | None = None
     now: bool = False
     leave: bool = False
     run: str | None = None
@@ -87,7 +89,7 @@ def order_of(settings: StopSettings) -> Order:
         return AbortOrder() if settings.now else DrainOrder()
     if settings.every:
         raise PegasusError("Each run has numbers of its own for its jobs. Say which with --run.")
-    return StopJobOrder(settings.job, settings.sub_node)
+    return StopJobOrder(settings.job)
 
 
 async def _stop(settings: StopSettings, order: Order, screen: Screen) -> ExitStatus:
@@ -101,12 +103,43 @@ async def _stop(settings: StopSettings, order: Order, screen: Screen) -> ExitSta
     )
     if not chosen:
         left = await trio.to_thread.run_sync(_left_of, runs, settings.run)
+        if isinstance(order, StopJobOrder) and left and settings.sub_node is not None:
+            order = _on_sub_node(order, left[-1], settings.sub_node)
         return _stop_left(left, order, settings, screen)
+    if isinstance(order, StopJobOrder) and settings.sub_node is not None:
+        (run,) = chosen
+        await trio.to_thread.run_sync(run.refresh)
+        order = _on_sub_node(order, run, settings.sub_node)
     obeyed: list[bool] = []
     async with trio.open_nursery() as nursery:
         for run in chosen:
             nursery.start_soon(_stop_one, run, order, screen, obeyed)
     return ExitStatus.SUCCESS if all(obeyed) else ExitStatus.JOB_FAILED
+
+
+def _on_sub_node(order: StopJobOrder, run: RunRecord, name: str | int) -> StopJobOrder:
+    """Give an order with the number of the sub-node that a name means.
+
+    Raises:
+        PegasusError: it means none, or several.
+    """
+    sub_nodes = [each.sub_node for each in run.state.sub_nodes.values()]
+    return replace(order, sub_node=number_meant(name, sub_nodes))
+
+
+def _why_not(run: RunRecord, number: int) -> list[str]:
+    """Say why a job of a run does not run: there is none, or it has ended."""
+    jobs = run.state.jobs
+    if number not in jobs:
+        has = f"it has taken {_numbers(list(jobs))}" if jobs else "it has taken none yet"
+        return [f"The run has no job {number}: {has}. `pegasus status` lists them."]
+    outcomes = run.state.outcomes(jobs[number])
+    ends = ", ".join(dict.fromkeys(on_one_line(str(each)) for each in outcomes if each))
+    return [f"Job {number} has ended already ({ends})."] if ends and None not in outcomes else []
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return f"job {numbers[0]}" if len(numbers) == 1 else f"jobs {min(numbers)} to {max(numbers)}"
 
 
 def choose(runs: Sequence[RunRecord], name: str | None, *, every: bool) -> list[RunRecord]:
@@ -219,6 +252,9 @@ async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[b
     )
     screen.say(orders.describe_reply(order, reply, run.name, follower_words(run)))
     done = reply.done
+    if isinstance(order, StopJobOrder) and isinstance(reply, orders.OrderAnswer) and not done:
+        await trio.to_thread.run_sync(run.refresh)
+        screen.say(*_why_not(run, order.number))
     if run.began.detached and isinstance(reply, orders.RunOver):
         await trio.to_thread.run_sync(run.refresh)
         if not isinstance(order, LeaveOrder) and any(each.may_run for each in left_in(run)):

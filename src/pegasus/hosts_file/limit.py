@@ -16,20 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from pegasus.destination import host_of
 from pegasus.errors import PegasusError
 from pegasus.model import SubNode
 from pegasus.node_sets import NoNodeSet, expand, fold, split
+from pegasus.sub_node_names import Labels, labels_of
 
 _LONGEST_LIST = 400
 """Characters of a list of names in a message; a longer one is cut off."""
 
 _HOW = "Write a host, a set such as node-[1-4], or NAME=VALUE for a parameter"
-
-_Labels: TypeAlias = frozenset[str]
-"""What a sub-node can be called: its hostname, its host, its name in messages, each NAME=VALUE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class _Condition:
     """
 
     text: str
-    labels: _Labels
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class _Term:
     excludes: bool
     conditions: tuple[_Condition, ...]
 
-    def fits(self, labels: _Labels) -> bool:
+    def fits(self, labels: Labels) -> bool:
         return all(not each.labels.isdisjoint(labels) for each in self.conditions)
 
 
@@ -80,12 +76,12 @@ class SubNodeLimit:
         """
         if not self._texts:
             return tuple(sub_nodes)
-        labels = {each.number: _labels_of(each) for each in sub_nodes}
+        labels = {each.number: labels_of(each) for each in sub_nodes}
         terms = _read(self._texts, _all_of(labels.values()))
         adding = [term for term in terms if not term.excludes]
         removing = [term for term in terms if term.excludes]
 
-        def is_chosen(found: _Labels) -> bool:
+        def is_chosen(found: Labels) -> bool:
             added = not adding or any(term.fits(found) for term in adding)
             return added and not any(term.fits(found) for term in removing)
 
@@ -108,7 +104,7 @@ class SubNodeLimit:
             PegasusError: a text chooses nothing at all, which is probably a mistake, or cannot be
                 read.
         """
-        every = [_labels_of(each) for each in sub_nodes]
+        every = [labels_of(each) for each in sub_nodes]
         known = _all_of(every)
         notes = []
         for term in _read(self._texts, known):
@@ -130,17 +126,11 @@ class SubNodeLimit:
 NO_LIMIT = SubNodeLimit()
 
 
-def _labels_of(sub_node: SubNode) -> _Labels:
-    params = {"hostname": sub_node.hostname, **dict(sub_node.params)}
-    values = (f"{name}={value}" for name, value in params.items())
-    return frozenset((sub_node.hostname, host_of(sub_node.hostname), str(sub_node), *values))
-
-
-def _all_of(every: Collection[_Labels]) -> _Labels:
+def _all_of(every: Collection[Labels]) -> Labels:
     return frozenset[str]().union(*every)
 
 
-def _read(texts: Sequence[str], known: _Labels) -> list[_Term]:
+def _read(texts: Sequence[str], known: Labels) -> list[_Term]:
     """Read the texts of ``--limit``; what is ``known`` stands for itself (rule 2)."""
     return [
         _term(part.strip(), known, text)
@@ -153,7 +143,7 @@ def _without_sign(term: str) -> str:
     return term.strip().removeprefix("!").strip()
 
 
-def _term(text: str, known: _Labels, whole: str) -> _Term:
+def _term(text: str, known: Labels, whole: str) -> _Term:
     conditions = _without_sign(text)
     parts = [conditions] if conditions in known else conditions.split("&")
     return _Term(
@@ -161,7 +151,7 @@ def _term(text: str, known: _Labels, whole: str) -> _Term:
     )
 
 
-def _condition(text: str, known: _Labels, whole: str) -> _Condition:
+def _condition(text: str, known: Labels, whole: str) -> _Condition:
     if text in known:
         return _Condition(text, frozenset((text,)))
     if not text:

@@ -1,0 +1,93 @@
+"""Errors of the command line -> messages for users.
+
+Rule 1: each names what was typed, what belongs there, and where to read more.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Literal, Union, get_args, get_origin
+
+from cyclopts import CycloptsError
+from cyclopts.exceptions import (
+    CoercionError,
+    CombinedShortOptionError,
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownCommandError,
+    UnusedCliTokensError,
+    ValidationError,
+)
+
+_KINDS: dict[object, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
+
+
+def fault_words(error: CycloptsError) -> str:
+    """Return the message for an error of the command line; it ends with the next step."""
+    command = " ".join(["pegasus", *(error.command_chain or ())])
+    return f"{_what(error, command)} See `{command} --help`."
+
+
+def _what(error: CycloptsError, command: str) -> str:  # noqa: PLR0911 -- one for each kind
+    match error:
+        case UnusedCliTokensError(unused_tokens=[first, *_]):
+            return f'"{first}" is one argument too many for `{command}`.'
+        case UnknownCommandError():
+            return _sentence(str(error).partition(" Available commands")[0])
+        case CoercionError(msg=None):
+            return _not_converted(error)
+        case CoercionError():
+            return _sentence(f"Invalid value for {_name(error)}: {error.msg}")
+        case ValidationError():
+            typed = error.argument.tokens[0].value if error.argument else ""
+            reason = error.exception_message.replace("Must be >= ", "it must be at least ")
+            return _sentence(f"Invalid value for {_name(error)}: {typed!r}: {reason}")
+        case MissingArgumentError():
+            return f"{_name(error)} needs a value."
+        case RepeatArgumentError():
+            return f"{_name(error)} is given twice. Give it once."
+        case CombinedShortOptionError():
+            return "An option that needs a value cannot stand among others. Write it apart."
+        case _:
+            return _sentence(str(error))
+
+
+def _not_converted(error: CoercionError) -> str:
+    token, kind = error.token, error.target_type
+    typed = token.value if token is not None else ""
+    if kind is bool:
+        return f"{_name(error)} takes no value. Leave out {typed!r}."
+    if choices := _choices(kind):
+        listed = ", ".join(choices[:-1]) + (" or " if choices[1:] else "") + choices[-1]
+        return f"Invalid value for {_name(error)}: {typed!r} is not {listed}."
+    expected = _KINDS.get(kind, "what belongs there")
+    return f"Invalid value for {_name(error)}: {typed!r} is not {expected}."
+
+
+def _choices(kind: object) -> list[str]:
+    """Give the texts that a type permits; none if these are not all that it permits."""
+    if get_origin(kind) is Literal:
+        return [str(each) for each in get_args(kind)]
+    if get_origin(kind) in {Union, types.UnionType}:
+        return [word for each in get_args(kind) for word in _choices(each)]
+    return []
+
+
+def _name(error: CycloptsError) -> str:
+    """Give the option or the argument, as the help names it."""
+    token = getattr(error, "token", None)
+    keyword = getattr(token, "keyword", None) or getattr(error, "keyword", None)
+    if keyword:
+        return str(keyword)
+    if error.argument is None:
+        return "an argument"
+    tokens = error.argument.tokens
+    if tokens and tokens[0].keyword:
+        return tokens[0].keyword
+    name = error.argument.name
+    return name if name.startswith("-") else name.upper()
+
+
+def _sentence(words: str) -> str:
+    words = words.strip()
+    return words if words.endswith((".", "?")) else f"{words}."
