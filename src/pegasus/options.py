@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter, Token, validators
 
 from pegasus.duration import seconds
-from pegasus.share import Share, share, share_above_zero
+from pegasus.share import Share, share, share_above_zero, share_of_jobs
 
 FILES = Group("Files")
 SHOWN = Group("What is shown")
@@ -27,6 +27,11 @@ def _seconds(_type: object, tokens: Sequence[Token]) -> float:
 def _share(_type: object, tokens: Sequence[Token]) -> Share:
     """Convert a number of sub-nodes, or a percentage."""
     return share(tokens[0].value)
+
+
+def _max_failures(_type: object, tokens: Sequence[Token]) -> Share:
+    """Convert a number of jobs above zero, or a percentage."""
+    return share_of_jobs(tokens[0].value)
 
 
 def _batch(_type: object, tokens: Sequence[Token]) -> Share:
@@ -79,6 +84,25 @@ NoLive = Annotated[
     ),
 ]
 
+Quiet = Annotated[
+    bool,
+    Parameter(
+        name=["--quiet", "-q"],
+        group=SHOWN,
+        negative="",
+        help="Show a line of numbers each minute and what failed, instead of the log.",
+    ),
+]
+
+WaitLimit = Annotated[
+    float | None,
+    Parameter(
+        name="--timeout",
+        converter=_seconds,
+        help="Wait no longer than this: 90, 30s, 5m, 2h, 1d. Exit status 124 then.",
+    ),
+]
+
 PrintPeriod = Annotated[
     int,
     Parameter(
@@ -107,10 +131,15 @@ class Common:
     print_period: PrintPeriod = 1
     color: Color = "auto"
     no_live: NoLive = False
+    quiet: Quiet = False
     daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
     """Wait for jobs until stopped, also for a missing queue file."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
     """Take nothing more once a job has failed on any sub-node."""
+    max_failures: Annotated[
+        Share | None, Parameter(converter=_max_failures, accepts_keys=False)
+    ] = None
+    """Take nothing more once this many jobs have failed permanently: 5 or 10%."""
     ignore_errors: Annotated[bool, Parameter(name=["--ignore-errors", "-i"])] = False
     """Continue when a job fails. This is the default; the option exists for old scripts."""
     retries: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0

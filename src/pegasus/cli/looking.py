@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
-from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
+from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig, WaitLimit
 
 
 @app.command(name="check")
@@ -102,6 +102,30 @@ def logs(
         stderr=stderr,
     )
     return showing.logs(settings)
+
+
+@app.command(name="wait")
+def wait(
+    job: int | None = None,
+    /,
+    *,
+    run: RunName = None,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    timeout: WaitLimit = None,
+    queue_file: QueuePath = QUEUE,
+) -> int:
+    """Wait until the run, or one job of it, has ended, and exit with its status.
+
+    Args:
+        job: The number of the job in its run.
+        every: All runs of the queue that are in progress.
+    """
+    from pegasus.commands import wait as waiting
+
+    settings = waiting.WaitSettings(
+        queue_file=queue_file, job=job, run=run, every=every, limit=timeout
+    )
+    return waiting.wait(settings)
 
 
 @app.command(name="results")

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
 from pegasus.options import QUEUE, Color, Common, Fleet, NoLive, PrintPeriod, QueuePath, SshConfig
+from pegasus.share import Share
 
 
 @app.command(name="queue", alias="q")
@@ -81,14 +82,15 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         print_period=common.print_period,
         color=common.color,
         daemon=common.daemon,
-        error_aborts=common.error_aborts,
+        max_failures=Share(1) if common.error_aborts else common.max_failures,
         broadcast=fleet is not None,
         retries=common.retries,
         timeout=math.inf if common.timeout is None else common.timeout,
         detach=common.detach,
         give_up=math.inf if common.give_up is None else common.give_up,
         limit=tuple(common.limit or ()),
-        live=not common.no_live,
+        live=not common.no_live and not common.quiet,
+        quiet=common.quiet,
         retry_on=read_causes(common.retry_on) if common.retry_on else None,
         gpu_busy=common.gpu_busy,
         stall=math.inf if common.stall is None else common.stall,
@@ -112,6 +114,12 @@ def _refuse_contradictions(common: Common, fleet: Fleet | None) -> None:
             "--error-aborts and --ignore-errors exclude each other. Give one of them: with "
             "--error-aborts (-e) nothing is taken after a failure, with --ignore-errors (-i), "
             "the default, the run goes on."
+        )
+    if common.error_aborts and common.max_failures is not None:
+        raise PegasusError("--error-aborts (-e) means --max-failures 1. Give one of them.")
+    if common.quiet and fleet is not None and fleet.gather:
+        raise PegasusError(
+            "--quiet (-q) shows no output, and --gather shows whole outputs. Give one of them."
         )
     if common.give_up is not None and not common.detach:
         raise PegasusError(
