@@ -80,6 +80,7 @@ FLOORS = {
     "screen": 3,
     "transport": 3,
     "allocations": 4,
+    "digest": 4,
     "findings": 4,
     "notifier": 4,
     "gather": 4,
@@ -139,6 +140,7 @@ SUB_INTERFACES = {
     "pegasus.record.recording": "writes a record, and loads Trio, which the readers do without",
     "pegasus.queue_file.count_following": "counts the jobs beside a run, and loads Trio",
     "pegasus.queue_file.job_source": "takes the jobs of a run, and loads Trio",
+    "pegasus.report.ends": "each reader loads only the report that it shows",
     "pegasus.report.left": "each reader loads only the report that it shows",
     "pegasus.report.outputs": "each reader loads only the report that it shows",
     "pegasus.report.overview": "each reader loads only the report that it shows",
@@ -157,9 +159,9 @@ SUB_INTERFACES = {
 EXITS = {"cli", "__main__"}
 """Rooms that may end the process."""
 
-COMMANDS_LIMIT = 2_640
+COMMANDS_LIMIT = 2_900
 """Lines in commands/, which only composes other rooms. This number goes up with a new command, such
-as ``report``, and otherwise only down."""
+as ``report`` or ``wait``, and otherwise only down."""
 
 FILE_LIMIT = 400
 FUNCTION_LIMIT = 60

@@ -21,6 +21,7 @@ class ExitStatus(enum.IntEnum):
     JOB_FAILED = 1
     USAGE = 2
     BUG = 3
+    TIMED_OUT = 124
     INTERRUPTED = 130
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter, Token, validators
 
 from pegasus.duration import seconds
-from pegasus.share import Share, share, share_above_zero
+from pegasus.share import Share, share, share_above_zero, share_of_jobs
 
 FILES = Group("Files and nodes", sort_key=5)
 JOBS = Group("Jobs", sort_key=3)
@@ -32,6 +32,11 @@ def _seconds(_type: object, tokens: Sequence[Token]) -> float:
 def _share(_type: object, tokens: Sequence[Token]) -> Share:
     """Convert a number of sub-nodes, or a percentage."""
     return share(tokens[0].value)
+
+
+def _max_failures(_type: object, tokens: Sequence[Token]) -> Share:
+    """Convert a number of jobs above zero, or a percentage."""
+    return share_of_jobs(tokens[0].value)
 
 
 def _batch(_type: object, tokens: Sequence[Token]) -> Share:
@@ -115,6 +120,25 @@ NoLive = Annotated[
     bool, Parameter(name="--no-live", group=SHOWN, help="Only the log, no live screen.")
 ]
 
+Quiet = Annotated[
+    bool,
+    Parameter(
+        name=["--quiet", "-q"],
+        group=SHOWN,
+        help="A line of numbers each minute and failures, no log.",
+    ),
+]
+
+WaitLimit = Annotated[
+    float | None,
+    Parameter(
+        name="--timeout",
+        converter=_seconds,
+        metavar="TIME",
+        help="Wait no longer: 90, 30s, 5m, 2h, 1d; then status 124.",
+    ),
+]
+
 PrintPeriod = Annotated[
     Whole,
     Parameter(
@@ -143,10 +167,15 @@ class Common:
     print_period: PrintPeriod = 1
     color: Color = "auto"
     no_live: NoLive = False
+    quiet: Quiet = False
     daemon: Annotated[bool, Parameter(name=["--daemon", "-d"])] = False
     """Wait for jobs until stopped, also for a missing queue file."""
     error_aborts: Annotated[bool, Parameter(name=["--error-aborts", "-e"])] = False
     """Take nothing more once a job has failed."""
+    max_failures: Annotated[
+        Share | None, Parameter(converter=_max_failures, accepts_keys=False, metavar="N|P%")
+    ] = None
+    """Take nothing more once this many jobs have failed."""
     ignore_errors: Annotated[bool, Parameter(name=["--ignore-errors", "-i"])] = False
     """Continue when a job fails: the default."""
     retries: Annotated[Whole, Parameter(validator=validators.Number(gte=0), group=JOBS)] = 0

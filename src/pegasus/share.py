@@ -1,4 +1,4 @@
-"""A share of the sub-nodes: a number, or a percentage of all of them.
+"""A share of the sub-nodes, or of the jobs: a number, or a percentage of all of them.
 
 Rule 1: a percentage is rounded down, so a share never stands for more than it says.
 """
@@ -15,7 +15,7 @@ _ALL = 100
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A number of sub-nodes, or a percentage of all.
+    """A number of sub-nodes or jobs, or a percentage of all.
 
     Attributes:
         amount: how many, or how many percent.
@@ -38,12 +38,20 @@ class Share:
         """Give the number of sub-nodes; one where a percentage would be less."""
         return max(1, self.of(total))
 
+    def is_reached(self, count: int, total: int) -> bool:
+        """Return whether a count is at least this number, or this percentage of a total."""
+        return count * _ALL >= self.amount * total if self.is_percentage else count >= self.amount
+
     def __str__(self) -> str:
         return f"{self.amount}{'%' * self.is_percentage}"
 
 
-def share(text: str) -> Share:
+def share(text: str, noun: str = "sub-node") -> Share:
     """Read ``0``, ``3`` or ``10%``.
+
+    Args:
+        text: what the user has written.
+        noun: what is counted.
 
     Raises:
         ValueError: it is neither a number nor a percentage up to 100%.
@@ -51,12 +59,12 @@ def share(text: str) -> Share:
     written = _FORM.fullmatch(text)
     if written is None:
         raise ValueError(
-            f"{text!r} is no number of sub-nodes: write a whole number such as 2, or a percentage "
+            f"{text!r} is no number of {noun}s: write a whole number such as 2, or a percentage "
             "such as 10%"
         )
     amount, is_percentage = int(written[1]), bool(written[2])
     if is_percentage and amount > _ALL:
-        raise ValueError(f"{text!r} is more than all sub-nodes: write 100% or less")
+        raise ValueError(f"{text!r} is more than all {noun}s: write 100% or less")
     return Share(amount, is_percentage)
 
 
@@ -72,4 +80,16 @@ def share_above_zero(text: str) -> Share:
             f"{text!r} is no sub-node at all: write 1 or more, or leave the option out for all at "
             "once"
         )
+    return found
+
+
+def share_of_jobs(text: str) -> Share:
+    """Read ``3`` or ``10%``, of jobs.
+
+    Raises:
+        ValueError: see ``share``, and where it is zero.
+    """
+    found = share(text, "job")
+    if not found.amount:
+        raise ValueError(f"{text!r} is no job at all: write 1 or more, or leave the option out")
     return found

@@ -13,6 +13,7 @@ from pegasus.dispatch import BroadcastDispatcher, Dispatcher, QueueDispatcher, R
 from pegasus.errors import TemplateFault
 from pegasus.events import Ended, Noted
 from pegasus.model import Assignment, Command, Job, Outcome, SlotsHeld, SubNode
+from pegasus.share import Share
 from tests.fake_queue import FakeQueue, Listening
 from tests.fakes import FakeNodes
 
@@ -40,6 +41,7 @@ class Bench:
         nodes: int = 3,
         daemon: bool = False,
         error_aborts: bool = False,
+        max_failures: Share | None = None,
         retries: int = 0,
         retries_after: Callable[[Assignment, Outcome], bool] = lambda *_: True,
         timeout: float = math.inf,
@@ -58,7 +60,8 @@ class Bench:
             fill=self.fill,
             listener=self.listening,
             daemon=daemon,
-            error_aborts=error_aborts,
+            max_failures=Share(1) if error_aborts else max_failures,
+            known_jobs=lambda: len(self.listening.taken) + len(self.queue.jobs),
             retries=retries,
             retries_after=retries_after,
             timeout=timeout,

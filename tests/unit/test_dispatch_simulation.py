@@ -1,4 +1,6 @@
-"""Random runs: nodes come, go, refuse and drop, jobs are stopped, and every job has one outcome.
+"""Random runs: nodes come, go, refuse and drop, jobs are stopped, runs are paused and resumed.
+
+Every job has one outcome, and nothing begins during a pause.
 
 A seed makes one run. ``PEGASUS_SIMULATIONS`` sets how many there are.
 """
@@ -17,7 +19,17 @@ from trio.testing import MockClock
 
 from pegasus.dispatch import Stage
 from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
-from pegasus.events import Ended, Printed, Returned, RunBegan, RunEnded, Started, Taken
+from pegasus.events import (
+    Ended,
+    Printed,
+    Returned,
+    RunBegan,
+    RunEnded,
+    RunPaused,
+    RunResumed,
+    Started,
+    Taken,
+)
 from pegasus.model import Assignment, Command, Job, NotStarted, Outcome, SubNode
 from pegasus.record import RunRecord
 from pegasus.record.encoding import FORMAT, line_of
@@ -93,7 +105,7 @@ class Simulation:
     async def hurt(self) -> None:
         """Do one thing that may happen."""
         node = self.bench.nodes[self.rng.choice(self.nodes)]
-        match self.rng.randrange(9):
+        match self.rng.randrange(10):
             case 0 | 1:
                 node.hang_up()
             case 2:
@@ -110,10 +122,19 @@ class Simulation:
                 self.bench.dispatcher.stop_job(number)
             case 7:
                 self.bench.queue.add(self.command(self.rng.randint(100, 10**6)))
-            case 8 if self.roster is not None:
+            case 8:
+                await self.pause_or_resume()
+            case 9 if self.roster is not None:
                 self.nodes = [f"n{number}" for number in range(6) if self.rng.random() < 0.5]
                 self.nodes = self.nodes or ["n0"]
                 await self.change_hosts()
+
+    async def pause_or_resume(self) -> None:
+        """Pause the run, or resume it."""
+        assert self.bench.dispatcher is not None
+        pausing = self.bench.dispatcher.pausing
+        if not pausing.resume() and self.bench.dispatcher.continues:
+            assert await pausing.pause()
 
     async def change_hosts(self) -> None:
         sub_nodes = [SubNode(number, name) for number, name in enumerate(self.nodes)]
@@ -129,6 +150,8 @@ class Simulation:
             node.reachable = node.has_shells = node.starts_commands = True
             node.stands_for = float("inf")
         self.nodes = list(dict.fromkeys([*self.nodes, *names]))
+        assert self.bench.dispatcher is not None
+        self.bench.dispatcher.pausing.resume()
         while True:  # one that was sent while another waited to be read is not read
             await self.change_hosts()
             await trio.sleep(1)
@@ -142,7 +165,8 @@ async def test_every_job_has_one_outcome(
     """Whatever happens, each job that was taken has one final outcome, and it is the right one.
 
     None runs again without a retry, one that began is never reported as not started, the run ends
-    when there is no more to do, and the journal and the summary have the outcome of each.
+    when there is no more to do, and the journal and the summary have the outcome of each. While it
+    is paused nothing is taken and nothing starts.
     """
     simulation = Simulation(seed, broadcast=mode == "broadcast")
     fault: PegasusError | None = None
@@ -155,8 +179,21 @@ async def test_every_job_has_one_outcome(
     elif fault is not None:
         assert "nothing was taken" in str(fault)
         assert not simulation.bench.listening.taken
+    check_pauses(simulation)
     check_account(simulation)
     check_record(simulation, tmp_path)
+
+
+def check_pauses(simulation: Simulation) -> None:
+    """Check that nothing begins during a pause."""
+    is_paused = False
+    for _, event in simulation.bench.listening.told:
+        match event:
+            case RunPaused() | RunResumed():
+                assert is_paused != isinstance(event, RunPaused), "each pause is told once"
+                is_paused = isinstance(event, RunPaused)
+            case Taken() | Started():
+                assert not is_paused
 
 
 def begun(simulation: Simulation) -> dict[tuple[int, str], list[tuple[Assignment, Outcome]]]:

@@ -19,7 +19,9 @@ from pegasus.orders import (
     LeaveOrder,
     Order,
     OrderAnswer,
+    PauseOrder,
     Request,
+    ResumeOrder,
     SentOrder,
     StopJobOrder,
     clear_stored,
@@ -34,6 +36,8 @@ EVERY: list[Order] = [
     DrainOrder(),
     AbortOrder(),
     LeaveOrder(),
+    PauseOrder(),
+    ResumeOrder(),
     StopJobOrder(7),
     StopJobOrder(7, 0),
 ]

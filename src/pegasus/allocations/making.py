@@ -67,12 +67,15 @@ def make_allocations(
         jobs = made.dispatcher.retries.waiting if made.dispatcher else ()
         return [each.job.demand for each in jobs]
 
+    def is_paused() -> bool:
+        return made.dispatcher is not None and made.dispatcher.pausing.is_paused
+
     ports = AllocationPorts(
         opened.note,
         opened.listener.tell,
         lambda: ending.stage is Stage.TAKING,
         use,
-        WaitingWork(opened.queue, waiting),
+        WaitingWork(opened.queue, waiting, is_paused),
         ending.drain,
         opened.queue.real.name,
         ending.kill_now.is_set,

@@ -22,10 +22,16 @@ class WaitingWork:
     Args:
         queue: the file.
         waiting: gives the demands of the jobs that were taken and wait for a sub-node.
+        is_paused: tells whether the run is paused: then no job could start, so none counts.
     """
 
-    def __init__(self, queue: QueueFile, waiting: Callable[[], Iterable[Demand]]) -> None:
-        self._queue, self._waiting = queue, waiting
+    def __init__(
+        self,
+        queue: QueueFile,
+        waiting: Callable[[], Iterable[Demand]],
+        is_paused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._queue, self._waiting, self._is_paused = queue, waiting, is_paused
         self._seen: dict[str, tuple[tuple[object, object], bool]] = {}
 
     async def exists(self) -> bool:
@@ -44,6 +50,8 @@ class WaitingWork:
         What stands below a barrier does not count: it may not start yet.
         """
         await trio.lowlevel.checkpoint()
+        if self._is_paused():
+            return False
         if any(_fits(demand, request) for demand in self._waiting()):
             return True
         state = (self._queue.states(), request.rows)

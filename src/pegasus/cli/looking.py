@@ -21,6 +21,7 @@ from pegasus.options import (
     RunName,
     SshConfig,
     SubNodeName,
+    WaitLimit,
 )
 
 
@@ -128,6 +129,35 @@ def logs(
         stderr=stderr,
     )
     return showing.logs(settings)
+
+
+@app.command(
+    name="wait",
+    group=LOOK,
+    usage="Usage: pegasus wait [OPTIONS] [JOB]",
+    help_epilogue="Example: `pegasus wait && pegasus results --csv`",
+)
+def wait(
+    job: JobNumber = None,
+    /,
+    *,
+    run: RunName = None,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    timeout: WaitLimit = None,
+    queue_file: QueuePath = QUEUE,
+) -> int:
+    """Wait until a run or a job has ended; exit with its status.
+
+    Args:
+        job: Its number in the run.
+        every: All runs of the queue that are in progress.
+    """
+    from pegasus.commands import wait as waiting
+
+    settings = waiting.WaitSettings(
+        queue_file=queue_file, job=job, run=run, every=every, limit=timeout
+    )
+    return waiting.wait(settings)
 
 
 @app.command(

@@ -22,6 +22,7 @@ from pegasus.options import (
     SshConfig,
     Whole,
 )
+from pegasus.share import Share
 
 
 @app.command(
@@ -116,7 +117,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         print_period=common.print_period,
         color=common.color,
         daemon=common.daemon,
-        error_aborts=common.error_aborts,
+        max_failures=Share(1) if common.error_aborts else common.max_failures,
         broadcast=fleet is not None,
         retries=common.retries,
         timeout=math.inf if common.timeout is None else common.timeout,
@@ -124,7 +125,8 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         detach=common.detach,
         give_up=math.inf if common.give_up is None else common.give_up,
         limit=tuple(common.limit or ()),
-        live=not common.no_live,
+        live=not common.no_live and not common.quiet,
+        quiet=common.quiet,
         retry_on=read_causes(common.retry_on) if common.retry_on else None,
         gpu_busy=common.gpu_busy,
         stall=math.inf if common.stall is None else common.stall,
@@ -148,6 +150,12 @@ def _refuse_contradictions(common: Common, fleet: Fleet | None) -> None:
             "--error-aborts and --ignore-errors exclude each other. Give one of them: with "
             "--error-aborts (-e) nothing is taken after a failure, with --ignore-errors (-i), "
             "the default, the run goes on."
+        )
+    if common.error_aborts and common.max_failures is not None:
+        raise PegasusError("--error-aborts (-e) means --max-failures 1. Give one of them.")
+    if common.quiet and fleet is not None and fleet.gather:
+        raise PegasusError(
+            "--quiet (-q) shows no output, and --gather shows whole outputs. Give one of them."
         )
     if common.give_up is not None and not common.detach:
         raise PegasusError(

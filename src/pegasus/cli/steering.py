@@ -11,8 +11,14 @@ from cyclopts import Parameter
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.ending import say
 from pegasus.cli.help import PREPARE, STEER
+from pegasus.colour import ColorChoice
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.options import QUEUE, Color, JobNumber, QueuePath, RunName, SubNodeName, Whole
+
+RunInProgress = Annotated[
+    str | None, Parameter(name="--run", metavar="RUN", help="The run, if several are in progress.")
+]
+EveryRun = Annotated[bool, Parameter(name="--all", help="All runs of the queue.")]
 
 
 @app.command(
@@ -156,6 +162,51 @@ def stop(
         color=color,
     )
     return run_in_trio(partial(stopping.stop, settings))
+
+
+@app.command(
+    name="pause",
+    group=STEER,
+    usage="Usage: pegasus pause [OPTIONS]",
+    help_epilogue="Example: `pegasus pause`",
+)
+def pause(
+    *,
+    run: RunInProgress = None,
+    every: EveryRun = False,
+    queue_file: QueuePath = QUEUE,
+    color: Color = "auto",
+) -> int:
+    """Take nothing until `pegasus resume`; running commands go on."""
+    return _pause(run, queue_file, color, every=every, resume=False)
+
+
+@app.command(
+    name="resume",
+    group=STEER,
+    usage="Usage: pegasus resume [OPTIONS]",
+    help_epilogue="Example: `pegasus resume`",
+)
+def resume(
+    *,
+    run: RunInProgress = None,
+    every: EveryRun = False,
+    queue_file: QueuePath = QUEUE,
+    color: Color = "auto",
+) -> int:
+    """Let a paused run take jobs again."""
+    return _pause(run, queue_file, color, every=every, resume=True)
+
+
+def _pause(
+    run: str | None, queue_file: Path, color: ColorChoice, *, every: bool, resume: bool
+) -> int:
+    from pegasus.commands import pause as pausing
+
+    settings = pausing.PauseSettings(
+        queue_file=queue_file, resume=resume, run=run, every=every, color=color
+    )
+    return run_in_trio(partial(pausing.pause, settings))
 
 
 @app.command(

@@ -22,7 +22,9 @@ FINAL_SCREEN_WAIT = 3.0
 Body: TypeAlias = Callable[[Screen, Stages], Awaitable[ExitStatus]]
 
 
-async def in_frame(body: Body, *, color: ColorChoice, print_period: int, live: bool) -> ExitStatus:
+async def in_frame(
+    body: Body, *, color: ColorChoice, print_period: int, live: bool, quiet: bool = False
+) -> ExitStatus:
     """Do the work of such a command, while signals move it from one stage of its end to the next.
 
     Args:
@@ -30,6 +32,7 @@ async def in_frame(body: Body, *, color: ColorChoice, print_period: int, live: b
         color: the value of ``--color``.
         print_period: the value of ``--print-period``.
         live: whether there may be a live area below the log.
+        quiet: whether there is no log of commands.
     """
     raise_open_files_limit()
     with open_interrupts() as signals, sole_error():
@@ -40,6 +43,7 @@ async def in_frame(body: Body, *, color: ColorChoice, print_period: int, live: b
                 print_period=print_period,
                 on_reader_gone=reader_gone.set,
                 live=live,
+                quiet=quiet,
             )
             status = await _on_screen(body, signals, nursery, screen_opened, reader_gone)
             nursery.cancel_scope.cancel(reason="the run is over")

@@ -24,10 +24,11 @@ from pegasus.commands.taking_over import (
     log_of,
     result_of_run,
     show_panels,
-    status_of,
+    status_of_run,
     take_over_left,
     words_on_taken,
 )
+from pegasus.digest import say_numbers
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, ResumedSteps, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
@@ -92,6 +93,7 @@ async def run(settings: RunSettings) -> ExitStatus:
         color=settings.color,
         print_period=settings.print_period,
         live=settings.live,
+        quiet=settings.quiet,
     )
 
 
@@ -160,14 +162,15 @@ async def _run_recorded(
         # The record comes first: what is on the screen is in the journal.
         bus = EventBus(record, shown, live)
         live.tell(record.began)
-        opened = _OpenedRun(settings, [*sub_nodes], queue, record, bus, taken, screen, live.state)
+        files = [*sub_nodes], queue, record
+        opened = _OpenedRun(settings, *files, bus, taken, screen, live.state, waiting)
         for note in await _first_notes(opened):
             opened.note(note)
         notifier.begin(bus, record, live.state)
         for run_before in taken:
             notifier.follow(run_before.bus, run_before.continued.record)
         try:
-            await _dispatch(opened, stages, waiting if screen.is_live else None)
+            await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
             screen.say(str(caught))
@@ -198,6 +201,13 @@ class _OpenedRun:
     taken: Sequence[TakenRun]
     screen: Screen
     state: RunState
+    waiting: WaitingJobs
+
+    @property
+    def counts(self) -> bool:
+        """Whether the jobs in the queue file are counted: what is shown, or a limit, needs it."""
+        most = self.settings.max_failures
+        return bool(self.screen.is_live or self.settings.quiet or (most and most.is_percentage))
 
     def note(self, words: str) -> None:
         """Show and record a message."""
@@ -215,7 +225,7 @@ def _end(
     # What did not succeed in the broadcast that is continued has run once more.
     resumes = opened.settings.resumes
     others = [each for each in opened.taken if each.continued.name not in resumes]
-    status = _status(error, state, others, interrupted=stages.interrupted)
+    status = status_of_run(error, state, others, interrupted=stages.interrupted)
     opened.listener.tell(ended := RunEnded(status, result_of_run(error, stages)))
     notifier.end(ended, error)
     for run_before in opened.taken:
@@ -223,16 +233,6 @@ def _end(
         if lines := words_on_taken(run_before):
             opened.screen.say(*lines)
     return status
-
-
-def _status(
-    error: PegasusError | None, state: RunState, taken: Sequence[TakenRun], *, interrupted: bool
-) -> ExitStatus:
-    if error is not None:
-        return error.exit_status
-    if interrupted:
-        return ExitStatus.INTERRUPTED
-    return ExitStatus.JOB_FAILED if state.failure_count or state.missing else status_of(taken)
 
 
 async def _rest(
@@ -257,14 +257,8 @@ async def _has_outputs(record: Record) -> bool:
     return False
 
 
-async def _dispatch(opened: _OpenedRun, stages: Stages, counted: WaitingJobs | None) -> None:
-    """Open the connections and run the jobs; follow orders, changes of the files, and Slurm.
-
-    Args:
-        opened: the run.
-        stages: of its end.
-        counted: counts the jobs in the queue file; None where nothing shows them.
-    """
+async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
+    """Open the connections and run the jobs; follow orders, changes of the files, and Slurm."""
     settings, record, taken, bus = opened.settings, opened.record, opened.taken, opened.listener
     send_hosts, hosts = trio.open_memory_channel[Sequence[SubNode]](0)
     send_updates, updates = trio.open_memory_channel[Sequence[SubNode]](0)
@@ -292,8 +286,11 @@ async def _dispatch(opened: _OpenedRun, stages: Stages, counted: WaitingJobs | N
             follow_orders(taken, dispatcher, stages, nursery)
             for each in (bus, *(run_before.bus for run_before in taken)):
                 nursery.start_soon(watch_stalls, each, settings.stall)
-            if counted is not None:
-                nursery.start_soon(follow_count, counted)
+            if opened.counts:
+                nursery.start_soon(follow_count, opened.waiting)
+            if settings.quiet:
+                numbers = opened.state, lambda: opened.waiting.jobs, stages.ending.words
+                nursery.start_soon(say_numbers, *numbers, opened.screen.say)
             if not settings.broadcast:
                 followed = settings.hosts_file, settings.hosts_seen, send_hosts, opened.note
                 nursery.start_soon(follow_hosts, *followed, settings.choice)
@@ -340,7 +337,8 @@ def _make_run(
         listener=bus,
         ending=stages.ending,
         daemon=settings.daemon,
-        error_aborts=settings.error_aborts,
+        max_failures=settings.max_failures,
+        known_jobs=opened.waiting.known,
         retries=settings.retries,
         retries_after=causes.retries_after,
         timeout=settings.timeout,

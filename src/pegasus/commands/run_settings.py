@@ -25,7 +25,7 @@ class RunSettings:
     print_period: int = 1
     color: Literal["auto", "always", "never"] = "auto"
     daemon: bool = False
-    error_aborts: bool = False
+    max_failures: Share | None = None
     broadcast: bool = False
     retries: int = 0
     timeout: float = math.inf
@@ -34,6 +34,7 @@ class RunSettings:
     limit: tuple[str, ...] = ()
     launch: Launch = NO_LAUNCH
     live: bool = True
+    quiet: bool = False
     retry_on: RetryCauses | None = None
     gpu_busy: int = 500
     stall: float = math.inf

@@ -7,7 +7,15 @@ from collections.abc import AsyncIterator
 import trio
 
 from pegasus.dispatch import Dispatcher, Ending, Stage
-from pegasus.orders import AbortOrder, DrainOrder, LeaveOrder, Request, StopJobOrder
+from pegasus.orders import (
+    AbortOrder,
+    DrainOrder,
+    LeaveOrder,
+    PauseOrder,
+    Request,
+    ResumeOrder,
+    StopJobOrder,
+)
 from pegasus.screen import Screen
 
 
@@ -106,8 +114,34 @@ class Stages:
                         "`pegasus stop` lets them end by themselves."
                     )
                     request.answer(words, done=False)
+                case PauseOrder():
+                    await _answer_pause(request, dispatcher)
+                case ResumeOrder():
+                    _answer_resume(request, dispatcher)
                 case StopJobOrder(number, sub_node):
                     _answer_stop(request, dispatcher, (number, sub_node, run_name))
+
+
+async def _answer_pause(request: Request, dispatcher: Dispatcher) -> None:
+    """Pause the run, and answer once nothing more is taken."""
+    if not dispatcher.continues:
+        request.answer("It takes nothing more: there is nothing to pause.", done=False)
+    elif await dispatcher.pausing.pause():
+        request.answer(
+            "Paused: nothing is taken or started until `pegasus resume`; what runs goes on."
+        )
+    else:
+        request.answer("It is paused already.")
+
+
+def _answer_resume(request: Request, dispatcher: Dispatcher) -> None:
+    """Let a paused run go on, and answer."""
+    if not dispatcher.continues:
+        request.answer("It takes nothing more: it cannot be resumed.", done=False)
+    elif dispatcher.pausing.resume():
+        request.answer("Resumed: it takes jobs again.")
+    else:
+        request.answer("It is not paused.")
 
 
 def _answer_stop(

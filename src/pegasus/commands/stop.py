@@ -93,11 +93,7 @@ def order_of(settings: StopSettings) -> Order:
 
 
 async def _stop(settings: StopSettings, order: Order, screen: Screen) -> ExitStatus:
-    warnings: list[str] = []
-    real = QueueFile(settings.queue_file).real
-    runs = await trio.to_thread.run_sync(find_runs, real, warnings)
-    for warning in warnings:
-        screen.say(warning)
+    runs = await find_shown(settings.queue_file, screen)
     chosen = await trio.to_thread.run_sync(
         partial(choose, runs, settings.run, every=settings.every)
     )
@@ -140,6 +136,15 @@ def _why_not(run: RunRecord, number: int) -> list[str]:
 
 def _numbers(numbers: Sequence[int]) -> str:
     return f"job {numbers[0]}" if len(numbers) == 1 else f"jobs {min(numbers)} to {max(numbers)}"
+
+
+async def find_shown(queue_file: Path, screen: Screen) -> list[RunRecord]:
+    """Find the runs of a queue, and show which cannot be read."""
+    warnings: list[str] = []
+    runs = await trio.to_thread.run_sync(find_runs, QueueFile(queue_file).real, warnings)
+    for warning in warnings:
+        screen.say(warning)
+    return runs
 
 
 def choose(runs: Sequence[RunRecord], name: str | None, *, every: bool) -> list[RunRecord]:
@@ -207,7 +212,7 @@ def _stop_left(
         )
         return ExitStatus.JOB_FAILED
     (run,) = fitting
-    _send(run, order)
+    send_order(run, order)
     screen.say(stored_words(run, order.number))
     return ExitStatus.SUCCESS
 
@@ -225,14 +230,19 @@ def _fitting(run: RunRecord, order: StopJobOrder) -> list[LeftFolder]:
 # A run that goes on.
 
 
-def _send(run: RunRecord, order: Order) -> orders.SentOrder:
+def send_order(run: RunRecord, order: Order) -> orders.SentOrder:
+    """Send an order to a run.
+
+    Raises:
+        PegasusError: this user may not.
+    """
     folder = orders.orders_of(run.folder.path)
     try:
         return orders.send(folder, order)
     except OSError as error:
         raise PegasusError(
             f"{error.filename or folder}: {error.strerror or error}. Only a user who may "
-            "write into the record of a run can stop it."
+            "write into the record of a run can stop or pause it."
         ) from error
 
 
@@ -246,7 +256,7 @@ async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[b
         obeyed.append(False)
         return
     reply = await orders.wait_obeyed(
-        _send(run, order),
+        send_order(run, order),
         is_alive=run.is_alive,
         on_wait=partial(screen.say, f"waiting for run {run.name} ({follower_words(run)})"),
     )

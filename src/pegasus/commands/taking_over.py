@@ -177,6 +177,24 @@ def status_of(taken: Sequence[TakenRun]) -> ExitStatus:
     return ExitStatus.JOB_FAILED if failed else ExitStatus.SUCCESS
 
 
+def status_of_run(
+    error: PegasusError | None, state: RunState, taken: Sequence[TakenRun], *, interrupted: bool
+) -> ExitStatus:
+    """Give the exit status of a run.
+
+    Args:
+        error: what ended it, if anything did.
+        state: of the run.
+        taken: the earlier runs whose commands count, too.
+        interrupted: whether a user ended it.
+    """
+    if error is not None:
+        return error.exit_status
+    if interrupted:
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.JOB_FAILED if state.failure_count or state.missing else status_of(taken)
+
+
 def result_of_run(error: PegasusError | None, stages: Stages) -> RunResult:
     """Give how a run ends."""
     if error is not None:

@@ -10,14 +10,17 @@ however the run ends.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Collection, Sequence
+from itertools import product
 
 import trio
 
 from pegasus.demand import example_slots
 from pegasus.dispatch.dispatcher import Dispatcher
 from pegasus.dispatch.lanes import Pick
-from pegasus.dispatch.ports import ResumedStep
+from pegasus.dispatch.ports import Batch, ResumedStep
+from pegasus.dispatch.results import EmptyBatch
 from pegasus.dispatch.retry_queue import WaitingJob
 from pegasus.dispatch.run import Run
 from pegasus.dispatch.step_picker import StepPicker
@@ -56,6 +59,8 @@ class BroadcastDispatcher(Dispatcher):
         self._begun: set[int] = set()  # numbers of those that have begun the step, or ended it
         self._is_starting = True
         self._refused: list[Worker] = []  # those that could not be reached, and are needed
+        self._rest: deque[ResumedStep] = deque()  # of the broadcast that is continued
+        self._rest_number: int | None = None  # of the first of them, where it is taken already
         allowed = run.max_unreachable or 0
         self._allowed = min(allowed, len(self.workers) - 1)  # one at least has to be there
 
@@ -64,22 +69,30 @@ class BroadcastDispatcher(Dispatcher):
         await self._choose_members()
         if self.run.resumed is not None:
             await self._wait_ready()
-            await self._continue(await self.run.resumed(frozenset(self._missing)))
+            self._rest.extend(await self.run.resumed(frozenset(self._missing)))
+            for step, worker in product(self._rest, self.workers):  # before anything is run
+                if worker.sub_node.number in step.needed:
+                    self._render(step, worker)
+        await self.pausing.repeat(self._take_steps)
+
+    async def _take_steps(self) -> None:
+        """Run one step after the other, until the end; first the one that a pause interrupted."""
+        await self._finish_step()
+        await self._continue()
         while await self.wait_work(lambda: len(self._members)):
             view, missing = self.desk.view, frozenset(self._missing)
             picker = StepPicker(self.run, self.workers, view, self.ledger, missing)
             self.news = False
-            batch = await self.take(picker)
-            picker.finish(batch.jobs)
+            batch: Batch = EmptyBatch()
+            try:
+                batch = await self.take(picker)
+            finally:
+                picker.finish(batch.jobs)
             for taken in batch.jobs:
-                await self._step(
-                    [
-                        Assignment(
-                            taken.number, taken.job, pick.worker.sub_node, command, slots=pick.slots
-                        )
-                        for pick, command in zip(picker.picked, taken.commands, strict=True)
-                    ]
-                )
+                number, job = taken.number, taken.job
+                picked = zip(picker.picked, taken.commands, strict=True)
+                self._begin_step([pick.assignment(number, job, text) for pick, text in picked])
+                await self._finish_step()
             self._follow_up(picker)
             if batch.fault is not None:
                 await self.pauses.wait_after(batch.fault)
@@ -107,34 +120,24 @@ class BroadcastDispatcher(Dispatcher):
 
     # The steps.
 
-    async def _continue(self, steps: Sequence[ResumedStep]) -> None:
-        """Run the steps of an earlier broadcast where they are not done.
-
-        Raises:
-            PegasusError: one of them cannot be rendered for a sub-node; nothing was run.
-        """
-        for step in steps:
-            for worker in self.workers:
-                if worker.sub_node.number in step.needed:
-                    self._render(step, worker)
-        for step in steps:
+    async def _continue(self) -> None:
+        """Run the steps of an earlier broadcast where they are not done."""
+        while self._rest:
             await self._wait_ready()
+            step = self._rest[0]
             workers = [each for each in self._members if each.sub_node.number in step.needed]
             if workers:
-                number = self.run.queue.take_again(step.job, step.origin)
+                number = self._rest_number
+                if number is None:  # a pause may interrupt the wait for its slots
+                    number = self._rest_number = self.run.queue.take_again(step.job, step.origin)
                 self.has_taken = True
-                await self._step(
-                    [
-                        Assignment(
-                            number,
-                            step.job,
-                            pick.worker.sub_node,
-                            self._render(step, pick.worker, pick.slots),
-                            slots=pick.slots,
-                        )
-                        for pick in await self._place(number, step.job, workers)
-                    ]
-                )
+                picks = await self._place(number, step.job, workers)
+                commands = [self._render(step, pick.worker, pick.slots) for pick in picks]
+                picked = zip(picks, commands, strict=True)
+                self._begin_step([pick.assignment(number, step.job, text) for pick, text in picked])
+            self._rest_number = None
+            self._rest.popleft()
+            await self._finish_step()
 
     async def _place(self, number: int, job: Job, workers: Sequence[Worker]) -> Sequence[Pick]:
         """Wait until the slots of a step are free, and let it hold them."""
@@ -167,14 +170,18 @@ class BroadcastDispatcher(Dispatcher):
                 "what is missing in the hosts file, or take it out; nothing was run."
             ) from fault
 
-    async def _step(self, assignments: Collection[Assignment]) -> None:
-        """Run one job on sub-nodes, and wait for all, also for those that try again."""
+    def _begin_step(self, assignments: Collection[Assignment]) -> None:
+        """Begin one job on sub-nodes; never waits, so that no step is lost once it is taken."""
         self._begun.clear()
         for assignment in assignments:
             if assignment.sub_node.number not in self._missing:
                 self.retries.add_returned(assignment, ITS_TURN)
             else:
                 self._release(assignment)
+        self._assign_waiting()
+
+    async def _finish_step(self) -> None:
+        """Wait until a step has ended on all sub-nodes, also on those that try again."""
         self._assign_waiting()
         while self.is_running() or self.retries:
             await self.wait_changed()

@@ -5,6 +5,7 @@ Both modes share this part; see ``modes``.
 Rule 1: only a job that can be started is taken: first a worker is ready, then a job is taken, then
 it is assigned, with no checkpoint between the last two. So no cancellation can lose a taken job.
 Rule 2: draining cancels the scope around the taking; aborting cancels the scope around everything.
+Rule 3: a pause cancels the taking as a drain does, and a resume begins it again; see ``pausing``.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import ClassVar
 import trio
 
 from pegasus.dispatch.ending import EndedBy, Stage
+from pegasus.dispatch.failure_limit import FailureLimit
 from pegasus.dispatch.gate import Gate
 from pegasus.dispatch.pauses import QueuePauses
+from pegasus.dispatch.pausing import PauseSwitch
 from pegasus.dispatch.ports import Batch
 from pegasus.dispatch.results import EmptyBatch, StoppedJob
 from pegasus.dispatch.retry_queue import RetryQueue, WaitingJob
@@ -74,6 +77,7 @@ class Dispatcher(ABC):
         desk: knows about slots.
         gate: waits at barriers.
         pauses: waits for more to do.
+        pausing: pauses the taking when a user asks for it.
         waits: whether a job of the queue file waits for something.
         news: whether something has changed since this was last set to False.
         has_taken: whether any job was taken.
@@ -99,6 +103,8 @@ class Dispatcher(ABC):
         self._changed = trio.Event()
         self._reported: set[str] = set()
         self.pauses = QueuePauses(self)
+        self.pausing = PauseSwitch(run.listener, self._wait_started)
+        self._failures = FailureLimit(run.max_failures, run.known_jobs)
 
     async def run_all(self) -> None:
         """Take and assign jobs until there are no more, and wait for all commands.
@@ -311,7 +317,7 @@ class Dispatcher(ABC):
         """Handle the end of a command; the job may be tried again."""
         if not self.per_sub_node:
             self._release(assignment, is_gone=not isinstance(outcome, Lost))
-        if self._continues and self.retries.count_try(assignment, outcome):
+        if self.continues and self.retries.count_try(assignment, outcome):
             ended = Ended(assignment, outcome, seconds, again=True)
             self.run.listener.tell(ended)
             self.retries.add_ended(ended)
@@ -330,7 +336,7 @@ class Dispatcher(ABC):
     def end_inherited(self, run_name: str, ended: Ended) -> None:
         """Handle the end of a command of an earlier run."""
         self.ledger.release_inherited(run_name, ended.assignment)
-        self._drain_after(ended.outcome)
+        self._count_failure(run_name, ended)
         self.notify()
 
     def give_up(self, waiting: WaitingJob, words: str) -> None:
@@ -355,17 +361,19 @@ class Dispatcher(ABC):
         self.run.listener.tell(ended)
         words = missing_program_words(ended.assignment, ended.outcome)
         self.report_once(words, words and str(ended.outcome))  # once in a run
-        self._drain_after(ended.outcome)
+        self._count_failure(self.run.name, ended)
 
-    def _drain_after(self, outcome: Outcome) -> None:
-        """Take nothing more after a failure, if that was asked for."""
-        if self.run.error_aborts and self._continues and not succeeded(outcome):
+    def _count_failure(self, run_name: str, ended: Ended) -> None:
+        """Take nothing more once so many jobs have failed permanently."""
+        if not succeeded(ended.outcome):
+            self._failures.add(run_name, ended.assignment.number)
+        if self.continues and (words := self._failures.words()):
             self.run.ending.drain()
-            self.run.listener.tell(Noted("A job failed: nothing more is taken."))
+            self.run.listener.tell(Noted(words))
 
     @property
-    def _continues(self) -> bool:
-        """Whether jobs are still taken."""
+    def continues(self) -> bool:
+        """Whether jobs are still taken, now or after a pause."""
         return not self.closed and self.run.ending.stage is Stage.TAKING
 
     def notify(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pegasus.dispatch.worker import Worker
-from pegasus.model import Job, Pool, SlotsHeld, SubNode
+from pegasus.model import Assignment, Command, Job, Pool, SlotsHeld, SubNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,16 @@ class Pick:
     job: Job
     worker: Worker
     slots: SlotsHeld = ()
+
+    def assignment(self, number: int, job: Job, command: Command) -> Assignment:
+        """Give the assignment of a job to it.
+
+        Args:
+            number: of the job.
+            job: as it was taken.
+            command: the job, rendered for its sub-node and slots.
+        """
+        return Assignment(number, job, self.worker.sub_node, command, slots=self.slots)
 
 
 SPARE_LANES = 8

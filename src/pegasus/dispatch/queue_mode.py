@@ -50,7 +50,7 @@ class QueueDispatcher(Dispatcher):
         async with trio.open_nursery() as nursery:
             if self.run.sub_node_updates is not None:
                 nursery.start_soon(self._follow, self.run.sub_node_updates)
-            await self.take_and_assign()
+            await self.pausing.repeat(self.take_and_assign)
             nursery.cancel_scope.cancel(reason="nothing more will be taken")
 
     async def _follow(self, updates: trio.MemoryReceiveChannel[Sequence[SubNode]]) -> None:

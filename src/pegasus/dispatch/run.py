@@ -27,6 +27,7 @@ from pegasus.dispatch.sharing import (
 )
 from pegasus.events import Listener
 from pegasus.model import Assignment, SubNode
+from pegasus.share import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,9 @@ class Run:
         listener: gets the events and the output.
         ending: ends the run early.
         daemon: whether the run waits for more jobs when the queue is empty.
-        error_aborts: whether the first job that fails drains the run.
+        max_failures: the run is drained once so many jobs have failed permanently; None: never.
+        known_jobs: gives how many jobs are known, taken or in the queue; None while that is not
+            counted. Only a percentage in ``max_failures`` needs it.
         retries: how often a job that failed, timed out or was lost is tried again.
         retries_after: decides about each such job whether it is tried again.
         timeout: seconds after which a command is ended.
@@ -72,7 +75,8 @@ class Run:
     listener: Listener
     ending: Ending = field(default_factory=Ending)
     daemon: bool = False
-    error_aborts: bool = False
+    max_failures: Share | None = None
+    known_jobs: Callable[[], int | None] = lambda: None
     retries: int = 0
     retries_after: RetriesAfter = always
     timeout: float = math.inf

@@ -88,6 +88,16 @@ class RunEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPaused:
+    """A user paused the run: it takes and starts nothing until ``RunResumed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A user let a paused run go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class SubNodeAdded:
     """A sub-node was added to ``hosts.yaml`` during the run."""
 
@@ -324,6 +334,8 @@ class OutputMissing:
 Event: TypeAlias = (
     RunBegan
     | RunEnded
+    | RunPaused
+    | RunResumed
     | SubNodeAdded
     | Connected
     | Unreachable

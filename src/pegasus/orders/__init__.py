@@ -22,6 +22,8 @@ from pegasus.orders.kinds import (
     LeaveOrder,
     Order,
     OrderAnswer,
+    PauseOrder,
+    ResumeOrder,
     StopJobOrder,
 )
 from pegasus.orders.receiving import (
@@ -49,8 +51,10 @@ __all__ = [
     "NoAnswer",
     "Order",
     "OrderAnswer",
+    "PauseOrder",
     "Reply",
     "Request",
+    "ResumeOrder",
     "RunOver",
     "SentOrder",
     "StopJobOrder",

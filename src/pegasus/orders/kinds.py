@@ -28,6 +28,16 @@ class LeaveOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseOrder:
+    """Take and start nothing until ``ResumeOrder``; the running commands go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeOrder:
+    """Take jobs again after ``PauseOrder``."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopJobOrder:
     """End one job.
 
@@ -40,7 +50,7 @@ class StopJobOrder:
     sub_node: int | None = None
 
 
-Order: TypeAlias = DrainOrder | AbortOrder | LeaveOrder | StopJobOrder
+Order: TypeAlias = DrainOrder | AbortOrder | LeaveOrder | PauseOrder | ResumeOrder | StopJobOrder
 """What a run can be asked to do."""
 
 
@@ -66,6 +76,10 @@ def data_of(order: Order) -> dict[str, object]:
             return {"order": "abort"}
         case LeaveOrder():
             return {"order": "leave"}
+        case PauseOrder():
+            return {"order": "pause"}
+        case ResumeOrder():
+            return {"order": "resume"}
         case StopJobOrder(number, sub_node):
             return {"order": "stop_job", "job": number, "sub_node": sub_node}
 
@@ -83,6 +97,10 @@ def order_of(data: dict[str, Any]) -> Order:
             return AbortOrder()
         case "leave":
             return LeaveOrder()
+        case "pause":
+            return PauseOrder()
+        case "resume":
+            return ResumeOrder()
         case "stop_job":
             sub_node = data["sub_node"]
             return StopJobOrder(int(data["job"]), None if sub_node is None else int(sub_node))

@@ -20,6 +20,8 @@ from pegasus.orders.kinds import (
     LeaveOrder,
     Order,
     OrderAnswer,
+    PauseOrder,
+    ResumeOrder,
     StopJobOrder,
     data_of,
 )
@@ -183,6 +185,10 @@ def _default_words(order: Order, *, done: bool) -> str:
             words = "what runs is being ended (SIGTERM, SIGKILL after 10 s)."
         case LeaveOrder():
             words = "it ends, and its detached commands go on."
+        case PauseOrder():
+            words = "paused: nothing is taken until `pegasus resume`."
+        case ResumeOrder():
+            words = "it takes jobs again."
         case StopJobOrder(number):
             words = f"job {number} is being ended (SIGTERM, SIGKILL after 10 s)."
             return words if done else f"job {number} does not run."

@@ -9,6 +9,7 @@ node can do anything but be shown.
 
 from __future__ import annotations
 
+from pegasus.panel.head import numbers_words
 from pegasus.panel.lines import ESTIMATE_PERIOD, LivePanel, panel_lines
 from pegasus.panel.pieces import cut
 from pegasus.panel.stack import PanelStack
@@ -20,5 +21,6 @@ __all__ = [
     "PanelStack",
     "PanelView",
     "cut",
+    "numbers_words",
     "panel_lines",
 ]

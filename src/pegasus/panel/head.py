@@ -53,6 +53,15 @@ def head_lines(view: PanelView, room: int) -> tuple[list[PanelPiece], list[Panel
     return counts, _bar(view, both, room)
 
 
+def numbers_words(view: PanelView) -> str:
+    """Say the numbers of commands, how long the run has taken, and how long it will take."""
+    counts = next(_variants(view))
+    elapsed: list[PanelPiece] = [(f"for {whole_seconds(view.elapsed)}", "plain")]
+    parts: list[list[PanelPiece]] = [counts, elapsed, _left(view, remaining_words)]
+    words = ", ".join("".join(text for text, _ in part) for part in parts if part)
+    return f"{words}; {view.notice}" if view.notice else words
+
+
 def _left(view: PanelView, words: Callable[[Remaining], str]) -> list[PanelPiece]:
     if view.state.is_over:
         return []
@@ -128,7 +137,7 @@ def waits_line(view: PanelView) -> list[PanelPiece]:
 
     Nothing where it waits for nothing, or only because everything is in use.
     """
-    if view.state.is_over or view.stage:
+    if view.state.is_over or view.notice:
         return []
     if not view.state.waiting_for:
         return _allocation(view)

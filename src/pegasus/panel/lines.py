@@ -33,8 +33,8 @@ def panel_lines(view: PanelView, width: int, height: int, *, colour: bool) -> li
         return []
     counts, bar = head_lines(view, room)
     lines: list[list[PanelPiece]] = [counts, bar]
-    if view.stage:
-        lines.insert(1, [(clean(view.stage), "attention")])
+    if view.notice:
+        lines.insert(1, [(clean(view.notice), "attention")])
     waits = waits_line(view)
     if waits and (height > len(lines) + 1 or not view.running):
         lines.append(waits)

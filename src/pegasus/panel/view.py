@@ -16,6 +16,8 @@ from pegasus.run_state import (
     remaining_of,
 )
 
+PAUSED_WORDS = "paused: nothing is taken or started until `pegasus resume`; what runs goes on"
+
 
 @dataclass(frozen=True)
 class PanelView:
@@ -69,6 +71,11 @@ class PanelView:
         return Totals(ended, state.failure_count, running, counts["taken"], retries)
 
     @property
+    def notice(self) -> str:
+        """What is said about the end of the run, or about a pause; empty for neither."""
+        return self.stage or (PAUSED_WORDS if self.state.is_paused else "")
+
+    @property
     def elapsed(self) -> float:
         """How long the run has taken so far, in seconds."""
         end = self.state.end
@@ -82,7 +89,7 @@ class PanelView:
     @property
     def waits_for_jobs(self) -> bool:
         """Whether there is nothing to do at present."""
-        if self.state.is_over or self.stage or self.waiting != 0:
+        if self.state.is_over or self.notice or self.waiting != 0:
             return False
         return not self.totals.running and not self.totals.taken
 

@@ -93,6 +93,10 @@ class WaitingJobs:
             return None
         return max(0, (self._count.jobs or 0) - max(0, self._taken() - self._taken_before))
 
+    def known(self) -> int | None:
+        """Give how many jobs were taken or wait; None before the first count."""
+        return None if (jobs := self.jobs) is None else self._taken() + jobs
+
     @property
     def fault(self) -> str | None:
         """Why some jobs could not be counted at the last count."""

@@ -33,7 +33,9 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    RunPaused,
     RunResult,
+    RunResumed,
     Stalled,
     Started,
     StopStored,
@@ -276,5 +278,7 @@ _DECODERS: dict[str, _Decoder] = {
     "sub_node": lambda data, _: SubNodeAdded(sub_node_of(data)),
     "noted": lambda data, _: Noted(fields.text(data, "text")),
     "gap": _decode_gap,
+    "paused": lambda *_: RunPaused(),
+    "resumed": lambda *_: RunResumed(),
     "run_ended": _decode_run_ended,
 }

@@ -34,6 +34,8 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    RunPaused,
+    RunResumed,
     Stalled,
     Started,
     StopStored,
@@ -135,11 +137,8 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "gap", {"lines": lines}
         case OutputMissing():
             return "gap", _output_gap(event)
-        case RunBegan():
-            return "run_started", _began(event)
-        case RunEnded(exit_status, result, left):
-            folders = {} if left is None else {"left": left}
-            return "run_ended", {"exit_status": exit_status, "how": result, **folders}
+        case RunBegan() | RunEnded() | RunPaused() | RunResumed():
+            return _about_run(event)
 
 
 def _numbers(assignment: Assignment) -> Data:
@@ -198,6 +197,19 @@ def _output_gap(event: OutputMissing) -> Data:
         "bytes": event.size,
         "words": event.words,
     }
+
+
+def _about_run(event: RunBegan | RunEnded | RunPaused | RunResumed) -> tuple[str, Data]:
+    match event:
+        case RunBegan():
+            return "run_started", _began(event)
+        case RunPaused():
+            return "paused", {}
+        case RunResumed():
+            return "resumed", {}
+        case RunEnded(exit_status, result, left):
+            folders = {} if left is None else {"left": left}
+            return "run_ended", {"exit_status": exit_status, "how": result, **folders}
 
 
 def _began(event: RunBegan) -> Data:

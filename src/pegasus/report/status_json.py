@@ -104,6 +104,8 @@ def run_report(run: RunRecord) -> JsonObject:
         report["waiting_for"] = [asdict(each) for each in state.waiting_for]
     if state.allocations and run.liveness == "running":
         report["allocations"] = [asdict(each) for each in state.allocations.values()]
+    if state.is_paused:
+        report["paused_at"] = state.paused_at
     if state.barriers_passed:
         report["barriers_passed"] = state.barriers_passed
     if began.resumes:

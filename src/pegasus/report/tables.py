@@ -109,6 +109,9 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
     for warning in run.warnings:
         yield Text(f"Warning: {warning}.")
     yield Text(counts_line(run))
+    if state.is_paused and state.paused_at is not None:
+        paused = duration.words(max(0.0, time.time() - state.paused_at))
+        yield Text(f"Paused for {paused}: nothing is taken or started until `pegasus resume`.")
     if run.began.resumes:
         yield Text(f"It continues the broadcast of run {visible(run.began.resumes)}.")
     if state.missing:

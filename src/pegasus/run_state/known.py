@@ -43,6 +43,8 @@ class KnownRun:
         began_at: when it began, in seconds since the epoch.
         end: how it ended; None where it goes on or was interrupted.
         own_end: how it ended before another Pegasus took over its detached commands.
+        paused_at: since when a user has paused it, in seconds since the epoch; None where it is not
+            paused. A run that was killed while it was paused still has this time.
         interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
             is lost, but for detached commands, which go on.
         follower: the Pegasus that took over the run's detached commands last; None before that.
@@ -65,6 +67,7 @@ class KnownRun:
         self.began_at = self.last_at = 0.0
         self.end: End | None = None
         self.own_end: End | None = None
+        self.paused_at: float | None = None
         self.interrupted = False
         self.follower: TakenOver | None = None
         self.sub_nodes: dict[int, SubNodeState] = {}
@@ -89,6 +92,11 @@ class KnownRun:
     def is_over(self) -> bool:
         """Whether nothing more can happen in the run."""
         return self.end is not None or self.interrupted
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run goes on, and takes and starts nothing."""
+        return self.paused_at is not None and not self.is_over
 
     @property
     def present(self) -> list[SubNodeState]:

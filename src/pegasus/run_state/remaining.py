@@ -26,6 +26,8 @@ def remaining_of(
         return Remaining(None, "the run is over")
     if takes_no_more:
         waiting = 0
+    elif state.is_paused:
+        return Remaining(None, "the run is paused")
     load = _steps_of(state, now, waiting) if state.pace.is_broadcast else _load(state, now, waiting)
     if isinstance(load, str):
         return Remaining(None, load)

@@ -26,6 +26,8 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
+    RunPaused,
+    RunResumed,
     Stalled,
     Started,
     StopStored,
@@ -73,9 +75,15 @@ class RunState(KnownRun):
         self.sub_nodes = {each.number: SubNodeState(each) for each in event.sub_nodes}
 
     def _end(self, event: RunEnded, at: float) -> None:
-        self.end = End(at, event.exit_status, event.result)
+        self.end, self.paused_at = End(at, event.exit_status, event.result), None
         if self.follower is None:
             self.own_end = self.end
+
+    def _pause(self, _: RunPaused, at: float) -> None:
+        self.paused_at = at
+
+    def _resume(self, _: RunResumed, __: float) -> None:
+        self.paused_at = None
 
     def _add_sub_node(self, event: SubNodeAdded, _: float) -> None:
         self.sub_nodes[event.sub_node.number] = SubNodeState(event.sub_node)
@@ -229,7 +237,7 @@ class RunState(KnownRun):
 
     def _take_over(self, event: TakenOver, _: float) -> None:
         self.end, self.follower = None, event
-        self.waiting_for = ()  # who takes over commands takes no job
+        self.waiting_for, self.paused_at = (), None  # who takes over commands takes no job
 
     def _cut(self, event: Cut, at: float) -> None:
         if execution := self._unended(event.assignment):
@@ -299,6 +307,8 @@ class RunState(KnownRun):
 _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     RunBegan: RunState._begin,  # noqa: SLF001 -- a table for one method of the class
     RunEnded: RunState._end,  # noqa: SLF001
+    RunPaused: RunState._pause,  # noqa: SLF001
+    RunResumed: RunState._resume,  # noqa: SLF001
     SubNodeAdded: RunState._add_sub_node,  # noqa: SLF001
     Connected: RunState._connect,  # noqa: SLF001
     Unreachable: RunState._lose_connection,  # noqa: SLF001

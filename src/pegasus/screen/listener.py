@@ -17,21 +17,16 @@ import trio
 
 from pegasus.colour import ColorChoice, wants_colour
 from pegasus.events import (
-    BarrierPassed,
-    Connected,
     Cut,
     Ended,
     Event,
-    Noted,
     Printed,
     Reconnected,
-    Stalled,
     Started,
     StopStored,
-    Unreachable,
 )
 from pegasus.lines import Block, EveryNth, LineSplitter, block_of
-from pegasus.model import Assignment, Stream, SubNode
+from pegasus.model import Assignment, Stream, SubNode, succeeded
 from pegasus.screen import messages
 from pegasus.screen.area import Area, AreaLines
 from pegasus.screen.layout import Layout
@@ -116,10 +111,12 @@ class Screen:
         environ: Mapping[str, str],
         on_reader_gone: Callable[[], None],
         live: bool,
+        quiet: bool = False,
     ) -> None:
+        self._quiet = quiet
         self._tails = Tails()
         self._live: LiveArea | None = None
-        self._period = print_period
+        self._period = 0 if quiet else print_period
         self._on_reader_gone = on_reader_gone
         self._reader_gone = False
         self._messages = messages.OwnMessages()
@@ -147,17 +144,18 @@ class Screen:
                     self._finish_text(_key(assignment, stream))
                 self._tails.forget(assignment)
                 self._say_of(assignment, messages.ended(outcome))
+                if self._quiet and not succeeded(outcome):
+                    self._say(None, messages.failed(event), ROOM_FOR_NOTES)
             case Cut(assignment, words):
                 self._say_of(assignment, messages.cut(words))
             case Reconnected(assignment):
                 self._say_of(assignment, messages.reconnected(assignment))
             case StopStored(assignment):
                 self._say_of(assignment, messages.stop_stored(assignment))
-            case Connected() | Unreachable() | Noted() | Stalled() | BarrierPassed():
-                if text := self._messages.about(event):
+            case _:  # others are not shown
+                text = isinstance(event, messages.ToldEvent) and self._messages.about(event)
+                if text:
                     self._say(None, text, ROOM_FOR_NOTES)
-            case _:  # not shown
-                pass
 
     async def show(self, printed: Printed) -> None:
         """Show output of a command; waits while the reader is too slow."""
@@ -304,6 +302,8 @@ class Screen:
         self._by_stream[Stream.STDERR].say(sub_node, text, room)
 
     def _say_of(self, assignment: Assignment, text: str) -> None:
+        if self._quiet:
+            return
         file, mark = self._by_stream[Stream.STDERR], mark_of(assignment)
         file.say(assignment.sub_node, text, ROOM_FOR_EVENTS, mark)
 
@@ -332,6 +332,7 @@ async def open_screen(
     environ: Mapping[str, str] = os.environ,
     on_reader_gone: Callable[[], None] = lambda: None,
     live: bool = False,
+    quiet: bool = False,
 ) -> AsyncIterator[Screen]:
     """Show a run on two files, which stay open.
 
@@ -348,6 +349,7 @@ async def open_screen(
             has gone.
         live: whether there is a live area below the log, drawn from ``Screen.show_area`` on;
             only where standard error can have one.
+        quiet: whether only messages of Pegasus are shown, and what did not succeed, in a line each.
     """
     fds = {Stream.STDOUT: stdout_fd, Stream.STDERR: stderr_fd}
     screen = Screen(
@@ -357,6 +359,7 @@ async def open_screen(
         environ=environ,
         on_reader_gone=on_reader_gone,
         live=live and can_be_live(stdout_fd, stderr_fd, environ),
+        quiet=quiet,
     )
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

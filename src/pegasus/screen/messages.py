@@ -10,9 +10,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pegasus import duration
-from pegasus.events import BarrierPassed, Connected, Noted, Stalled, Unreachable
+from pegasus.events import (
+    BarrierPassed,
+    Connected,
+    Ended,
+    Noted,
+    RunPaused,
+    RunResumed,
+    Stalled,
+    Unreachable,
+)
 from pegasus.lines import LONGEST_LINE
 from pegasus.model import Assignment, Barrier, Outcome, Stream, SubNode
 from pegasus.terminal_text import on_one_line, visible
@@ -20,6 +30,19 @@ from pegasus.terminal_text import on_one_line, visible
 LONGEST_NOTE = LONGEST_LINE // 8
 """Characters of a message. No character takes more than six bytes when it is written, so that the
 screen never divides such a line."""
+
+_PAUSES: dict[type, str] = {
+    RunPaused: "Paused: nothing is taken or started until `pegasus resume`; what runs goes on.",
+    RunResumed: "Resumed: jobs are taken again.",
+}
+
+ToldEvent: TypeAlias = (
+    Connected | Unreachable | Noted | Stalled | BarrierPassed | RunPaused | RunResumed
+)
+"""The events about which there is a message of Pegasus."""
+
+FAILED_COMMAND_LIMIT = 200
+"""Characters of a command that failed; the record has all of it."""
 
 _STREAMS = {Stream.STDOUT: "output", Stream.STDERR: "error"}
 
@@ -33,6 +56,16 @@ def started(assignment: Assignment) -> str:
 def ended(outcome: Outcome) -> str:
     """Give the done line; text of a node is put on one line."""
     return f"=== done ({on_one_line(str(outcome))}) ==="
+
+
+def failed(event: Ended) -> str:
+    """Report, in one line, a command that did not succeed."""
+    given, after = event.assignment, duration.words(event.seconds)
+    again = ", is tried again" if event.again else ""
+    outcome = on_one_line(str(event.outcome))
+    command = on_one_line(given.command, FAILED_COMMAND_LIMIT)
+    where = f"job {given.number} on {given.sub_node}"
+    return own_lines(f"{where}: {outcome}, after {after}{again}: {command}")
 
 
 def cut(words: str) -> str:
@@ -112,7 +145,7 @@ class OwnMessages:
     def __init__(self) -> None:
         self._hosts: defaultdict[str, _HostTrouble] = defaultdict(_HostTrouble)
 
-    def about(self, event: Connected | Unreachable | Noted | Stalled | BarrierPassed) -> str | None:
+    def about(self, event: ToldEvent) -> str | None:
         """Give the message about an event; None where it was shown before, or is not needed."""
         match event:
             case Noted(text):
@@ -121,6 +154,8 @@ class OwnMessages:
                 return stalled(assignment, seconds)
             case BarrierPassed(barrier):
                 return barrier_passed(barrier)
+            case RunPaused() | RunResumed():
+                return _PAUSES[type(event)]
             case Connected(sub_node):
                 return self._connected(sub_node)
             case Unreachable(sub_node, words, again_in):
