@@ -41,11 +41,13 @@ class Nowhere:
         what: what is wrong, as a sentence without its full stop.
         instead: the next step, likewise.
         about: the key of the entry that is the reason.
+        at: line and column in the command, where that is the reason.
     """
 
     what: str
     instead: str
     about: Literal["needs", "where", "command"]
+    at: tuple[int, int] = (1, 1)
 
 
 def group_of(job: Job) -> str:

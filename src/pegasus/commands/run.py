@@ -32,7 +32,7 @@ from pegasus.digest import say_numbers
 from pegasus.dispatch import BroadcastDispatcher, QueueDispatcher, ResumedSteps, Run
 from pegasus.errors import ExitStatus, PegasusError, sole_error
 from pegasus.event_bus import EventBus, LiveState
-from pegasus.events import Noted, RunEnded
+from pegasus.events import Noted, RunDraining, RunEnded
 from pegasus.findings import notes_on
 from pegasus.gather import open_gathered
 from pegasus.hosts_file import follow_hosts, hosts_state, read_hosts
@@ -226,13 +226,18 @@ def _end(
     resumes = opened.settings.resumes
     others = [each for each in opened.taken if each.continued.name not in resumes]
     status = status_of_run(error, state, others, interrupted=stages.interrupted)
-    opened.listener.tell(ended := RunEnded(status, result_of_run(error, stages)))
+    opened.listener.tell(ended := _ended(status, error, stages))
     notifier.end(ended, error)
     for run_before in opened.taken:
         run_before.end("left" if error else result_of_run(error, stages))
         if lines := words_on_taken(run_before):
             opened.screen.say(*lines)
     return status
+
+
+def _ended(status: ExitStatus, error: PegasusError | None, stages: Stages) -> RunEnded:
+    reason = "" if error is None else str(error)
+    return RunEnded(status, result_of_run(error, stages), reason=reason)
 
 
 async def _rest(
@@ -273,6 +278,7 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
         ):
             sub_nodes: Sequence[SubNode] = allocations.sub_nodes
             nursery.start_soon(allocations.run, hosts, send_updates)
+            nursery.start_soon(_tell_draining, stages, bus)
             if settings.broadcast:
                 sub_nodes = await allocations.wait_all(bus, may_be_empty=settings.daemon)
                 opened.sub_nodes[:] = sub_nodes  # what is left is left on these
@@ -298,6 +304,12 @@ async def _dispatch(opened: _OpenedRun, stages: Stages) -> None:
                 await dispatcher.run_all()
             stages.ending.drained.set()
             nursery.cancel_scope.cancel(reason="the run is over")
+
+
+async def _tell_draining(stages: Stages, listener: EventBus) -> None:
+    """Record that nothing more is taken, for readers of the record."""
+    await stages.ending.draining.wait()
+    listener.tell(RunDraining())
 
 
 def _resumed_steps(opened: _OpenedRun) -> ResumedSteps | None:

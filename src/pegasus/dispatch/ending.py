@@ -103,6 +103,7 @@ class Ending:
         taking: the dispatcher enters this scope around the taking of jobs.
         working: the caller enters this scope around the whole work of the run.
         kill_now: set when commands that are being ended get SIGKILL at once.
+        draining: set when nothing more will be taken.
         drained: set when nothing more will be taken and every taken job has begun.
         running: the commands that run, in the order in which they began.
         left: whether Pegasus ends and its detached commands go on.
@@ -113,6 +114,7 @@ class Ending:
         self.taking = trio.CancelScope()
         self.working = trio.CancelScope()
         self.kill_now = trio.Event()
+        self.draining = trio.Event()
         self.drained = trio.Event()
         self.running: dict[RunningCommand, None] = {}
         self.left = False
@@ -132,6 +134,7 @@ class Ending:
         """Take nothing more; commands that run continue."""
         self.stage = max(self.stage, Stage.DRAINING)
         self.taking.cancel(reason="the run is drained")
+        self.draining.set()
 
     def abort(self) -> None:
         """Take nothing more, and end the commands that run."""

@@ -19,6 +19,13 @@ DISK_POLL = 5.0
 """Seconds between tries to rewrite a queue file on a disk that is full or gone: a user has to free
 space or mount it first, so there is no need for more tries."""
 
+SILENT_WAIT = 1.0
+"""Seconds after which a run that waits for jobs says so, as for every wait."""
+
+WAITS_FOR_JOBS = (
+    "Waiting for jobs in the queue (--daemon): `pegasus add` adds one. Ctrl-C ends the run."
+)
+
 _WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
 
 
@@ -56,10 +63,14 @@ class QueuePauses:
         if self._owner.run.queue.pending and not self._owner.can_try_again():
             # A writer without pauses changes the file before each check: limit the rate of takes.
             await self._poll_queue()
-        while not self._owner.run.queue.changed() and not self._owner.can_try_again():
+        began, run = trio.current_time(), self._owner.run
+        while not run.queue.changed() and not self._owner.can_try_again():
             if not self._owner.has_more_to_come():
                 return False
             await self._poll_queue()
+            is_idle = run.daemon and not (run.ending.running or run.queue.pending)
+            if is_idle and trio.current_time() - began >= SILENT_WAIT:
+                self._owner.report_once(WAITS_FOR_JOBS)
         return True
 
     async def _poll_queue(self) -> None:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from pegasus.demand import Nowhere
+from pegasus.demand import Nowhere, fits_on
 from pegasus.dispatch.lanes import Pick
 from pegasus.dispatch.ports import Batch
 from pegasus.dispatch.retry_queue import RetryQueue, WaitingJob
@@ -21,8 +21,9 @@ from pegasus.dispatch.run import Run
 from pegasus.dispatch.slot_ledger import SlotLedger
 from pegasus.dispatch.slot_view import SlotView
 from pegasus.dispatch.worker import Worker
+from pegasus.errors import TemplateFault
 from pegasus.holds import Hold
-from pegasus.model import NO_DEMAND, Command, Demand, Job, SubNode, TakenJob
+from pegasus.model import NO_DEMAND, Command, Demand, Job, Params, SubNode, TakenJob
 from pegasus.picker import JobFill, Skip
 from pegasus.placement import Hints, Placed, Round
 
@@ -34,10 +35,12 @@ class Memory:
     Attributes:
         hints: the claims of the jobs that wait.
         demands: all demands in the queue file; None where they are not known.
+        unfilled: why a command cannot be rendered for a sub-node on which it was placed.
     """
 
     hints: Hints = field(default_factory=dict)
     demands: frozenset[Demand] | None = None
+    unfilled: dict[tuple[str, Params], dict[SubNode, TemplateFault]] = field(default_factory=dict)
 
 
 class SlotPicker:
@@ -58,6 +61,8 @@ class SlotPicker:
         round: what was placed in the last reading of the file; None where nothing is about slots.
         picked: the jobs of the file that were placed, in their order.
         again: the waiting jobs that were placed, with their commands.
+        has_unfilled: whether a job was placed where it cannot be rendered, so that its slots are
+            free; the next take places it elsewhere.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class SlotPicker:
         self._present: dict[int, SubNode] = {}
         self.round: Round | None = None
         self.picked: list[Pick] = []
+        self.has_unfilled = False
         self.again: list[tuple[WaitingJob, Pick, Command]] = []
 
     # What a take asks; in its thread.
@@ -97,7 +103,7 @@ class SlotPicker:
         """Look up what is free; the file is read from its head."""
         if self._settled:
             self._ledger.drop(self._settled)
-        self.round, self.picked, self._settled = None, [], []
+        self.round, self.picked, self._settled, self.has_unfilled = None, [], [], False
         used = {pick.worker for _, pick, _ in self.again}
         self._ready = deque(worker for worker in self._all_ready if worker not in used)
         if self._gone:
@@ -126,15 +132,50 @@ class SlotPicker:
         """Place a job, if it can start now."""
         if self.round is None:
             if job.demand is NO_DEMAND or job.demand == NO_DEMAND:
-                self.picked.append(Pick(job, self._ready.popleft()))
-                return self._fill
+                return self._pick_first(job)
             self._open()
+        return self._pick_placed(job, copies)
+
+    def _pick_first(self, job: Job) -> JobFill | Nowhere:
+        """Pick the worker that became ready first among those for which a job can be rendered."""
+        faults = []
+        for worker in self._ready:
+            try:
+                command = self._run.fill(job, worker.sub_node, ())
+            except TemplateFault as fault:
+                faults.append(fault)
+                continue
+            self._ready.remove(worker)
+            self.picked.append(Pick(job, worker))
+            return lambda _: (command,)
+        return _unfilled(faults[0])
+
+    def _pick_placed(self, job: Job, copies: int) -> JobFill | Skip | Nowhere:
+        """Place a job where it fits; where it cannot be rendered there, the next take knows it."""
         assert self.round is not None  # noqa: S101 -- it was opened
-        placed = self.round.place(job, copies)
-        if isinstance(placed, Placed):
-            self.picked.append(self._picked(job, placed))
-            return self._fill
-        return placed if isinstance(placed, Nowhere) else Skip.ENTRY
+        faults = self._memory.unfilled.get((job.command, job.params), {})
+        if faults and self._is_hopeless(job, faults):
+            return _unfilled(next(iter(faults.values())))
+        without = [number for number, each in self._present.items() if each in faults]
+        placed = self.round.place(job, copies, without=without)
+        if not isinstance(placed, Placed):
+            return placed if isinstance(placed, Nowhere) else Skip.ENTRY
+        pick = self._picked(job, placed)
+        try:
+            command = self._run.fill(job, pick.worker.sub_node, pick.slots)
+        except TemplateFault as fault:
+            known = self._memory.unfilled.setdefault((job.command, job.params), {})
+            known[pick.worker.sub_node] = fault
+            self.has_unfilled = True
+            return Skip.ENTRY
+        self.picked.append(pick)
+        return lambda _: (command,)
+
+    def _is_hopeless(self, job: Job, faults: Collection[SubNode]) -> bool:
+        """Return whether a job can be rendered for none of the sub-nodes on which it may run."""
+        staying = [each.sub_node for each in self._workers if not each.leaving]
+        places = (*staying, *self._run.requested())
+        return not any(fits_on(job.demand, each) and each not in faults for each in places)
 
     def settle(self, jobs: Sequence[TakenJob]) -> None:
         """Let the jobs hold their slots, and tell the other runs, before they leave the file."""
@@ -144,10 +185,6 @@ class SlotPicker:
             (taken.number, pick) for taken, pick in zip(jobs, self.picked, strict=False)
         ]
         self._ledger.hold(self._settled)
-
-    def _fill(self, job: Job) -> tuple[Command, ...]:
-        pick = self.picked[-1]
-        return (self._run.fill(job, pick.worker.sub_node, pick.slots),)
 
     def _open(self) -> None:
         """Begin a round with the sub-nodes and slots that are left."""
@@ -214,3 +251,8 @@ class SlotPicker:
         self._memory.hints = self.round.hints
         if batch.is_complete:
             self._memory.demands = self.round.seen
+
+
+def _unfilled(fault: TemplateFault) -> Nowhere:
+    """Give the answer for a job that can be rendered nowhere for now."""
+    return Nowhere(fault.what, fault.instead, "command", (fault.line, fault.column))

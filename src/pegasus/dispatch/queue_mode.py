@@ -151,11 +151,15 @@ class QueueDispatcher(Dispatcher):
         for fault in batch.refused:  # its line changes when jobs before it are taken
             if fault.what not in self._refusals:
                 self._refusals.add(fault.what)
-                self.run.listener.tell(Noted(f"{fault} The jobs behind it go on."))
+                self.run.listener.tell(
+                    Noted(f"{fault} The jobs behind it go on. It stays in the file.")
+                )
         current = picker.round
         # A take that has not read on, since no slot was free, leaves jobs that wait.
         is_cut_short = current is not None and not batch.is_complete and batch.fault is None
-        self.waits = is_cut_short or (current is not None and bool(current.waits))
+        self.waits = is_cut_short or picker.has_unfilled
+        self.waits = self.waits or (current is not None and bool(current.waits))
+        self.news = self.news or picker.has_unfilled
         waits = current.waits if current is not None else ()
         is_partial = is_cut_short and not batch.jobs
         self.desk.reporter.see_jobs(waits, batch.refused, is_partial=is_partial)
@@ -238,7 +242,7 @@ class QueueDispatcher(Dispatcher):
         """Return whether a job that waits may start now."""
         self.desk.reporter.flush()
         is_placed = self.waits or (self._has_pools and self.retries)
-        if (is_placed and self.news) or (self._refused and self._has_new_nodes):
+        if (is_placed and self.news) or (self._refused and (self.news or self._has_new_nodes)):
             return True
         if not self.retries:
             return False

@@ -80,11 +80,18 @@ class RunEnded:
         result: how the run ended.
         left: how many folders of detached commands may be left on nodes; None in a run without
             detached commands.
+        reason: the message of the error that ended it; empty where none did.
     """
 
     exit_status: int | None
     result: RunResult
     left: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDraining:
+    """The run takes nothing more; what runs goes on to its end, or is being ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +341,7 @@ class OutputMissing:
 Event: TypeAlias = (
     RunBegan
     | RunEnded
+    | RunDraining
     | RunPaused
     | RunResumed
     | SubNodeAdded

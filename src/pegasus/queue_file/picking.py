@@ -208,9 +208,10 @@ class Picked:
 
     def _refusal(self, written: Written, nowhere: Nowhere, n: int) -> FileFault:
         """Give the fault of a job that can run nowhere, at the key that is to blame."""
-        start = _template(written, n).start
-        if nowhere.about != "command":
-            start = written.demand_start(nowhere.about)
+        if nowhere.about == "command":
+            fault = TemplateFault(*nowhere.at, nowhere.what, nowhere.instead)
+            return self._scan.reader.fault_at(_template(written, n), fault)
+        start = written.demand_start(nowhere.about)
         return FileFault(self._scan.reader.source.position(start), nowhere.what, nowhere.instead)
 
     def _change(self, n: int) -> None:

@@ -32,6 +32,7 @@ from pegasus.events import (
     Released,
     Returned,
     RunBegan,
+    RunDraining,
     RunEnded,
     RunPaused,
     RunResult,
@@ -212,7 +213,8 @@ def _decode_run_ended(data: Data, _: RunState) -> Event:
     status = fields.maybe(fields.whole, data, "exit_status")
     # A newer version may know more ways to end; readers show the word as it is.
     left = fields.whole(data, "left") if "left" in data else None
-    return RunEnded(status, cast("RunResult", fields.text(data, "how")), left)
+    reason = fields.text(data, "reason") if "reason" in data else ""
+    return RunEnded(status, cast("RunResult", fields.text(data, "how")), left, reason)
 
 
 def _sub_node(data: Data, state: RunState) -> SubNode:
@@ -278,6 +280,7 @@ _DECODERS: dict[str, _Decoder] = {
     "sub_node": lambda data, _: SubNodeAdded(sub_node_of(data)),
     "noted": lambda data, _: Noted(fields.text(data, "text")),
     "gap": _decode_gap,
+    "draining": lambda *_: RunDraining(),
     "paused": lambda *_: RunPaused(),
     "resumed": lambda *_: RunResumed(),
     "run_ended": _decode_run_ended,

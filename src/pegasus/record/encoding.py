@@ -33,6 +33,7 @@ from pegasus.events import (
     Released,
     Returned,
     RunBegan,
+    RunDraining,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -137,7 +138,7 @@ def _encoded(event: Event) -> tuple[str, Data]:  # noqa: C901, PLR0911, PLR0912 
             return "gap", {"lines": lines}
         case OutputMissing():
             return "gap", _output_gap(event)
-        case RunBegan() | RunEnded() | RunPaused() | RunResumed():
+        case RunBegan() | RunEnded() | RunDraining() | RunPaused() | RunResumed():
             return _about_run(event)
 
 
@@ -199,17 +200,22 @@ def _output_gap(event: OutputMissing) -> Data:
     }
 
 
-def _about_run(event: RunBegan | RunEnded | RunPaused | RunResumed) -> tuple[str, Data]:
+def _about_run(
+    event: RunBegan | RunEnded | RunDraining | RunPaused | RunResumed,
+) -> tuple[str, Data]:
     match event:
         case RunBegan():
             return "run_started", _began(event)
+        case RunDraining():
+            return "draining", {}
         case RunPaused():
             return "paused", {}
         case RunResumed():
             return "resumed", {}
-        case RunEnded(exit_status, result, left):
-            folders = {} if left is None else {"left": left}
-            return "run_ended", {"exit_status": exit_status, "how": result, **folders}
+        case RunEnded(exit_status, result, left, reason):
+            more: Data = {} if left is None else {"left": left}
+            more |= {"reason": reason} if reason else {}
+            return "run_ended", {"exit_status": exit_status, "how": result, **more}
 
 
 def _began(event: RunBegan) -> Data:

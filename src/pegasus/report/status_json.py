@@ -104,6 +104,10 @@ def run_report(run: RunRecord) -> JsonObject:
         report["waiting_for"] = [asdict(each) for each in state.waiting_for]
     if state.allocations and run.liveness == "running":
         report["allocations"] = [asdict(each) for each in state.allocations.values()]
+    if end is not None and end.reason:
+        report["reason"] = end.reason
+    if state.is_draining:
+        report["draining_at"] = state.draining_at
     if state.is_paused:
         report["paused_at"] = state.paused_at
     if state.barriers_passed:

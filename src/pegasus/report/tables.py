@@ -109,6 +109,10 @@ def about_run(run: RunRecord, most: int | None, width: int) -> Iterator[ReportPa
     for warning in run.warnings:
         yield Text(f"Warning: {warning}.")
     yield Text(counts_line(run))
+    if state.end is not None and state.end.reason:
+        yield Text(visible(state.end.reason))
+    if state.is_draining:
+        yield Text("Draining: nothing more is taken.")
     if state.is_paused and state.paused_at is not None:
         paused = duration.words(max(0.0, time.time() - state.paused_at))
         yield Text(f"Paused for {paused}: nothing is taken or started until `pegasus resume`.")

@@ -271,6 +271,7 @@ class End:
     at: float
     exit_status: int | None
     result: RunResult
+    reason: str = ""
 
 
 def word_of(execution: Execution | None, outcome: Outcome | None, *, is_over: bool) -> StatusWord:

@@ -45,6 +45,7 @@ class KnownRun:
         own_end: how it ended before another Pegasus took over its detached commands.
         paused_at: since when a user has paused it, in seconds since the epoch; None where it is not
             paused. A run that was killed while it was paused still has this time.
+        draining_at: since when it takes nothing more, likewise; None before that.
         interrupted: whether Pegasus was killed. Readers of a journal set it. What has no end then
             is lost, but for detached commands, which go on.
         follower: the Pegasus that took over the run's detached commands last; None before that.
@@ -68,6 +69,7 @@ class KnownRun:
         self.end: End | None = None
         self.own_end: End | None = None
         self.paused_at: float | None = None
+        self.draining_at: float | None = None
         self.interrupted = False
         self.follower: TakenOver | None = None
         self.sub_nodes: dict[int, SubNodeState] = {}
@@ -92,6 +94,11 @@ class KnownRun:
     def is_over(self) -> bool:
         """Whether nothing more can happen in the run."""
         return self.end is not None or self.interrupted
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes nothing more and has not ended."""
+        return self.draining_at is not None and not self.is_over
 
     @property
     def is_paused(self) -> bool:

@@ -25,6 +25,7 @@ from pegasus.events import (
     Released,
     Returned,
     RunBegan,
+    RunDraining,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -75,9 +76,13 @@ class RunState(KnownRun):
         self.sub_nodes = {each.number: SubNodeState(each) for each in event.sub_nodes}
 
     def _end(self, event: RunEnded, at: float) -> None:
-        self.end, self.paused_at = End(at, event.exit_status, event.result), None
+        self.end = End(at, event.exit_status, event.result, event.reason)
+        self.paused_at = None
         if self.follower is None:
             self.own_end = self.end
+
+    def _drain(self, _: RunDraining, at: float) -> None:
+        self.draining_at = self.draining_at or at
 
     def _pause(self, _: RunPaused, at: float) -> None:
         self.paused_at = at
@@ -307,6 +312,7 @@ class RunState(KnownRun):
 _HANDLERS: dict[type, Callable[[RunState, Any, float], None]] = {
     RunBegan: RunState._begin,  # noqa: SLF001 -- a table for one method of the class
     RunEnded: RunState._end,  # noqa: SLF001
+    RunDraining: RunState._drain,  # noqa: SLF001
     RunPaused: RunState._pause,  # noqa: SLF001
     RunResumed: RunState._resume,  # noqa: SLF001
     SubNodeAdded: RunState._add_sub_node,  # noqa: SLF001
