@@ -46,6 +46,25 @@ def test_a_run_is_paused(run_desk: RunDesk, host: str, mode: str) -> None:
     assert not {"taken", "started"} & set(between)
 
 
+def test_a_run_is_paused_while_it_takes(run_desk: RunDesk) -> None:
+    """Whatever a run does when it is paused, the queue stands still, and each job runs once."""
+    queue = f"- command: echo job {{{{ x }}}}\n  x: {list(range(80))}\n"
+    running = run_desk.there.start("q", hosts=localhosts(2), queue=queue)
+    running.wait_for("] job", on="stdout")
+    pauses = 0
+    while run_desk.tell("pause").status == 0:
+        pauses += 1
+        before = run_desk.there.queue_file.read_bytes()
+        begun = len(run_desk.run()["jobs"])
+        assert len(run_desk.run()["jobs"]) == begun
+        assert run_desk.there.queue_file.read_bytes() == before
+        assert run_desk.tell("resume").status == 0
+    done = running.wait()
+    said = re.findall(r"\] job (\d+)$", done.stdout, re.MULTILINE)
+    assert sorted(map(int, said)) == list(range(80))
+    assert (done.status, pauses > 0) == (0, True)
+
+
 @pytest.mark.parametrize("by_signal", [False, True])
 def test_a_paused_run_ends_at_once(run_desk: RunDesk, *, by_signal: bool) -> None:
     """``stop`` and Ctrl-C drain a paused run that has nothing to wait for."""

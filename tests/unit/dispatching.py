@@ -11,7 +11,7 @@ import trio
 
 from pegasus.dispatch import BroadcastDispatcher, Dispatcher, QueueDispatcher, Run
 from pegasus.errors import TemplateFault
-from pegasus.events import Ended, Noted
+from pegasus.events import Ended, Noted, RunPaused, RunResumed, Started, Taken
 from pegasus.model import Assignment, Command, Job, Outcome, SlotsHeld, SubNode
 from pegasus.share import Share
 from tests.fake_queue import FakeQueue, Listening
@@ -100,3 +100,15 @@ class Bench:
     @property
     def notes(self) -> list[str]:
         return [event.text for _, event in self.listening.told if isinstance(event, Noted)]
+
+
+def check_pauses(bench: Bench) -> None:
+    """Check that nothing was taken and nothing started during a pause."""
+    is_paused = False
+    for _, event in bench.listening.told:
+        match event:
+            case RunPaused() | RunResumed():
+                assert is_paused != isinstance(event, RunPaused), "each pause is told once"
+                is_paused = isinstance(event, RunPaused)
+            case Taken() | Started():
+                assert not is_paused

@@ -56,6 +56,16 @@ async def test_no_file(tmp_path: Path) -> None:
     assert not await WaitingWork(QueueFile(tmp_path / "queue.yaml"), list).exists_for(request())
 
 
+async def test_a_pause(tmp_path: Path) -> None:
+    """In a paused run no job is work: it could not start."""
+    (path := tmp_path / "queue.yaml").write_text("- echo\n")
+    paused = True
+    work = WaitingWork(QueueFile(path), lambda: [Demand()], lambda: paused)
+    assert not await work.exists_for(request())
+    paused = False
+    assert await work.exists_for(request())
+
+
 async def test_changes(tmp_path: Path) -> None:
     """What is added counts at once, and so do changed slots of the entry."""
     path = tmp_path / "queue.yaml"

@@ -25,8 +25,6 @@ from pegasus.events import (
     Returned,
     RunBegan,
     RunEnded,
-    RunPaused,
-    RunResumed,
     Started,
     Taken,
 )
@@ -36,7 +34,7 @@ from pegasus.record.encoding import FORMAT, line_of
 from pegasus.record.folder import RunFolder
 from pegasus.report.summary import summary_of
 from pegasus.run_state import RunState, word_for
-from tests.unit.dispatching import Bench, run_broadcast, run_queue
+from tests.unit.dispatching import Bench, check_pauses, run_broadcast, run_queue
 
 SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "40"))
 CHAOS = 300.0
@@ -179,21 +177,9 @@ async def test_every_job_has_one_outcome(
     elif fault is not None:
         assert "nothing was taken" in str(fault)
         assert not simulation.bench.listening.taken
-    check_pauses(simulation)
+    check_pauses(simulation.bench)
     check_account(simulation)
     check_record(simulation, tmp_path)
-
-
-def check_pauses(simulation: Simulation) -> None:
-    """Check that nothing begins during a pause."""
-    is_paused = False
-    for _, event in simulation.bench.listening.told:
-        match event:
-            case RunPaused() | RunResumed():
-                assert is_paused != isinstance(event, RunPaused), "each pause is told once"
-                is_paused = isinstance(event, RunPaused)
-            case Taken() | Started():
-                assert not is_paused
 
 
 def begun(simulation: Simulation) -> dict[tuple[int, str], list[tuple[Assignment, Outcome]]]:

@@ -22,7 +22,7 @@ from pegasus.events import Ended, Event, Missing, Printed, RunBegan, Taken
 from pegasus.model import Command, Job, SubNode, succeeded
 from pegasus.resuming import steps_left
 from pegasus.run_state import RunState
-from tests.unit.dispatching import Bench, run_broadcast
+from tests.unit.dispatching import Bench, check_pauses, run_broadcast
 from tests.unit.states import began
 
 SIMULATIONS = int(os.environ.get("PEGASUS_SIMULATIONS", "40"))
@@ -89,9 +89,11 @@ class ResumedBroadcast:
                 if hurts:
                     killed.deadline = trio.current_time() + self.rng.expovariate(1 / 40)
                     nursery.start_soon(self.drain, bench)
+                    nursery.start_soon(self.pause, bench)
                 await run_broadcast(bench)
                 nursery.cancel_scope.cancel()
             killed.deadline = math.inf
+        check_pauses(bench)
         # What is told while it ends is not in the journal.
         told = [each for when, each in bench.listening.told if when < killed.deadline]
         self.note(name, bench, [event for event in told if not isinstance(event, Printed)])
@@ -99,6 +101,15 @@ class ResumedBroadcast:
     async def drain(self, bench: Bench) -> None:
         await trio.sleep(self.rng.expovariate(1 / 40))
         bench.run.ending.drain()
+
+    async def pause(self, bench: Bench) -> None:
+        """Pause the run now and then, for a while."""
+        while True:
+            await trio.sleep(self.rng.expovariate(1 / 15))
+            if bench.dispatcher is not None and bench.dispatcher.continues:
+                await bench.dispatcher.pausing.pause()
+                await trio.sleep(self.rng.expovariate(1 / 15))
+                bench.dispatcher.pausing.resume()
 
     def filled(self, *, hurts: bool) -> Callable[[Job, SubNode], Command]:
         """Let commands fail now and then."""

@@ -86,7 +86,7 @@ async def test_the_last_line_of_a_newer_version_counts_as_seen(tmp_path: Path) -
     run = only_run(queue)
     lines = run.folder.journal.read_bytes().splitlines(keepends=True)
     started = Started(run.state.jobs[1].final[0].assignment)
-    newer = line_of(started, 2e9).replace(b'"started"', b'"moved"')
+    newer = line_of(started, 2e9).replace(b'"started"', b'"renamed"')
     run.folder.journal.write_bytes(b"".join(lines[:-1]) + newer)
     (again,) = read_runs(queue)
     assert (again.unknown, again.state.last_at) == (1, 2e9)
