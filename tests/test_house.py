@@ -76,6 +76,7 @@ FLOORS = {
     "screen": 3,
     "transport": 3,
     "allocations": 4,
+    "candidates": 4,
     "findings": 4,
     "notifier": 4,
     "gather": 4,
@@ -102,7 +103,7 @@ DOORS: dict[str, set[str]] = {
     "jmespath": {"template"},
     "pluralizer": {"template"},
     "textcase": {"template"},
-    "cyclopts": {"cli", "options"},
+    "cyclopts": {"candidates", "cli", "options"},
     "jinja2": {"report"},
     "rich": {"screen", "terminal_text", "report", "panel"},
     "signal": {

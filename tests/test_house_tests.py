@@ -18,6 +18,7 @@ SHARED = {"tests.contract", "tests.other_user"}
 MAY_IMPORT: dict[str, set[str]] = {
     "tests/browser/": {"tests.browser", "tests.nodes"},
     "tests/cluster/": {"tests.cluster", "tests.nodes"},
+    "tests/completion/": {"tests.completion", "tests.nodes"},
     "tests/e2e/": {*SHARED, "tests.cluster", "tests.e2e", "tests.nodes"},
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
     "tests/keepers/": {*SHARED, "tests.keepers"},

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter, Token, validators
 
+from pegasus import candidates
 from pegasus.duration import seconds
 from pegasus.share import Share, share, share_above_zero
 
@@ -59,7 +60,9 @@ Color = Annotated[
 RunName = Annotated[
     str | None,
     Parameter(
-        name="--run", help="A run: its name, number or a part of the name; default: the newest."
+        name="--run",
+        help="A run: its name, number or a part of the name; default: the newest.",
+        completer=candidates.runs,
     ),
 ]
 
@@ -69,9 +72,11 @@ Limit = Annotated[
         name="--limit",
         group=FILES,
         negative="",
+        completer=candidates.limit_terms,
         help="Only these sub-nodes: node-[1-4], rack=2, !node-3 without them. Repeatable.",
     ),
 ]
+SubNodeNumber = Annotated[int | None, Parameter(name="--sub-node", completer=candidates.sub_nodes)]
 NoLive = Annotated[
     bool,
     Parameter(

@@ -8,9 +8,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
-from pegasus.options import HOSTS, QUEUE, HostsPath, Limit, QueuePath, RunName, SshConfig
+from pegasus.options import (
+    HOSTS,
+    QUEUE,
+    HostsPath,
+    Limit,
+    QueuePath,
+    RunName,
+    SshConfig,
+    SubNodeNumber,
+)
 
 
 @app.command(name="check")
@@ -18,7 +28,7 @@ def check(
     *,
     connect: bool = False,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    sub_node: int | None = None,
+    sub_node: SubNodeNumber = None,
     limit: Limit = None,
     hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
@@ -71,13 +81,13 @@ def status(
 
 @app.command(name="logs")
 def logs(
-    job: int | None = None,
+    job: Annotated[int | None, Parameter(completer=candidates.recorded_jobs)] = None,
     /,
     *,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,
     stdout: bool = False,
     stderr: bool = False,
-    sub_node: int | None = None,
+    sub_node: SubNodeNumber = None,
     run: RunName = None,
     queue_file: QueuePath = QUEUE,
 ) -> int:

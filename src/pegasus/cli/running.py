@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
 from pegasus.errors import PegasusError
 from pegasus.options import QUEUE, Color, Common, Fleet, NoLive, PrintPeriod, QueuePath, SshConfig
@@ -27,11 +28,13 @@ def broadcast(*, common: Common | None = None, fleet: Fleet | None = None) -> in
 
 @app.command(name="attach")
 def attach(
-    *jobs: int,
+    *jobs: Annotated[int, Parameter(completer=candidates.left_jobs)],
     listing: Annotated[bool, Parameter(name="--list")] = False,
     json: bool = False,
     forget: bool = False,
-    run: Annotated[str | None, Parameter(help="Only what this run has left.")] = None,
+    run: Annotated[
+        str | None, Parameter(help="Only what this run has left.", completer=candidates.runs)
+    ] = None,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
     print_period: PrintPeriod = 1,

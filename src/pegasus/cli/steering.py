@@ -8,10 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.ending import say
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.options import QUEUE, Color, QueuePath, RunName
+from pegasus.options import QUEUE, Color, QueuePath, RunName, SubNodeNumber
 
 
 @app.command(name="lock", alias="l")
@@ -73,7 +74,7 @@ def add(
 
 @app.command(name="retry")
 def retry(
-    *jobs: int,
+    *jobs: Annotated[int, Parameter(completer=candidates.failed_jobs)],
     run: RunName = None,
     top: bool = False,
     queue_file: QueuePath = QUEUE,
@@ -95,13 +96,16 @@ def retry(
 
 @app.command(name="stop")
 def stop(
-    job: int | None = None,
+    job: Annotated[int | None, Parameter(completer=candidates.running_jobs)] = None,
     /,
     *,
     now: bool = False,
     leave: bool = False,
-    sub_node: int | None = None,
-    run: Annotated[str | None, Parameter(help="The run, if several are in progress.")] = None,
+    sub_node: SubNodeNumber = None,
+    run: Annotated[
+        str | None,
+        Parameter(help="The run, if several are in progress.", completer=candidates.runs),
+    ] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
