@@ -4,7 +4,7 @@ Sessions: unit (once for each Python that is usable here), lint, typing, browser
 Chromium), completion (in bash, zsh and fish), e2e (on every kind of test nodes that works here),
 e2e_docker and e2e_local for one kind, e2e_clients for sessions without OpenSSH's multiplexing
 protocol, slurm (a cluster on this machine), trials, reliability and mutation (long), estimate (a
-simulation), bench (Pegasus beside its peers) and pictures (those of the documents).
+simulation), bench (Pegasus beside its peers), and pictures and manual (those of the documents).
 Arguments after ``--`` are passed to pytest.
 """
 
@@ -170,6 +170,13 @@ def completion(session: nox.Session) -> None:
     install(session, "tests")
     session.run("python", "-m", "tests.completion.needs")
     session.run("pytest", "--numprocesses=2", IN_SHELLS, *session.posargs)
+
+
+@nox.session
+def manual(session: nox.Session) -> None:
+    """Generate docs/pegasus.1 and docs/reference/command-line.md from the command line."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.manual")
 
 
 @nox.session

@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias
 from pegasus.cli.app import app
 from pegasus.errors import ExitStatus
 
-Shell: TypeAlias = Literal["bash", "zsh", "fish"]
+CompletingShell: TypeAlias = Literal["bash", "zsh", "fish"]
 
-HOW_TO_INSTALL: dict[Shell, str] = {
+HOW_TO_INSTALL: dict[CompletingShell, str] = {
     "bash": "pegasus completion bash > ~/.local/share/bash-completion/completions/pegasus",
     "zsh": "pegasus completion zsh > DIRECTORY/_cyclopts_pegasus, with a DIRECTORY of $fpath",
     "fish": "pegasus completion fish > ~/.config/fish/completions/pegasus.fish",
@@ -23,7 +23,7 @@ HOW_TO_INSTALL: dict[Shell, str] = {
 
 
 @app.command(name="completion")
-def completion(shell: Shell, /) -> int:
+def completion(shell: CompletingShell, /) -> int:
     """Print a script with which a shell completes commands, options, files, runs and jobs.
 
     Args:
@@ -37,7 +37,7 @@ def completion(shell: Shell, /) -> int:
     return ExitStatus.SUCCESS
 
 
-def script(shell: Shell) -> str:
+def script(shell: CompletingShell) -> str:
     """Generate the script for a shell, with a line that says how to install it."""
     first, _, rest = app.generate_completion(shell=shell).partition("\n")
     # The first line of the script for zsh says what it completes, so it stays the first.
