@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
+from pegasus.cli.settings import SETTINGS
 from pegasus.errors import PegasusError
 from pegasus.options import QUEUE, Color, Common, Fleet, NoLive, PrintPeriod, QueuePath, SshConfig
 
@@ -100,6 +101,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         batch=fleet.batch if fleet else None,
         max_unreachable=fleet.max_unreachable if fleet else None,
         resume=fleet.resume if fleet else False,
+        notes=SETTINGS.noted,
     )
     return run_in_trio(partial(run, settings))
 

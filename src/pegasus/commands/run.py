@@ -94,8 +94,8 @@ class RunSettings:
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
-    limit_notes: tuple[str, ...] = ()
-    """What ``--limit`` names and the hosts file does not have."""
+    notes: tuple[str, ...] = ()
+    """What settings say, and what ``--limit`` names and the hosts file does not have."""
     resumes: tuple[str, ...] = ()
     """The runs of the broadcast that is continued, the newest last."""
 
@@ -114,7 +114,7 @@ async def run(settings: RunSettings) -> ExitStatus:
     hosts_seen, limit = hosts_state(settings.hosts_file), SubNodeLimit(settings.limit)
     every = read_hosts(settings.hosts_file)
     notes = limit.find_notes(str(settings.hosts_file), every)
-    settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
+    settings = replace(settings, hosts_seen=hosts_seen, notes=(*settings.notes, *notes))
     chosen = limit.choose(every)
     if settings.detach and any(sub_node.transport == "slurm" for sub_node in chosen):
         raise PegasusError(
@@ -141,7 +141,7 @@ async def _first_notes(opened: _OpenedRun) -> list[str]:
     """Give what a user should know before a run takes anything."""
     settings, queue = opened.settings, opened.queue
     about_files = notes_on(settings.hosts_file, opened.sub_nodes, queue.real)
-    notes = [*settings.limit_notes, *map(str, about_files)]
+    notes = [*settings.notes, *map(str, about_files)]
     notes += filter(None, [queue.blind_spot()])
     if settings.broadcast and not settings.resume:
         notes += await notes_on_unfinished(queue, opened.record.name, _resume_command(settings))
