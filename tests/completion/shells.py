@@ -17,7 +17,7 @@ PATIENCE = 30.0  # seconds; a completion that asks Pegasus takes 0.4 on an idle 
 READY = "READY:"
 SHELLS = ("bash", "zsh", "fish")
 
-_TO_THE_START, _ERASE_THE_LINE = "\x01", "\x15"
+_TO_THE_START, _TO_THE_END, _ERASE_THE_LINE = "\x01", "\x05", "\x15"
 
 _BASH = """
 bind 'set bell-style none'
@@ -78,8 +78,8 @@ class Terminal:
 
     def completed(self, typed: str) -> str:
         """Type a line and a tab, and give the line that this makes."""
-        self._spawned.send(f"{typed}\t{_TO_THE_START}printf '<%s>' DONE \r")
-        self._spawned.expect(r"<DONE>((<[^<>]*>)*)")
+        self._spawned.send(f"{typed}\t{_TO_THE_END} END{_TO_THE_START}printf '<%s>' DONE \r")
+        self._spawned.expect(r"<DONE>((<[^<>]*>)*)<END>")
         match = self._spawned.match
         assert isinstance(match, re.Match)
         words = re.findall("<([^<>]*)>", match.group(1))
