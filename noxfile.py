@@ -1,10 +1,10 @@
 """The checks that CI and developers run: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
 Sessions: unit (once for each Python that is usable here), lint, typing, browser (the HTML report in
-Chromium), e2e (on every kind of test nodes that works here), e2e_docker and e2e_local for one kind,
-e2e_clients for sessions without OpenSSH's multiplexing protocol, slurm (a cluster on this machine),
-trials, reliability and mutation (long), estimate (a simulation), bench (Pegasus beside its peers)
-and pictures (those of the documents).
+Chromium), completion (in bash, zsh and fish), e2e (on every kind of test nodes that works here),
+e2e_docker and e2e_local for one kind, e2e_clients for sessions without OpenSSH's multiplexing
+protocol, slurm (a cluster on this machine), trials, reliability and mutation (long), estimate (a
+simulation), bench (Pegasus beside its peers), and pictures and manual (those of the documents).
 Arguments after ``--`` are passed to pytest.
 """
 
@@ -45,6 +45,7 @@ SOME_ON_SLURM = (
 )
 """What is most likely to break: one test of each promise, about a minute."""
 
+IN_SHELLS = "tests/completion"
 ON_SLURM = "tests/slurm"  # what is in none of these are unit tests
 ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_nodes.py",
@@ -61,7 +62,7 @@ nox.needs_version = ">=2026.4"
 nox.options.default_venv_backend = "virtualenv"  # uv keeps old builds of an unchanged pyproject
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["unit", "lint", "typing", "browser", "slurm_some", "e2e"]
+nox.options.sessions = ["unit", "lint", "typing", "browser", "completion", "slurm_some", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
@@ -128,7 +129,7 @@ def unit(session: nox.Session) -> None:
     if absent and session.python == USABLE[0]:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
-    others = (f"--ignore={on}" for on in (*ON_NODES, IN_BROWSER, ON_SLURM))
+    others = (f"--ignore={on}" for on in (*ON_NODES, IN_BROWSER, IN_SHELLS, ON_SLURM))
     # Some tests wait and others compute: a worker that is done takes over tests of another one.
     beside = ("--numprocesses=3", "--dist=worksteal")
     session.run("pytest", *beside, "tests", *others, *session.posargs)
@@ -161,6 +162,21 @@ def browser(session: nox.Session) -> None:
     install(session, "browser")
     session.run("python", "-m", "tests.browser.needs")
     session.run("pytest", IN_BROWSER, *session.posargs)
+
+
+@nox.session
+def completion(session: nox.Session) -> None:
+    """Complete command lines in bash, zsh and fish, at a terminal."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.completion.needs")
+    session.run("pytest", "--numprocesses=2", IN_SHELLS, *session.posargs)
+
+
+@nox.session
+def manual(session: nox.Session) -> None:
+    """Generate docs/pegasus.1 and docs/reference/command-line.md from the command line."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.manual")
 
 
 @nox.session

@@ -1,7 +1,8 @@
-"""Setup for all tests: an orderly end also after SIGTERM, which CI sends."""
+"""Setup for all tests: an orderly end also after SIGTERM, which CI sends; no settings of a user."""
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -12,6 +13,11 @@ from hypothesis import settings
 # The time of an example depends on the machine: pytest-timeout finds what is slow.
 settings.register_profile("pegasus", deadline=None)
 settings.load_profile("pegasus")
+
+# What the user of this machine has set for pegasus must not change what tests see.
+os.environ["XDG_CONFIG_HOME"] = os.devnull
+for name in [name for name in os.environ if name.startswith("PEGASUS_OPTION_")]:
+    del os.environ[name]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -81,6 +81,7 @@ FLOORS = {
     "transport": 3,
     "allocations": 4,
     "digest": 4,
+    "candidates": 4,
     "findings": 4,
     "notifier": 4,
     "gather": 4,
@@ -114,7 +115,7 @@ DOORS: dict[str, set[str]] = {
     "jmespath": {"template"},
     "pluralizer": {"template"},
     "textcase": {"template"},
-    "cyclopts": {"cli", "options"},
+    "cyclopts": {"candidates", "cli", "options"},
     "jinja2": {"report"},
     "rich": {"cli", "screen", "terminal_text", "report", "panel"},
     "signal": {

@@ -18,9 +18,11 @@ SHARED = {"tests.contract", "tests.launch_contract", "tests.other_user"}
 MAY_IMPORT: dict[str, set[str]] = {
     "tests/browser/": {"tests.browser", "tests.nodes"},
     "tests/cluster/": {"tests.cluster", "tests.nodes"},
+    "tests/completion/": {"tests.completion", "tests.nodes"},
     "tests/e2e/": {*SHARED, "tests.cluster", "tests.e2e", "tests.nodes"},
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
     "tests/keepers/": {*SHARED, "tests.keepers"},
+    "tests/manual/": {"tests.manual"},
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
     "tests/slurm/": {
@@ -39,6 +41,7 @@ LISTED: dict[str, set[str]] = {
     # The subject of these is a tool of the tests.
     "tests/unit/test_mutation.py": {"tests.mutation"},
     "tests/unit/test_shards.py": {"tests.faults"},
+    "tests/unit/test_manual.py": {"tests.manual"},
     # A fake nvidia-smi, which needs no node.
     "tests/unit/test_probes.py": {"tests.nodes.fake_gpu"},
     # Queue files, which the unit tests read and generate as well.

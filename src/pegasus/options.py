@@ -14,12 +14,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter, Token, validators
 
+from pegasus import candidates
 from pegasus.duration import seconds
 from pegasus.share import Share, share, share_above_zero, share_of_jobs
 
 FILES = Group("Files and nodes", sort_key=5)
 JOBS = Group("Jobs", sort_key=3)
 SHOWN = Group("What is shown", sort_key=4)
+MESSAGES = Group("Messages", sort_key=4)
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
@@ -66,6 +68,7 @@ SubNodeName = Annotated[
         name="--sub-node",
         metavar="SUB-NODE",
         help="Only on this one: a number, a name, or NAME=VALUE.",
+        completer=candidates.sub_nodes,
     ),
 ]
 Time = Annotated[float | None, Parameter(converter=_seconds, metavar="TIME", group=JOBS)]
@@ -103,7 +106,10 @@ Color = Annotated[
 RunName = Annotated[
     str | None,
     Parameter(
-        name="--run", metavar="RUN", help="Name, number or part of the name; default: the newest."
+        name="--run",
+        metavar="RUN",
+        help="Name, number or part of the name; default: the newest.",
+        completer=candidates.runs,
     ),
 ]
 
@@ -114,6 +120,7 @@ Limit = Annotated[
         group=FILES,
         metavar="NODES",
         help="Only these: node-[1-4], rack=2, !node-3. Repeatable.",
+        completer=candidates.limit_terms,
     ),
 ]
 NoLive = Annotated[
@@ -197,9 +204,9 @@ class Common:
         Whole, Parameter(validator=validators.Number(gte=0), group=JOBS, metavar="MIB")
     ] = GPU_BUSY
     """Leave a GPU alone while others use more memory; default: 500."""
-    stall: Annotated[Time, Parameter(group=SHOWN)] = None
+    stall: Annotated[Time, Parameter(group=MESSAGES)] = None
     """Report a command that prints nothing for longer: 30m."""
-    notify: Annotated[str | None, Parameter(group=SHOWN, metavar="COMMAND")] = None
+    notify: Annotated[str | None, Parameter(group=MESSAGES, metavar="COMMAND")] = None
     """Run this here for each failure and at the end of the run."""
 
 

@@ -25,10 +25,16 @@ _KINDS: dict[object, str] = {int: "a whole number", float: "a number", bool: "ye
 def fault_words(error: CycloptsError) -> str:
     """Return the message for an error of the command line; it ends with the next step."""
     command = " ".join(["pegasus", *(error.command_chain or ())])
-    return f"{_what(error, command)} See `{command} --help`."
+    return f"{what_is_wrong(error, command)} See `{command} --help`."
 
 
-def _what(error: CycloptsError, command: str) -> str:  # noqa: PLR0911 -- one for each kind
+def what_is_wrong(error: CycloptsError, command: str = "pegasus") -> str:  # noqa: PLR0911 -- one for each kind
+    """Return what is wrong, in sentences.
+
+    Args:
+        error: the error.
+        command: the command, for an argument that it does not take.
+    """
     match error:
         case UnusedCliTokensError(unused_tokens=[first, *_]):
             return f'"{first}" is one argument too many for `{command}`.'

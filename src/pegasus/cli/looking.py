@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.help import LOOK, PREPARE
 from pegasus.errors import PegasusError
@@ -99,7 +100,7 @@ def status(
     help_epilogue="Example: `pegasus logs 3 -f`",
 )
 def logs(
-    job: JobNumber = None,
+    job: Annotated[JobNumber, Parameter(completer=candidates.recorded_jobs)] = None,
     /,
     *,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"])] = False,

@@ -8,8 +8,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.help import RUN
+from pegasus.cli.settings import SETTINGS
 from pegasus.errors import PegasusError
 from pegasus.options import (
     QUEUE,
@@ -59,12 +61,13 @@ def broadcast(*, common: Common | None = None, fleet: Fleet | None = None) -> in
     help_epilogue="Example: `pegasus attach --list`",
 )
 def attach(
-    *jobs: Whole,
+    *jobs: Annotated[Whole, Parameter(completer=candidates.left_jobs)],
     listing: Annotated[bool, Parameter(name="--list")] = False,
     json: bool = False,
     forget: bool = False,
     run: Annotated[
-        str | None, Parameter(metavar="RUN", help="Only what this run has left.")
+        str | None,
+        Parameter(metavar="RUN", help="Only what this run has left.", completer=candidates.runs),
     ] = None,
     queue_file: QueuePath = QUEUE,
     ssh_config: SshConfig = None,
@@ -135,6 +138,7 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         batch=fleet.batch if fleet else None,
         max_unreachable=fleet.max_unreachable if fleet else None,
         resume=fleet.resume if fleet else False,
+        notes=SETTINGS.noted,
     )
     return run_in_trio(partial(run, settings))
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pegasus import candidates
 from pegasus.cli.app import app, run_in_trio
 from pegasus.cli.ending import say
 from pegasus.cli.help import PREPARE, STEER
@@ -16,7 +17,13 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.options import QUEUE, Color, JobNumber, QueuePath, RunName, SubNodeName, Whole
 
 RunInProgress = Annotated[
-    str | None, Parameter(name="--run", metavar="RUN", help="The run, if several are in progress.")
+    str | None,
+    Parameter(
+        name="--run",
+        metavar="RUN",
+        help="The run, if several are in progress.",
+        completer=candidates.runs,
+    ),
 ]
 EveryRun = Annotated[bool, Parameter(name="--all", help="All runs of the queue.")]
 
@@ -101,7 +108,7 @@ def add(
     help_epilogue="Example: `pegasus retry 3 5 --top`",
 )
 def retry(
-    *jobs: Whole,
+    *jobs: Annotated[Whole, Parameter(completer=candidates.failed_jobs)],
     run: RunName = None,
     top: bool = False,
     queue_file: QueuePath = QUEUE,
@@ -128,14 +135,19 @@ def retry(
     help_epilogue="Example: `pegasus stop`, then `pegasus stop --now`",
 )
 def stop(
-    job: JobNumber = None,
+    job: Annotated[JobNumber, Parameter(completer=candidates.running_jobs)] = None,
     /,
     *,
     now: bool = False,
     leave: bool = False,
     sub_node: SubNodeName = None,
     run: Annotated[
-        str | None, Parameter(metavar="RUN", help="The run, if several are in progress.")
+        str | None,
+        Parameter(
+            metavar="RUN",
+            help="The run, if several are in progress.",
+            completer=candidates.runs,
+        ),
     ] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
     queue_file: QueuePath = QUEUE,

@@ -73,7 +73,7 @@ async def run(settings: RunSettings) -> ExitStatus:
     hosts_seen, choice = hosts_state(settings.hosts_file), settings.choice
     every = read_hosts(settings.hosts_file)
     notes = choice.limit.find_notes(str(settings.hosts_file), every)
-    settings = replace(settings, hosts_seen=hosts_seen, limit_notes=tuple(notes))
+    settings = replace(settings, hosts_seen=hosts_seen, notes=(*settings.notes, *notes))
     chosen = choice.of(every)
     if settings.detach and any(sub_node.transport == "slurm" for sub_node in chosen):
         raise PegasusError(
@@ -101,7 +101,7 @@ async def _first_notes(opened: _OpenedRun) -> list[str]:
     """Give what a user should know before a run takes anything."""
     settings, queue = opened.settings, opened.queue
     about_files = notes_on(settings.hosts_file, opened.sub_nodes, queue.real)
-    notes = [*settings.limit_notes, *map(str, about_files)]
+    notes = [*settings.notes, *map(str, about_files)]
     notes += filter(None, [queue.blind_spot()])
     if settings.broadcast and not settings.resume:
         notes += await notes_on_unfinished(queue, opened.record.name, _resume_command(settings))

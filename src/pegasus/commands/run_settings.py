@@ -45,8 +45,8 @@ class RunSettings:
     resume: bool = False
     hosts_seen: tuple[int, ...] = ()
     """The state in which the hosts file was read."""
-    limit_notes: tuple[str, ...] = ()
-    """What ``--limit`` names and the hosts file does not have."""
+    notes: tuple[str, ...] = ()
+    """What settings say, and what ``--limit`` names and the hosts file does not have."""
     resumes: tuple[str, ...] = ()
     """The runs of the broadcast that is continued, the newest last."""
 
