@@ -1,8 +1,8 @@
 """Builds the site of these documents with Sphinx: ``nox -s docs``.
 
 The source folder is the repository, so that links from docs/ to README.md, examples/ and other
-files work in the site as they do on a Git host. docs/index.md is the table of contents: a page
-that it does not link to is an error.
+files work in the site as they do on a Git host. docs/index.md is the table of contents, and
+examples/README.md lists the examples: a page that neither links to is an error.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ html_extra_path = ["site"]  # its index.html leads from the root of the site to 
 
 
 def add_contents(_app: Sphinx, name: str, source: list[str]) -> None:
-    """Add the links of each part of the index as contents: Git hosts would show the directive."""
-    if name == root_doc:
-        for title, text in PART.findall(source[0]):
+    """Add the links of the two lists of pages as contents: Git hosts would show the directive."""
+    parts = PART.findall(source[0]) if name == root_doc else [("Examples", source[0])]
+    if name in {root_doc, "examples/README"}:
+        for title, text in parts:
             pages = "\n".join(PAGE.findall(text))
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{pages}\n```\n"
 
