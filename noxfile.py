@@ -1,10 +1,11 @@
 """The checks that CI and developers run: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
-Sessions: unit (once for each Python that is usable here), lint, typing, browser (the HTML report in
-Chromium), completion (in bash, zsh and fish), e2e (on every kind of test nodes that works here),
-e2e_docker and e2e_local for one kind, e2e_clients for sessions without OpenSSH's multiplexing
-protocol, slurm (a cluster on this machine), trials, reliability and mutation (long), estimate (a
-simulation), bench (Pegasus beside its peers), and pictures and manual (those of the documents).
+Sessions: unit (once for each Python that is usable here), lint, typing, docs (the site, with its
+links checked), browser (the HTML report in Chromium), completion (in bash, zsh and fish), e2e (on
+every kind of test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for
+sessions without OpenSSH's multiplexing protocol, slurm (a cluster on this machine), trials,
+reliability and mutation (long), estimate (a simulation), bench (Pegasus beside its peers), and
+pictures and manual (those of the documents).
 Arguments after ``--`` are passed to pytest.
 """
 
@@ -62,7 +63,7 @@ nox.needs_version = ">=2026.4"
 nox.options.default_venv_backend = "virtualenv"  # uv keeps old builds of an unchanged pyproject
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["unit", "lint", "typing", "browser", "completion", "slurm_some", "e2e"]
+nox.options.sessions = ["unit", "lint", "typing", "docs", "browser", "slurm_some", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
@@ -154,6 +155,19 @@ def typing(session: nox.Session) -> None:
     install(session, "typing")
     session.install("nox")  # for the types that this file uses
     session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of the documents, in build/site/; a broken link or anchor is an error.
+
+    This checks the links of docs/, examples/, README.md, CONTRIBUTING.md and CHANGELOG.md to files,
+    pages and headings. Nothing is fetched.
+    """
+    session.install(*nox.project.dependency_groups(PYPROJECT, "docs"))
+    strict = ("--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet")
+    trees = session.create_tmp()
+    session.run("sphinx-build", *strict, "-c", "docs", "-d", trees, ".", "build/site")
 
 
 @nox.session

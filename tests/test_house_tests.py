@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.house import imports, is_internal, other_modules, shown
 from tests.test_house import SUB_INTERFACES
 
-SHARED = {"tests.contract", "tests.launch_contract", "tests.other_user"}
+SHARED = {"tests.blocks", "tests.contract", "tests.launch_contract", "tests.other_user"}
 """Helpers for unit tests and for tests of the whole program."""
 
 MAY_IMPORT: dict[str, set[str]] = {

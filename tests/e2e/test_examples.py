@@ -1,4 +1,4 @@
-"""Every example runs unchanged, by the command that its queue file names."""
+"""The starter files of ``pegasus init``, and what a trial in a clone leaves."""
 
 from __future__ import annotations
 
@@ -8,30 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.e2e.runner import Pegasus
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_an_example(pegasus: Pegasus, folder: Path) -> None:
-    """The example's command succeeds and leaves an empty queue."""
-    queue = (folder / "queue.yaml").read_text()
-    command = re.match(r"# pegasus (.*)\n", queue)
-    assert command is not None, f"{folder}: the first line names no command"
-    hosts = (folder / "hosts.yaml").read_text()
-    done = pegasus.run(*command[1].split(), hosts=hosts, queue=queue)
-    assert done.status == 0, done.stderr
-    assert not yaml.safe_load(pegasus.queue_file.read_text())
-
-
-def test_every_example_is_listed() -> None:
-    """The list of examples is complete."""
-    listed = (EXAMPLES / "README.md").read_text()
-    assert all(f"[{folder.name}]({folder.name})" in listed for folder in FOLDERS)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_starter_files(pegasus: Pegasus) -> None:
@@ -65,10 +45,9 @@ def test_a_starter_file_that_is_missing(pegasus: Pegasus, there: str) -> None:
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_git_ignores_what_the_commands_of_the_readme_make(tmp_path: Path) -> None:
     """A trial of Pegasus in a clone leaves nothing to commit."""
-    root = EXAMPLES.parent
-    made = re.search(r"pegasus init (\w+) &&", (root / "README.md").read_text())
+    made = re.search(r"pegasus init (\w+) &&", (ROOT / "README.md").read_text())
     assert made is not None
-    shutil.copy(root / ".gitignore", tmp_path)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     names = [
         ".venv/bin/pegasus",
