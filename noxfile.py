@@ -199,6 +199,7 @@ def pictures(session: nox.Session) -> None:
     install(session, "browser")
     session.run("python", "-m", "tests.browser.needs")
     session.run("python", "-m", "tests.browser", "pictures")
+    session.run("python", "-m", "tests.pictures")
 
 
 def prepare(session: nox.Session) -> None:

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests/manual/": {"tests.manual"},
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
+    "tests/pictures/": set(),
     "tests/slurm/": {
         *(*SHARED, "tests.cluster", "tests.e2e", "tests.faults", "tests.nodes", "tests.slurm"),
     },
