@@ -65,11 +65,16 @@ def captured(folder: Path) -> pyte.Screen:
     (folder / "train").write_text(TRAIN, encoding="utf-8")
     (folder / "train").chmod(0o755)
     screen = pyte.Screen(COLUMNS, ROWS)
-    stream = pyte.ByteStream(screen)
+    stream = pyte.Stream(screen)
     argv = ["-m", "pegasus", "q"]
     environment = {"TERM": "xterm-256color", "PATH": "/usr/bin:/bin", "HOME": str(folder)}
     run = pexpect.spawn(
-        sys.executable, argv, cwd=folder, env=environment, dimensions=(ROWS, COLUMNS)
+        sys.executable,
+        argv,
+        cwd=folder,
+        env=environment,
+        dimensions=(ROWS, COLUMNS),
+        encoding="utf-8",
     )
     until = time.monotonic() + SECONDS_SHOWN
     while (left := until - time.monotonic()) > 0:
@@ -115,7 +120,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         console = drawn(captured(Path(folder)))
     console.save_svg(str(PICTURE), title="pegasus q", code_format=PLAIN_SVG)
-    print(f"{PICTURE.name}: {PICTURE.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,17 @@ from pegasus.cli.ending import say
 from pegasus.cli.help import PREPARE, STEER
 from pegasus.colour import ColorChoice
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.options import QUEUE, Color, JobNumber, QueuePath, RunName, SubNodeName, Whole
+from pegasus.options import (
+    HOSTS,
+    QUEUE,
+    Color,
+    HostsPath,
+    JobNumber,
+    QueuePath,
+    RunName,
+    SubNodeName,
+    Whole,
+)
 
 RunInProgress = Annotated[
     str | None,
@@ -67,6 +77,7 @@ def add(
     at_most: Whole | None = None,
     barrier: Annotated[str | None, Parameter(metavar="KIND")] = None,
     top: bool = False,
+    hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
@@ -89,6 +100,7 @@ def add(
         )
     settings = adding.AddSettings(
         queue_file=queue_file,
+        hosts_file=hosts_file,
         command=command,
         params=tuple(param or ()),
         needs=tuple(needs or ()),
@@ -111,6 +123,7 @@ def retry(
     *jobs: Annotated[Whole, Parameter(completer=candidates.failed_jobs)],
     run: RunName = None,
     top: bool = False,
+    hosts_file: HostsPath = HOSTS,
     queue_file: QueuePath = QUEUE,
     color: Color = "auto",
 ) -> int:
@@ -123,7 +136,7 @@ def retry(
     from pegasus.commands import retry as retrying
 
     settings = retrying.RetrySettings(
-        queue_file=queue_file, jobs=jobs, run=run, top=top, color=color
+        queue_file=queue_file, hosts_file=hosts_file, jobs=jobs, run=run, top=top, color=color
     )
     return run_in_trio(partial(retrying.retry, settings))
 

@@ -13,7 +13,8 @@ import trio
 from pegasus import grid
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
-from pegasus.errors import ExitStatus
+from pegasus.errors import ExitStatus, PegasusError
+from pegasus.findings import find_misfits
 from pegasus.model import Barrier, Demand, Entry
 from pegasus.queue_file import (
     STANDARD_INPUT,
@@ -29,6 +30,9 @@ from pegasus.queue_file import (
 )
 from pegasus.screen import Screen
 
+MISFITS_SHOWN = 3
+"""Faults in a message: many lines of standard input may have the same one."""
+
 _READ_SIZE = 1 << 16
 """Bytes that are read at a time: the capacity of a pipe on Linux."""
 
@@ -39,6 +43,7 @@ class AddSettings:
 
     Attributes:
         command: the words that are not options; there has to be exactly one.
+        hosts_file: is compared with what is added, where it can be read.
         params: the parameters as they were typed, ``NAME=VALUE,VALUE``.
         needs: the slots that each job needs, as they were typed, ``NAME=NUMBER,NAME=NUMBER``.
         where: on which sub-nodes the jobs may run, as it was typed, ``NAME=VALUE,VALUE``.
@@ -48,6 +53,7 @@ class AddSettings:
 
     queue_file: Path
     command: tuple[str, ...]
+    hosts_file: Path = Path("hosts.yaml")
     params: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
@@ -86,6 +92,12 @@ async def _add(
     else:
         commands = [read_command(command)]
     entries = typed_entries(commands, params, demand)
+    files = settings.hosts_file, settings.queue_file
+    if misfits := await trio.to_thread.run_sync(find_misfits, *files, entries):
+        raise PegasusError(
+            f"{settings.hosts_file}: {' '.join(misfits[:MISFITS_SHOWN])} Nothing was added. "
+            "--hosts-file names another file; `pegasus lock` edits the queue without this check."
+        )
     await _write(settings, entries, screen)
     count = sum(map(grid.count, entries))
     jobs = "1 job" if count == 1 else f"{count:,} jobs"

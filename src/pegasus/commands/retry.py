@@ -16,7 +16,8 @@ import trio
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.model import Outcome, succeeded
+from pegasus.findings import find_misfits
+from pegasus.model import Entry, Outcome, succeeded
 from pegasus.queue_file import LockedQueue, QueueFile, RetryLedger
 from pegasus.record import RunRecord, choose_run, find_runs
 from pegasus.report.left import may_run_words
@@ -36,11 +37,13 @@ class RetrySettings:
     """The command line of ``pegasus retry``.
 
     Attributes:
+        hosts_file: is compared with what is put back, where it can be read.
         jobs: their numbers in the run; none means all that can be put back.
         run: the run's name or a part of it; None for the newest.
     """
 
     queue_file: Path
+    hosts_file: Path = Path("hosts.yaml")
     jobs: tuple[int, ...] = ()
     run: str | None = None
     top: bool = False
@@ -87,7 +90,17 @@ async def _retry(settings: RetrySettings, screen: Screen) -> ExitStatus:
         work = partial(put_back, locked, run, settings.jobs, top=settings.top)
         chosen = await trio.to_thread.run_sync(work)
     screen.say(*_words(settings, run, chosen))
+    files, entries = (settings.hosts_file, settings.queue_file), list(map(_entry, chosen.jobs))
+    found = await trio.to_thread.run_sync(find_misfits, *files, entries)
+    for words in dict.fromkeys(found):
+        screen.say(f"Warning: {settings.hosts_file}: {words} The job waits until that changes.")
     return ExitStatus.JOB_FAILED if settings.jobs and chosen.refused else ExitStatus.SUCCESS
+
+
+def _entry(state: JobState) -> Entry:
+    job = state.job
+    params = tuple((name, (value,)) for name, value in job.params)
+    return Entry((job.command,), params, None, job.demand)
 
 
 def read_run(queue: Path, name: str | None, warnings: list[str] | None = None) -> RunRecord:

@@ -7,6 +7,7 @@ Rule 3: jobs are counted by arithmetic. Rendering them takes time, so it has a l
 
 from __future__ import annotations
 
+from pegasus.findings.additions import find_misfits
 from pegasus.findings.finding import Findings, find, notes_on
 from pegasus.findings.listing import (
     FIRST_SHOWN,
@@ -23,6 +24,7 @@ __all__ = [
     "ListingView",
     "described",
     "find",
+    "find_misfits",
     "laid_out",
     "list_findings",
     "many",
