@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pegasus import duration, terminal_text
+from pegasus.report.cutting import cut_middle, shared_start
 from pegasus.run_state import Execution, JobState
 from pegasus.slot_words import slots_text
 
@@ -125,8 +126,10 @@ def table_of(title: str, took: str, rows: Sequence[CommandRow], width: int) -> I
     header = _line_of([*titles, "command"], titles, [*widths, rest])
     yield Text(header, style="bold", no_wrap=True, overflow="crop")
     lines: list[str] = []
-    for row, texts in zip(rows, cells, strict=True):
-        command = cut_cells(row.command(), rest)
+    commands = [row.command() for row in rows]
+    shared = shared_start(commands)
+    for command, texts in zip(commands, cells, strict=True):
+        command = cut_middle(command, rest, shared)  # noqa: PLW2901 -- the same, shorter
         lines += _lines_of([*texts, command], titles, [*widths, rest])
     yield Rows(lines)
 

@@ -17,6 +17,7 @@ from rich.cells import cell_len, set_cell_size
 from pegasus.errors import PegasusError
 from pegasus.model import Stream
 from pegasus.record import GrowingOutput, RunRecord
+from pegasus.report.cutting import cut_middle, shared_start
 from pegasus.run_state import Execution, JobState, StatusWord
 from pegasus.slot_words import slots_text
 from pegasus.standard_streams import STDERR, STDOUT, write
@@ -31,6 +32,9 @@ prompt or a progress bar may never end its line."""
 
 _JOBS_IN_MESSAGE = 10
 """Numbers of jobs in a message."""
+
+_LEAST_LISTED = 8
+"""Cells for a command in the list of jobs that are worth it."""
 
 _LISTED_COMMAND = 200
 """Characters of a command in the list of jobs."""
@@ -221,16 +225,18 @@ def list_jobs(run: RunRecord) -> None:
     """List the jobs of a run: how much they printed and how they ended."""
     write(STDOUT, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
     slots = {job.number: _slots(job) for job in run.state.jobs.values()}
+    commands = {job.number: _command_of(job) for job in run.state.jobs.values()}
+    shared = shared_start(list(commands.values()))
     wide = max(map(cell_len, slots.values()), default=0)
     column = f"  {'slots':<{max(wide, len('slots'))}}" if wide else ""
     lines = [f"{'job':>6}  {'stdout':>10}  {'stderr':>10}{column}  {'outcome':<22}  command\n"]
     for job in run.state.jobs.values():
         sizes = [f"{run.printed(job, stream):>10}" for stream in Stream]
-        command = visible(job.job.command[:_LISTED_COMMAND])
+        command = cut_middle(commands[job.number], _LISTED_COMMAND)
         text = slots[job.number]
         held = "  " + text + " " * (len(column) - 2 - cell_len(text)) if wide else ""
         line = f"{job.number:>6}  {'  '.join(sizes)}{held}  {_outcomes(run, job):<22}  {command}"
-        lines.append(_one_row(line) + "\n")
+        lines.append(_one_row(line, len(line) - len(command), shared) + "\n")
     write(STDOUT, "".join(lines).encode("utf-8", "backslashreplace"))
 
 
@@ -240,13 +246,28 @@ def _slots(job: JobState) -> str:
     return "".join(visible(slots_text(each.assignment.slots)) for each in tries)
 
 
-def _one_row(line: str) -> str:
-    """Cut a line at the width of the terminal; without a terminal, it stays whole."""
+def _command_of(job: JobState) -> str:
+    """Give the command of a job as it ran; one that never started is a template."""
+    ran = job.executions[-1].assignment.command if job.executions else job.job.command
+    return visible(ran)
+
+
+def _one_row(line: str, start: int, shared: int) -> str:
+    """Cut the command of a line at the width of the terminal; without one, it stays whole.
+
+    Args:
+        line: the line.
+        start: the index at which its command begins.
+        shared: characters with which all commands begin.
+    """
     if not os.isatty(STDOUT):
         return line
     columns = os.get_terminal_size(STDOUT).columns
     if not columns or cell_len(line) < columns:
         return line
+    room = columns - 1 - cell_len(line[:start])
+    if room > _LEAST_LISTED:
+        return line[:start] + cut_middle(line[start:], room, shared)
     return set_cell_size(line, columns - 2) + "…"
 
 
