@@ -89,6 +89,8 @@ def test_a_bad_node_is_named_once_and_the_others_work(
     named = re.findall(r"^\[Pegasus\] bad cannot be reached.*$", done.stderr, re.MULTILINE)
     assert len(named) == 1
     assert re.search(bad, done.stderr)
+    assert done.stderr.count("ssh-keygen -R") == (bad == KINDS["changed host key"])
+    assert done.stderr.count("type `ssh-add`") == (bad == KINDS["wrong key"])
     assert {event["sub_node"] for event in events(pegasus, "ended")} == {1}
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from pegasus.errors import PegasusError
 
 STARTER_HOSTS = """\
-# The nodes: anything that `ssh NAME` reaches without a password. A list of lists stands for each
-# combination: the last example is four sub-nodes, that is four commands at a time.
+# The nodes: anything that `ssh NAME` reaches without a password; `pegasus check --connect` tries it.
+# A list of lists stands for each combination: the last example is four sub-nodes, that is four
+# commands at a time.
 - localhost
 # - node-1
 # - user@node-2
@@ -19,11 +20,16 @@ STARTER_HOSTS = """\
 #   slots: {gpu: 0-7}
 # - hostname: [node-4, node-5]
 #   container: [gpu0, gpu1]
+# Commands run in the home directory on the node (on localhost: where Pegasus was started), under
+# `sh -c`, without a login profile. No files are copied there. This changes it:
+# - hostname: node-7
+#   run: {chdir: work/project, shell: bash -lc}
 """
 
 STARTER_QUEUE = """\
 # The jobs, from the top. Each leaves this file when it is started, and goes to consumed.yaml.
 # Edit it while Pegasus runs, best with `pegasus l`: what you add is run, what you delete is not.
+# A program such as ./train.sh has to be on the node: see the end of hosts.yaml.
 - echo "Hello from {{ hostname }}!"
 
 # Lists stand for each combination: this is four jobs. `{{ name }}` is a parameter of the job, or

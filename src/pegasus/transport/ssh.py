@@ -181,6 +181,8 @@ class SshSession:
                 words = found.words or "ssh ended without a message; try `ssh -v` by hand"
                 # Without its folder ssh could not make its socket; the next try has a new folder.
                 may_pass = found.before_login or not self._socket.parent.exists()
+                if not may_pass:
+                    self._context.advise(words, self._to)
                 raise NotConnected(words, may_pass=may_pass)
             _drop_unread(source)
             self._messages = b""

@@ -9,6 +9,7 @@ Rule 2: the folder of the control sockets exists during the block that opened it
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from pegasus.errors import PegasusError, sole_error
 from pegasus.transport.folder import SocketFolder
 from pegasus.transport.handshakes import Handshakes
 from pegasus.transport.mux import MuxFault
+from pegasus.transport.next_steps import next_step
 from pegasus.transport.resolved import Resolver
 from pegasus.transport.socket_watcher import SocketWatcher
 
@@ -60,6 +62,7 @@ class SshContext:
         on_note: gets a sentence that a user should read once.
         numbers: of the control sockets.
         noted: the sentences that were given to ``on_note``.
+        advised: the kinds of failures for which a user was told what to type.
         resolver: returns how ssh interprets a destination.
         handshakes: limits the connections that are not logged in yet.
     """
@@ -73,6 +76,7 @@ class SshContext:
     on_note: Callable[[str], None] = _ignore
     numbers: Iterator[int] = field(default_factory=itertools.count)
     noted: set[str] = field(default_factory=set)
+    advised: set[str] = field(default_factory=set)
     resolver: Resolver = field(init=False)
     handshakes: Handshakes = field(init=False)
 
@@ -112,6 +116,13 @@ class SshContext:
         if not self.by_clients.is_set():
             self.by_clients.set()
             self.on_note(f"Using an ssh process for each command: {fault}.")
+
+    def advise(self, words: str, to: str) -> None:
+        """Say what to type after a login that failed, once for each kind of failure."""
+        step = next_step(words, to, has_agent="SSH_AUTH_SOCK" in os.environ)
+        if step is not None and step.kind not in self.advised:
+            self.advised.add(step.kind)
+            self.on_note(step.words)
 
     def note_once(self, words: str) -> None:
         """Report a sentence, unless it was reported before."""
