@@ -7,7 +7,7 @@ from pathlib import Path
 from pegasus.errors import PegasusError
 
 STARTER_HOSTS = """\
-# The nodes: anything that `ssh NAME` reaches without a password; `pegasus check --connect` tries it.
+# The nodes: anything that `ssh NAME` reaches without a password (`pegasus check --connect`).
 # A list of lists stands for each combination: the last example is four sub-nodes, that is four
 # commands at a time.
 - localhost
