@@ -34,6 +34,7 @@ FLOORS = {
     "launch": 0,
     "errors": 0,
     "model": 0,
+    "schemas": 0,
     "share": 0,
     "demand": 1,
     "destination": 1,

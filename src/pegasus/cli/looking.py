@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -214,3 +214,20 @@ def report(
         raise PegasusError(f"-o needs the name of a file. If {name!r} is meant, write ./{name}.")
     settings = reporting.ReportSettings(queue_file=queue_file, run=run, output=output)
     return reporting.report(settings)
+
+
+@app.command(
+    name="schema",
+    group=PREPARE,
+    usage="Usage: pegasus schema hosts|queue",
+    help_epilogue="Example: `pegasus schema queue > queue.schema.json`",
+)
+def schema(file: Literal["hosts", "queue"], /) -> int:
+    """Print the JSON Schema of a file, for editors.
+
+    Args:
+        file: hosts for hosts.yaml, queue for queue.yaml.
+    """
+    from pegasus.commands.schema import schema as print_schema
+
+    return print_schema(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pegasus.errors import PegasusError
+from pegasus.schemas import schema_line
 
 STARTER_HOSTS = """\
 # The nodes: anything that `ssh NAME` reaches without a password (`pegasus check --connect`).
@@ -55,7 +56,10 @@ def init(directory: Path) -> list[Path]:
     Raises:
         PegasusError: both files are there already, or one can't be written.
     """
-    files = {directory / "hosts.yaml": STARTER_HOSTS, directory / "queue.yaml": STARTER_QUEUE}
+    files = {
+        directory / "hosts.yaml": schema_line("hosts") + STARTER_HOSTS,
+        directory / "queue.yaml": schema_line("queue") + STARTER_QUEUE,
+    }
     try:
         directory.mkdir(parents=True, exist_ok=True)
         there = [path for path in files if path.exists() or path.is_symlink()]
