@@ -43,6 +43,7 @@ LISTED: dict[str, set[str]] = {
     "tests/unit/test_mutation.py": {"tests.mutation"},
     "tests/unit/test_shards.py": {"tests.faults"},
     "tests/unit/test_manual.py": {"tests.manual"},
+    "tests/unit/test_messages_reference.py": {"tests.manual"},
     # A fake nvidia-smi, which needs no node.
     "tests/unit/test_probes.py": {"tests.nodes.fake_gpu"},
     # Queue files, which the unit tests read and generate as well.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pegasus.cli import app
+from tests.manual.messages import messages_page
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -137,5 +138,6 @@ def _plain(text: str) -> str:
 PAGES = {
     DOCS / "reference" / "command-line.md": command_line_page,
     DOCS / "pegasus.1": man_page,
+    DOCS / "reference" / "messages.md": messages_page,
 }
 """Each file, and what generates its content."""

@@ -35,7 +35,7 @@ def test_the_man_page_is_well_formed(program: str) -> None:
 
 def test_options_are_there_with_their_texts() -> None:
     """Each page has an option with the text of the help page, and each command."""
-    for path in PAGES:
+    for path in [each for each in PAGES if each.name != "messages.md"]:
         text = path.read_text(encoding="utf-8").replace("\\-", "-")
         assert "End a command that runs longer: 90, 30s, 5m, 2h, 1d." in text
         for section in sections():

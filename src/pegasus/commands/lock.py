@@ -111,7 +111,9 @@ class _EditSession:
     async def _check(self, now: Snapshot) -> TextCheck:
         """Look for errors, and report them."""
         if now.data is None:
-            gone = FileFault(Position(str(self._path), 1, 1), "there is no such file any more")
+            position = Position(str(self._path), 1, 1)
+            step = "Save it again; an empty queue is a file with []"
+            gone = FileFault(position, "there is no such file any more", step)
             found = TextCheck(faults=() if self._before.data is None else (gone,))
         else:
             found = await trio.to_thread.run_sync(
