@@ -48,7 +48,14 @@ _TITLES = {
 """The heading for each room."""
 
 _ERRORS = {"PegasusError", "NodeUnreachable", "UnknownRun", "StaysClosed"}
-_FAULTS = {"FileFault": 1, "TemplateFault": 2, "NoDestination": 0, "NoNodeSet": 0, "Nowhere": 0}
+_FAULTS = {
+    "FileFault": 1,
+    "TemplateFault": 2,
+    "NoDestination": 0,
+    "NoNodeSet": 0,
+    "Nowhere": 0,
+    "_fault": 1,
+}
 """Classes of faults with a next step, and which argument says what is wrong."""
 
 
@@ -74,9 +81,15 @@ def messages() -> Iterator[Message]:
     for path in sorted(SOURCE.rglob("*.py")):
         room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if isinstance(node, ast.Call):
                 place = f"{path.relative_to(SOURCE)}:{node.lineno}"
-                yield from _of_call(room, node.func.id, node.args, place)
+                yield from _of_call(room, _name_of(node.func), node.args, place)
+
+
+def _name_of(called: ast.expr) -> str:
+    if isinstance(called, ast.Attribute):
+        return called.attr
+    return called.id if isinstance(called, ast.Name) else ""
 
 
 def _of_call(room: str, name: str, args: list[ast.expr], place: str) -> Iterator[Message]:
