@@ -83,7 +83,7 @@ async def test_the_list(tmp_path: Path, capfdbinary: Capture) -> None:
     queue = queue_in(tmp_path)
     await run_some(queue)
     rows = [line.split() for line in logged(capfdbinary, queue)[0].decode().splitlines()]
-    assert rows[2] == ["1", "8", "0", "exit", "status:", "0", "train", "1"]
+    assert rows[2] == ["1", "8", "0", "exit", "status:", "0", "train", "{{", "x", "}}"]
     assert rows[3][:3] == ["2", "0", "13"]
 
 

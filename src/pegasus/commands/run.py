@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import trio
@@ -62,6 +62,11 @@ from pegasus.transport import OpenSession, open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
 """An environment variable; where it is set, each shell is opened by an ``ssh`` client process."""
+
+
+WAITS_FOR_JOBS = (
+    "Waiting for jobs in the queue (--daemon): `pegasus add` adds one. Ctrl-C ends the run."
+)
 
 
 async def run(settings: RunSettings) -> ExitStatus:
@@ -202,6 +207,7 @@ class _OpenedRun:
     screen: Screen
     state: RunState
     waiting: WaitingJobs
+    noted: set[str] = field(default_factory=set)
 
     @property
     def counts(self) -> bool:
@@ -212,6 +218,12 @@ class _OpenedRun:
     def note(self, words: str) -> None:
         """Show and record a message."""
         self.listener.tell(Noted(words))
+
+    def note_once(self, words: str) -> None:
+        """Show and record a message, once in this run."""
+        if words not in self.noted:
+            self.noted.add(words)
+            self.note(words)
 
 
 def _end(
@@ -338,6 +350,7 @@ def _make_run(
 ) -> Run:
     """Put together what dispatch works with."""
     settings, record, bus, taken = opened.settings, opened.record, opened.listener, opened.taken
+    idle = partial(opened.note_once, WAITS_FOR_JOBS)
     causes, count = CauseSearch(settings.retry_on, opened.note), len(sub_nodes)
     bus.add(causes)
     return Run(
@@ -363,6 +376,7 @@ def _make_run(
         max_unreachable=most.of(count) if (most := settings.max_unreachable) else None,
         resumed=resumed,
         gpu_busy=settings.gpu_busy,
+        on_idle=idle,
         shared=SharedSlots(opened.queue.real, record.name, is_detached=settings.detach),
         barriers=BarrierWatch(opened.queue.real, record.name, opened.state),
     )

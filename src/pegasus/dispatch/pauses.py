@@ -22,10 +22,6 @@ space or mount it first, so there is no need for more tries."""
 SILENT_WAIT = 1.0
 """Seconds after which a run that waits for jobs says so, as for every wait."""
 
-WAITS_FOR_JOBS = (
-    "Waiting for jobs in the queue (--daemon): `pegasus add` adds one. Ctrl-C ends the run."
-)
-
 _WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
 
 
@@ -70,7 +66,7 @@ class QueuePauses:
             await self._poll_queue()
             is_idle = run.daemon and not (run.ending.running or run.queue.pending)
             if is_idle and trio.current_time() - began >= SILENT_WAIT:
-                self._owner.report_once(WAITS_FOR_JOBS)
+                run.on_idle()
         return True
 
     async def _poll_queue(self) -> None:

@@ -62,6 +62,7 @@ class Run:
         gpu_busy: MiB; a GPU of which others use more memory is not used.
         shared: tells the runs of one queue what each of them holds.
         barriers: decides whether a barrier may open.
+        on_idle: is called again and again while a daemon runs nothing and has nothing to take.
         requested: gives the sub-nodes that stand for nodes which may join the run later.
         resumed: gives, once all sub-nodes are ready or missing, the steps of an earlier broadcast
             that are not done, in order; raises PegasusError. None where no broadcast is continued.
@@ -93,6 +94,7 @@ class Run:
     shared: SharedHolds = NOTHING_SHARED
     barriers: BarrierJudge = OPEN_BARRIERS
     requested: Callable[[], Sequence[SubNode]] = tuple
+    on_idle: Callable[[], None] = lambda: None
 
     @property
     def owner(self) -> Owner:

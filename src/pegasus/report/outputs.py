@@ -225,7 +225,8 @@ def list_jobs(run: RunRecord) -> None:
     """List the jobs of a run: how much they printed and how they ended."""
     write(STDOUT, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
     slots = {job.number: _slots(job) for job in run.state.jobs.values()}
-    commands = {job.number: _command_of(job) for job in run.state.jobs.values()}
+    is_cut = os.isatty(STDOUT) and os.get_terminal_size(STDOUT).columns > 0
+    commands = {job.number: _command_of(job, is_cut=is_cut) for job in run.state.jobs.values()}
     shared = shared_start(list(commands.values()))
     wide = max(map(cell_len, slots.values()), default=0)
     column = f"  {'slots':<{max(wide, len('slots'))}}" if wide else ""
@@ -246,10 +247,10 @@ def _slots(job: JobState) -> str:
     return "".join(visible(slots_text(each.assignment.slots)) for each in tries)
 
 
-def _command_of(job: JobState) -> str:
-    """Give the command of a job as it ran; one that never started is a template."""
-    ran = job.executions[-1].assignment.command if job.executions else job.job.command
-    return visible(ran)
+def _command_of(job: JobState, *, is_cut: bool) -> str:
+    """Give the command of a job; where lines are cut, as it ran: templates would be alike."""
+    is_rendered = is_cut and job.executions
+    return visible(job.executions[-1].assignment.command if is_rendered else job.job.command)
 
 
 def _one_row(line: str, start: int, shared: int) -> str:
