@@ -55,7 +55,7 @@ ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
     "tests/faults/test_reliability.py",
 )
 TRIALS = "200"  # of the Ctrl-C experiment in full; the default run makes a few
-VERSIONS = ("3.11", "3.12", "3.13")  # as the classifiers in pyproject.toml say
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")  # a classifier in pyproject.toml means: tested
 LINKS = ROOT / ".nox" / "interpreters"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
@@ -168,6 +168,20 @@ def docs(session: nox.Session) -> None:
     strict = ("--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet")
     trees = session.create_tmp()
     session.run("sphinx-build", *strict, "-c", "docs", "-d", trees, ".", "build/site")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel, the sdist and the zipapp, and run them in clean environments."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "package"))
+    session.run("python", "-m", "tests.packaging", "check", *(session.posargs or USABLE))
+
+
+@nox.session
+def zipapp(session: nox.Session) -> None:
+    """Write dist/pegasus.pyz, which needs no pip, for each Python that is usable here."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "package"))
+    session.run("python", "-m", "tests.packaging", "zipapp", *(session.posargs or USABLE))
 
 
 @nox.session

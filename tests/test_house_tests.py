@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
     "tests/pictures/": set(),
+    "tests/packaging/": {"tests.packaging"},
     "tests/slurm/": {
         *(*SHARED, "tests.cluster", "tests.e2e", "tests.faults", "tests.nodes", "tests.slurm"),
     },
@@ -44,6 +45,7 @@ LISTED: dict[str, set[str]] = {
     "tests/unit/test_shards.py": {"tests.faults"},
     "tests/unit/test_manual.py": {"tests.manual"},
     "tests/unit/test_messages_reference.py": {"tests.manual"},
+    "tests/unit/test_packaging.py": {"tests.packaging"},
     # A fake nvidia-smi, which needs no node.
     "tests/unit/test_probes.py": {"tests.nodes.fake_gpu"},
     # Queue files, which the unit tests read and generate as well.
@@ -122,8 +124,8 @@ def of_the_program(path: Path) -> set[str]:
 
 
 def test_tools_do_without_the_program() -> None:
-    """The test nodes and the mutation session work without Pegasus."""
-    folders = ("tests/nodes/", "tests/mutation/")
+    """The test nodes, the mutation session and the checks of packages work without Pegasus."""
+    folders = ("tests/nodes/", "tests/mutation/", "tests/packaging/")
     tools = [path for path in other_modules() if shown(path).startswith(folders)]
     assert [shown(path) for path in tools if of_the_program(path)] == []
 
