@@ -5,7 +5,8 @@ links checked), browser (the HTML report in Chromium), completion (in bash, zsh 
 every kind of test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for
 sessions without OpenSSH's multiplexing protocol, slurm (a cluster on this machine), trials,
 reliability and mutation (long), estimate (a simulation), bench (Pegasus beside its peers), and
-pictures and manual (those of the documents).
+pictures and manual (those of the documents). package checks the wheel, the sdist and the zipapp,
+and zipapp writes dist/pegasus.pyz.
 Arguments after ``--`` are passed to pytest.
 """
 

@@ -22,7 +22,7 @@ project = "Pegasus"
 extensions = ["myst_parser"]
 root_doc = "docs/index"
 include_patterns = [
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**", "benchmarks/*.md"),
+    *("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/**", "benchmarks/*.md"),
     *("examples/*.md", "examples/*/*.md"),
 ]
 myst_heading_anchors = 4  # the anchors that Git hosts give to headings
