@@ -1,181 +1,144 @@
-"""The JSON Schemas of both files: editors accept what Pegasus accepts, and refuse bad structure."""
+"""Promises of the JSON Schemas: what Pegasus accepts they accept; a wrong structure they refuse."""
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import re
-from datetime import date
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from pegasus.commands.init import STARTER_HOSTS, STARTER_QUEUE
-from pegasus.errors import FileFault
-from pegasus.hosts_file import find_hosts
-from pegasus.queue_file.entries import QueueReader
-from pegasus.schemas import SchemaName, schema_text
+from pegasus.hosts_file.slurm import _OWN_OPTIONS
+from pegasus.schemas import SchemaName
+from tests.unit.editors import NAMES, SCHEMAS, file_faults, schema_faults
 
 ROOT = Path(__file__).parents[2]
-_YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def read(text: str) -> Any:
-    """Read a file as an editor does: dates are texts there."""
-    return _without_dates(yaml.safe_load(text))
-
-
-def _without_dates(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _without_dates(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_dates(each) for each in value]
-    return str(value) if isinstance(value, date) else value
-
-
-def is_valid(name: SchemaName, text: str) -> bool:
-    """Return whether a schema accepts a file."""
-    schema = json.loads(schema_text(name))
-    return not list(Draft202012Validator(schema).iter_errors(read(text)))
-
-
-def has_faults(name: SchemaName, text: str, folder: Path) -> bool:
-    """Return whether Pegasus finds a fault in a file."""
-    if name == "queue":
-        return any(isinstance(each, FileFault) for each in QueueReader("queue.yaml", text.encode()))
-    (folder / "hosts.yaml").write_text(text)
-    return bool(find_hosts(folder / "hosts.yaml")[1])
-
-
-def good() -> list[tuple[SchemaName, str]]:
-    """Collect good files: the reference, the examples, and the starter files."""
-    found: list[tuple[SchemaName, str]] = [("hosts", STARTER_HOSTS), ("queue", STARTER_QUEUE)]
-    names: tuple[SchemaName, ...] = ("hosts", "queue")
-    for name in names:
-        page = (ROOT / "docs" / "reference" / f"{name}-file.md").read_text(encoding="utf-8")
-        found += [(name, text) for text in _YAML.findall(page)]
-        found += [
-            (name, path.read_text(encoding="utf-8"))
-            for path in sorted((ROOT / "examples").glob(f"*/{name}.yaml"))
-        ]
-    return found
-
-
-def test_the_schemas_are_schemas() -> None:
-    """Both are valid schemas, and each key has a description for editors."""
-    names: tuple[SchemaName, ...] = ("hosts", "queue")
-    for name in names:
-        schema = json.loads(schema_text(name))
-        Draft202012Validator.check_schema(schema)
-        for key, value in schema["$defs"]["entry"]["properties"].items():
-            assert value.get("description"), key
-
-
-@pytest.mark.parametrize(("name", "text"), good())
-def test_good_files(
-    name: SchemaName, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each good file of the documents and examples is accepted by its schema."""
+@pytest.fixture(autouse=True)
+def in_an_allocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`slurm: {}` has nodes."""
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_JOB_NODELIST", "c[1-2]")
-    if not has_faults(name, text, tmp_path):
-        assert is_valid(name, text)
 
 
-MORE_GOOD: list[tuple[SchemaName, str]] = [
-    ("queue", ""),
-    ("queue", "[]"),
-    ("queue", "- 5\n- true\n"),
-    ("queue", "- command: x\n  barrier: succeeded\n"),
-    ("queue", "- command: x\n  needs: many\n  where: [a, b]\n  at_most: 3\n  run: fast\n"),
-    ("queue", "- command: x\n  y: [1e-3, yes, null, 1:30, 2001-01-01]\n  z:\n"),
-    ("queue", "- command: x\n  needs: {gpu: 0, cpu: '8'}\n"),
-    ("queue", "- command: x\n  run: {shell: bash -lc}\n"),
-    ("hosts", "- hostname: a\n  slots: 4\n  slurm: x\n"),
-    ("hosts", "- hostname: a\n  slots: {gpu: '0-3,6', cpu: nproc, seat: [a, b]}\n"),
-    ("hosts", "- hostname: a\n  slots: {gpu: {probe: echo 1}}\n"),
-    ("hosts", "- slurm: {partition: gpu, nodes: 4, time: 8h}\n"),
-]
+def documents() -> list[Path]:
+    """List the pages with examples."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-@pytest.mark.parametrize(("name", "text"), MORE_GOOD)
-def test_more_good_files(name: SchemaName, text: str, tmp_path: Path) -> None:
-    """What looks unusual and is no fault is accepted by both."""
-    assert not has_faults(name, text, tmp_path)
-    assert is_valid(name, text)
+def blocks() -> list[str]:
+    """Give the YAML of the documents, of the examples and of the starter files."""
+    fence = re.compile(r"^( *)```ya?ml\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+    shown = [
+        re.sub(f"^{found[1]}", "", found[2], flags=re.MULTILINE)
+        for page in documents()
+        for found in fence.finditer(page.read_text(encoding="utf-8"))
+    ]
+    files = sorted((ROOT / "examples").rglob("*.yaml"))
+    return [
+        *shown,
+        *(each.read_text(encoding="utf-8") for each in files),
+        STARTER_HOSTS,
+        STARTER_QUEUE,
+    ]
 
 
-BAD: list[tuple[SchemaName, str]] = [
-    ("hosts", "a: b\n"),
-    ("hosts", "[]"),
-    ("hosts", "- [a]\n"),
-    ("hosts", "- container: x\n"),
-    ("hosts", "- hostname: []\n"),
-    ("hosts", "- hostname: [[a]]\n"),
-    ("hosts", "- hostname: {a: b}\n"),
-    ("hosts", "- hostname: a\n  gpu: {x: y}\n"),
-    ("hosts", "- hostname: a\n  gpu: []\n"),
-    ("hosts", "- -oProxyCommand=x\n"),
-    ("hosts", "- hostname: a\n  slots: {}\n"),
-    ("hosts", "- hostname: a\n  slots: {'1x': 4}\n"),
-    ("hosts", "- hostname: a\n  slots: {gpu: 0}\n"),
-    ("hosts", "- hostname: a\n  slots: {gpu: {prob: x}}\n"),
-    ("hosts", "- hostname: a\n  slots: {gpu: []}\n"),
-    ("hosts", "- hostname: a\n  slurm: {}\n"),
-    ("hosts", "- slurm: x\n"),
-    ("hosts", "- slurm: {Partition: x}\n"),
-    ("hosts", "- hostname: a\n  needs: {gpu: 1}\n"),
-    ("hosts", "- hostname: a\n  run: {}\n"),
-    ("hosts", "- hostname: a\n  run: {shel: x}\n"),
-    ("hosts", "- hostname: a\n  run: {chdir: $HOME}\n"),
-    ("queue", "a: b\n"),
-    ("queue", "- [a]\n"),
-    ("queue", "- ''\n"),
-    ("queue", "- x: 1\n"),
-    ("queue", "- comand: x\n"),
-    ("queue", "- command: ''\n"),
-    ("queue", "- command: []\n"),
-    ("queue", "- command: [[a]]\n"),
-    ("queue", "- command: x\n  y: []\n"),
-    ("queue", "- command: x\n  y: [[1]]\n"),
-    ("queue", "- command: x\n  y: {a: b}\n"),
-    ("queue", "- echo 'a: b'\n"),
-    ("queue", "- command: x\n  needs: {}\n"),
-    ("queue", "- command: x\n  needs: {gpu: -1}\n"),
-    ("queue", "- command: x\n  needs: {gpu: two}\n"),
-    ("queue", "- command: x\n  needs: {gpu: 1.5}\n"),
-    ("queue", "- command: x\n  needs: {gpu: 2000000}\n"),
-    ("queue", "- command: x\n  where: {a: {b: c}}\n"),
-    ("queue", "- command: x\n  at_most: {of: x}\n"),
-    ("queue", "- command: x\n  at_most: {running: 0}\n"),
-    ("queue", "- command: x\n  at_most: {runing: 1}\n"),
-    ("queue", "- barrier: success\n"),
-    ("queue", "- barrier: succeeded\n  x: 1\n"),
-    ("queue", "- command: x\n  run: {chdir: [a]}\n"),
-    ("queue", "- command: x\n  run: {chdir: '{{ x }}'}\n"),
-]
+def texts_of_tests() -> list[str]:
+    """Give the texts in the unit tests that may be a hosts file or a queue file."""
+    begins = re.compile(r"\ufeff?(?:#.*\n|\n|---.*\n)*\s*(?:- |\[)")
+    found = {
+        node.value: None
+        for path in sorted(Path(__file__).parent.glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if begins.match(node.value)
+    }
+    return list(found)
 
 
-@pytest.mark.parametrize(("name", "text"), BAD)
-def test_bad_files(name: SchemaName, text: str, tmp_path: Path) -> None:
-    """A file with a wrong structure is refused by the schema, and by Pegasus."""
-    if text != "- echo 'a: b'\n":  # a text that YAML reads as a mapping
-        assert has_faults(name, text, tmp_path)
-    assert not is_valid(name, text) or text == "- echo 'a: b'\n"
+def judged_wrongly(texts: list[str], name: SchemaName, folder: Path) -> tuple[int, list[str]]:
+    """Count the texts that Pegasus accepts as such a file; give those that the schema refuses."""
+    good = [text for text in texts if not file_faults(name, text, folder)]
+    return len(good), [text for text in good if schema_faults(name, text)]
 
 
-ONLY_PEGASUS: list[tuple[SchemaName, str]] = [
-    ("hosts", "- 'a;b'\n"),
-    ("hosts", "- hostname: 'node-{{ i }}'\n"),
-    ("hosts", "- hostname: a\n  slots: {gpu: 0-}\n"),
-    ("hosts", "- hostname: a\n  run: {chdir: ~bob}\n"),
-    ("queue", "- echo a # b\n"),
-]
+def parts_of(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give each schema below ``properties`` and ``additionalProperties``, with its path."""
+    if not isinstance(schema, dict):
+        return
+    for word, part in schema.items():
+        keys = part if word == "properties" else {word: part} if "Properties" in word else {}
+        yield from ((f"{path}/{key}", each) for key, each in keys.items() if isinstance(each, dict))
+        yield from parts_of(part, f"{path}/{word}")
 
 
-@pytest.mark.parametrize(("name", "text"), ONLY_PEGASUS)
-def test_what_only_pegasus_finds(name: SchemaName, text: str) -> None:
-    """Faults in the texts themselves are found by ``pegasus check`` alone, as the page says."""
-    assert is_valid(name, text)
+def print_schema(name: str, stdout: int) -> subprocess.CompletedProcess[str]:
+    """Run `pegasus schema`."""
+    argv = [sys.executable, "-m", "pegasus", "schema", name]
+    return subprocess.run(argv, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_prints_the_schema(name: SchemaName) -> None:
+    """The output can be written to a file that an editor reads."""
+    printed = print_schema(name, subprocess.PIPE)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert json.loads(printed.stdout) == SCHEMAS[name]
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """`pegasus schema hosts | head` ends quietly."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    printed = print_schema("hosts", writing)
+    os.close(writing)
+    assert (printed.returncode, printed.stderr) == (0, "")
+
+
+def test_a_file_that_has_no_schema() -> None:
+    """The error names the two files that have one."""
+    printed = print_schema("notes", subprocess.PIPE)
+    assert printed.returncode == 2
+    assert "hosts or queue" in printed.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_key_has_a_description(name: SchemaName) -> None:
+    """An editor can explain every key; what is reached by a reference may have it there."""
+    schema = SCHEMAS[name]
+    Draft202012Validator.check_schema(schema)
+    for path, part in parts_of(schema):
+        reference = part.get("$ref", "").removeprefix("#/$defs/")
+        described = part.get("description") or schema["$defs"].get(reference, {}).get("description")
+        assert described or "/then/" in path, path
+
+
+def test_options_of_sbatch_that_are_refused() -> None:
+    """The schema has the list that Pegasus has."""
+    names = SCHEMAS["hosts"]["$defs"]["slurm"]["propertyNames"]
+    assert set(names["not"]["enum"]) == _OWN_OPTIONS
+
+
+@pytest.mark.parametrize(("name", "least"), [("hosts", 15), ("queue", 40)])
+def test_files_of_the_documents(name: SchemaName, least: int, tmp_path: Path) -> None:
+    """Every hosts file and queue file that a document shows, and Pegasus accepts, is accepted."""
+    count, wrong = judged_wrongly(blocks(), name, tmp_path)
+    assert wrong == []
+    assert count >= least
+
+
+@pytest.mark.parametrize(("name", "least"), [("hosts", 100), ("queue", 300)])
+def test_files_of_the_unit_tests(name: SchemaName, least: int, tmp_path: Path) -> None:
+    """Every file in the unit tests that Pegasus accepts is accepted."""
+    count, wrong = judged_wrongly(texts_of_tests(), name, tmp_path)
+    assert wrong == []
+    assert count >= least

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pegasus.errors import ExitStatus
 from pegasus.schemas import SchemaName, schema_text
 from pegasus.standard_streams import STDOUT, write
@@ -9,5 +11,6 @@ from pegasus.standard_streams import STDOUT, write
 
 def schema(name: SchemaName) -> ExitStatus:
     """Print the schema of hosts.yaml or queue.yaml."""
-    write(STDOUT, schema_text(name).encode())
+    with suppress(BrokenPipeError):  # the user has seen enough
+        write(STDOUT, schema_text(name).encode())
     return ExitStatus.SUCCESS
