@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -121,3 +122,13 @@ def test_a_barrier_is_added_without_a_command(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--barrier stands without a command and its options" in done.stderr
     assert "barrier" not in (tmp_path / "queue.yaml").read_text()
+
+
+def test_a_completion_script_that_nobody_reads() -> None:
+    """`pegasus completion bash | true` ends quietly."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [sys.executable, "-m", "pegasus", "completion", "bash"]
+    done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")

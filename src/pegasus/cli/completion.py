@@ -7,6 +7,7 @@ answers with ``pegasus.candidates``. Commands of a later version need a new scri
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 from pegasus.cli.app import app
@@ -37,7 +38,8 @@ def completion(shell: CompletingShell, /) -> int:
     """
     from pegasus.standard_streams import STDOUT, write
 
-    write(STDOUT, script(shell).encode())
+    with suppress(BrokenPipeError):  # the user has seen enough
+        write(STDOUT, script(shell).encode())
     return ExitStatus.SUCCESS
 
 
