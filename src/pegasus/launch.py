@@ -96,7 +96,7 @@ def _wrong_with(text: str, name: str) -> tuple[str, str] | None:
         )
     if name == "chdir" and "$" in text:
         step = "Write the path itself, or begin the command with `cd $NAME &&`"
-        return f'no variable is filled in in "{name}"', step
+        return f'variables are not expanded in "{name}"', step
     return None
 
 

@@ -199,11 +199,11 @@ class Common:
     detach: Annotated[bool, Parameter(group=JOBS)] = False
     """Let commands outlive their connection and Pegasus."""
     give_up: Time = None
-    """With --detach: a node that is away for longer has lost its job."""
+    """With --detach: count a command as lost after this long without its node."""
     gpu_busy: Annotated[
         Whole, Parameter(validator=validators.Number(gte=0), group=JOBS, metavar="MIB")
     ] = GPU_BUSY
-    """Leave a GPU alone while others use more memory; default: 500."""
+    """Do not use a GPU of which others use more memory; default: 500."""
     stall: Annotated[Time, Parameter(group=MESSAGES)] = None
     """Report a command that prints nothing for longer: 30m."""
     notify: Annotated[str | None, Parameter(group=MESSAGES, metavar="COMMAND")] = None

@@ -33,6 +33,13 @@ def test_one_command() -> None:
     assert cut_middle("short", 9) == "short"
 
 
+def test_a_very_long_command() -> None:
+    """A command of the greatest length is cut as fast as a short one."""
+    text = "a" * 1_000_000 + "end"
+    assert cut_middle(text, 9) == "aaaa…aend"
+    assert cut_middle(text, 9, shared=10) == "aaaa…aend"
+
+
 def test_words() -> None:
     """What is shared ends at the start of a word: a number is never cut."""
     assert shared_start(["run --n 10", "run --n 12"]) == len("run --n ")

@@ -72,7 +72,7 @@ def test_both_files(tmp_path: Path) -> None:
         ('{shell: "a\\nb"}', 'the value of "shell" has a control character', 2),
         ('{chdir: "a\\tb"}', 'the value of "chdir" has a control character', 2),
         ("{chdir: ~bob/x}", "the home directory of another user", 2),
-        ("{chdir: $HOME/x}", 'no variable is filled in in "chdir"', 2),
+        ("{chdir: $HOME/x}", 'variables are not expanded in "chdir"', 2),
         ('{chdir: "{{ x }}"}', 'the value of "chdir" is no template', 2),
         (f"{{chdir: {'x' * 2000}}}", 'the value of "chdir" has 2,000 characters', 2),
         ("\n    chdir: x\n    chdir: y", '"chdir" stands in this entry twice', 4),

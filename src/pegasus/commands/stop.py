@@ -26,6 +26,7 @@ from pegasus.report.left import (
     left_in,
     stored_words,
 )
+from pegasus.report.outputs import numbers_text
 from pegasus.screen import Screen
 from pegasus.sub_node_names import number_meant
 from pegasus.terminal_text import on_one_line
@@ -127,15 +128,12 @@ def _why_not(run: RunRecord, number: int) -> list[str]:
     """Say why a job of a run does not run: there is none, or it has ended."""
     jobs = run.state.jobs
     if number not in jobs:
-        has = f"it has taken {_numbers(list(jobs))}" if jobs else "it has taken none yet"
+        noun = "job" if len(jobs) == 1 else "jobs"
+        has = f"it has taken {noun} {numbers_text(list(jobs))}" if jobs else "it has taken none yet"
         return [f"The run has no job {number}: {has}. `pegasus status` lists them."]
     outcomes = run.state.outcomes(jobs[number])
     ends = ", ".join(dict.fromkeys(on_one_line(str(each)) for each in outcomes if each))
     return [f"Job {number} has ended already ({ends})."] if ends and None not in outcomes else []
-
-
-def _numbers(numbers: Sequence[int]) -> str:
-    return f"job {numbers[0]}" if len(numbers) == 1 else f"jobs {min(numbers)} to {max(numbers)}"
 
 
 async def find_shown(queue_file: Path, screen: Screen) -> list[RunRecord]:

@@ -20,7 +20,7 @@ DISK_POLL = 5.0
 space or mount it first, so there is no need for more tries."""
 
 SILENT_WAIT = 1.0
-"""Seconds after which a run that waits for jobs says so, as for every wait."""
+"""Seconds of waiting after which a run reports that it waits for jobs, as with every other wait."""
 
 _WAITING = {True: "Waiting for the file to change.", False: "Trying again."}
 

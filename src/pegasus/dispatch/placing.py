@@ -35,7 +35,8 @@ class Memory:
     Attributes:
         hints: the claims of the jobs that wait.
         demands: all demands in the queue file; None where they are not known.
-        unfilled: why a command cannot be rendered for a sub-node on which it was placed.
+        unfilled: why a command cannot be rendered for a sub-node on which it was placed; empty
+            once the queue file has changed.
     """
 
     hints: Hints = field(default_factory=dict)
@@ -109,8 +110,10 @@ class SlotPicker:
         if self._gone:
             self._ledger.shared.forget(self._gone)
             self._gone = ()
-        if self._memory.demands is not None and not is_unchanged():
+        remembers = self._memory.demands is not None or self._memory.unfilled
+        if remembers and not is_unchanged():
             self._memory.demands = None
+            self._memory.unfilled.clear()
         if self._has_pools or self._waiting:
             self._open()
             self._place_waiting()

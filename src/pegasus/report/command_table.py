@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pegasus import duration, terminal_text
-from pegasus.report.cutting import cut_middle, shared_start
+from pegasus.report.cutting import CUT_SIGN, cut_middle, shared_start
 from pegasus.run_state import Execution, JobState
 from pegasus.slot_words import slots_text
 
@@ -95,9 +95,11 @@ class CommandRow:
         return slots_text(self.execution.assignment.slots) if self.execution else ""
 
     def command(self) -> str:
-        """Give the beginning of the command."""
+        """Give the command; of a very long one the middle is left out."""
         command = self.execution.command if self.execution else None
-        return visible((self.job.job.command if command is None else command)[:_LAID_OUT_COMMAND])
+        text, half = self.job.job.command if command is None else command, _LAID_OUT_COMMAND // 2
+        is_long = len(text) > _LAID_OUT_COMMAND
+        return visible(f"{text[:half]}{CUT_SIGN}{text[-half:]}" if is_long else text)
 
     def _where(self) -> str:
         return visible(str(self.execution.sub_node)) if self.execution else ""

@@ -49,7 +49,8 @@ def cut_middle(text: str, width: int, shared: int = 0) -> str:
     if width <= 1:
         return CUT_SIGN[:width]
     before = (width - 1) // 2
-    tail = text
-    while cell_len(tail) > width - 1 - before:
-        tail = tail[1:] if cell_len(tail) - (width - 1 - before) < 8 else tail[4:]
-    return set_cell_size(text, before) + CUT_SIGN + tail
+    after = width - 1 - before
+    tail = text[-after:]
+    while cell_len(tail) > after:  # a character may take two cells
+        tail = tail[1:]
+    return set_cell_size(text[:width], before) + CUT_SIGN + tail

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pegasus import duration
 from pegasus.node_sets import names_of
-from pegasus.report.cutting import cut_middle
 from pegasus.report.left import folders_left_words, going_on_words
 from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord
 from pegasus.slot_words import slots_text
@@ -125,7 +124,7 @@ def _share(seconds: float, places: int, wall: float) -> float:
 def _line(result: Result) -> str:
     execution = result.execution
     command = result.job.job.command if execution is None else execution.assignment.command
-    shown = cut_middle(on_one_line(command, 10 * _COMMAND_LIMIT), _COMMAND_LIMIT)
+    shown = on_one_line(command, _COMMAND_LIMIT)
     where = f"job {result.job.number}"
     if execution is not None:
         slots = slots_text(execution.assignment.slots)
