@@ -1,9 +1,10 @@
 """The checks that CI and developers run: ``nox`` for all of it, ``nox -s unit-3.12`` for a part.
 
-Sessions: unit (once for each Python that is usable here), lint, typing, docs (the site, with its
-links checked), browser (the HTML report in Chromium), completion (in bash, zsh and fish), e2e (on
-every kind of test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients for
-sessions without OpenSSH's multiplexing protocol, slurm (a cluster on this machine), trials,
+Sessions: unit (once for each Python that is usable here), unit_thorough (all examples), lint,
+typing, source (the architecture, and the documents that the code determines), docs (the site, with
+its links checked), browser (the HTML report in Chromium), completion (in bash, zsh and fish), e2e
+(on every kind of test nodes that works here), e2e_docker and e2e_local for one kind, e2e_clients
+for sessions without OpenSSH's multiplexing protocol, slurm (a cluster on this machine), trials,
 reliability and mutation (long), estimate (a simulation), bench (Pegasus beside its peers), and
 pictures and manual (those of the documents). package checks the wheel, the sdist and the zipapp,
 and zipapp writes dist/pegasus.pyz.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -48,23 +50,34 @@ SOME_ON_SLURM = (
 """What is most likely to break: one test of each promise, about a minute."""
 
 IN_SHELLS = "tests/completion"
-ON_SLURM = "tests/slurm"  # what is in none of these are unit tests
-ON_DOCKER_TOO = (  # where containers differ from sshds on loopback addresses
+ON_SLURM = "tests/slurm"
+REFERENCES = ("commands", "environment", "file", "messages")
+OF_SOURCE = [  # of the source and the documents: the same with each Python
+    *(f"tests/test_house{part}.py" for part in ("", "_names", "_tests")),
+    *(f"tests/unit/test_{name}.py" for name in ("blocks", "manual", "template_manual")),
+    *(f"tests/unit/test_{name}_reference.py" for name in REFERENCES),
+]
+"""What is in none of these are unit tests."""
+ON_DOCKER = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_nodes.py",
-    "tests/e2e/test_sessions.py",
     "tests/e2e/test_queue_mode.py",
     "tests/faults/test_reliability.py",
 )
+FORKED = ("--numprocesses=5", "--dist=worksteal")  # the processor has time for more
 TRIALS = "200"  # of the Ctrl-C experiment in full; the default run makes a few
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")  # a classifier in pyproject.toml means: tested
 LINKS = ROOT / ".nox" / "interpreters"
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
+# Python compiles each module again at each start without its cache: where a machine switches the
+# cache off, pytest prepares all tests in each worker, and every `pegasus` starts at half the speed.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 nox.needs_version = ">=2026.4"
 nox.options.default_venv_backend = "virtualenv"  # uv keeps old builds of an unchanged pyproject
 nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["unit", "lint", "typing", "docs", "browser", "slurm_some", "e2e"]
+nox.options.sessions = ["unit", "lint", "typing", "source", "docs", "browser", "slurm_some", "e2e"]
 
 
 def candidates(version: str) -> Iterator[Path]:
@@ -91,13 +104,9 @@ def is_usable(python: Path, version: str) -> bool:
         return False
     program = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
     done = subprocess.run(
-        [python, "-c", program],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        [python, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
-    return done.returncode == 0 and done.stdout.strip() == version
+    return done.returncode == 0 and done.stdout.decode().strip() == version
 
 
 def usable_versions() -> list[str]:
@@ -131,10 +140,30 @@ def unit(session: nox.Session) -> None:
     if absent and session.python == USABLE[0]:
         session.log(f"not installed here, and so not tested with: Python {', '.join(absent)}")
     install(session, "tests")
-    others = (f"--ignore={on}" for on in (*ON_NODES, IN_BROWSER, IN_SHELLS, ON_SLURM))
+    run_unit(session)
+
+
+@nox.session
+def unit_thorough(session: nox.Session) -> None:
+    """Run them with all examples of each property; the unit sessions try a fifth."""
+    install(session, "tests")
+    run_unit(session, PEGASUS_EXAMPLES=os.environ.get("PEGASUS_EXAMPLES", "1"))
+
+
+def run_unit(session: nox.Session, **environment: str) -> None:
+    """Run the unit tests that may depend on the Python."""
+    elsewhere = (*ON_NODES, IN_BROWSER, IN_SHELLS, ON_SLURM, *OF_SOURCE)
+    others = (f"--ignore={each}" for each in elsewhere)
     # Some tests wait and others compute: a worker that is done takes over tests of another one.
     beside = ("--numprocesses=3", "--dist=worksteal")
-    session.run("pytest", *beside, "tests", *others, *session.posargs)
+    session.run("pytest", *beside, "tests", *others, *session.posargs, env=environment)
+
+
+@nox.session
+def source(session: nox.Session) -> None:
+    """Check the architecture, and the documents that the code determines."""
+    install(session, "tests")
+    session.run("pytest", *OF_SOURCE, *session.posargs)
 
 
 @nox.session
@@ -147,7 +176,17 @@ def lint(session: nox.Session) -> None:
     # between a take and its hand-over. Tests wait for conditions of processes that set no event;
     # fakes are async where the real objects are.
     ours = ("--extend-ignore=ASYNC9", "--per-file-ignores=tests/*:ASYNC110,ASYNC124")
-    session.run("flake8", "--isolated", "--select=ASYNC", *ours, "src", "tests", "noxfile.py")
+    session.run("flake8", "--isolated", "--select=ASYNC", *ours, *asynchronous(), log=False)
+
+
+def asynchronous() -> list[str]:
+    """List the modules that could break a rule on async code: a third of them.
+
+    Without a coroutine, Trio or a handler that catches a cancellation there is nothing to check.
+    """
+    subject = re.compile(r"^\s*async |^\s*(?:import|from) trio|BaseException|except:", re.MULTILINE)
+    modules = sorted(path for part in ("src", "tests") for path in Path(part).rglob("*.py"))
+    return [str(path) for path in modules if subject.search(path.read_text(encoding="utf-8"))]
 
 
 @nox.session
@@ -236,12 +275,17 @@ def run_e2e(
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run the end-to-end tests on local nodes and, where Docker works, those that differ there."""
+    """Run the end-to-end tests, each on one kind of node: on local ones what no container needs.
+
+    Most of them fork Pegasus from a process that has imported it; e2e_local starts new ones only.
+    """
     prepare(session)
     why = str(session.run("python", "-m", "tests.nodes", silent=True)).strip()
     ways = ("docker", "local") if why.startswith("nodes: docker") else ("local",)
-    for way in ways:
-        run_e2e(session, way, ON_DOCKER_TOO if way == "docker" else ON_NODES)
+    if "docker" in ways:
+        run_e2e(session, "docker", (*ON_DOCKER, *FORKED), PEGASUS_TEST_FORK="1")
+    elsewhere = [f"--ignore={file}" for file in ON_DOCKER if "docker" in ways]
+    run_e2e(session, "local", (*ON_NODES, *elsewhere, *FORKED), PEGASUS_TEST_FORK="1")
     session.log(f"ran the end-to-end tests on {' and on '.join(ways)} nodes ({why})")
 
 

@@ -10,8 +10,10 @@ import pytest
 import trio.testing
 from hypothesis import settings
 
+from tests.examples import examples
+
 # The time of an example depends on the machine: pytest-timeout finds what is slow.
-settings.register_profile("pegasus", deadline=None)
+settings.register_profile("pegasus", deadline=None, max_examples=examples(100))
 settings.load_profile("pegasus")
 
 # What the user of this machine has set for pegasus must not change what tests see.

@@ -79,7 +79,7 @@ class FakeShell:
         return True
 
     async def wait_next(self) -> bool:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self._node.next_in)
         self._started = trio.Event()
         return not self._broken.is_set()
 
@@ -292,6 +292,7 @@ class FakeNode:
         starts_commands: whether a shell on it starts what it is given.
         begins_in: seconds between the hand-over of a command and its beginning.
         ends_in: seconds that a command needs to end once it is cancelled.
+        next_in: seconds after a command until its shell waits for the next one.
         stands_for: seconds after which it drops each connection.
         preparing: where a shell waits until a test lets it become ready; None for no wait.
         tries: when a connection was tried.
@@ -311,6 +312,7 @@ class FakeNode:
     starts_commands: bool = True
     begins_in: float = 0.0
     ends_in: float = 0.0
+    next_in: float = 0.0
     stands_for: float = math.inf
     preparing: trio.lowlevel.ParkingLot | None = None
     tries: list[float] = field(default_factory=list)

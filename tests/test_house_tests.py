@@ -12,7 +12,10 @@ from pathlib import Path
 from tests.house import imports, is_internal, other_modules, shown
 from tests.test_house import SUB_INTERFACES
 
-SHARED = {"tests.blocks", "tests.contract", "tests.launch_contract", "tests.other_user"}
+SHARED = {
+    *("tests.blocks", "tests.contract", "tests.examples", "tests.launch_contract"),
+    *("tests.forked", "tests.other_user", "tests.whole_frames"),
+}
 """Helpers for unit tests and for tests of the whole program."""
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -26,12 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},
     "tests/pictures/": set(),
-    "tests/packaging/": {"tests.packaging"},
+    "tests/packaging/": {"tests.blocks", "tests.packaging"},
     "tests/slurm/": {
         *(*SHARED, "tests.cluster", "tests.e2e", "tests.faults", "tests.nodes", "tests.slurm"),
     },
     "tests/unit/": {*SHARED, "tests.fake_queue", "tests.fakes", "tests.unit"},
-    "tests/": {"tests.house", "tests.test_house"},
+    "tests/": {"tests.examples", "tests.house", "tests.test_house"},
     "benchmarks/": {"benchmarks", "tests.cluster", "tests.nodes"},
     "noxfile.py": set(),
 }
@@ -61,6 +64,8 @@ LISTED: dict[str, set[str]] = {
     "tests/faults/test_taking_over_crash.py": {"tests.unit"},
     "tests/faults/slot_taker.py": {"tests.unit"},
     "tests/faults/test_shared_slots_crash.py": {"tests.unit"},
+    # The tutorial is followed with what is installed, too.
+    "tests/e2e/test_tutorial.py": {"tests.packaging"},
     # How each sh reports a signal.
     "tests/keepers/test_detached_scripts.py": {"tests.unit"},
     # A local session with the script of Pegasus, as the unit tests of the script open it.

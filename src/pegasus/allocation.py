@@ -50,7 +50,10 @@ def allocation_of(environment: Mapping[str, str]) -> Allocation | None:
         return None
     nodes = nodes_in(listed)
     if not nodes or not all(nodes):
-        raise PegasusError(f"{listed!r} is no list of nodes.")
+        raise PegasusError(
+            f"Slurm's variable for the list of nodes is {listed!r}, which is none. Start Pegasus "
+            "in an allocation with `sbatch` or `salloc`, or unset SLURM_JOB_ID and SLURM_JOBID."
+        )
     return Allocation(job, nodes)
 
 

@@ -19,6 +19,10 @@ PALETTE = (32, 166, 28, 164, 30, 130, 99, 64, 162, 26, 100, 160)
 of at least 3:1, which WCAG requires, and neighbours in the list differ clearly."""
 
 
+FAILURE_COLOUR = "\x1b[1;31m"
+"""The colour of what did not succeed; the text says so as well."""
+
+
 def wants_colour(choice: ColorChoice, environ: Mapping[str, str], *, terminal: bool) -> bool:
     """Decide whether an output has colours.
 
@@ -37,6 +41,13 @@ def wants_colour(choice: ColorChoice, environ: Mapping[str, str], *, terminal: b
 def in_colour_of(number: int, text: str) -> str:
     """Colour text for the sub-node with this number, always in the same colour."""
     return f"\x1b[0;38;5;{PALETTE[number % len(PALETTE)]}m{text}{RESET}"
+
+
+def in_failure_colour(text: bytes) -> bytes:
+    """Colour each of these lines for what did not succeed."""
+    begin, end = FAILURE_COLOUR.encode(), f"{RESET}\n".encode()
+    lines = text.splitlines(keepends=True)
+    return b"".join(begin + line.removesuffix(b"\n") + end for line in lines)
 
 
 def in_bold(text: str) -> str:

@@ -90,8 +90,9 @@ async def edit(command: Sequence[str], file: Path) -> int:
             )
         except OSError as error:
             raise PegasusError(
-                f"cannot start the editor `{command[0]}`: {error.strerror or error}. "
-                "If it is a script, its first line has to be like #!/bin/sh."
+                f"Cannot start the editor `{command[0]}`: {error.strerror or error}. "
+                "Choose another one with --editor or $EDITOR. If it is a script, its first line "
+                "has to be like #!/bin/sh."
             ) from error
     return done.returncode
 

@@ -80,7 +80,7 @@ class CannotStart(PegasusError):
 
     def __init__(self, program: str, error: OSError) -> None:
         hint = " Raise the limit of open files (`ulimit -n`)." if error.errno in _TOO_MANY else ""
-        super().__init__(f"{program} can't be started: {error.strerror or error}.{hint}")
+        super().__init__(f"{program} cannot be started: {error.strerror or error}.{hint}")
 
 
 _TOO_MANY = {errno.EMFILE, errno.ENFILE}

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 DEFAULT_SHELL = "sh -c"
 """The shell where none is given."""
@@ -19,6 +21,9 @@ REFUSED = "refused: "
 
 LONGEST_VALUE = 1_000
 """Characters of a shell or a directory: with its quotes it has to fit into a line for a node."""
+
+WriteExample: TypeAlias = Callable[[str, str], str]
+"""Writes a name and its value as an example, as in a file or on a command line."""
 
 _NOT_IN_TEXTS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -55,13 +60,27 @@ def launch_words(launch: Launch) -> str:
     return ", ".join([*parts, f'under "{launch.shell}"'] if launch.shell else parts)
 
 
-def wrong_with_shell(text: str) -> tuple[str, str] | None:
+def in_file(name: str, value: str) -> str:
+    """Write a value as in a file, for an example."""
+    return f"`{name}: {value}`"
+
+
+def on_command_line(name: str, value: str) -> str:
+    """Write a value as on a command line, for an example."""
+    return f"`--{name} {shlex.quote(value)}`"
+
+
+def wrong_with_shell(text: str, written: WriteExample = in_file) -> tuple[str, str] | None:
     """Find what is wrong with a shell.
+
+    Args:
+        text: as the user wrote it.
+        written: how the next step writes an example.
 
     Returns:
         The fault and the next step, as two sentences without full stops; None if it is valid.
     """
-    example = "Write the shell with its options, as in `shell: bash -lc`"
+    example = "Write the shell with its options, as in " + written("shell", "bash -lc")
     try:
         words = shlex.split(text)
     except ValueError:
@@ -71,14 +90,17 @@ def wrong_with_shell(text: str) -> tuple[str, str] | None:
     return _wrong_with(text, "shell")
 
 
-def wrong_with_chdir(text: str) -> tuple[str, str] | None:
+def wrong_with_chdir(text: str, written: WriteExample = in_file) -> tuple[str, str] | None:
     """Find what is wrong with a directory; see ``wrong_with_shell``."""
     if not text:
-        return "this directory is empty", "Write a directory, as in `chdir: work/project`"
+        return (
+            "this directory is empty",
+            f"Write a directory, as in {written('chdir', 'work/project')}",
+        )
     if _OF_ANOTHER_USER.match(text):
         return (
             f'"{text}" would be the home directory of another user',
-            "Write its whole path, as in `chdir: /home/user/project`",
+            f"Write its whole path, as in {written('chdir', '/home/user/project')}",
         )
     return _wrong_with(text, "chdir")
 

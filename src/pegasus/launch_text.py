@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 
 from pegasus.errors import FileFault, PegasusError
-from pegasus.launch import Launch, wrong_with_chdir, wrong_with_shell
+from pegasus.launch import Launch, on_command_line, wrong_with_chdir, wrong_with_shell
 from pegasus.yaml_text import Mapping, Scalar, SourceText
 
 LAUNCH_KEY = "run"
@@ -51,7 +51,7 @@ def read_typed_launch(shell: str | None, chdir: str | None) -> Launch:
         PegasusError: one of them is wrong.
     """
     for name, value in (("shell", shell), ("chdir", chdir)):
-        if value is not None and (wrong := _CHECKS[name](value)):
+        if value is not None and (wrong := _CHECKS[name](value, on_command_line)):
             what, step = wrong
             raise PegasusError(f"--{name} {value!r}: {what}. {step}.")
     return Launch(shell or "", chdir or "")

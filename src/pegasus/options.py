@@ -225,5 +225,5 @@ class Fleet:
     """Continue if at most this many cannot be reached."""
     resume: bool = False
     """Continue the newest broadcast that did not finish."""
-    gather: Annotated[bool | Literal["diff"], Parameter(group=SHOWN, metavar="diff")] = False
+    gather: Annotated[bool | Literal["diff"], Parameter(group=SHOWN, metavar="[=diff]")] = False
     """Show equal outputs of a step once; =diff: their differences."""

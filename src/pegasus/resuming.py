@@ -176,7 +176,7 @@ def _refuse_newer(skipped: Mapping[str, str], run: RunRecord) -> None:
         if number is None or number > (run.began.number or 0):
             raise PegasusError(
                 f"{words} It is newer than run {run.name}, and may have continued its broadcast: "
-                "nothing was run."
+                "nothing was run. Make its record readable, or move its folder away."
             )
 
 

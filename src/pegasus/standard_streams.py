@@ -46,6 +46,28 @@ def write_error(text: str) -> None:
         _write_all(STDERR, text.encode("utf-8", "backslashreplace"))
 
 
+def write_message(text: str) -> None:
+    """Write a message of Pegasus to standard error; on a terminal it is wrapped between words.
+
+    Args:
+        text: what is said, on one line; control characters in it become visible.
+    """
+    # It loads a part of rich, which a start without messages does without.
+    from pegasus.terminal_text import (  # noqa: PLC0415 -- see above
+        NARROWEST_TEXT,
+        own_rows,
+        visible,
+    )
+
+    prefix = "[Pegasus] "
+    columns = 0
+    with suppress(OSError):
+        columns = os.get_terminal_size(STDERR).columns - len(prefix)
+    shown = visible(text).encode("utf-8", "backslashreplace").decode()
+    rows = own_rows(shown, columns) if columns >= NARROWEST_TEXT else [shown]
+    write_error("".join(f"{prefix}{row}\n" for row in rows))
+
+
 def _write_all(fd: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:

@@ -21,6 +21,11 @@ TAB = 8
 """Columns between tab stops. They are counted from the beginning of the text, not from the edge of
 the terminal, so that a job's columns stay aligned."""
 
+FRAME_BEGINS, FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
+"""Around a write: the terminal shows nothing of it before it has all of it, and so never shows half
+a frame. Terminals that do not know these sequences ignore them; the others end such a frame
+themselves after a moment, should the end never come."""
+
 _PLAIN_BYTES = bytes(range(0x20, 0x7F)) + b"\n"
 
 _CONTROL = re.compile(
@@ -44,6 +49,18 @@ _LINE_ENDS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 LONGEST_QUOTE = 2000
 """Characters of another program's text in a message. The longest message of ssh, about a host key
 that has changed, has a thousand, and its meaning is at its end."""
+
+NARROWEST_TEXT = 10
+"""Columns of text beside the prefix that are needed for wrapping. With fewer, the terminal's own
+wrapping is easier to read."""
+
+INDENT = 4
+"""Columns by which the further rows of a message of Pegasus are indented. So the text right after
+``[Pegasus]`` is always the beginning of a message, and never a part of a node's text that was
+wrapped there. The lines of a summary are indented by two."""
+
+_WORD_WITH_BLANKS = re.compile(r"\s*+\S+\s*+|\s+")
+"""A word with the blanks around it, or nothing but blanks."""
 
 _COLOUR_OR_TAB = re.compile(r"(\x1b\[[0-9;:]*+m|\t)")
 
@@ -85,6 +102,33 @@ def fit(block: bytes, columns: int | None, *, colour: bool) -> bytes:
     room = sys.maxsize if columns is None else columns
     rows = [row for line in lines for row in _rows(line, room, colour=colour)]
     return "\n".join([*rows, ""]).encode()
+
+
+def own_rows(line: str, columns: int) -> list[str]:
+    """Wrap a message of Pegasus between its words, and indent the rows after the first.
+
+    Only a word that is longer than a row is divided. Blanks at the end of a row are left out.
+
+    Args:
+        line: printable text.
+        columns: the width of the rows, more than INDENT.
+    """
+    if cell_len(line) <= columns:
+        return [line]
+    room = columns - INDENT
+    rows, row = [], ""
+    for word in _WORD_WITH_BLANKS.findall(line):
+        text = row + word
+        if cell_len(text.rstrip()) <= room:
+            row = text
+        elif cell_len(word.rstrip()) <= room:
+            rows.append(row)
+            row = word
+        else:
+            *full, row = _chop(text, room, room)
+            rows += full
+    first, *others = (each.rstrip() for each in [*rows, row])
+    return [first, *(" " * INDENT + each for each in others)]
 
 
 def is_plain(text: bytes) -> bool:

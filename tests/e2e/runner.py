@@ -12,15 +12,19 @@ assert running.wait().status == 130
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
+from tests.forked import Forked, can_fork, start_forked
 from tests.nodes import Nodes
 
 LIMIT = 30.0  # seconds for a run to end, or for a line to appear; a connection takes 0.3
@@ -31,6 +35,9 @@ DETACH = "PEGASUS_TEST_DETACH"
 
 SLURM = "PEGASUS_TEST_SLURM"
 """An environment variable; where it is set, the nodes of the tests are those of an allocation."""
+
+FORK = "PEGASUS_TEST_FORK"
+"""An environment variable; where it is set, most runs are forked: see `tests.forked`."""
 
 RUNNERS = ("q", "queue", "b", "broadcast")
 
@@ -59,7 +66,7 @@ class Done:
 class Running:
     """A process whose outputs are read continuously."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked) -> None:
         self._process = process
         self._changed = threading.Condition()
         self._read: dict[StreamName, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
@@ -220,10 +227,17 @@ class Pegasus:
         return replace(self, nodes=nodes)
 
     def write_hosts(self, text: str) -> None:
-        """Write the hosts file, in the form in which Pegasus reaches the nodes of the test."""
+        """Write the hosts file, in the form in which Pegasus reaches the nodes of the test.
+
+        It is replaced as a whole: a run that starts at the same moment may be reading it.
+        """
         translated, variables = self.nodes.translate(text)
         self.environment.update(variables)
-        self.hosts_file.write_text(translated, encoding="utf-8")
+        new = self.hosts_file.with_name(".hosts.new")
+        new.write_text(translated, encoding="utf-8")
+        with suppress(FileNotFoundError):
+            shutil.copymode(self.hosts_file, new)
+        new.replace(self.hosts_file)
 
     def files(self) -> list[str]:
         """Return the options that name the test's own files."""
@@ -263,15 +277,21 @@ class Pegasus:
 
     def start_bare(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Start ``pegasus ARGUMENTS`` and nothing else."""
-        process = subprocess.Popen(
-            [*self.program, *arguments],
-            cwd=self.folder,
-            env={**self.environment, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        argv = [*self.program, *arguments]
+        env = {**self.environment, **(environment or {})}
+        process: subprocess.Popen[bytes] | Forked
+        if FORK in os.environ and self.program == installed() and can_fork(argv, env):
+            process = start_forked(argv, cwd=self.folder, env=env)
+        else:
+            process = subprocess.Popen(
+                argv,
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
         running = Running(process)
         self.started.append(running)
         return running
@@ -293,6 +313,16 @@ class Pegasus:
         """Kill what still runs, after a test that failed."""
         for running in self.started:
             running.kill()
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Set another umask for processes that are started in the block."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def own_environment(folder: Path) -> dict[str, str]:

@@ -35,8 +35,9 @@ class SshConfig:
         self.host(name, **settings, **{k: v for k, v in own.items() if k not in settings})
 
     def _write(self) -> None:
-        others = f'  ConnectTimeout 1\n  Include "{self._nodes.ssh_config}"'
-        blocks = [*self._blocks, f"Host * !bad*\n{others}", "Host bad*\n  ConnectTimeout 1"]
+        # Only hosts that must fail have a short limit: a jump on a loaded machine needs over 1 s.
+        others = f'Host * !bad*\n  Include "{self._nodes.ssh_config}"'
+        blocks = [*self._blocks, others, "Host bad*\n  ConnectTimeout 1"]
         self.path.write_text("\n".join([*blocks, ""]))
 
 

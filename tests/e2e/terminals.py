@@ -16,6 +16,7 @@ import pyte
 import pytest
 
 from tests.e2e.runner import LIMIT, Pegasus
+from tests.whole_frames import WholeFrames
 
 ROWS = 24
 
@@ -49,7 +50,7 @@ class Terminal:
         )
         self._shown = b""
         self.screen = pyte.HistoryScreen(columns, rows, history=10_000, ratio=1)
-        self._stream = pyte.ByteStream(self.screen)
+        self._stream = WholeFrames(self.screen)
         self.modes_before = self.modes()
 
     @classmethod
@@ -121,6 +122,7 @@ class Terminal:
         while not self._child.flag_eof:
             with suppress(pexpect.EOF):
                 self._read(LIMIT)
+        self._stream.end()
         self._child.wait()
         signalled: int | None = self._child.signalstatus
         status: int = self._child.exitstatus if signalled is None else -signalled

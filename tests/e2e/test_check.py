@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 
@@ -81,6 +82,26 @@ def test_connect_to_many_on_one_host(pegasus: Pegasus) -> None:
     assert done.status == 0, done.stdout
     assert done.stdout.count("answers, after") == 15
     assert "15 of 15 sub-nodes" in done.stdout
+
+
+def test_slots_that_are_found(pegasus: Pegasus) -> None:
+    """It asks for them as a run does, and says what a node has, or why nothing could start."""
+    asked = [
+        "{disk: {probe: 'echo a; echo b'}, cpu: nproc}",
+        "{disk: {probe: 'echo no disks today >&2; exit 3'}}",
+        "{disk: 3}",
+    ]
+    hosts = "".join(f"- hostname: localhost\n  slots: {slots}\n" for slots in asked)
+    done = pegasus.run("check", "--connect", hosts=hosts, queue="- exit 3\n")
+    assert done.status == 1, done.stderr
+    found = dict(
+        re.findall(r"^  (\d)  localhost: answers, after [\d.]+ s(.*)$", done.stdout, re.MULTILINE)
+    )
+    assert re.fullmatch(r"; disk: 2 slots free; cpu: \d+ slots?", found["0"])
+    assert "; no disk counts as free: " in found["1"]
+    assert "no disks today" in found["1"]
+    assert found["2"] == ""
+    assert done.stdout.endswith("2 of 3 sub-nodes can be used.\n")
 
 
 def test_no_node_answers(pegasus: Pegasus) -> None:

@@ -171,7 +171,7 @@ def connected(pegasus: Pegasus) -> set[int]:
     ("mode", "others", "verdict"),
     [
         ("q", "", "No node can be reached, nothing was taken."),
-        ("b", "- node-2\n", "can't be reached, and a broadcast needs every sub-node"),
+        ("b", "- node-2\n", "cannot be reached, and a broadcast needs every sub-node"),
     ],
 )
 def test_those_that_wait_count(

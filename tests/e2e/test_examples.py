@@ -37,6 +37,7 @@ def test_a_starter_file_that_is_missing(pegasus: Pegasus, there: str) -> None:
     done = pegasus.start_bare("init").wait()
     assert done.status == 0
     assert there not in done.stderr
+    assert done.stderr.endswith("Now: pegasus q\n")
     assert (pegasus.folder / there).read_text() == "- localhost\n"
     assert pegasus.hosts_file.exists()
     assert pegasus.queue_file.exists()

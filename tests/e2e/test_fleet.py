@@ -34,7 +34,7 @@ def test_too_many_nodes_are_down(pegasus: Pegasus, bad: SshConfig) -> None:
     running = start(pegasus, bad, "b", "--max-unreachable=2", hosts=HOSTS, queue=QUEUE)
     done = running.wait()
     assert done.status == 2
-    words = r"bad-\[1-3\] can't be reached, 3 of 5 sub-nodes, and --max-unreachable allows 2"
+    words = r"bad-\[1-3\] cannot be reached, 3 of 5 sub-nodes, and --max-unreachable allows 2"
     assert re.search(words, done.stderr)
     assert "Repair them, take them out of the hosts file, or allow more." in done.stderr
     assert done.stdout == ""

@@ -6,45 +6,29 @@ conda and modules. Each of them is what it is on a real node: a program, or a fu
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from tests.blocks import GUIDES, Block, read_blocks
+from tests.e2e.guide_reader import PYTHON, Reader
 from tests.e2e.runner import Pegasus
 from tests.e2e.ssh_config import SshConfig
 from tests.nodes import Node, Nodes
 
 HERE = "tests/e2e/test_guides.py"
-LIMIT_OF_BLOCK = 120.0  # seconds: a block starts up to five programs, also on a busy machine
 LIMIT_OF_GUIDE = 600  # seconds
 PAGES = (
-    "../tutorial.md",
     "containers.md",
     "environments.md",
     "sweeps.md",
+    "add-and-retry.md",
     "many-runs.md",
     "programs-and-agents.md",
     "from-parallel.md",
     "from-pdsh-and-clush.md",
 )
-
-WITH_CONFIG = """\
-#!/bin/sh
-case $1 in
-  q|b|check) exec {program} "$@" --ssh-config={config};;
-esac
-exec {program} "$@"
-"""
-"""A ``pegasus`` that reaches the test nodes."""
-
-PYTHON = """\
-#!/bin/sh
-printf '%s\\n' "$0 $*" >>"$HOME/started"
-"""
 
 DOCKER = """\
 #!/bin/sh
@@ -112,65 +96,6 @@ def started(nodes: Nodes) -> list[str]:
         if path.exists()
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-
-
-class Reader:
-    """Somebody who does what a guide says.
-
-    Args:
-        pegasus: knows the nodes, and has a folder for the files of the guide.
-    """
-
-    def __init__(self, pegasus: Pegasus) -> None:
-        self._pegasus = pegasus
-        own = pegasus.folder / "bin"
-        own.mkdir()
-        program = own / "pegasus"
-        words = {"program": " ".join(pegasus.program), "config": pegasus.nodes.ssh_config}
-        program.write_text(WITH_CONFIG.format(**words), encoding="utf-8")
-        program.chmod(0o755)
-        python = pegasus.folder / "home" / "python"  # jobs on localhost
-        python.parent.mkdir()
-        python.write_text(PYTHON, encoding="utf-8")
-        python.chmod(0o755)
-        path = f"{own}:{python.parent}:{os.environ['PATH']}"
-        self._environment = {**pegasus.environment, "PATH": path}
-        pegasus.write_hosts("- hostname: [node-1, node-2]\n")
-
-    def do(self, block: Block) -> None:
-        """Write the file that a block shows, and run a queue, or run its commands."""
-        if block.language == "yaml" and "hostname:" in block.text:
-            self._pegasus.write_hosts(block.text)
-        elif block.language == "yaml":
-            done = self._pegasus.run("q", queue=block.text)
-            assert done.status == 0, f"{block.place}\n{done.stderr}"
-            self._pegasus.queue_file.write_text(block.text, encoding="utf-8")
-        elif block.language == "sh":
-            self._run(block, block.text)
-        else:
-            self._compare(block)
-
-    def _run(self, block: Block, commands: str) -> str:
-        done = subprocess.run(
-            ["sh", "-c", commands],
-            cwd=self._pegasus.folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=LIMIT_OF_BLOCK,
-        )
-        assert done.returncode == 0, f"{block.place}\n{done.stdout}"
-        return done.stdout
-
-    def _compare(self, block: Block) -> None:
-        commands = re.findall(r"^\$ (.*)$", block.text, re.MULTILINE)
-        printed = self._run(block, "\n".join(commands))
-        shown = re.split(r"^(?:\$ .*| *…)\n", block.text, flags=re.MULTILINE)
-        expected = ".*".join(re.escape(part) for part in shown)
-        assert re.search(expected, printed, re.DOTALL), f"{block.place}\n{printed}"
 
 
 def of_this_test(page: str) -> list[Block]:

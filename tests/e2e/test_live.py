@@ -147,7 +147,8 @@ def fills(columns: int, rows: list[str]) -> bool:
 def test_a_resize_during_the_run(start: Starter, gate: Path) -> None:
     """The area follows the size of the terminal, and nothing of the old one stays."""
     terminal = start(f"- echo at work; {wait_for(gate)}\n" * 2, hosts=hosts(2))
-    terminal.read_until(has_area)
+    # A line that is on its way while the size changes has the old width, as of each program.
+    terminal.read_until(partial(area_has, "2 running"))
     for columns, rows in [(80, 24), (60, 30), (120, 40), (50, 40)]:
         terminal.resize(columns, rows)
         terminal.read_until(partial(fills, columns))

@@ -111,7 +111,7 @@ def test_a_broadcast_needs_every_node(pegasus: Pegasus, ssh: SshConfig, bad: str
     done = start(pegasus, ssh, "b", hosts="- node-1\n- bad\n- node-3\n", queue=QUEUE).wait()
     assert done.status == 2
     assert re.search(bad, done.stderr)
-    assert "bad can't be reached, and a broadcast needs every sub-node" in done.stderr
+    assert "bad cannot be reached, and a broadcast needs every sub-node" in done.stderr
     assert done.stdout == ""
     assert pegasus.queue_file.read_text() == QUEUE
     assert not pegasus.consumed_file.exists()

@@ -8,7 +8,6 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 
 from tests.e2e.detaching import not_detached
 from tests.e2e.leftovers import Traces
-from tests.e2e.runner import Pegasus, Running
+from tests.e2e.runner import Pegasus, Running, umask
 from tests.other_user import NOBODY, attempts, needs_root
 
 SECRET = "hunter2"
@@ -25,16 +24,6 @@ BOTH = "- localhost\n- node-1\n"
 REFUSED = {"EACCES", "EPERM"}
 SOCKETS = re.compile(r"/\S*/pgs-\w+")
 ASKED_FOR = "pgs-XXXXXXXXXXXX"  # the template of mktemp; an X in a name that it made is its own
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    """Set another umask for processes that are started in the block."""
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_each_run_is_paused_on_its_own(run_desk: RunDesk) -> None:
     two.wait_for("b begins", on="stdout")
     which = run_desk.tell("pause")
     assert (which.status, "2 runs of this queue go on" in which.stderr) == (2, True)
-    assert run_desk.tell("pause", "--run", str(one.pid)).status == 0
+    assert run_desk.tell("pause", f"--run=-{one.pid}").status == 0
     assert ["paused_at" in run for run in run_desk.status()["runs"]] == [True, False]
     run_desk.open("b")
     assert "] c\n" in two.wait().stdout
@@ -139,7 +139,7 @@ def test_a_killed_run_is_waited_for(run_desk: RunDesk) -> None:
     waiting.wait_for("waiting for run", on="stderr")
     running.kill()
     done = waiting.wait()
-    assert (done.status, "was killed, after " in done.stdout) == (1, True)
+    assert (done.status, "was killed, and last seen after " in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("limit", ["2", "50%"])

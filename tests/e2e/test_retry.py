@@ -32,7 +32,7 @@ def test_retry(run_desk: RunDesk) -> None:
     assert run_desk.tell("stop", "5").status == 0
     running.wait_for("=== run 'sleep 1001'")
     early = run_desk.tell("retry", "6")
-    assert (early.status, "job 6 not: it still runs" in early.stderr) == (1, True)
+    assert (early.status, "Job 6 is not put back: it still runs." in early.stderr) == (1, True)
     assert run_desk.tell("stop").status == 0
     assert running.wait().status == 130
     assert kinds(run_desk.run())[6] == "timed_out"
@@ -49,11 +49,12 @@ def test_retry(run_desk: RunDesk) -> None:
     data = run_desk.there.queue_file.read_bytes()
     again = run_desk.tell("retry")
     assert again.status == 0
-    assert "(it succeeded: 2, it was put back before: 4)" in again.stderr
+    assert "is put back: 2 jobs succeeded, 4 were put back before." in again.stderr
     one = run_desk.tell("retry", "4", "1", "9")
     assert one.status == 1
-    for words in ("4 not: it was put back", "1 not: it succeeded", "9 not: there is no such job"):
-        assert f"job {words}" in one.stderr
+    for words in ("4 is not put back: it was put", "1 is not put back: it succeeded."):
+        assert f"Job {words}" in one.stderr
+    assert "There is no job 9 in run " in one.stderr
     assert run_desk.there.queue_file.read_bytes() == data
 
 

@@ -83,7 +83,8 @@ NO_RECORD = [
     (["logs"], 2, "No run of .* is recorded beside it"),
     (["logs", "-f"], 2, "No run of .* is recorded beside it"),
     (["retry"], 2, "No run of queue.yaml is recorded in"),
-    (["stop"], 1, "No run of this queue goes on: there is nothing to stop."),
+    (["stop"], 2, "there is no such file, and no run of it is recorded beside it."),
+    (["pause"], 2, "there is no such file, and no run of it is recorded beside it."),
     (["status", "--run", "x"], 2, "No run of this queue is recorded."),
 ]
 
@@ -115,7 +116,7 @@ PAST = [
     (["logs", "7"], 2, "There is no job 7 in run .*; there are jobs 1 to 2."),
     (["logs", "1", "--sub-node", "3"], 2, "did not run on sub-node 3"),
     (["logs", "-f"], 2, "Which job\\? In run .* none runs"),
-    (["retry"], 0, "Nothing of run .* is put back \\(it succeeded: 2\\)"),
+    (["retry"], 0, "Nothing of run .* is put back: 2 jobs succeeded\\."),
     (["stop"], 1, "No run of this queue goes on"),
     (["stop", "1"], 1, "No run of this queue goes on"),
     (["stop", "--run=-"], 1, "That run is over"),

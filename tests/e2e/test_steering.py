@@ -38,7 +38,7 @@ def test_one_job_is_stopped(run_desk: RunDesk, host: str) -> None:
     assert stopped.status == 0
     assert "Job 1 is being ended on " in stopped.stderr
     running.wait_for("=== done (cancelled) ===", on="stderr")
-    running.wait_for("after", on="stdout")
+    running.wait_for("=== done (exit status: 0) ===", on="stderr")
     assert kinds(run_desk.run()) == {1: "cancelled", 2: None, 3: "exited"}
     again = run_desk.tell("stop", "1")
     assert (again.status, "Job 1 does not run now." in again.stderr) == (1, True)
@@ -111,7 +111,8 @@ def test_two_runs_on_one_queue(run_desk: RunDesk) -> None:
     assert "2 runs of this queue go on" in which.stderr
     assert all(run["run"] in which.stderr for run in runs)
     assert one.status is two.status is None
-    assert run_desk.tell("stop", "--now", "--run", str(two.pid)).status == 0
+    # With its dash: a number below a thousand is that of a run.
+    assert run_desk.tell("stop", "--now", f"--run=-{two.pid}").status == 0
     assert two.wait().status == 130
     assert one.status is None
     three = run_desk.there.start("q", queue=gated("d") + "- echo c\n")

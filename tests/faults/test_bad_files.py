@@ -6,7 +6,6 @@ together. The commands are not executed: a program that only records them replac
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import tempfile
@@ -153,12 +152,18 @@ def can_be_rendered(job: Job) -> bool:
 
 
 def taken_from(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs that are taken: up to the first that cannot be rendered.
+    """Return the jobs that are taken.
 
-    A job whose demands localhost cannot meet stays, and those behind it go on.
+    A job whose demands localhost cannot meet, or that cannot be rendered, stays with the rest of
+    its entry; the entries behind it run.
     """
-    fitting = (job for job in jobs if fits_on(job.demand, HERE))
-    return list(itertools.takewhile(can_be_rendered, fitting))
+    taken, refused = [], set()
+    for job in jobs:
+        if job.position not in refused and fits_on(job.demand, HERE) and can_be_rendered(job):
+            taken.append(job)
+        else:
+            refused.add(job.position)
+    return taken
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

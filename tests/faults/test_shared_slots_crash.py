@@ -41,6 +41,11 @@ def lines_of(queue: Path) -> list[list[str]]:
     return [line.split() for line in text.split("\n")[:-1]]
 
 
+def used_slots(queue: Path) -> set[int]:
+    """Give the slots that were used at any time."""
+    return {int(slot) for _, slot, _, _ in lines_of(queue)}
+
+
 def held_at_the_end(queue: Path) -> dict[str, tuple[str, str]]:
     """Replay the log, and check that no slot is held twice; give who holds what."""
     held: dict[str, tuple[str, str]] = {}
@@ -86,6 +91,8 @@ def test_no_slot_is_held_twice(tmp_path: Path) -> None:
                 continue
             enough = len(lines_of(queue)) + chance.randint(1, 2 * LINES_BETWEEN)
             _wait_lines(queue, enough, running)
+            # On a busy machine the runs may for a while not overlap, and use the first slots only.
+            wait_until(lambda: used_slots(queue) == set(SLOTS) or not _all_live(running))
             killed = chance.choice(sorted(running))
             assert _all_live(running)
             running[killed].kill()
@@ -100,7 +107,6 @@ def test_no_slot_is_held_twice(tmp_path: Path) -> None:
         assert shared.problems == []
         folder = queue.parent / ".pegasus" / "slots"
         assert list(folder.iterdir()) == []
-    assert {int(slot) for _, slot, _, _ in lines_of(queue)} == set(SLOTS)
 
 
 def _wait_lines(queue: Path, count: int, running: dict[str, subprocess.Popen[bytes]]) -> None:

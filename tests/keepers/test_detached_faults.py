@@ -47,9 +47,12 @@ async def left_alone(place: Place, command: str) -> str:
 
 
 def signal_all(place: Place, *numbers: signal.Signals) -> None:
-    """Send signals to all processes of a place, each to all of them."""
+    """Send signals to all processes of a place, each to all of them, at one moment.
+
+    They are stopped meanwhile: none reacts to the first signal before it has the second one.
+    """
     pids = [int(line.split()[0]) for line in processes_of(place)]
-    for number in numbers:
+    for number in (signal.SIGSTOP, *numbers, signal.SIGCONT):
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -115,7 +118,7 @@ async def test_a_restarted_node(place: Place) -> None:
     for started in (True, False):
         key = await left_alone(place, "exec sleep 1000")
         (place.root / key / "boot").write_text("another 1\n")
-        signal_all(place, signal.SIGSTOP, signal.SIGKILL)
+        signal_all(place, signal.SIGKILL)
         if not started:
             (place.root / key / "go").rmdir()
             (place.root / key / "end.tmp").write_text(".   \n")
@@ -126,7 +129,7 @@ async def test_a_restarted_node(place: Place) -> None:
 async def test_a_damaged_folder(place: Place) -> None:
     """A folder in which files are missing is no proof that a command never started."""
     key = await left_alone(place, "exec sleep 1000")
-    signal_all(place, signal.SIGSTOP, signal.SIGKILL)
+    signal_all(place, signal.SIGKILL)
     (place.root / key / "go").rmdir()
     (place.root / key / "end.tmp").unlink()
     outcome, _ = await find_out(place, key)

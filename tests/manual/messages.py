@@ -26,6 +26,7 @@ _TITLES = {
     "commands": "Commands",
     "hosts_file": "hosts.yaml",
     "queue_file": "queue.yaml",
+    "findings": "queue.yaml",
     "yaml_text": "YAML",
     "template": "Templates",
     "demand": "Demands",
@@ -54,9 +55,17 @@ _FAULTS = {
     "NoDestination": 0,
     "NoNodeSet": 0,
     "Nowhere": 0,
+    "EntryNote": 2,
     "_fault": 1,
 }
 """Classes of faults with a next step, and which argument says what is wrong."""
+
+_MISTAKE = "Mistake"
+"""The class of what is wrong where YAML stops; without a step of its own the text needs quotes."""
+
+_QUOTE = "Quote the text, or use `|` and write it on the next line"
+
+_COMPUTED = "…"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,7 +75,8 @@ class Message:
     Attributes:
         room: the module or package.
         what: what is wrong.
-        step: what to do, where it is an argument of its own; None where it cannot be read.
+        step: what to do, where it is an argument of its own, ``…`` where that is computed; None
+            where the class has no such argument.
         place: the file and the line.
     """
 
@@ -95,9 +105,12 @@ def _name_of(called: ast.expr) -> str:
 def _of_call(room: str, name: str, args: list[ast.expr], place: str) -> Iterator[Message]:
     if name in _ERRORS and args and (what := text_of(args[0])):
         yield Message(room, what, None, place)
+    if name == _MISTAKE and (what := text_of(args[0])):
+        step = (text_of(args[1]) or _COMPUTED) if len(args) > 1 else _QUOTE
+        yield Message(room, f"YAML cannot read …: {what}", step, place)
     first = _FAULTS.get(name)
     if first is not None and len(args) > first and (what := text_of(args[first])):
-        step = text_of(args[first + 1]) if len(args) > first + 1 else ""
+        step = (text_of(args[first + 1]) or _COMPUTED) if len(args) > first + 1 else ""
         yield Message(room, what, step, place)
 
 
@@ -127,7 +140,7 @@ def _listed(lines: set[str]) -> str:
 
 def _line(message: Message) -> str:
     what = message.what.replace("\n", " ")
-    if message.step:
+    if message.step and message.step != _COMPUTED:
         what = f"{what.rstrip('.')}. → {message.step.rstrip('.')}."
     for sign in ("\\", "<", "*", "_", "[", "]", "{", "}"):
         what = what.replace(sign, f"\\{sign}") if sign in "\\<*_[]" else what

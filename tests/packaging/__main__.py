@@ -15,8 +15,9 @@ from pathlib import Path
 
 from tests.packaging import contents
 from tests.packaging.building import Distributions, build_both, build_wheel, version_of
-from tests.packaging.clean import find_python, make_clean, try_program
+from tests.packaging.clean import Clean, find_python, make_clean, try_program
 from tests.packaging.steps import PackagingFault
+from tests.packaging.tutorial import follow_tutorial
 from tests.packaging.zipapp import build_zipapp
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -84,15 +85,21 @@ def try_wheel(wheel: Path, version: str, folder: Path) -> None:
     """Install the wheel in a clean environment, and run a queue with it."""
     clean = make_clean(find_python(version), folder)
     clean.install(wheel)
-    jobs = try_program(clean, ["pegasus"], version_of(wheel))
-    print(f"Python {version}: the wheel ran {jobs} jobs", flush=True)
+    program = [clean.folder / "bin" / "pegasus"]
+    try_installed(clean, program, version_of(wheel), f"Python {version}: the wheel")
 
 
 def try_zipapp(zipapp: Path, expected: str, version: str, folder: Path) -> None:
     """Run a queue with the zipapp, on a Python that has nothing else."""
     clean = make_clean(find_python(version), folder)
-    jobs = try_program(clean, [clean.python, zipapp], expected)
-    print(f"Python {version}: the zipapp ran {jobs} jobs", flush=True)
+    try_installed(clean, [clean.python, zipapp], expected, f"Python {version}: the zipapp")
+
+
+def try_installed(clean: Clean, program: Sequence[str | Path], expected: str, subject: str) -> None:
+    """Run the starter files, and follow the tutorial."""
+    jobs = try_program(clean, program, expected)
+    blocks = follow_tutorial(clean, program)
+    print(f"{subject} ran {jobs} jobs, and {blocks} blocks of the tutorial", flush=True)
 
 
 def write_zipapp(

@@ -16,9 +16,15 @@ from tests.packaging.steps import PackagingFault, run
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """An environment in a folder of its own, with a home of its own."""
+    """An environment in a folder of its own, with a home of its own.
+
+    Attributes:
+        folder: the environment, and its home.
+        first_on_path: a folder whose programs come before those of the environment.
+    """
 
     folder: Path
+    first_on_path: Path | None = None
 
     @property
     def python(self) -> Path:
@@ -28,7 +34,8 @@ class Clean:
     @property
     def variables(self) -> dict[str, str]:
         """The whole environment of its programs: nothing of the user who runs the check."""
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.defpath}"
+        own = [*filter(None, [self.first_on_path]), self.folder / "bin"]
+        path = os.pathsep.join([*map(str, own), os.defpath])
         return {"PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8"}
 
     def install(self, wheel: Path) -> None:

@@ -72,7 +72,7 @@ class FakeSlurm:
         await trio.lowlevel.checkpoint()
         self.asked.append((trio.current_time(), question))
         if self.is_missing:
-            raise SlurmMissing("squeue can't be started: No such file or directory.")
+            raise SlurmMissing("squeue cannot be started: No such file or directory.")
         if question in self.silent:
             raise SlurmSilent(f"{question} does not answer")
 

@@ -32,6 +32,17 @@ async def run_broadcast(bench: Bench) -> None:
     await bench.dispatcher.run_all()
 
 
+def only_on(*names: str) -> Callable[[Job, SubNode], Command]:
+    """Fill in ``{{ x }}`` on some sub-nodes only."""
+
+    def fill(job: Job, sub_node: SubNode) -> Command:
+        if "{{ x }}" in job.command and sub_node.hostname not in names:
+            raise TemplateFault(1, 1, "unknown name x")
+        return Command(job.command.replace("{{ x }}", "7"))
+
+    return fill
+
+
 class Bench:
     """A run on fakes: three nodes by default."""
 
@@ -92,6 +103,19 @@ class Bench:
             for each in self.events(Ended)
             if not each.again
         ]
+
+    @property
+    def most_at_once(self) -> int:
+        """The most commands that this run had at a time on one sub-node."""
+        running: Counter[SubNode] = Counter()
+        most = 0
+        for _, event in self.listening.told:
+            if isinstance(event, Started):
+                running[event.assignment.sub_node] += 1
+                most = max(most, *running.values())
+            elif isinstance(event, Ended):
+                running[event.assignment.sub_node] -= 1
+        return most
 
     @property
     def commands_run(self) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,15 @@ async def follow(queue: Path, **asked: Any) -> None:
         assert await trio.to_thread.run_sync(partial(logs, settings)) == ExitStatus.SUCCESS
 
 
-async def wait_for(capfdbinary: Capture, wanted: bytes) -> tuple[bytes, bytes]:
-    """Wait until something was shown."""
-    out = err = b""
+async def wait_for(wanted: bytes) -> tuple[bytes, bytes]:
+    """Wait until something was shown, and give all that the capture holds.
+
+    A thread writes meanwhile. ``readouterr`` would lose what comes between its read and its
+    truncation, so this reads the files of the capture, which are this process's outputs, in place.
+    """
     with trio.fail_after(LIMIT):
         while True:
             await trio.sleep(0.01)
-            more = capfdbinary.readouterr()
-            out, err = out + more[0], err + more[1]
+            out, err = (os.pread(fd, os.fstat(fd).st_size, 0) for fd in (1, 2))
             if wanted in out or wanted in err:
                 return out, err

@@ -16,6 +16,7 @@ import trio
 
 from pegasus.events import Printed
 from pegasus.model import Assignment, Command, Job, Stream, SubNode
+from tests.whole_frames import WholeFrames
 
 LIMIT = 20.0
 """Seconds after which a test that waits has failed; never reached on a machine that works."""
@@ -107,7 +108,7 @@ class Terminal:
         self.master, self.fd = pty.openpty()
         self._bytes, self._shown = b"", 0
         self._screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self._screen)
+        self._stream = WholeFrames(self._screen)
         self.resize(columns, rows)
         self._reader = threading.Thread(target=self._read_to_end, daemon=True)
         if reading:

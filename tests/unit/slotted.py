@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pegasus.events import Ended, Returned, Started
 from pegasus.model import (
@@ -46,10 +46,17 @@ class SlotBench(Bench):
         nodes: the sub-nodes.
         jobs: what is in the queue.
         retries: how often a job is tried again.
+        fill: renders a job for a sub-node; None where each job can be rendered for all.
     """
 
-    def __init__(self, nodes: Sequence[SubNode], jobs: Sequence[Job], retries: int = 0) -> None:
-        super().__init__(retries=retries)
+    def __init__(
+        self,
+        nodes: Sequence[SubNode],
+        jobs: Sequence[Job],
+        retries: int = 0,
+        fill: Callable[[Job, SubNode], Command] | None = None,
+    ) -> None:
+        super().__init__(retries=retries, fill=fill)
         object.__setattr__(self.run, "sub_nodes", list(nodes))
         self.queue.jobs.extend(jobs)
         self.slots_seen: dict[str, list[SlotsHeld]] = {}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from pegasus.commands.add import AddSettings, add
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.model import Entry, Job
 from pegasus.queue_file import LONGEST_COMMAND, QueueFile, read_commands, read_params
+from tests.unit.typed_input import standard_input
 
 
 @pytest.fixture
@@ -39,22 +38,6 @@ def jobs(queue: Path) -> list[Job]:
     entries = list(QueueFile(queue).entries())
     assert all(isinstance(entry, Entry) for entry in entries), entries
     return [job for entry in entries if isinstance(entry, Entry) for job in grid.jobs(entry)]
-
-
-@contextmanager
-def standard_input(data: bytes) -> Iterator[None]:
-    """Have a pipe with some data in it as standard input."""
-    reading, writing = os.pipe()
-    kept = os.dup(0)
-    os.write(writing, data)
-    os.close(writing)
-    os.dup2(reading, 0)
-    os.close(reading)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
 
 
 def test_a_command_is_added(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:

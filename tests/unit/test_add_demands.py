@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ import trio
 
 from pegasus.commands.add import AddSettings, add
 from pegasus.errors import ExitStatus, PegasusError
+from pegasus.launch import Launch
 from pegasus.model import AtMost, Barrier, Demand, Entry
-from pegasus.queue_file import read_typed_barrier, read_typed_demand, typed_entries
+from pegasus.queue_file import (
+    QueueFile,
+    read_typed_barrier,
+    read_typed_demand,
+    typed_entries,
+)
+from tests.forked import run_forked
 
 
 def added(queue: Path, **options: Any) -> str:
@@ -96,3 +104,45 @@ def test_other_wrong_options() -> None:
         read_typed_barrier("done")
     assert read_typed_barrier("ended") == Barrier("ended")
     assert read_typed_demand([], []) == Demand()
+
+
+def test_where_and_how_they_run(tmp_path: Path) -> None:
+    """``--shell`` and ``--chdir`` are in the entry, for each line of standard input; or refused."""
+    add = partial(run_forked, cwd=tmp_path)
+    done = add(["add", "--shell", "bash -lc", "--chdir", "work/a b", "--needs", "gpu=2", "make"])
+    assert done.returncode == 0, done.stderr
+    (entry,) = QueueFile(tmp_path / "queue.yaml").entries()
+    assert isinstance(entry, Entry)
+    assert entry.demand.launch == Launch("bash -lc", "work/a b")
+    assert entry.demand.needs == (("gpu", 2),)
+    for words, message in [
+        (["--shell", "", "make"], "--shell '': "),
+        (["--chdir", "~other", "make"], "--chdir '~other': "),
+        (["--chdir", "x", "--barrier", "ended"], "--barrier stands without a command"),
+    ]:
+        done = add(["add", *words])
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"[Pegasus] {message}")
+    assert len(list(QueueFile(tmp_path / "queue.yaml").entries())) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("needs", {"needs": ("gpu=1",)}),
+        ("where", {"where": ("model=a100",)}),
+        ("at_most", {"at_most": 1}),
+        ("run", {"launch": Launch("bash -lc")}),
+        ("run", {"launch": Launch("", "work")}),
+    ],
+)
+def test_a_parameter_with_the_name_of_a_key(
+    tmp_path: Path, name: str, option: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is a parameter, unless the entry needs the key for an option: then nothing is added."""
+    queue = tmp_path / "queue.yaml"
+    text = added(queue, params=(f"{name}=1,2",))
+    assert text == f"- command: x\n  {name}: [1, 2]\n"
+    with pytest.raises(PegasusError, match=f"^--param {name}: beside --"):
+        added(queue, params=(f"{name}=1,2",), **option)
+    assert queue.read_text() == text

@@ -10,6 +10,7 @@ from pegasus.commands.add import AddSettings, add
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.findings import find_misfits
 from pegasus.model import Entry
+from tests.unit.typed_input import standard_input
 
 HOSTS = "- hostname: [node-1, node-2]\n  model: [a100, h100]\n- node-3\n"
 
@@ -30,11 +31,11 @@ QUEUE = Path("queue.yaml")
     [
         (
             AddSettings(queue_file=QUEUE, command=("echo {{ modell }}",)),
-            'hosts.yaml: There is no parameter "modell". Did you mean "model"?',
+            '`echo {{ modell }}`: there is no parameter "modell". Did you mean "model"?',
         ),
         (
             AddSettings(queue_file=QUEUE, command=("echo {{ x }} {{ y }}",), params=("x=1,2",)),
-            'There is no parameter "y"',
+            'there is no parameter "y"',
         ),
         (
             AddSettings(queue_file=QUEUE, command=("echo",), where=("modell=a100",)),
@@ -56,6 +57,17 @@ async def test_refused(folder: Path, settings: AddSettings, words: str) -> None:
         await add(settings)
     assert words in str(caught.value)
     assert "Nothing was added." in str(caught.value)
+    assert not (folder / QUEUE).exists()
+
+
+async def test_a_line_of_standard_input(folder: Path) -> None:
+    """The message names the line and its command, and both places for the name; a fault once."""
+    lines = b"echo a\n\necho {{ x }}\necho {{ x }} 2\n"
+    with standard_input(lines), pytest.raises(PegasusError) as caught:
+        await add(AddSettings(queue_file=QUEUE, command=("-",)))
+    said = str(caught.value)
+    assert said.startswith('standard input:3: `echo {{ x }}`: there is no parameter "x".')
+    assert "Add `--param x=…`, or name it in hosts.yaml. 1 more command does not fit" in said
     assert not (folder / QUEUE).exists()
 
 

@@ -203,7 +203,8 @@ async def test_a_broadcast_that_loses_its_nodes(tmp_path: Path, autojump_clock: 
         slurm.end("1", "PREEMPTED")
         await trio.sleep(1000)
     assert str(run.error) == (
-        "Slurm allocation 1 has ended (PREEMPTED): the broadcast cannot go on."
+        "Slurm allocation 1 has ended (PREEMPTED): the broadcast cannot go on. "
+        "`pegasus broadcast --resume` continues it."
     )
 
 

@@ -228,7 +228,7 @@ async def test_no_slurm(tmp_path: Path, autojump_clock: object) -> None:
     run = FakeRun(tmp_path, FakeSlurm(is_missing=True), NODES)
     async with run.running():
         await trio.sleep(100)
-    assert "squeue can't be started" in str(run.error)
+    assert "squeue cannot be started" in str(run.error)
     assert "needs the programs of Slurm on the machine on which Pegasus runs" in str(run.error)
 
 
@@ -334,7 +334,7 @@ async def test_a_trial(tmp_path: Path, autojump_clock: object) -> None:
     slurm.refusal = "Invalid account"
     assert await try_request(request, slurm) == (False, "Invalid account")
     slurm.is_missing = True
-    assert "can't be started" in (await try_request(request, slurm))[1]
+    assert "cannot be started" in (await try_request(request, slurm))[1]
     assert not slurm.allocations
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -44,6 +43,7 @@ from pegasus.model import (
 from pegasus.orders import LONGEST_ORDER, DrainOrder, OrderAnswer, orders_of, send
 from pegasus.queue_file.ledger import LEDGER
 from pegasus.record.encoding import line_of
+from tests.examples import examples
 from tests.unit.records import NODES, end, only_run, queue_in, recording, show, start
 from tests.unit.test_status import SCHEMA, json_of
 
@@ -168,7 +168,7 @@ def recorded(tmp_path: Path) -> tuple[Path, Path, list[bytes]]:
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=int(os.environ.get("PEGASUS_FUZZ", "50")),
+    max_examples=examples(50),
     deadline=None,
 )
 @given(st.data())

@@ -139,12 +139,12 @@ def test_notes_on_parameters_that_look_like_demands(capfd: pytest.CaptureFixture
     notes = [line for line in out.splitlines() if "note:" in line]
     assert notes == [
         (
-            'queue.yaml:1:16: note: "needs" is a parameter for templates here. If it is none, '
-            "write `needs: {gpu: 2}`."
+            'queue.yaml:1:16: note: "needs" is a parameter for templates here. If it is '
+            "not meant as one, write `needs: {gpu: 2}`."
         ),
         (
-            'queue.yaml:2:26: note: "barrier" is a parameter for templates here. If it is none, '
-            'write "- barrier: succeeded" as an entry of its own.'
+            'queue.yaml:2:26: note: "barrier" is a parameter for templates here. If it is '
+            'not meant as one, write "- barrier: succeeded" as an entry of its own.'
         ),
     ]
     assert "sub-nodes:" not in out

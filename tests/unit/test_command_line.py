@@ -12,6 +12,7 @@ import pytest
 
 from pegasus import __version__
 from pegasus.cli.ending import run_safely
+from tests.forked import run_forked
 
 
 def pegasus(
@@ -20,8 +21,7 @@ def pegasus(
     """Run ``pegasus`` in a folder with a job that fails before one that does not."""
     (folder / "hosts.yaml").write_text(hosts, encoding="utf-8")
     (folder / "queue.yaml").write_text("- exit 3\n- echo second\n", encoding="utf-8")
-    argv = [sys.executable, "-m", "pegasus", *words]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return run_forked(list(words), cwd=folder)
 
 
 @pytest.mark.parametrize("words", [["-V"], ["--version"], ["q", "-V"]], ids=" ".join)
@@ -132,3 +132,14 @@ def test_a_completion_script_that_nobody_reads() -> None:
     done = subprocess.run(argv, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", ["status", "check", "add true", "logs", "lock", "wait"])
+def test_a_folder_that_was_removed(words: str, tmp_path: Path) -> None:
+    """A command in a folder that is gone says so."""
+    script = 'mkdir "$1"; cd "$1"; rmdir "$1"; shift; exec "$@"'
+    argv = ["sh", "-c", script, "sh", str(tmp_path / "gone"), sys.executable, "-m", "pegasus"]
+    done = subprocess.run([*argv, *words.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("[Pegasus] The folder in which this command was started was rem")
+    assert done.stderr.count("\n") == 1

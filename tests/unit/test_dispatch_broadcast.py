@@ -36,7 +36,7 @@ async def test_broadcast_with_an_unreachable_node(autojump_clock: MockClock) -> 
     """A broadcast takes nothing before every sub-node is connected, and says who is not."""
     bench = Bench("exit 0")
     bench.nodes["n1"].reachable = False
-    with pytest.raises(PegasusError, match="n1 can't be reached"), sole_error():
+    with pytest.raises(PegasusError, match="n1 cannot be reached"), sole_error():
         await run_broadcast(bench)
     assert len(bench.queue.jobs) == 1
     assert not bench.commands_run
@@ -52,7 +52,7 @@ async def test_broadcast_with_several_unreachable_nodes(autojump_clock: MockCloc
         bench.nodes[f"n{number}"].answers_in = number * 10.0
     with pytest.raises(PegasusError, match="Repair them") as caught, sole_error():
         await run_broadcast(bench)
-    assert str(caught.value).startswith("n[1,3,5] can't be reached, and a broadcast needs every")
+    assert str(caught.value).startswith("n[1,3,5] cannot be reached, and a broadcast needs every")
     assert len(bench.queue.jobs) == 1
     assert [event.again_in for event in bench.events(Unreachable)] == [None] * 3
 

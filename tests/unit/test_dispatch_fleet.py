@@ -160,7 +160,7 @@ async def test_too_many_are_unreachable(autojump_clock: MockClock) -> None:
         bench.nodes[f"n{number}"].answers_in = number * 10.0
     with pytest.raises(PegasusError, match=r"3 of 6 sub-nodes.*allows 2") as caught, sole_error():
         await run_broadcast(bench)
-    assert str(caught.value).startswith("n[1,3,5] can't be reached")
+    assert str(caught.value).startswith("n[1,3,5] cannot be reached")
     assert len(bench.queue.jobs) == 1
     assert missing(bench) == []
 
@@ -277,7 +277,7 @@ def detached(*commands: str, **options: int | None) -> Bench:
 
 
 async def test_a_detached_command_of_a_missing_sub_node(autojump_clock: MockClock) -> None:
-    """It goes on on its node; the broadcast does without the node, and does not wait at its end."""
+    """It still runs on its node; the broadcast does without that, and does not wait at its end."""
     bench = detached("sleep 50", "sleep 9")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_broadcast, bench)

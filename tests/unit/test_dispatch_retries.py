@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.errors import TemplateFault
 from pegasus.events import Ended
-from pegasus.model import Assignment, Command, Exited, Job, Outcome, SubNode, TimedOut
-from tests.unit.dispatching import Bench, run_broadcast, run_queue
+from pegasus.model import Assignment, Exited, Outcome, SubNode, TimedOut
+from tests.unit.dispatching import Bench, only_on, run_broadcast, run_queue
 
 A, B = SubNode(0, "n0"), SubNode(1, "n1")
 
@@ -181,17 +178,6 @@ async def test_a_sub_node_that_comes_back_after_it_has_gone(autojump_clock: Mock
 
 
 # Where it can be filled in.
-
-
-def only_on(*names: str) -> Callable[[Job, SubNode], Command]:
-    """Fill in ``{{ x }}`` on some sub-nodes only."""
-
-    def fill(job: Job, sub_node: SubNode) -> Command:
-        if "{{ x }}" in job.command and sub_node.hostname not in names:
-            raise TemplateFault(1, 1, "unknown name x")
-        return Command(job.command.replace("{{ x }}", "7"))
-
-    return fill
 
 
 async def test_a_retry_where_it_can_be_filled_in(autojump_clock: MockClock) -> None:

@@ -12,7 +12,7 @@ from pegasus.errors import FileFault, StaysClosed, sole_error
 from pegasus.events import Awaited, BarrierPassed, Ended, Noted, Started
 from pegasus.holds import DoubtfulCommand
 from pegasus.model import Barrier, Exited, Job, Pool, succeeded
-from tests.unit.dispatching import run_broadcast, run_queue
+from tests.unit.dispatching import only_on, run_broadcast, run_queue
 from tests.unit.slotted import SlotBench, gpus, job, node
 
 
@@ -221,3 +221,22 @@ async def test_a_step_holds_slots_on_each_node(autojump_clock: object) -> None:
     assert len(ended) == 5
     assert all(succeeded(event.outcome) or event.outcome == Exited(0) for event in ended)
     assert [slots[0].text for slots in bench.slots_seen["sleep 1 # two"]] == ["0,1", "0,1"]
+
+
+async def test_many_jobs_that_one_node_can_run(autojump_clock: object) -> None:
+    """Beside nodes for which they cannot be rendered, those below start at once, with few takes."""
+    jobs = [Job("sleep 900 # {{ x }}")] * 2 + [
+        Job(f"sleep 1 # {{{{ x }}}} {n}") for n in range(200)
+    ]
+    nodes = [node(number, gpus(2)) for number in range(3)]
+    bench = SlotBench(nodes, [*jobs, Job("sleep 1 # plain")], fill=only_on("n1"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(10)
+        assert bench.nodes["n1"].ran == ["sleep 900 # 7"] * 2
+        assert bench.commands_run["sleep 1 # plain"] == 1
+        assert len(bench.queue.takes) < 20
+        await trio.sleep(800)
+        assert len(bench.queue.takes) < 20
+    assert bench.refuse_double() == 3
+    assert len(bench.nodes["n1"].ran) == 202

@@ -8,12 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pegasus.errors import PegasusError, sole_error
+from pegasus.dispatch.placing import MOST_PASSED
+from pegasus.errors import FileFault, PegasusError, TemplateFault, sole_error
 from pegasus.events import Returned, Started, Taken
-from pegasus.model import SubNode
+from pegasus.model import Command, Demand, Job, SubNode
 from pegasus.picker import Picker
 from tests.fake_queue import FakeBatch
-from tests.unit.dispatching import Bench, run_broadcast, run_queue
+from tests.unit.dispatching import Bench, only_on, run_broadcast, run_queue
 
 
 async def test_an_empty_queue_and_a_node_that_drops_connections(autojump_clock: MockClock) -> None:
@@ -25,12 +26,12 @@ async def test_an_empty_queue_and_a_node_that_drops_connections(autojump_clock: 
 
 
 async def test_an_empty_queue_and_a_slow_node(autojump_clock: MockClock) -> None:
-    """A broadcast of nothing still says that a node can't be reached, however long that takes."""
+    """A broadcast of nothing still says that a node cannot be reached, however long that takes."""
     bench = Bench(nodes=2)
     bench.nodes["n0"].stands_for = 0.5
     bench.nodes["n1"].reachable = False
     bench.nodes["n1"].answers_in = 30
-    with pytest.raises(PegasusError, match="n1 can't be reached"), sole_error():
+    with pytest.raises(PegasusError, match="n1 cannot be reached"), sole_error():
         await run_broadcast(bench)
 
 
@@ -171,3 +172,134 @@ async def test_the_notice_of_a_drain_waits_for_what_begins(autojump_clock: MockC
             await bench.run.ending.drained.wait()
             assert trio.current_time() - began == pytest.approx(over_in, abs=0.6)
             nursery.cancel_scope.cancel()
+
+
+# Jobs that can be rendered for some sub-nodes only.
+
+
+async def test_a_sub_node_that_connects_later(autojump_clock: MockClock) -> None:
+    """A job waits for the sub-nodes for which it can be rendered; the others take what is below."""
+    bench = Bench("exit {{ x }}", "exit 0", nodes=2, fill=only_on("n1"))
+    bench.nodes["n1"].answers_in = 30
+    await run_queue(bench)
+    assert bench.nodes["n0"].ran == ["exit 0"]
+    assert bench.nodes["n1"].ran == ["exit 7"]
+    assert bench.notes == []
+
+
+async def test_a_sub_node_that_is_busy(autojump_clock: MockClock) -> None:
+    """It is waited for while it runs something else, and while its shell comes back."""
+    bench = Bench("sleep 20 # {{ x }}", "exit {{ x }}", nodes=2, fill=only_on("n1"))
+    bench.nodes["n1"].next_in = 5
+    await run_queue(bench)
+    assert bench.nodes["n0"].ran == []
+    assert bench.nodes["n1"].ran == ["sleep 20 # 7", "exit 7"]
+    assert bench.notes == []
+
+
+async def test_a_sub_node_that_is_unreachable_for_a_while(autojump_clock: MockClock) -> None:
+    """A job waits for it, as one with ``where`` does, and the user is told once."""
+    bench = Bench("exit {{ x }}", "exit 0", "exit 1", nodes=2, fill=only_on("n1"))
+    bench.nodes["n1"].reachable = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(100)
+        assert bench.nodes["n0"].ran == ["exit 0", "exit 1"]
+        bench.nodes["n1"].reachable = True
+    assert bench.nodes["n1"].ran == ["exit 7"]
+    (note,) = bench.notes
+    words = "no sub-node for which its command can be rendered is connected. Other jobs go on."
+    assert note == f"a job waits (exit {{{{ x }}}}): {words}"
+
+
+async def test_no_sub_node_that_could_run_it(autojump_clock: MockClock) -> None:
+    """A job that can be rendered for none is a fault at once, whoever is away or busy."""
+    bench = Bench("sleep 20", "exit {{ x }}", "exit 0", nodes=3, fill=only_on())
+    bench.nodes["n1"].reachable = False
+    with pytest.raises(FileFault, match="unknown name x"), sole_error():
+        await run_queue(bench)
+    assert bench.commands_run == {"sleep 20": 1, "exit 0": 1}
+    assert len(bench.notes) == 1
+
+
+@pytest.mark.parametrize("able", [(), ("n1",)])
+async def test_a_job_for_a_sub_node_that_is_away(
+    autojump_clock: MockClock, able: tuple[str, ...]
+) -> None:
+    """Where ``where`` leaves only that one, a job that it could not run either is a fault."""
+    bench = Bench("exit 0", nodes=2, fill=only_on(*able))
+    bench.queue.jobs.append(Job("exit {{ x }}", demand=Demand(where=(("hostname", ("n1",)),))))
+    bench.nodes["n1"].reachable = False
+    if able:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_queue, bench)
+            await trio.sleep(100)
+            bench.nodes["n1"].reachable = True
+        assert bench.nodes["n1"].ran == ["exit 7"]
+    else:
+        with pytest.raises(FileFault, match="unknown name x"), sole_error():
+            await run_queue(bench)
+    assert bench.nodes["n0"].ran == ["exit 0"]
+
+
+async def test_jobs_below_use_what_no_job_above_can_use(autojump_clock: MockClock) -> None:
+    """Each job gets the first idle sub-node that can run it, in the order of the file."""
+    bench = Bench("sleep 40 # {{ y }}", "exit 0", nodes=3, daemon=True, fill=x_and_y)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(10)
+        bench.queue.add("exit 0 # {{ y }}", "exit 3 # {{ x }}", "sleep 100 # long")
+        await trio.sleep(5)
+        assert bench.nodes["n0"].ran[-1:] == ["sleep 100 # long"]
+        assert bench.nodes["n1"].ran[-1:] == ["exit 3 # {{ x }}"]
+        await trio.sleep(100)
+        bench.run.ending.drain()
+    assert bench.nodes["n2"].ran[-2:] == ["sleep 40 # {{ y }}", "exit 0 # {{ y }}"]
+
+
+async def test_many_jobs_that_wait(autojump_clock: MockClock) -> None:
+    """The jobs below are found in one take, whatever waits above, and nothing is repeated."""
+    jobs = [f"exit 0 # {{{{ y }}}} {number}" for number in range(500)]
+    bench = Bench("sleep 1000 # {{ y }}", *jobs, "exit 0 # plain", nodes=3, fill=x_and_y)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(10)
+        assert bench.commands_run["exit 0 # plain"] == 1
+        assert len(bench.queue.takes) < 10
+        await trio.sleep(980)
+        assert len(bench.queue.takes) < 10
+    assert len(bench.nodes["n2"].ran) == 501
+
+
+async def test_more_jobs_that_wait_than_are_passed(autojump_clock: MockClock) -> None:
+    """So many are not passed in one take; the run neither loops nor ends before all have run."""
+    jobs = [f"exit 0 # {{{{ y }}}} {number}" for number in range(MOST_PASSED + 5)]
+    bench = Bench("sleep 1000 # {{ y }}", *jobs, "exit 0 # plain", nodes=3, fill=x_and_y)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_queue, bench)
+        await trio.sleep(900)
+        assert bench.commands_run == {"sleep 1000 # {{ y }}": 1}
+        assert len(bench.queue.takes) < 10
+    assert sum(bench.commands_run.values()) == MOST_PASSED + 7
+
+
+async def test_a_queue_that_is_emptied_while_nobody_is_there(autojump_clock: MockClock) -> None:
+    """The run ends: what waited was in the file, and is gone."""
+    bench = Bench("exit {{ x }}", nodes=2, fill=only_on("n1"))
+    bench.nodes["n1"].reachable = False
+    with trio.fail_after(200):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_queue, bench)
+            await trio.sleep(5)
+            bench.nodes["n0"].reachable = False
+            bench.nodes["n0"].hang_up()
+            await trio.sleep(5)
+            bench.queue.jobs.clear()
+
+
+def x_and_y(job: Job, sub_node: SubNode) -> Command:
+    """Render jobs with x for n1 only, and those with y for n2 only."""
+    for name, host in (("{{ x }}", "n1"), ("{{ y }}", "n2")):
+        if name in job.command and sub_node.hostname != host:
+            raise TemplateFault(1, 1, f"unknown name {name}")
+    return Command(job.command)

@@ -18,6 +18,7 @@ from pegasus.events import Connected, Ended, Event, RunEnded, RunMode, Started, 
 from pegasus.model import Cancelled, Exited
 from pegasus.run_state import RunState, remaining_of
 from pegasus.run_state.pace import LATEST_DURATIONS
+from tests.examples import examples
 from tests.unit.simulated_runs import DRAWS, MOMENTS, guesses, random_queue
 from tests.unit.states import NODES, began, given_to
 
@@ -180,7 +181,7 @@ def test_a_long_run_keeps_its_latest_durations_only() -> None:
 SECONDS = st.floats(0, 1e7)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.tuples(SECONDS, st.integers(0, 9)), min_size=1, max_size=50),
     st.lists(st.tuples(SECONDS, st.integers(0, 9)), max_size=10, unique_by=lambda each: each[1]),

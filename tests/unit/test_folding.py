@@ -16,6 +16,7 @@ from pegasus.hosts_file import find_hosts
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.shell_text import changed_command, ends_in_quotes
 from pegasus.yaml_text import Scalar, SourceText, folded
+from tests.examples import examples
 
 INSTEAD = "Write it behind `|`, which keeps its lines, or on one line."
 BACKSLASH = 'the "\\" at the end of this line becomes part of a word'
@@ -184,7 +185,7 @@ COMMANDS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(COMMANDS)
 def test_no_comment_or_escape_slips_through(words: list[str]) -> None:
     """What is allowed, a real shell reads as the same words as if its lines were one line.

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from pegasus import grid
 from pegasus.model import Entry, Job, Position
+from tests.examples import examples
 
 ENTRY = Entry(("a", "b"), (("x", ("1", "2", "3")), ("y", ("p", "q"))), Position("q.yaml", 3, 1))
 
-QUICK = settings(max_examples=100, deadline=None)
+QUICK = settings(max_examples=examples(100), deadline=None)
 
 
 def names(size: int, letter: str) -> tuple[str, ...]:

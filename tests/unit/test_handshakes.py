@@ -172,7 +172,7 @@ async def test_a_failure_here_affects_no_other_sub_node(autojump_clock: MockCloc
     visitors = Visitors(Sshd(), 4)
 
     async def no_file() -> str:
-        raise NodeUnreachable("sh can't be started: Too many open files.")
+        raise NodeUnreachable("sh cannot be started: Too many open files.")
 
     with pytest.raises(NodeUnreachable, match="Too many"):
         await visitors.breaker.connect("one", no_file)

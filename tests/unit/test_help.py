@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 
 import pytest
 
 from pegasus.cli import app
+from pegasus.cli.hints import MEANING_ALL, OTHER_COMMANDS, OTHER_OPTIONS
+from tests.forked import run_forked
 
 WIDTH = 80
 
@@ -24,14 +25,7 @@ def names() -> list[str]:
 
 def pegasus(*words: str, width: int = WIDTH) -> subprocess.CompletedProcess[str]:
     """Run ``pegasus`` without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "pegasus", *words],
-        env={"PATH": "/usr/bin:/bin", "COLUMNS": str(width)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_forked(list(words), env={"PATH": "/usr/bin:/bin", "COLUMNS": str(width)})
 
 
 def test_the_first_help() -> None:
@@ -73,6 +67,32 @@ def test_help(name: str) -> None:
         ("q --detach=maybe", "--detach takes no value. Leave out 'maybe'."),
         ("q --nope", "Unknown option: --nope. Did you mean --no-live?"),
         ("statsu", 'Unknown command "statsu". Did you mean "status"?'),
+        ("q --retry 2", "Unknown option: --retry. Did you mean --retries?"),
+        ("q --dry-run", "Unknown option: --dry-run. `pegasus check` lists what would run"),
+        ("q --batch 2", "Unknown option: --batch. It is an option of `pegasus broadcast`."),
+        ("q --resume", "Unknown option: --resume. It is an option of `pegasus broadcast`."),
+        ("q --gather", "Unknown option: --gather. It is an option of `pegasus broadcast`."),
+        ("stop --retries 2", "an option of `pegasus queue` and `pegasus broadcast`."),
+        ("q --gathr", "Unknown option: --gathr. Did you mean --gather of `pegasus broadcast`?"),
+        ("q --xyzzy", "Unknown option: --xyzzy. See"),
+        ("q -xde", "Unknown option: -xde. -x is not a recognized option."),
+        ("kill 3", 'Unknown command "kill". `pegasus stop JOB` ends a running job'),
+        ("rm 3", 'Unknown command "rm". `pegasus stop JOB` ends a running job'),
+        ("run", 'Unknown command "run". `pegasus q` runs each job once'),
+        ("help", 'Unknown command "help". `pegasus --help` lists the commands'),
+        ("version", 'Unknown command "version". `pegasus --version` shows the version.'),
+        ("ps", 'Unknown command "ps". `pegasus status` shows what runs'),
+        ("nonsense", 'Unknown command "nonsense". See'),
+        ("results 1 --run 2", 'The run is given twice: as "1" and with --run. Give it once.'),
+        ("results 1 2", '"2" is one argument too many for `pegasus results`. See'),
+        ("q queue.yaml", "Write `--queue-file queue.yaml` for this file."),
+        ("check hosts.yaml", "Write `--hosts-file hosts.yaml` for this file."),
+        ("lock a/queue.yaml", "Write `--queue-file a/queue.yaml` for this file."),
+        ("logs jobs.yaml", "Write `--queue-file jobs.yaml` for this file."),
+        ("check --hosts x", "Unknown option: --hosts. Did you mean --hosts-file?"),
+        ("status 3", "Write `--run 3` for this run."),
+        ("retry all", "Without numbers, `pegasus retry` takes all jobs that did not succeed."),
+        ("stop all", "`pegasus stop` drains the run, and --now also ends all its jobs."),
         ("lock --editor", "--editor needs a value."),
         ("q --timeout 1 --timeout 2", "--timeout is given twice. Give it once."),
     ],
@@ -86,3 +106,21 @@ def test_errors(words: str, message: str) -> None:
     assert message in done.stderr
     assert re.search(r"See `pegasus.* --help`\.$", done.stderr)
     assert [word for word in GONE if word in done.stderr] == []
+
+
+def test_an_option_in_the_place_of_a_command() -> None:
+    """``-v`` is often the version; of others it is said where they belong."""
+    assert "`pegasus --version` shows the version." in pegasus("-v").stderr
+    assert "Write the command first and its options after it" in pegasus("-x").stderr
+
+
+def test_hints_name_what_there_is() -> None:
+    """Each command and each option that a hint names exists, and none is given for what exists."""
+    hints = [*OTHER_COMMANDS.values(), *OTHER_OPTIONS.values(), *MEANING_ALL.values()]
+    named = {word for hint in hints for word in re.findall(r"`pegasus ([a-z]+)", hint)}
+    assert named <= set(app)
+    assert not set(OTHER_COMMANDS) & set(app)
+    queue = [name for each in app["queue"].assemble_argument_collection() for name in each.names]
+    meant = {hint for hint in OTHER_OPTIONS.values() if hint.startswith("-")}
+    assert meant <= set(queue)
+    assert not set(OTHER_OPTIONS) & set(queue)

@@ -8,7 +8,7 @@ import pytest
 
 from pegasus.allocations import requests_of
 from pegasus.errors import PegasusError
-from pegasus.hosts_file import find_hosts, read_hosts
+from pegasus.hosts_file import find_hosts, find_notes, may_have_notes, read_hosts
 from pegasus.model import Params, Pool, SlurmPlace, SubNode
 
 
@@ -153,3 +153,17 @@ def test_too_many(hosts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts.write_text(f"- slurm: {{}}\n  part: [{values}]\n")
     with pytest.raises(PegasusError, match="20,000 sub-nodes, more than 10,000"):
         read_hosts(hosts)
+
+
+def test_a_misspelt_option(hosts: Path) -> None:
+    """It is passed on, with a note of the option that was probably meant."""
+    hosts.write_text("- slurm: {partition: gpu, node: 4, mem: 1G, site-only: x}\n- n\n")
+    (requested, node) = read_hosts(hosts)
+    assert requested.slurm is not None
+    assert ("node", "4") in (requested.slurm.request or ())
+    assert (may_have_notes(requested), may_have_notes(node)) == (True, False)
+    (note,) = find_notes(hosts, lambda _: False)
+    assert str(note) == (
+        'hosts.yaml:1:27: note: `sbatch` gets "--node", which is probably no option of it. Did '
+        'you mean "nodes"? Write that, or leave it as it is.'
+    )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from pegasus.last_line import last_line
+from tests.examples import examples
 
 ONE_BAR = (
     "\r  0%|          | 0/100 [00:00<?, ?it/s]\r 31%|███       | 31/100 [00:03<00:06, 10.05it/s]"
@@ -57,7 +58,7 @@ def test_the_last_line(tail: bytes, shown: str) -> None:
     assert last_line(tail, 80) == shown
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.sampled_from([*range(256), *b"\r\n\x1b[A\b\t"])).map(bytes), st.integers(2, 99))
 def test_no_output_does_more_than_be_shown(tail: bytes, room: int) -> None:
     """Whatever a command prints, its last line is one line without control characters."""

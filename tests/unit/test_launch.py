@@ -113,8 +113,10 @@ def test_typed() -> None:
     """The command line accepts what the files accept."""
     assert read_typed_launch("bash -lc", "work/project") == BOTH
     assert read_typed_launch(None, None) == NO_LAUNCH
-    with pytest.raises(PegasusError, match=r"--chdir '': this directory is empty\. Write"):
+    with pytest.raises(PegasusError, match=r"empty\. Write .*, as in `--chdir work/project`\.$"):
         read_typed_launch(None, "")
+    with pytest.raises(PegasusError, match=r"empty\. Write .*, as in `--shell 'bash -lc'`\.$"):
+        read_typed_launch("", None)
     with pytest.raises(PegasusError, match=r"--shell '\"': a quote in this shell is not closed"):
         read_typed_launch('"', None)
 

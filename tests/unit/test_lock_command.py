@@ -214,8 +214,12 @@ def test_a_queue_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(PegasusError, match=r"folder:1:1: this is not a regular file"):
         locked(tmp_path / "folder", "false")
-    with pytest.raises(PegasusError, match=r"there is no such folder\. Make the folder"):
+    with pytest.raises(PegasusError, match=r"there is no folder .*/missing\. Make the folder"):
         locked(tmp_path / "missing" / "queue.yaml", "false")
+    link = tmp_path / "queue.yaml"
+    link.symlink_to("/nonexistent/q")
+    with pytest.raises(PegasusError, match=r"there is no folder /nonexistent\. Make the folder"):
+        locked(link, "false")
 
 
 async def test_two_edits_exclude_each_other(queue: Path, script: Script) -> None:

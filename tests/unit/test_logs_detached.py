@@ -35,16 +35,16 @@ async def test_following_a_command_that_nobody_follows(
     kill(queue)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(follow, queue)  # without a number: it is the only one that goes on
-        out, err = await wait_for(capfdbinary, b"Ctrl-C ends this")
+        await wait_for(b"Ctrl-C ends this")
         async with take_over(left_run(queue), "", fail) as continued:
             assert continued is not None
             (left,) = continued.commands
             printed = Printed(left.assignment, Stream.STDOUT, b"epoch 2\n")
             await continued.record.show(printed)
             continued.record.tell(Ended(left.assignment, Exited(0), 1.0))
-            more = await wait_for(capfdbinary, b"epoch 2\n")
-    assert out + more[0] == b"epoch 1\nepoch 2\n"
-    assert (err + more[1]).count(b"No Pegasus follows this command now") == 1
+            out, err = await wait_for(b"epoch 2\n")
+    assert out == b"epoch 1\nepoch 2\n"
+    assert err.count(b"No Pegasus follows this command now") == 1
 
 
 async def test_the_list_of_jobs(tmp_path: Path, capfdbinary: Capture) -> None:
@@ -79,9 +79,15 @@ async def test_what_may_run_is_not_tried_again(
     assert commands(queue) == ["train {{ x }}"]
     err = capfd.readouterr().err
     where = "node-1 (container=gpu0)"
-    assert f"job 1 not: it goes on on {where}; `pegasus attach` follows it" in err
-    assert f"job 2 not: it may still run on {where}; `pegasus attach` ends it there" in err
+    assert f"Job 1 is not put back: it still runs on {where}; `pegasus attach` follows it" in err
+    assert (
+        f"Job 2 is not put back: it may still run on {where}; `pegasus attach` ends it there" in err
+    )
     assert "`pegasus attach --forget 2 --run 0001-run-1` forgets it" in err
+    assert await retried(queue) is ExitStatus.SUCCESS
+    err = capfd.readouterr().err
+    assert "is put back: 2 jobs may still run on a node, 1 was put back before.\n" in err
+    assert f"  Job 1 is not put back: it still runs on {where}; `pegasus attach`" in err
 
 
 async def test_what_runs_in_a_run_in_progress(
@@ -92,4 +98,4 @@ async def test_what_runs_in_a_run_in_progress(
     async with recording_detached(queue) as record:
         detach(record, 1, "key-1")
         assert await retried(queue, 1) is ExitStatus.JOB_FAILED
-    assert "job 1 not: it still runs" in capfd.readouterr().err
+    assert "Job 1 is not put back: it still runs." in capfd.readouterr().err

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pegasus.model import Exited, Killed, Lost, NotStarted
 from pegasus.transport.marks import Marks, Phase
 from pegasus.transport.script import encode, read_end
+from tests.examples import examples
 
 MARK = b"\x1e0123456789abcdef0123456789abcdef"
 
@@ -39,7 +40,7 @@ def feed(marks: Marks, data: bytes, cuts: list[int]) -> bytes:
     return output
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(noise=NASTY, output=NASTY, after=NASTY, cuts=st.lists(st.integers(0, 999), max_size=12))
 def test_output_comes_out_untouched(
     noise: bytes, output: bytes, after: bytes, cuts: list[int]
@@ -54,7 +55,7 @@ def test_output_comes_out_untouched(
         assert marks.words == b" 0"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(cut=st.integers(1, len(MARK)), before=st.sampled_from([b"", b"\x1e", b"\x1e0123"]))
 def test_an_end_within_a_flood(cut: int, before: bytes) -> None:
     """A mark that is cut in two by large reads is found, and the reads around it are untouched."""
@@ -67,7 +68,7 @@ def test_an_end_within_a_flood(cut: int, before: bytes) -> None:
     assert marks.words == b" 0"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(output=NASTY)
 def test_a_command_cannot_forge_an_end(output: bytes) -> None:
     """Without the mark nothing that a command prints ends it, or gives it an exit status."""
@@ -80,7 +81,7 @@ def test_a_command_cannot_forge_an_end(output: bytes) -> None:
     assert marks.words is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text())
 def test_any_last_words(words: str) -> None:
     """Whatever a shell says at the end is an outcome, and never an error of ours."""
@@ -135,7 +136,7 @@ def test_a_late_beginning() -> None:
     assert marks.phase is Phase.ENDED
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_encoding_is_one_plain_line(text: str) -> None:
     """An encoded command is one line of plain characters that no shell touches in quotes."""

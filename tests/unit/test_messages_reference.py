@@ -38,7 +38,59 @@ def test_plain_words(word: str) -> None:
     assert found == []
 
 
+REASON = "a reason, which a message quotes that says what to do"
+WHO = "another user has to do it, and the message says who"
+CHOICES = "it gives what there is"
+SIMILAR = "a similar name is filled in, where there is one"
+
+NEXT_STEP = re.compile(
+    r"`(pegasus|sbatch|salloc|ulimit) "  # what to type, or an example of it, or what an option does
+    r"|: (?:--[a-z]|pegasus )[^:]*$|--[a-z-]+ (?:names|needs|takes|fits) |must be "
+    r"|(?:^|[.:;,…] |\b(?:and|or|then|please) )"
+    r"(?:add|allow|ask|change|check|choose|close|correct|create|edit|free|give|have|install|keep"
+    r"|leave|look|make|mount|move|name|put|quote|raise|remove|rename|repair|report|run|save|say|see"
+    r"|set|start|stop|take|try|use|wait|write)\b",
+    re.IGNORECASE,
+)
+
+OTHER_STEPS = {
+    "Pegasus does not run in a Slurm allocation with this node": REASON,
+    "no more commands over this connection: …": REASON,
+    "the connection is gone": REASON,
+    "the connection is gone (…)": REASON,
+    "the shell on the node was not ready in … seconds; the account's start-up files have printed "
+    "…": REASON,
+    "the connection broke": REASON,
+    "commands on Slurm cannot be detached: they end with their step": REASON,
+    "…: …. Only a user who may write into the record of a run can stop or pause it.": WHO,
+    "…: …. Only its owner can read a record, while it is there.": WHO,
+    "Job … of run … did not run on sub-node …; it ran on number …. Sub-nodes are counted from 0, "
+    "as in the hosts file.": CHOICES,
+    "--sub-node …: … stands for the sub-nodes … to …….": CHOICES,
+    "--limit …: this leaves no sub-node. The hosts are ….": CHOICES,
+    "--limit …: no sub-node of … fits all parts of this. Parts with & between them must fit the "
+    "same sub-node; a comma adds.": "it explains both signs",
+    '"…" is not a command. …': "what to type is filled in",
+    "…: …: no such option can be set, and there is no such command.…": SIMILAR,
+    "…: …: no such option can be set….…": SIMILAR,
+}
+"""Messages whose next step is not in the text that stands in the code, each with the reason."""
+
+
+def is_computed(message: Message) -> bool:
+    """Return whether the last part of a message is computed elsewhere, by what gives next steps."""
+    return message.what.endswith(("…: ….", "…. ….", ". ….", "…: …"))
+
+
 def test_a_fault_has_a_next_step() -> None:
     """Each fault in a file says what to write instead."""
     missing = [shown(each) for each in FOUND if each.step == ""]
     assert missing == []
+
+
+def test_an_error_has_a_next_step() -> None:
+    """Each error says what to do or to type, or is listed with the reason."""
+    errors = [each for each in FOUND if each.step is None and not is_computed(each)]
+    missing = {each.what: each.place for each in errors if not NEXT_STEP.search(each.what)}
+    assert missing.keys() - OTHER_STEPS == set(), missing
+    assert OTHER_STEPS.keys() - missing.keys() == set()

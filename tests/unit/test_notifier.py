@@ -290,7 +290,7 @@ FAILURES = [
     ({"status": 127, "error": b"\x1b[31msh: x: not found"}, "exit status 127: "),
     ({"status": -15}, "killed by signal 15."),
     ({"status": 1, "error": b"\xff" * 100_000}, "exit status 1: "),
-    ({"fails": CannotStart("sh", OSError(24, "Too many open files"))}, "sh can't be started"),
+    ({"fails": CannotStart("sh", OSError(24, "Too many open files"))}, "sh cannot be started"),
 ]
 
 

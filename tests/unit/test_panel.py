@@ -26,6 +26,7 @@ from pegasus.events import (
 from pegasus.model import Exited, Job, SubNode
 from pegasus.panel import LivePanel
 from pegasus.run_state import RunState
+from tests.examples import examples
 from tests.unit.panels import NAMES, ended, given, nodes_of, panel, run_on, running
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -210,7 +211,7 @@ def states(draw: st.DrawFn) -> RunState:
     return run_on(nodes, *events, mode=mode)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @with_any(
     states(),
     st.tuples(st.integers(0, 210), st.integers(0, 40)),

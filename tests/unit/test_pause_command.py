@@ -47,6 +47,12 @@ async def test_a_run_that_refuses(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert "there is nothing to pause" in capfd.readouterr().err
 
 
+async def test_in_another_folder(tmp_path: Path) -> None:
+    """Where there is neither a queue nor a record, a run may go on elsewhere: that is an error."""
+    with pytest.raises(PegasusError, match=r"there is no such file.* Go to its folder"):
+        await pause(settings(tmp_path / "queue.yaml"))
+
+
 async def test_several_runs(tmp_path: Path) -> None:
     """Several are not guessed among: ``--run`` names one, or ``--all`` means all."""
     queue = tmp_path / "queue.yaml"

@@ -132,6 +132,15 @@ def test_slots_are_probed_where_a_job_could_start() -> None:
     assert choice.is_full
 
 
+def test_a_probe_that_fails() -> None:
+    """The reason of a probe that fails is what a job waits for, and the node is asked again."""
+    state = PoolState("gpu", "nvidia", size_known=False, unusable=1, why="there is no nvidia-smi")
+    choice = Round([node(0, state)])
+    expected = "node-0 has no gpu that counts as free: there is no nvidia-smi"
+    assert words(choice.place(needing(1))) == expected
+    assert choice.probes == {(0, "gpu")}
+
+
 def test_at_most() -> None:
     """No more jobs of a group start than it says; others go on, and nothing is kept for it."""
     job = Job("x", demand=Demand(at_most=AtMost(2, "g")))

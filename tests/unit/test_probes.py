@@ -15,6 +15,7 @@ from pegasus import probes
 from pegasus.events import SlotSeen
 from pegasus.model import Exited, Killed, Lost, Outcome, Pool, PoolKind, Slot, TimedOut
 from pegasus.probes import ProbeAnswer, read_answer
+from tests.examples import examples
 from tests.nodes.fake_gpu import FakeGpus, Gpu, uuid_of
 
 NVIDIA = Pool("gpu", "nvidia")
@@ -368,7 +369,7 @@ LINES = st.sampled_from(
     err=st.binary(max_size=20),
     status=st.sampled_from([0, 2, 9, 14, 127]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_bytes(kind: PoolKind, data: list[bytes], err: bytes, status: int) -> None:
     """Whatever a node prints gives slots or words, which a message can contain."""
     pool = Pool("gpu", kind)

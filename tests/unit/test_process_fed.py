@@ -70,7 +70,7 @@ async def test_a_missing_program() -> None:
     status, error = await run("no-such-program-here")
     assert status == 127
     assert b"not found" in error
-    with pytest.raises(CannotStart, match="no-such-shell can't be started: No such file"):
+    with pytest.raises(CannotStart, match="no-such-shell cannot be started: No such file"):
         await run_fed(("no-such-shell",), b"", lambda _: None, os.environ)
 
 

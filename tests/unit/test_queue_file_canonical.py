@@ -17,10 +17,11 @@ from pegasus.queue_file import LockedQueue, QueueFile, canonical
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.queue_file.queue import entries_of
 from pegasus.yaml_text import events
+from tests.examples import examples
 from tests.unit.queue_texts import BROKEN_UP, LINES, WORDS
 from tests.unit.taking import unfilled
 
-QUICK = settings(max_examples=100, deadline=None)
+QUICK = settings(max_examples=examples(100), deadline=None)
 
 SIGNS = st.characters(exclude_categories=["Cs"])
 SPECIAL = st.sampled_from("\t\n\r\x85\u2028\u2029\ufeff\ufffe\x7f\x1b'\"\\ :#-?,[]{}&*!|>%@`")

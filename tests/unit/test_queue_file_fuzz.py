@@ -14,10 +14,11 @@ from pegasus.errors import FileFault
 from pegasus.model import Job
 from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile
+from tests.examples import examples
 from tests.unit.queue_texts import queue_texts
 from tests.unit.taking import unfilled
 
-QUICK = settings(max_examples=100, deadline=None)
+QUICK = settings(max_examples=examples(100), deadline=None)
 
 PIECES = [
     "- ",

@@ -38,7 +38,7 @@ BAD = [
     ("-\techo\n", "1:2", "YAML allows no tab here.", "Use spaces for indentation"),
     ("- command: x\n\ty: z\n", "2:1", "YAML allows no tab here.", "Use spaces for indentation"),
     ("- 'a'\n  b\n", "2:3", "YAML cannot read `b`: ", QUOTE),
-    ("- command: [x]\n y: 1\n", "2:2", "YAML cannot read `y: 1`: ", QUOTE),
+    ("- command: [x]\n y: 1\n", "2:2", "YAML cannot read `y: 1`: ", "Begin it in the column of"),
     ('- "\\ud800"\n', "1", "", ""),
     ('- "\\UFFFFFFFF"\n', "1", "", ""),
     # what YAML would drop or merge

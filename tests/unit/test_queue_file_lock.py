@@ -191,7 +191,7 @@ async def test_who_may_write_the_queue_may_lock_it(queue: Path) -> None:
 async def test_where_no_lock_can_be_is_said(tmp_path: Path) -> None:
     """A folder that is missing, or a lock that is a link, is a sentence; no folder is made."""
     with pytest.raises(
-        PegasusError, match=r"no/q.yaml.lock: cannot lock the queue: there is no such"
+        PegasusError, match=r"no/q.yaml.lock: cannot lock the queue: there is no folder"
     ):
         async with QueueFile(tmp_path / "no" / "q.yaml").locked(print):
             pass

@@ -18,10 +18,11 @@ from pegasus.model import Entry, Job, Position
 from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, QueueFile, QueueReader, TakeResult
 from pegasus.queue_file.remainder import Found
+from tests.examples import examples
 from tests.unit.queue_texts import QueueText, jobs_of, queue_texts
 from tests.unit.taking import Scripted, unfilled
 
-QUICK = settings(max_examples=20, deadline=None)
+QUICK = settings(max_examples=examples(20), deadline=None)
 
 
 def take(path: Path, script: str, most: int = 1_000) -> TakeResult:
@@ -160,7 +161,7 @@ def compare(file: QueueText, steps: list[tuple[str, int, str, int]]) -> None:
                 copy.write_bytes(changed(copy.read_bytes(), change, at))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(queue_texts(), STEPS)
 def test_what_is_known_of_a_file_changes_nothing(
     file: QueueText, steps: list[tuple[str, int, str, int]]

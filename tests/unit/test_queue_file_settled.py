@@ -292,6 +292,9 @@ def test_what_cannot_be_seen_is_said(queue: Path, monkeypatch: pytest.MonkeyPatc
     assert "`pegasus add`" in QueueFile(queue).blind_spot()
     queue.unlink()
     assert QueueFile(queue).blind_spot() == ""
+    os.mkfifo(queue)
+    for path in (queue, queue.parent, Path("/dev/null")):
+        assert QueueFile(path).blind_spot() == ""
 
 
 def test_a_clock_that_is_ahead(queue: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,11 @@ from pegasus.picker import FirstJobs
 from pegasus.queue_file import LockedQueue, TakeResult
 from pegasus.queue_file.entries import QueueReader, Written
 from pegasus.yaml_text import events
+from tests.examples import examples
 from tests.unit.queue_texts import QueueText, jobs_of, queue_texts
 from tests.unit.taking import unfilled
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=examples(60), deadline=None)
 
 
 def take(path: Path, n: int = 1) -> TakeResult:
@@ -95,6 +96,6 @@ def test_the_same_without_libyaml() -> None:
     """PyYAML without libyaml gives the same jobs and the same files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "LOADER", yaml.BaseLoader)
-        settings(max_examples=20, deadline=None)(
+        settings(max_examples=examples(20), deadline=None)(
             given(queue_texts(), st.lists(st.integers(1, 5), min_size=1, max_size=3))(drain)
         )()

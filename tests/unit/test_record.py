@@ -4,19 +4,31 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import get_args
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
 from pegasus.events import (
+    BarrierPassed,
+    Connected,
+    Event,
     Noted,
     Prepared,
+    RunDraining,
+    RunPaused,
+    RunResumed,
+    Stalled,
     Taken,
+    Unreachable,
 )
 from pegasus.model import (
+    Assignment,
     AtMost,
+    Barrier,
     Cancelled,
+    Command,
     Demand,
     Exited,
     Job,
@@ -29,6 +41,8 @@ from pegasus.model import (
 )
 from pegasus.record import decoding, slot_values, values, writer
 from pegasus.record.encoding import line_of
+from pegasus.screen.messages import ToldEvent
+from tests.examples import examples
 from tests.unit.records import (
     NODES,
     end,
@@ -144,7 +158,7 @@ def test_every_text_comes_back(texts: list[str]) -> None:
 NAMES = st.sampled_from(["gpu", "cpu", "g-1", "\udc80\n"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.none() | st.dictionaries(NAMES, st.integers(0, 8), max_size=2),
     st.dictionaries(NAMES, st.lists(ANY_TEXT, max_size=2), max_size=2),
@@ -212,6 +226,34 @@ async def test_a_folder_on_a_node_is_known(tmp_path: Path) -> None:
         for number in range(50):
             record.tell(Prepared(NODES[0], f"key-{number}"))
             assert lines_of(queue)[-1]["key"] == f"key-{number}"
+
+
+TOLD = [
+    *(RunDraining(), RunPaused(), RunResumed(), Connected(NODES[0])),
+    *(Unreachable(NODES[0], "refused", 1.0), BarrierPassed(Barrier("ended"))),
+    Stalled(Assignment(1, Job("train 1"), NODES[0], Command("train 1")), 60.0),
+]
+
+
+def test_told_events() -> None:
+    """TOLD has one of each event about which the screen has a message.
+
+    A note waits for no disk: it may be about a disk that hangs.
+    """
+    assert {type(event) for event in TOLD} == {RunDraining, *get_args(ToldEvent)} - {Noted}
+
+
+@pytest.mark.parametrize("event", TOLD, ids=lambda event: type(event).__name__)
+async def test_what_people_are_told_of_is_known(tmp_path: Path, event: Event) -> None:
+    """``pegasus status`` shows a drain, or a node that is gone, as soon as the screen shows it."""
+    queue = queue_in(tmp_path)
+    async with recording(queue) as record:
+        start(record, 1)
+        settle(record)
+        before = len(lines_of(queue))
+        for number in range(1, 50):
+            record.tell(event)
+            assert len(lines_of(queue)) == before + number
 
 
 async def test_no_file_for_nothing(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ async def test_a_run_that_fails(tmp_path: Path) -> None:
 
 
 async def test_no_record_at_all(tmp_path: Path) -> None:
-    """A run whose folder can't be written to goes on without a record, and says so once."""
+    """A run whose folder cannot be written to goes on without a record, and says so once."""
     (tmp_path / ".pegasus").write_text("in the way")
     said: list[str] = []
     async with recording(tmp_path / "queue.yaml", on_trouble=said.append) as record:

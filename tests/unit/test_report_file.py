@@ -81,6 +81,10 @@ async def test_no_other_file_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(PegasusError, match=r"not a report of Pegasus.*-o"):
         report(ReportSettings(queue_file=queue, output=queue))
     assert queue.read_bytes() == before
+    queue.write_bytes(b"")  # as after each run
+    with pytest.raises(PegasusError, match="not a report of Pegasus"):
+        report(ReportSettings(queue_file=queue, output=queue))
+    assert queue.read_bytes() == b""
 
 
 @pytest.mark.parametrize("name", ["missing/page.html", ".", "nul\0.html", "a" * 300])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
+import termios
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -16,11 +19,14 @@ import pytest
 from pegasus.commands.results import ResultsSettings, results
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.events import Ended, RunEnded, Started, Taken
-from pegasus.model import Assignment, Command, Exited, Job, Killed, Lost, Stream
+from pegasus.model import Assignment, Command, Exited, Job, Killed, Lost, NotStarted, Stream
+from pegasus.report.outputs import list_jobs
+from pegasus.report.results_table import table_lines
 from tests.unit.left_runs import kill
 from tests.unit.records import (
     NODES,
     end,
+    only_run,
     queue_in,
     record_of,
     recording,
@@ -110,6 +116,130 @@ async def test_the_table_shows_what_distinguishes_jobs(
     assert good.index("exit status: 0") == bad.index("exit status: 3") == head.index("outcome")
     assert f".pegasus/{record_of(queue).name}/output/1.*" in good
     assert "1.5 s" in bad
+
+
+def listed_at(width: int, queue: Path) -> list[str]:
+    """Give the list of jobs as `logs` shows it on a terminal."""
+    parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (24, width))
+    kept = os.dup(1)
+    try:
+        os.dup2(child, 1)
+        list_jobs(only_run(queue))
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(child)
+    said = os.read(parent, 65536).decode().splitlines()
+    os.close(parent)
+    return said
+
+
+def listed(captured: Captured, queue: Path) -> list[str]:
+    """Give the list of jobs as `logs` writes it to a file."""
+    list_jobs(only_run(queue))
+    return captured.readouterr().out.decode().splitlines()
+
+
+TRAIN = "python train.py --config base.yaml --lr {{ lr }} --seed {{ seed }} --out results"
+
+
+async def run_sweep(queue: Path) -> None:
+    """Record a run of long commands that differ in their middle, and one other command."""
+    async with recording(queue) as record:
+        for number, lr in enumerate(("1e-3", "1e-4"), 1):
+            job = Job(TRAIN, (("lr", lr), ("seed", "7")))
+            record.tell(Taken(number, job))
+            command = TRAIN.replace("{{ lr }}", lr).replace("{{ seed }}", "7")
+            record.tell(Started(given := Assignment(number, job, NODES[0], Command(command))))
+            end(record, given, Exited(3))
+        record.tell(Taken(3, job := Job("nvidia-smi")))
+        end(record, start_on(record, 3, job, NODES[0]))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+async def test_the_width_of_a_terminal(tmp_path: Path, width: int) -> None:
+    """A row fits; parameters, outcome and time are whole, whatever else is left out."""
+    queue = queue_in(tmp_path)
+    await run_sweep(queue)
+    head, *lines = table_lines(only_run(queue), width)
+    assert max(map(len, (head, *lines))) < width
+    assert {"lr", "seed", "command", "outcome", "took"} <= set(head.split())
+    assert lines[0].split()[:3] == ["1", "1e-3", "7"]
+    assert "exit status: 3" in lines[0]
+    assert [word in head.split() for word in ("on", "started", "output")] == [
+        width > 60,
+        width > 100,
+        width == 200,
+    ]
+
+
+async def test_parameters_stay_on_a_narrow_terminal(tmp_path: Path) -> None:
+    """A parameter with the name of another column is a parameter, and is never left out."""
+    queue = queue_in(tmp_path)
+    params = tuple((name, f"{name}-1") for name in ("output", "on", "started", "command", "took"))
+    async with recording(queue) as record:
+        record.tell(Taken(1, job := Job("true", params)))
+        end(record, start_on(record, 1, job, NODES[0]))
+    head, line = table_lines(only_run(queue), 80)
+    assert head.split()[1:6] == [name for name, _ in params]
+    assert line.split()[1:6] == [value for _, value in params]
+
+
+@pytest.mark.parametrize("width", [60, 80, None])
+async def test_commands_that_differ_in_the_middle(tmp_path: Path, width: int | None) -> None:
+    """Of long commands without parameters stays what distinguishes them."""
+    queue = queue_in(tmp_path)
+    async with recording(queue) as record:
+        for number, model in enumerate(("resnet50", "vit"), 1):
+            command = f"python train.py --config configs/base.yaml --model {model} --out results"
+            record.tell(Taken(number, job := Job(command)))
+            record.tell(Started(given := Assignment(number, job, NODES[0], Command(command))))
+            end(record, given)
+    _, first, second = table_lines(only_run(queue), width)
+    assert ("resne" in first, "vit" in second) == (True, True)
+
+
+async def test_a_pipe_has_all_of_it(tmp_path: Path, capfdbinary: Captured) -> None:
+    """In a pipe commands and outcomes are whole, and commands are shown as they ran."""
+    queue = queue_in(tmp_path)
+    outcome = "the broadcast was ended because 3 of 4 sub-nodes could not be reached"
+    async with recording(queue) as record:
+        for number, words in enumerate((outcome, "another reason"), 1):
+            job = Job(f"python {'long ' * 60}{{{{ x }}}} {number}", (("x", "1e-3"),))
+            command = job.command.replace("{{ x }}", "1e-3")
+            record.tell(Taken(number, job))
+            record.tell(Started(given := Assignment(number, job, NODES[0], Command(command))))
+            end(record, given, NotStarted(words))
+    for lines in (list(table_lines(only_run(queue), None)), listed(capfdbinary, queue)):
+        for number, words in enumerate((outcome, "another reason"), 1):
+            (row,) = [line for line in lines if f"{'long ' * 60}1e-3 {number}" in line]
+            assert words in row
+        assert not any("…" in line for line in lines)
+
+
+async def test_one_long_outcome(tmp_path: Path) -> None:
+    """A long outcome leaves room for commands in the list of logs."""
+    queue = queue_in(tmp_path)
+    async with recording(queue) as record:
+        record.tell(Ended(start(record, 1), Lost("ssh: " + "connection reset " * 50), 1.0))
+        end(record, start(record, 2))
+    for width in (80, 200):
+        said = listed_at(width, queue)
+        assert [line.split()[-2:] for line in said[2:]] == [["train", "1"], ["train", "2"]]
+        assert max(map(len, said)) < width
+
+
+@pytest.mark.parametrize("width", [80, 200])
+async def test_the_list_of_logs_on_a_terminal(tmp_path: Path, width: int) -> None:
+    """A row fits, and shows in what a command differs from others of its entry."""
+    queue = queue_in(tmp_path)
+    await run_sweep(queue)
+    said = listed_at(width, queue)
+    assert max(map(len, said)) < width
+    first, second, other = said[2:]
+    assert ("1e-3" in first, "1e-4" in second) == (True, True)
+    assert other.endswith("train 3")
 
 
 async def test_text_of_others_is_harmless(tmp_path: Path, capfdbinary: Captured) -> None:

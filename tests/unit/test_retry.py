@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from pegasus.commands.retry import Chosen, RetrySettings, put_back, read_run, retry
+from pegasus.commands.retry import RetrySettings, put_back, read_run, retry
 from pegasus.errors import ExitStatus, FileFault, PegasusError
 from pegasus.model import (
     AtMost,
@@ -19,6 +19,7 @@ from pegasus.model import (
 )
 from pegasus.queue_file import LockedQueue, content
 from pegasus.queue_file import ledger as ledger_module
+from pegasus.report.retried import Chosen
 from tests.unit.records import record_of
 from tests.unit.retries import BAD, commands, folder_of, jobs, recorded, recording, retried, tell
 
@@ -96,11 +97,11 @@ def test_once(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
     assert retried(queue) is ExitStatus.SUCCESS
     assert (
-        "Nothing of run 0001-run-1 is put back (it was put back before: 2)"
+        "Nothing of run 0001-run-1 is put back: 2 jobs were put back before.\n"
         in capfd.readouterr().err
     )
     assert retried(queue, 1) is ExitStatus.JOB_FAILED
-    assert "job 1 not: it was put back before" in capfd.readouterr().err
+    assert "  Job 1 is not put back: it was put back before.\n" in capfd.readouterr().err
     assert commands(queue) == ["job 1", "job 2"]
 
 
@@ -112,8 +113,8 @@ def test_numbers_select_and_the_others_are_told(
     assert retried(queue, 1, 2, 9) is ExitStatus.JOB_FAILED
     assert commands(queue) == ["job 2"]
     err = capfd.readouterr().err
-    assert "job 1 not: it succeeded" in err
-    assert "job 9 not: there is no such job in this run" in err
+    assert "  Job 1 is not put back: it succeeded.\n" in err
+    assert "  There is no job 9 in run 0001-run-1; it has jobs 1 to 3.\n" in err
 
 
 def test_the_newest_run_or_another(queue: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_run_in_which_all_went_well(queue: Path, capfd: pytest.CaptureFixture[
     """Nothing to put back is no error, and touches nothing."""
     recorded(queue, Exited(0), Exited(0))
     assert retried(queue) is ExitStatus.SUCCESS
-    assert "(it succeeded: 2)" in capfd.readouterr().err
+    assert "is put back: 2 jobs succeeded.\n" in capfd.readouterr().err
     assert not queue.exists()
 
 
@@ -179,8 +180,8 @@ async def test_a_run_that_goes_on(queue: Path, capfd: pytest.CaptureFixture[str]
         assert await retry(settings) is ExitStatus.JOB_FAILED
     assert commands(queue) == ["failed"]
     err = capfd.readouterr().err
-    assert "job 2 not: it still runs" in err
-    assert "job 3 not: it is about to start" in err
+    assert "Job 2 is not put back: it still runs.\n" in err
+    assert "Job 3 is not put back: it is about to start.\n" in err
 
 
 async def test_a_broadcast(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:

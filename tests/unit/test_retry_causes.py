@@ -16,6 +16,7 @@ from pegasus.events import Ended, Printed, Started
 from pegasus.lines import LineSplitter
 from pegasus.model import Cancelled, Exited, Killed, Lost, Outcome, Stream, TimedOut
 from pegasus.retry_causes import LONGEST_SEARCHED, CauseSearch, read_causes
+from tests.examples import examples
 from tests.unit.states import given_to
 
 JOB = given_to(1)
@@ -145,7 +146,7 @@ async def test_an_expression_means_a_line(expression: str, data: bytes, *, match
     assert await found([expression], [data]) is matches
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.sampled_from([b"a", b"b", b"ab", b"\n", b"\r", b"\r\n", b"x" * 40]), max_size=30),
     st.sampled_from(["^ab$", "a.*b", "b$", "^$", "(?s)b.a", "a[^c]b", r"\Aa", "x{30}a|bb"]),

@@ -50,6 +50,7 @@ from pegasus.record.encoding import line_of
 from pegasus.rendered import as_recorded
 from pegasus.run_state import Execution, RunState
 from pegasus.run_state.jobs import INTERRUPTED, INTERRUPTED_BEFORE_START
+from tests.examples import examples
 from tests.unit.slots import ABOUT_ALLOCATIONS, ASKED, DEMANDS, HELD, about_slots
 from tests.unit.states import NODES, began, given_to
 
@@ -264,7 +265,7 @@ def about_job(draw: st.DrawFn, number: int, events: list[Event]) -> Event:
     return draw(st.sampled_from(possible))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(histories())
 def test_the_journal_leads_to_the_same_state(history: tuple[RunMode, list[Event]]) -> None:
     """A reader of the journal sees the state that the run itself has, whatever happened."""

@@ -65,7 +65,7 @@ def test_who_holds_which_slot() -> None:
 
 
 def test_a_detached_command_holds_its_slots_after_its_pegasus() -> None:
-    """A command that goes on on its node keeps its slots, whoever follows it."""
+    """A command that still runs on its node keeps its slots, whoever follows it."""
     left = replace(holds(1, FIXED, held("gpu", 2)), key="key")
     state = run_with([FIXED], *begins(left), RunEnded(None, "left"))
     assert [each.slot.id for each in gpu_of(state).held] == ["2"]

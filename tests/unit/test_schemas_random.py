@@ -11,10 +11,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pegasus.schemas import SchemaName
+from tests.examples import examples
 from tests.unit.editors import VERSIONS, file_faults, refusals, schema_faults
 from tests.unit.queue_texts import QueueText, queue_texts
 
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=examples(300), deadline=None)
 
 TEXTS = ["a", "gpu0", "5", "1.5", "1e-3", "yes", "null", "~", "0x1F", "2001-01-01", "'b-1'"]
 """What may stand for a host, a command and a value, though an editor sees other values."""
@@ -109,7 +110,7 @@ def test_any_item(name: SchemaName) -> None:
         judge()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(queue_texts())
 def test_any_style(written: QueueText) -> None:
     """A queue file is accepted in whatever style it is written."""

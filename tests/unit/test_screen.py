@@ -27,6 +27,7 @@ from pegasus.model import (
     TimedOut,
 )
 from pegasus.screen import Screen, open_screen
+from tests.examples import examples
 from tests.unit.screens import assignment, err, out, pipe
 
 GPU = SubNode(0, "node-1", (("container", "gpu0"),))
@@ -303,7 +304,7 @@ reads = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(reads))
 def test_each_job_can_be_read_out_of_the_mix(told: list[tuple[int, Stream, bytes]]) -> None:
     """Without the prefixes, the lines of one name are that job's lines, all and in order."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pegasus.events import Ended, Started, Unreachable
-from pegasus.model import Assignment, Command, Exited, Job, SubNode
-from pegasus.screen import layout, listener, open_screen
+from pegasus.model import Assignment, Command, Exited, Job, Lost, SubNode
+from pegasus.screen import layout, open_screen, screen_file
 from pegasus.terminal_text import fit, is_plain
 from tests.unit.screens import Terminal, assignment, err, out, pipe, terminal
 
@@ -123,9 +123,9 @@ async def test_what_stands_behind_pegasus_is_the_beginning_of_a_line() -> None:
             screen.tell(Unreachable(SubNode(0, "n"), words, None))
             screen.say("a", "b" * 70, "c" * 71)
         assert tty.display() == [
-            "[Pegasus] n cannot be reached, giving up: " + "x" * 34,
-            "[Pegasus]     " + "x" * 9 + " 24 commands: 24 succeeded. " + "y" * 29,
-            "[Pegasus]     " + "y" * 11,
+            "[Pegasus] n cannot be reached, giving up:",
+            "[Pegasus]     " + "x" * 43 + " 24 commands: 24",
+            "[Pegasus]     succeeded. " + "y" * 40,
             "[Pegasus] a",
             "[Pegasus] " + "b" * 70,
             "[Pegasus] " + "c" * 66,
@@ -143,6 +143,38 @@ async def test_a_progress_bar() -> None:
         assert tty.display() == ["[node-1]  10%", "[node-1]  50%", "[node-1] 100%"]
 
 
+async def test_a_summary_is_whole() -> None:
+    """However long a summary is, and however slow its reader, all of its lines come."""
+    failures = [
+        f"  job {number} on node-1: exit status: 3: {'x' * 100}" for number in range(90_000)
+    ]
+    lines = ["90,000 commands", *failures, "To put it back: pegasus retry"]
+    with pipe() as err_pipe:
+        async with open_screen(
+            stdout_fd=err_pipe.fd, stderr_fd=err_pipe.fd, environ=COLOURS
+        ) as screen:
+            screen.say_summary(lines, lambda line: line.startswith("  "))
+        said = err_pipe.text().decode().splitlines()
+    assert said == [f"[Pegasus] {line}" for line in lines]
+
+
+async def test_failures_are_red() -> None:
+    """The end of what did not succeed is red in all its rows, the end of what did is not."""
+    job = assignment()
+    with terminal(40) as tty:
+        async with screen_on(tty) as screen:
+            screen.tell(Ended(job, Exited(0), 1.0))
+            screen.tell(Ended(job, Lost("its node was switched off at night"), 1.0))
+            screen.say("job 1 on node-1: exit status: 3, after 0.0 s: true", failed=True)
+            screen.say("5 commands")
+        rows = tty.sent().decode().split("\r\n")[:-1]
+        assert tty.display()[0] == "[node-1] === done (exit status: 0) ==="
+    red = [row.partition("] ")[2] or row for row in rows if "\x1b[1;31m" in row]
+    assert len(red) == len(rows) - 2
+    assert "\x1b[1;31m" not in rows[0] + rows[-1]
+    assert all(row.endswith("\x1b[0m") for row in red)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -157,7 +189,8 @@ async def test_no_colours(options: dict[str, Any]) -> None:
         async with screen_on(tty, **options) as screen:
             await screen.show(out(assignment(), b"\x1b[31mred\n"))
             screen.say("note")
-        assert tty.sent() == b"[node-1] red\r\n[Pegasus] note\r\n"
+            screen.say("failed", failed=True)
+        assert tty.sent() == b"[node-1] red\r\n[Pegasus] note\r\n[Pegasus] failed\r\n"
 
 
 async def test_only_one_of_the_outputs_is_a_terminal() -> None:
@@ -190,7 +223,7 @@ async def test_little_is_laid_out_in_one_go(monkeypatch: pytest.MonkeyPatch) -> 
             await screen.show(out(assignment(), "é\n".encode() + b"x" * 50_000 + b"\n"))
         assert tty.display()[-1].rstrip().endswith("x")
     assert slow
-    assert max(slow) <= listener._TERMINAL_SLICE + len("à ".encode())
+    assert max(slow) <= screen_file.TERMINAL_SLICE + len("à ".encode())
 
 
 async def test_much_output_on_a_terminal() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -14,7 +15,15 @@ from pegasus.events import Connected, Noted, Unreachable
 from pegasus.lines import LONGEST_LINE, block_of
 from pegasus.model import Lost, SubNode
 from pegasus.screen import messages
-from pegasus.terminal_text import LONGEST_QUOTE, fit, on_one_line, visible
+from pegasus.terminal_text import (
+    INDENT,
+    LONGEST_QUOTE,
+    NARROWEST_TEXT,
+    fit,
+    on_one_line,
+    own_rows,
+    visible,
+)
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -143,6 +152,26 @@ def test_wrapping_loses_nothing(block: bytes, columns: int) -> None:
     """What is shown in rows is what is shown without wrapping."""
     wrapped = fit(block, columns, colour=False).replace(b"\n", b"")
     assert wrapped == fit(block, None, colour=False).replace(b"\n", b"")
+
+
+@given(st.text().map(visible), st.integers(NARROWEST_TEXT, 90))
+@example(" " * 100_000, 20)
+@example("a" * 100_000, 20)
+@example("a " * 50_000, 20)
+@example("aa " + "b" * 66 + " cc", 70)
+def test_own_rows(line: str, columns: int) -> None:
+    """The rows of a message fit, have all its words, and divide those only that fit no row."""
+    first, *others = own_rows(line, columns)
+    room = columns - INDENT
+    assert cell_len(first) <= columns
+    assert all(row.startswith(" " * INDENT) and cell_len(row) <= columns for row in others)
+    parts = deque(word for row in (first, *others) for word in row.split())
+    for word in line.split():
+        shown = parts.popleft()
+        while others and cell_len(word) > room and shown != word:
+            shown += parts.popleft()
+        assert shown == word
+    assert not parts
 
 
 def test_plain_text_is_left_alone() -> None:

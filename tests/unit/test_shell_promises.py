@@ -99,7 +99,7 @@ async def ready(child: FakeChild) -> AsyncIterator[NodeShell]:
 
 
 def unreachable(words: str) -> pytest.RaisesExc[NodeUnreachable]:
-    """Expect that a node can't be reached, in these words."""
+    """Expect that a node cannot be reached, in these words."""
     return pytest.RaisesExc(NodeUnreachable, match=words)
 
 
@@ -132,7 +132,7 @@ async def test_a_shell_that_ends_first(autojump_clock: MockClock, said: bytes, w
 
 
 async def test_a_shell_that_cannot_be_started(autojump_clock: MockClock) -> None:
-    """No process, no shell: one sub-node can't be reached, in the system's words."""
+    """No process, no shell: one sub-node cannot be reached, in the system's words."""
 
     @asynccontextmanager
     async def refused() -> AsyncIterator[Pipes]:
@@ -140,7 +140,7 @@ async def test_a_shell_that_cannot_be_started(autojump_clock: MockClock) -> None
         raise CannotStart("ssh", OSError(24, "Too many open files"))
         yield
 
-    with pytest.raises(NodeUnreachable, match="ssh can't be started: Too many open files"):
+    with pytest.raises(NodeUnreachable, match="ssh cannot be started: Too many open files"):
         async with open_shell(refused(), lost):
             pass
 

@@ -13,7 +13,7 @@ import pytest
 
 import pegasus
 from pegasus.commands.logs import LogsSettings, logs
-from pegasus.events import Probed, RunEnded
+from pegasus.events import Probed, RunDraining, RunEnded, RunPaused, RunResumed
 from pegasus.model import Exited
 from pegasus.notifier.notification import NotifyingRun, of_end, of_failure
 from pegasus.record.recording import Record
@@ -52,9 +52,9 @@ async def test_status_shows_who_holds_and_who_uses_slots(
         ["node-2", "(model=a100)", "gpu", "0-3"],
         ["node-2", "(model=a100)"],
     ]
+    used = "1 used by others (5: 1,234 MiB in use by others)"
     assert lines_below(said, "Slots") == [
-        "node-1               gpu  2 of 8 held, 5 free, 1 used by others (5: 1,234 MiB",
-        "                          in use by others)",
+        f"node-1               gpu  2 of 8 held, 5 free, {used}",
         "node-1               cpu  8 of 16 held, 8 free",
         "node-2 (model=a100)  gpu  4 of 8 held, 4 free",
     ]
@@ -67,6 +67,20 @@ async def test_status_shows_who_holds_and_who_uses_slots(
     assert lines_below(said, "Failed")[1].split()[:5] == [
         *["1", "node-2", "(model=a100)", "gpu", "2,3"]
     ]
+
+
+@pytest.mark.parametrize("event", [RunPaused(), RunDraining()])
+async def test_reasons_of_a_run_that_takes_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], event: RunPaused | RunDraining
+) -> None:
+    """While a run is paused or drained, jobs wait for that alone: no other reason is shown."""
+    queue = queue_in(tmp_path)
+    async with recording(queue, sub_nodes=NODES) as record:
+        record_slots(record)
+        record.tell(event)
+        said = text_of(capfd, queue)
+        record.tell(RunResumed())
+    assert "\nWaiting\n" not in said
 
 
 async def test_status_shows_slots_that_other_runs_hold(

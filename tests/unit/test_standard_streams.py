@@ -6,9 +6,10 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,34 @@ def test_a_reader_that_is_gone() -> None:
         write(STDOUT, b"x")
 
 
+@pytest.mark.parametrize("columns", [80, 40, 200])
+def test_a_long_message(columns: int) -> None:
+    """On a terminal a message of an error is wrapped between words, and all rows have its mark."""
+    parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (24, columns))
+    command = [sys.executable, "-c", PROGRAM, "queue", "--timeout", "5x"]
+    with subprocess.Popen(command, stderr=child) as process:
+        os.close(child)
+        rows = read_all(parent).decode().splitlines()
+        assert process.wait(LIMIT) == 2
+    assert max(map(len, rows)) <= columns
+    assert {row[:10] for row in rows} == {"[Pegasus] "}
+    assert {row[10:14] for row in rows[1:]} <= {" " * 4}
+    told = " ".join([rows[0][10:], *(row[14:] for row in rows[1:])])
+    assert told.startswith("Invalid value for --timeout: '5x' is no length of time: write 90, ")
+    assert told.endswith("See `pegasus queue --help`.")
+
+
+def read_all(terminal: int) -> bytes:
+    """Read until nobody has the other side open."""
+    said = b""
+    with suppress(OSError):  # Linux's way to say that
+        while data := os.read(terminal, 4096):
+            said += data
+    os.close(terminal)
+    return said
+
+
 def test_a_terminal_without_a_width(tmp_path: Path) -> None:
     """Where the terminal does not know its width, no line of the list of jobs is cut."""
     queue = queue_in(tmp_path)
@@ -121,5 +150,5 @@ def test_a_terminal_without_a_width(tmp_path: Path) -> None:
             said += os.read(parent, 4096)
         assert process.wait(LIMIT) == 0
     os.close(parent)
-    assert b"train {{ x }}\r\n" in said
-    assert said.endswith(b"train {{ x }}\r\n")
+    assert b"train 1\r\n" in said
+    assert said.endswith(b"train 2\r\n")

@@ -33,6 +33,8 @@ from pegasus.model import (
     Stream,
     TimedOut,
 )
+from pegasus.report.overview import OverviewReader
+from pegasus.report.tables import about, plain_lines
 from tests.unit.records import (
     NODES,
     end,
@@ -58,11 +60,12 @@ sys.exit(status(StatusSettings(queue_file=Path(sys.argv[1]), watch=True, json="j
 
 
 def text_of(capfd: pytest.CaptureFixture[str], queue: Path, **asked: Any) -> str:
-    """Ask, and give what is said, which always fits 80 columns."""
+    """Ask, and give what is said in a file; for a terminal it always fits 80 columns."""
     assert status(StatusSettings(queue_file=queue, **asked)) == ExitStatus.SUCCESS
     out, err = capfd.readouterr()
     assert err == ""
-    assert all(len(line) <= 80 for line in out.splitlines())
+    reader = OverviewReader(queue, asked.get("run"), all_runs=asked.get("runs", False))
+    assert max(map(len, plain_lines(about(reader.read()[0], None, 80), 80))) <= 80
     return out
 
 
@@ -177,6 +180,31 @@ async def test_which_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     report = json_of(capfd, queue, runs=True)
     assert len(report["runs"]) == 5
     assert "jobs" not in report["runs"][0]
+
+
+async def test_a_run_of_an_empty_queue_hides_no_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A run that took nothing is shown where it is the only one, goes on, or has an error."""
+    queue = queue_in(tmp_path)
+
+    def shown() -> list[str]:
+        return [run["run"] for run in json_of(capfd, queue)["runs"]]
+
+    async with recording(queue, "empty") as record:
+        record.tell(RunEnded(0, "done"))
+    assert shown() == ["0001-empty"]
+    await run_some(queue, "second")
+    async with recording(queue, "empty") as record:
+        settle(record)
+        assert shown() == ["0003-empty"]
+        record.tell(RunEnded(0, "done"))
+    assert shown() == ["0002-second"]
+    assert "Run 0002-second" in text_of(capfd, queue)
+    async with recording(queue, "failed") as record:
+        record.tell(RunEnded(2, "failed", reason="no sub-node can be reached"))
+    assert shown() == ["0004-failed"]
+    assert len(json_of(capfd, queue, runs=True)["runs"]) == 4
 
 
 @pytest.mark.parametrize("broadcast", [False, True])

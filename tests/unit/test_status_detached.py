@@ -34,7 +34,7 @@ async def test_commands_that_outlive_pegasus(tmp_path: Path, capfd: Capture) -> 
     assert "1 detached, 1 succeeded." in said
     assert "Detached\n" in said
     assert "runs, not followed" in joined(said)
-    assert "1 command goes on on its node. `pegasus attach` follows it" in joined(said)
+    assert "1 command still runs on its node. `pegasus attach` follows it" in joined(said)
     assert "lost" not in said
     (run,) = json_of(capfd, queue)["runs"]
     assert (run["state"], run["detached"], run["taken_over_by"]) == ("died", True, None)
@@ -128,10 +128,10 @@ async def test_watched_rows_are_limited(tmp_path: Path) -> None:
         for number in range(1, 31):
             detach(record, number, f"key-{number}")
     overview, _ = OverviewReader(queue, None, all_runs=False).read()
-    said = written(about(overview, 10, 80), 80, terminal=False).decode()
+    said = written(about(overview, 10, 80), 80, colour=False).decode()
     assert "and 20 before" in said
     assert said.count("train ") == 10
-    assert "30 commands go on on their nodes" in said
+    assert "30 commands still run on their nodes" in said
 
 
 async def test_other_runs_stay_as_they_are(tmp_path: Path, capfd: Capture) -> None:

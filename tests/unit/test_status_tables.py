@@ -23,7 +23,7 @@ REASON = "Connection to node-1 port 22 refused, " + "and so on, " * 20
 def lines_of(queue: Path, width: int, *, all_runs: bool = False) -> list[str]:
     """Lay out the runs of a queue in so many columns."""
     overview, _ = OverviewReader(queue, None, all_runs=all_runs).read()
-    return written(about(overview, None, width), width, terminal=False).decode().splitlines()
+    return written(about(overview, None, width), width, colour=False).decode().splitlines()
 
 
 async def a_run(queue: Path) -> None:

@@ -27,6 +27,13 @@ def queue(tmp_path: Path) -> Path:
     return tmp_path / "queue.yaml"
 
 
+@pytest.fixture
+def written_queue(queue: Path) -> Path:
+    """Give the path of a queue file that is there."""
+    queue.write_text("- echo hello\n")
+    return queue
+
+
 @pytest.mark.parametrize(
     ("options", "order", "words"),
     [
@@ -83,11 +90,17 @@ async def test_no_run_goes_on(
     assert "there is nothing to stop" in capfd.readouterr().err
 
 
-async def test_no_run_ever(queue: Path) -> None:
+async def test_no_run_ever(written_queue: Path) -> None:
     """The same where there never was one; one that is named has to be there."""
-    assert await stop(settings(queue)) is ExitStatus.JOB_FAILED
+    assert await stop(settings(written_queue)) is ExitStatus.JOB_FAILED
     with pytest.raises(PegasusError, match="No run of this queue"):
-        await stop(settings(queue, run="x"))
+        await stop(settings(written_queue, run="x"))
+
+
+async def test_in_another_folder(tmp_path: Path) -> None:
+    """Where there is neither a queue nor a record, a run may go on elsewhere: that is an error."""
+    with pytest.raises(PegasusError, match=r"there is no such file.* Go to its folder"):
+        await stop(settings(tmp_path / "queue.yaml"))
 
 
 async def test_several_runs(queue: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +141,14 @@ async def test_a_run_that_does_not_look(
     err = capfd.readouterr().err
     assert "waiting for run 0001-hangs (process " in err
     assert "does not answer, and will not find the order any more" in err
+
+
+async def test_a_number_that_no_sub_node_has(queue: Path) -> None:
+    """A number of ``--sub-node`` that the run does not have is an error, with those it has."""
+    async with going_on(queue) as got:
+        with pytest.raises(PegasusError, match=r"no such sub-node\. Give one of these: 0\."):
+            await stop(settings(queue, job=1, sub_node=99))
+    assert got == []
 
 
 async def test_a_run_that_is_not_done_yet(

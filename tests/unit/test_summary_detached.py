@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pegasus.events import Ended, Event, Released, RunEnded, Started, StopStored, Taken
 from pegasus.model import Exited, Job, Lost
-from pegasus.report.summary import summary_of
+from pegasus.report.summary import summary_of, utilisation_of
 from pegasus.run_state import Result, RunState
 from tests.unit.states import began, given_to
 
@@ -42,10 +42,19 @@ def test_a_run_that_left() -> None:
     assert summary_of(state, log_of) == [
         "3 commands: 1 succeeded, 2 detached.",
         (
-            "2 commands go on on their nodes. `pegasus attach` follows them, `pegasus attach "
+            "2 commands still run on their nodes. `pegasus attach` follows them, `pegasus attach "
             "--list` lists them."
         ),
     ]
+
+
+def test_what_still_runs_was_busy() -> None:
+    """The time of a command that still runs counts for its sub-node, up to the end of the run."""
+    state = state_after(*started(1))
+    state.apply(RunEnded(None, "left"), 9.0)
+    (sub_node,) = {execution.sub_node.number for _, execution in state.left()}
+    assert state.busy_seconds()[sub_node] == 8.0
+    assert "busy 0%" not in utilisation_of(state, 10.0)
 
 
 def test_stops_that_are_stored() -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from pegasus.errors import TemplateFault
 from pegasus.template import Template
+from pegasus.template.examples import HELPER_EXAMPLES
 from pegasus.template.helpers import HELPERS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "templates.md"
@@ -75,3 +76,13 @@ def test_the_manual_shows_every_helper() -> None:
     """A helper that exists is in the manual, with an example."""
     shown = " ".join(template for _heading, template, _result in ROWS)
     assert [name for name in HELPERS if not re.search(rf"[{{(] ?{name} ", shown)] == []
+
+
+def test_messages_show_the_manuals_examples() -> None:
+    """A wrong call of a helper is answered with a call that the manual has, and that is right."""
+    assert HELPER_EXAMPLES.keys() == HELPERS.keys()
+    shown = " ".join(template for _heading, template, _result in ROWS)
+    assert [call for call in HELPER_EXAMPLES.values() if f"{{{{ {call} }}}}" not in shown] == []
+    with pytest.raises(TemplateFault) as caught:
+        Template('{{ replace x "a" }}')
+    assert str(caught.value).endswith('got 2. Write it as in {{ replace model "/" "--" }}.')

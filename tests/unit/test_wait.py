@@ -76,7 +76,30 @@ async def test_a_run_that_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[s
     err = capfd.readouterr().err
     assert "[Pegasus] waiting for run 0001-run-1 (process " in err
     assert "), which is paused\n" in err
-    assert "[Pegasus] run 0001-run-1 has not ended within 1.2 s" in err
+    assert "[Pegasus] Run 0001-run-1 has not ended within 1.2 s.\n" in err
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1, "Job 1 of run 0001-run-1 has not ended within "),
+        (99, "Run 0001-run-1 has not taken a job 99 within "),
+    ],
+)
+async def test_a_job_that_has_not_ended(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], number: int, words: str
+) -> None:
+    """A number that the run has not given yet is told, with the numbers that there are."""
+    queue = queue_in(tmp_path)
+    async with recording(queue) as record:
+        start(record, 1)
+        read(record, queue)
+        settings = WaitSettings(queue_file=queue, job=number, limit=0.0)
+        assert wait(settings) == ExitStatus.TIMED_OUT
+        record.tell(RunEnded(1, "done"))
+    err = capfd.readouterr().err
+    assert f"[Pegasus] {words}" in err
+    assert ("it has job 1 so far. `pegasus logs" in err) is (number == 99)
 
 
 async def test_a_job_that_is_tried_again(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from pegasus.errors import PegasusError
-from pegasus.queue_file import QueueFile, WaitingJobs, counting
+from pegasus.queue_file import QueueFile, WaitingJobs, counting, fault_below
 from pegasus.queue_file.count_following import follow_count
 
 LIMIT = 20.0
@@ -134,3 +134,26 @@ async def test_it_is_counted_beside_a_run(tmp_path: Path) -> None:
             while waiting.jobs != 2:
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (None, None),
+        ("", None),
+        ("- a\n- b\n", None),
+        ("- a\n- comand: x\n- b\n", "queue.yaml:2:3"),
+        ("- comand: x\n- b\n", None),
+        ("- a\n- 'b\n", "queue.yaml:2:3"),
+        ("a: b\n", None),
+        (f"# {'x' * counting.MOST_LOOKED_THROUGH}\n- a\n- comand: x\n", None),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_fault_below_entries(tmp_path: Path, text: str | None, place: str | None) -> None:
+    """It is found where a run would work on entries above it, and where the file is not large."""
+    path = tmp_path / "queue.yaml"
+    if text is not None:
+        path.write_text(text)
+    found = fault_below(QueueFile(path))
+    assert (place or "None") in str(found)

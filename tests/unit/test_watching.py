@@ -123,6 +123,6 @@ async def test_without_a_run_that_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_frame_is_drawn_over_the_one_before() -> None:
-    """The first frame scrolls up what is on the screen; each sets no mode of the terminal."""
-    assert drawn(["a", "b"]) == b"\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J"
-    assert drawn(["a"], scrolled=3) == b"\n\n\n\x1b[Ha\x1b[K\x1b[J"
+    """The first frame scrolls up what is on the screen; each leaves no mode switched on."""
+    assert drawn(["a", "b"]) == b"\x1b[?2026h\x1b[Ha\x1b[K\r\nb\x1b[K\x1b[J\x1b[?2026l"
+    assert drawn(["a"], scrolled=3) == b"\x1b[?2026h\n\n\n\x1b[Ha\x1b[K\x1b[J\x1b[?2026l"

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from pegasus.errors import FileFault
 from pegasus.yaml_text import Item, ListReader, Scalar, SourceText, Words, events, literal, one_line
+from tests.examples import examples
 from tests.unit.queue_texts import BROKEN_UP, LINES, WORDS, queue_texts
 
-QUICK = settings(max_examples=150, deadline=None)
-SEVERAL = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=examples(150), deadline=None)
+SEVERAL = settings(max_examples=examples(60), deadline=None)
 
 A_WORD = Words("command", "a queue", "Quote it", "Write one", ("hostname", ""), spaces=True)
 
@@ -77,6 +78,38 @@ def test_both_parsers_read_the_same(file: object) -> None:
     assert pure == [
         (found.start, found.end) if isinstance(found, Item) else str(found) for found in items(data)
     ]
+
+
+@pytest.mark.parametrize("loader", [yaml.BaseLoader, yaml.CBaseLoader])
+@pytest.mark.parametrize(
+    ("text", "place", "step"),
+    [
+        ("- echo one\n  lr: [1, 2]\n", "2:3", "`- command: echo one` in line 1."),
+        ("- a\n- echo one # c\n\n  # d\n  lr: 1\n  wd: 2\n", "5:3", "echo one` in line 2."),
+        ("- 'echo: 1'\n  lr:\n    - 1\n", "2:3", "`- command: 'echo: 1'` in line 1."),
+        ("- --flag http://x\r\n  lr: 1\r\n", "2:3", "`- command: --flag http://x` in line 1."),
+        ("- x\n    lr: 1\n", "2:5", 'line 1, and begin "lr" right below "command".'),
+        ("- x\nlr: 1\n", "2:1", 'line 1, and begin "lr" right below "command".'),
+    ],
+)
+def test_a_forgotten_key_above_a_parameter(
+    monkeypatch: pytest.MonkeyPatch, loader: type, text: str, place: str, step: str
+) -> None:
+    """A parameter below an entry that is a text: the same words from both parsers."""
+    monkeypatch.setattr(events, "LOADER", loader)
+    fault = str(items(text.encode())[-1])
+    what = 'a parameter such as "lr" needs a mapping, and the entry above it is only a text.'
+    assert fault.startswith(f"f.yaml:{place}: {what} Write `- command: ")
+    assert fault.endswith(step)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- command: x\n y: 1\n", "- |\n    x\n  y: 1\n", "- [a]\n  y: 1\n", "- x\n  b\n  y: 1\n"],
+)
+def test_other_lines_with_a_colon(text: str) -> None:
+    """Where the line above is no text on one line, the key was not forgotten."""
+    assert "needs a mapping" not in str(items(text.encode())[-1])
 
 
 @QUICK

@@ -337,7 +337,9 @@ class Allocations:
         """
         if self._is_broadcast:
             await wait_unused(self, job)
-            raise PegasusError(f"{words}: the broadcast cannot go on.")
+            raise PegasusError(
+                f"{words}: the broadcast cannot go on. `pegasus broadcast --resume` continues it."
+            )
 
     def tell(self, event: Event) -> None:
         """Ask Slurm soon where a node of an allocation cannot be reached."""

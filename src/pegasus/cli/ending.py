@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -23,6 +24,10 @@ def main() -> None:
 def _run_app() -> int:
     first = sys.argv[1] if sys.argv[1:] else ""
     if first.startswith("-") and first not in {"--help", "-h", "--version", "-V", "--"}:
+        from pegasus.cli.hints import hint_for_command
+
+        if hint := hint_for_command(first):
+            raise PegasusError(f'"{first}" is not a command. {hint}')
         raise PegasusError(
             f'"{first}" is not a command. Write the command first and its options after it: '
             "pegasus COMMAND [OPTIONS]."
@@ -53,6 +58,12 @@ def run_safely(command: Callable[[], int]) -> int:
 
 def _status_of(error: BaseException) -> int:
     leaves = list(leaves_of(error))
+    if any(isinstance(leaf, FileNotFoundError) for leaf in leaves) and _is_folder_gone():
+        say(
+            "The folder in which this command was started was removed. Go to a folder that exists, "
+            "for example with `cd`."
+        )
+        return ExitStatus.USAGE
     for leaf in leaves:
         if isinstance(leaf, SystemExit):
             return leaf.code if isinstance(leaf.code, int) else ExitStatus.USAGE
@@ -61,9 +72,30 @@ def _status_of(error: BaseException) -> int:
     if all(isinstance(leaf, PegasusError) for leaf in leaves):
         for leaf in leaves:
             say(str(leaf))
+        _say_settings(leaves)
         return ExitStatus.USAGE
     _report_bug(error)
     return ExitStatus.BUG
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 -- pathlib would have to be loaded
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _say_settings(errors: list[BaseException]) -> None:
+    """Name the settings that a refused run had: an error about one names the option only.
+
+    They were correct for the parser of the command line, so its errors are about what was typed.
+    """
+    from pegasus.cli.settings import SETTINGS
+
+    if not all(isinstance(each.__cause__, CycloptsError) for each in errors):
+        for words in SETTINGS.words_after("\n".join(map(str, errors))):
+            say(words)
 
 
 def _is_interrupt(error: BaseException) -> bool:
@@ -77,10 +109,9 @@ def _is_interrupt(error: BaseException) -> bool:
 
 def say(text: str) -> None:
     """Print a message on one line; control characters in text from other sources become visible."""
-    from pegasus.standard_streams import write_error
-    from pegasus.terminal_text import visible
+    from pegasus.standard_streams import write_message
 
-    write_error(f"[Pegasus] {visible(text)}\n")
+    write_message(text)
 
 
 def _report_bug(error: BaseException) -> None:

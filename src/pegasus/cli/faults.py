@@ -15,8 +15,17 @@ from cyclopts.exceptions import (
     MissingArgumentError,
     RepeatArgumentError,
     UnknownCommandError,
+    UnknownOptionError,
     UnusedCliTokensError,
     ValidationError,
+)
+
+from pegasus.cli.hints import (
+    hint_for_argument,
+    hint_for_command,
+    hint_for_number,
+    hint_for_option,
+    is_run_twice,
 )
 
 _KINDS: dict[object, str] = {int: "a whole number", float: "a number", bool: "yes or no"}
@@ -37,13 +46,14 @@ def what_is_wrong(error: CycloptsError, command: str = "pegasus") -> str:  # noq
     """
     match error:
         case UnusedCliTokensError(unused_tokens=[first, *_]):
-            return f'"{first}" is one argument too many for `{command}`.'
-        case UnknownCommandError():
-            return _sentence(str(error).partition(" Available commands")[0])
+            return _too_many(error, first, command)
+        case UnknownCommandError() | UnknownOptionError():
+            return _unknown(error)
         case CoercionError(msg=None):
             return _not_converted(error)
-        case CoercionError():
-            return _sentence(f"Invalid value for {_name(error)}: {error.msg}")
+        case CoercionError(token=token):
+            words = _sentence(f"Invalid value for {_name(error)}: {error.msg}")
+            return f"{words} {hint_for_number(error, token.value if token else '')}".rstrip()
         case ValidationError():
             typed = error.argument.tokens[0].value if error.argument else ""
             reason = error.exception_message.replace("Must be >= ", "it must be at least ")
@@ -56,6 +66,25 @@ def what_is_wrong(error: CycloptsError, command: str = "pegasus") -> str:  # noq
             return "An option that needs a value cannot stand among others. Write it apart."
         case _:
             return _sentence(str(error))
+
+
+def _unknown(error: UnknownCommandError | UnknownOptionError) -> str:
+    if isinstance(error, UnknownCommandError):
+        typed = next(iter(error.unused_tokens or ()), "")
+        if hint := hint_for_command(typed):
+            return f'Unknown command "{typed}". {hint}'
+        return _sentence(str(error).partition(" Available commands")[0])
+    typed = error.token.keyword or error.token.value
+    if len(typed) > len("-x") and not typed.startswith("--"):  # several short options in one
+        return _sentence(str(error))
+    return f"Unknown option: {typed}. {hint_for_option(error)}".rstrip()
+
+
+def _too_many(error: CycloptsError, typed: str, command: str) -> str:
+    if is_run_twice(error):
+        return f'The run is given twice: as "{typed}" and with --run. Give it once.'
+    words = f'"{typed}" is one argument too many for `{command}`.'
+    return f"{words} {hint_for_argument(error, typed)}".rstrip()
 
 
 def _not_converted(error: CoercionError) -> str:

@@ -50,8 +50,10 @@ def check(
         connect: Connect to each sub-node; report which of them answer.
         every: All sub-nodes and jobs instead of the first twenty.
     """
+    from pegasus.cli.running import refuse_settings
     from pegasus.commands import check as checking
 
+    refuse_settings()
     settings = checking.CheckSettings(
         hosts_file=hosts_file,
         queue_file=queue_file,

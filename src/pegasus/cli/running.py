@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -25,6 +25,10 @@ from pegasus.options import (
     Whole,
 )
 from pegasus.share import Share
+from pegasus.standard_streams import write_message
+
+if TYPE_CHECKING:
+    from pegasus.commands.run_settings import RunSettings
 
 
 @app.command(
@@ -101,19 +105,28 @@ def attach(
 
 
 def _run(common: Common, fleet: Fleet | None) -> int:
-    """Run jobs.
+    """Run jobs."""
+    from pegasus.commands.run import run
+
+    return run_in_trio(partial(run, _run_settings(common, fleet)))
+
+
+def _run_settings(common: Common, fleet: Fleet | None) -> RunSettings:
+    """Read options.
 
     Args:
-        common: the options of both modes.
+        common: those of both modes.
         fleet: those of a broadcast; None in queue mode.
+
+    Raises:
+        PegasusError: an option, or two of them together, are refused.
     """
-    from pegasus.commands.run import run
     from pegasus.commands.run_settings import RunSettings
     from pegasus.launch_text import read_typed_launch
     from pegasus.retry_causes import read_causes
 
     _refuse_contradictions(common, fleet)
-    settings = RunSettings(
+    return RunSettings(
         hosts_file=common.hosts_file,
         queue_file=common.queue_file,
         ssh_config=common.ssh_config,
@@ -140,7 +153,31 @@ def _run(common: Common, fleet: Fleet | None) -> int:
         resume=fleet.resume if fleet else False,
         notes=SETTINGS.noted,
     )
-    return run_in_trio(partial(run, settings))
+
+
+def refuse_settings() -> None:
+    """Refuse settings with which a run without further options would end at once.
+
+    Where only one of the two commands would refuse them, that is said, and nothing is refused.
+
+    Raises:
+        PegasusError: neither command would run.
+    """
+    modes, refused = ("queue", "broadcast"), dict[str, PegasusError]()
+    for name in modes:
+        _, bound, _ = app.parse_args([name])
+        common: Common = bound.arguments.get("common") or Common()
+        fleet: Fleet = bound.arguments.get("fleet") or Fleet()
+        try:
+            _run_settings(common, fleet if name == "broadcast" else None)
+        except PegasusError as error:
+            told = SETTINGS.words_after(str(error), named_only=True)
+            refused[name] = PegasusError(" ".join([str(error), *told]))
+        SETTINGS.words_after("")  # they are not the cause of what follows
+    if len(refused) == len(modes):
+        raise refused[modes[0]]
+    for name, fault in refused.items():
+        write_message(f"`pegasus {name}` would be refused: {fault}")
 
 
 def _refuse_contradictions(common: Common, fleet: Fleet | None) -> None:

@@ -75,6 +75,8 @@ def add(
     needs: Annotated[list[str] | None, Parameter(metavar="SLOTS=N")] = None,
     where: Annotated[list[str] | None, Parameter(metavar="NAME=VALUES")] = None,
     at_most: Whole | None = None,
+    shell: Annotated[str | None, Parameter(metavar="SHELL")] = None,
+    chdir: Annotated[str | None, Parameter(metavar="DIR")] = None,
     barrier: Annotated[str | None, Parameter(metavar="KIND")] = None,
     top: bool = False,
     hosts_file: HostsPath = HOSTS,
@@ -89,12 +91,16 @@ def add(
         needs: Slots of each job: gpu=2. Repeatable.
         where: Only on such sub-nodes: model=a100,h100. Repeatable.
         at_most: At most this many of the jobs at a time.
+        shell: Their shell, as in 'bash -lc'.
+        chdir: Where they begin.
         barrier: Add a barrier instead: succeeded or ended.
         top: Before all waiting jobs instead of after them.
     """
     from pegasus.commands import add as adding
+    from pegasus.launch_text import read_typed_launch
 
-    if barrier is not None and (command or param or needs or where or at_most is not None):
+    others = command, param, needs, where, at_most, shell, chdir
+    if barrier is not None and any(each not in (None, ()) for each in others):
         raise PegasusError(
             "--barrier stands without a command and its options: pegasus add --barrier succeeded"
         )
@@ -106,6 +112,7 @@ def add(
         needs=tuple(needs or ()),
         where=tuple(where or ()),
         at_most=at_most,
+        launch=read_typed_launch(shell, chdir),
         barrier=barrier,
         top=top,
         color=color,
@@ -249,5 +256,6 @@ def init(directory: Path = Path(), /) -> int:
     from pegasus.commands.init import init as write
 
     written = " and ".join(map(str, write(directory)))
-    say(f"Wrote {written}. Now: cd {directory} && pegasus q")
+    there = "" if directory == Path() else f"cd {directory} && "
+    say(f"Wrote {written}. Now: {there}pegasus q")
     return ExitStatus.SUCCESS

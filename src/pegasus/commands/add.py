@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,8 @@ from pegasus import grid
 from pegasus.colour import ColorChoice
 from pegasus.commands.foreground import in_foreground
 from pegasus.errors import ExitStatus, PegasusError
-from pegasus.findings import find_misfits
+from pegasus.findings import Misfit, find_misfits
+from pegasus.launch import NO_LAUNCH, Launch
 from pegasus.model import Barrier, Demand, Entry
 from pegasus.queue_file import (
     STANDARD_INPUT,
@@ -29,9 +31,13 @@ from pegasus.queue_file import (
     typed_entries,
 )
 from pegasus.screen import Screen
+from pegasus.terminal_text import on_one_line
 
 MISFITS_SHOWN = 3
 """Faults in a message: many lines of standard input may have the same one."""
+
+LONGEST_SHOWN = 60
+"""Characters of a command in a message: enough to recognise it."""
 
 _READ_SIZE = 1 << 16
 """Bytes that are read at a time: the capacity of a pipe on Linux."""
@@ -48,6 +54,7 @@ class AddSettings:
         needs: the slots that each job needs, as they were typed, ``NAME=NUMBER,NAME=NUMBER``.
         where: on which sub-nodes the jobs may run, as it was typed, ``NAME=VALUE,VALUE``.
         at_most: how many of the jobs may run at a time.
+        launch: how the jobs are started.
         barrier: the kind of the barrier that is added instead of a command.
     """
 
@@ -58,6 +65,7 @@ class AddSettings:
     needs: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     at_most: int | None = None
+    launch: Launch = NO_LAUNCH
     barrier: str | None = None
     top: bool = False
     color: ColorChoice = "auto"
@@ -79,7 +87,7 @@ async def add(settings: AddSettings) -> ExitStatus:
 def _command_of(settings: AddSettings) -> Callable[[Screen], Awaitable[ExitStatus]]:
     command = sole_command(settings.command)
     params = read_params(settings.params)
-    demand = read_typed_demand(settings.needs, settings.where, settings.at_most)
+    demand = read_typed_demand(settings.needs, settings.where, settings.at_most, settings.launch)
     return partial(_add, settings, command, params, demand)
 
 
@@ -88,21 +96,43 @@ async def _add(
 ) -> ExitStatus:
     if command == STANDARD_INPUT:
         # Abandoned when a person presses Ctrl-C instead of Ctrl-D: nothing else waits for it.
-        commands = read_commands(await trio.to_thread.run_sync(_read_all, abandon_on_cancel=True))
+        lines = read_commands(await trio.to_thread.run_sync(_read_all, abandon_on_cancel=True))
+        origins, commands = [f"standard input:{number}: " for number in lines], [*lines.values()]
     else:
-        commands = [read_command(command)]
+        origins, commands = [""], [read_command(command)]
     entries = typed_entries(commands, params, demand)
     files = settings.hosts_file, settings.queue_file
+
+    def place(number: int) -> str:
+        return f"{origins[number]}`{on_one_line(commands[number], LONGEST_SHOWN)}`"
+
     if misfits := await trio.to_thread.run_sync(find_misfits, *files, entries):
         raise PegasusError(
-            f"{settings.hosts_file}: {' '.join(misfits[:MISFITS_SHOWN])} Nothing was added. "
-            "--hosts-file names another file; `pegasus lock` edits the queue without this check."
+            f"{_misfit_words(settings, misfits, place)} Nothing was added. --hosts-file names "
+            "another file; `pegasus lock` edits the queue without this check."
         )
     await _write(settings, entries, screen)
     count = sum(map(grid.count, entries))
     jobs = "1 job" if count == 1 else f"{count:,} jobs"
     screen.say(_words(settings, jobs) if count else "Nothing to add.")
     return ExitStatus.SUCCESS
+
+
+def _misfit_words(
+    settings: AddSettings, misfits: Sequence[Misfit], place: Callable[[int], str]
+) -> str:
+    """Say which commands could run nowhere, each fault once, with the first command that has it."""
+    first: dict[str, Misfit] = {}
+    for misfit in misfits:
+        first.setdefault(misfit.words, misfit)
+    shown = list(first.values())[:MISFITS_SHOWN]
+    words = [f"{place(misfit.number)}: {misfit.words}" for misfit in shown]
+    if names := list(dict.fromkeys(misfit.unknown for misfit in shown if misfit.unknown)):
+        options = " ".join(f"--param {shlex.quote(name)}=…" for name in names)
+        words.append(f"Add `{options}`, or name it in {settings.hosts_file}.")
+    if more := len(misfits) - len(shown):
+        words.append(f"{more:,} more command{'s do' if more > 1 else ' does'} not fit either.")
+    return " ".join(words)
 
 
 async def _add_barrier(settings: AddSettings, screen: Screen) -> ExitStatus:

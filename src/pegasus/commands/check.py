@@ -7,9 +7,11 @@ characters are replaced and lines are wrapped; elsewhere every text is unchanged
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import trio
@@ -22,6 +24,7 @@ from pegasus.allocations import (
     requests_of,
     try_request,
 )
+from pegasus.dispatch import try_pools
 from pegasus.errors import ExitStatus, NodeUnreachable, PegasusError, sole_error
 from pegasus.findings import Findings, ListingView, find, laid_out, list_findings, many
 from pegasus.interrupt import open_interrupts
@@ -29,8 +32,8 @@ from pegasus.model import SubNode
 from pegasus.process import raise_open_files_limit
 from pegasus.standard_streams import STDOUT, write
 from pegasus.sub_node_names import number_meant
-from pegasus.terminal_text import on_one_line, visible
-from pegasus.transport import OpenSession, open_ssh, session_opener
+from pegasus.terminal_text import NARROWEST_TEXT, on_one_line, own_rows, visible
+from pegasus.transport import OpenSession, open_ssh, refuse_missing_config, session_opener
 
 _LINES_PER_WRITE = 500
 """Lines that are written at a time."""
@@ -63,8 +66,10 @@ async def check(settings: CheckSettings) -> ExitStatus:
         or no sub-node answers; INTERRUPTED.
 
     Raises:
-        PegasusError: there is no such sub-node, or no ssh; ``limit`` chooses nothing.
+        PegasusError: there is no such sub-node or configuration of ssh, or no ssh; ``limit``
+            chooses nothing.
     """
+    refuse_missing_config(settings.ssh_config)
     found = find(settings.hosts_file, settings.queue_file, settings.limit)
     view = ListingView(
         settings.hosts_file,
@@ -110,6 +115,14 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _write(lines: Iterable[str]) -> None:
+    """Write lines; a terminal gets notes and faults wrapped between words, tables as they are."""
+    columns = os.get_terminal_size(STDOUT).columns if os.isatty(STDOUT) else 0
+    if columns >= NARROWEST_TEXT:
+        rows = (
+            [line] if line[:1].isspace() else own_rows(line, columns)  # rows of tables are indented
+            for line in lines
+        )
+        lines = chain.from_iterable(rows)
     text = "".join(f"{line}\n" for line in lines)
     write(STDOUT, text.encode("utf-8", "surrogateescape"))
 
@@ -156,15 +169,21 @@ async def _cancel_at_once(signals: AsyncIterator[str], scope: trio.CancelScope) 
 async def _try(
     open_session: OpenSession, sub_node: SubNode, count: int, answered: dict[int, bool]
 ) -> None:
-    """Connect to a sub-node and start a shell there, as a run does before it takes a job."""
+    """Do what a run does before it takes a job: connect, start a shell, ask for the slots."""
     began = trio.current_time()
-    words = ""
     try:
-        async with open_session(sub_node) as session, session.open_shell():
-            took = trio.current_time() - began
+        async with open_session(sub_node) as session:
+            async with session.open_shell():
+                took = duration.words(trio.current_time() - began)
+            pools = await try_pools(session, sub_node)
     except NodeUnreachable as error:
-        took, words = trio.current_time() - began, error.words
-    _report([sub_node.number], count, _answer(sub_node, took, words), answered, is_good=not words)
+        took = duration.words(trio.current_time() - began)
+        text, is_good = f"no answer, after {took}: {on_one_line(error.words)}", False
+    else:
+        text = "; ".join([f"answers, after {took}", *map(str, pools)])
+        is_good = all(pool.is_valid for pool in pools)
+    text = f"{visible(str(sub_node))}: {text}"
+    _report([sub_node.number], count, text, answered, is_good=is_good)
 
 
 async def _try_request(request: AllocationRequest, count: int, answered: dict[int, bool]) -> None:
@@ -184,11 +203,3 @@ def _report(
             _write([""])
         _write(laid_out(f"  {numbers[0]:>{len(str(count))}}  ", text))
     answered.update(dict.fromkeys(numbers, is_good))
-
-
-def _answer(sub_node: SubNode, took: float, words: str) -> str:
-    name = visible(str(sub_node))
-    if words:
-        took_words = duration.words(took)
-        return f"{name}: no answer, after {took_words}: {on_one_line(words)}"
-    return f"{name}: answers, after {duration.words(took)}"

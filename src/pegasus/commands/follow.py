@@ -17,6 +17,7 @@ from pegasus.commands.taking_over import (
     TakenRun,
     follow_orders,
     result_of_run,
+    say_summary,
     show_panels,
     status_of,
     take_over_left,
@@ -83,8 +84,7 @@ async def _follow(settings: FollowSettings, screen: Screen, stages: Stages) -> E
         await _dispatch(settings, taken, screen, stages)
         for run in taken:
             run.end(result_of_run(None, stages))
-            if words := words_on_taken(run):
-                screen.say(*words)
+            say_summary(screen, words_on_taken(run))
     return ExitStatus.INTERRUPTED if stages.interrupted else status_of(taken)
 
 

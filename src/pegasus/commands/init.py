@@ -64,11 +64,17 @@ def init(directory: Path) -> list[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         there = [path for path in files if path.exists() or path.is_symlink()]
         if len(there) == len(files):
-            raise PegasusError(f"{there[0]} and {there[1]} are there already; nothing was written.")
+            raise PegasusError(
+                f"{there[0]} and {there[1]} are there already; nothing was written. Edit them, or "
+                "name another folder: `pegasus init FOLDER`."
+            )
         missing = [path for path in files if path not in there]
         for path in missing:
             with path.open("x", encoding="utf-8") as file:
                 file.write(files[path])
     except OSError as error:
-        raise PegasusError(f"{error.filename}: {error.strerror}.") from error
+        raise PegasusError(
+            f"{error.filename}: {error.strerror}. Repair that, or name another folder: "
+            "`pegasus init FOLDER`."
+        ) from error
     return missing

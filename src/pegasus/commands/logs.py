@@ -8,7 +8,8 @@ from pathlib import Path
 from pegasus.errors import ExitStatus, PegasusError
 from pegasus.model import Stream
 from pegasus.record import RunRecord
-from pegasus.report.outputs import OutputChoice, follow, list_jobs, numbers_text, show
+from pegasus.report.job_numbers import numbers_text
+from pegasus.report.outputs import OutputChoice, follow, list_jobs, show
 from pegasus.report.run_meant import run_meant
 from pegasus.run_state import JobState
 from pegasus.sub_node_names import number_meant

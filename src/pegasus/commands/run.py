@@ -16,6 +16,7 @@ import trio
 
 from pegasus.allocations import AllocationLimits, is_requested, make_allocations
 from pegasus.commands.frame import FINAL_SCREEN_WAIT, in_frame
+from pegasus.commands.next_words import retry_hint, words_on_waiting
 from pegasus.commands.run_settings import RunSettings
 from pegasus.commands.stages import Stages
 from pegasus.commands.taking_over import (
@@ -23,6 +24,7 @@ from pegasus.commands.taking_over import (
     follow_orders,
     log_of,
     result_of_run,
+    say_summary,
     show_panels,
     status_of_run,
     take_over_left,
@@ -40,11 +42,11 @@ from pegasus.model import SubNode
 from pegasus.notifier import Notifier, open_notifier
 from pegasus.orders import orders_of, read_orders
 from pegasus.panel import LivePanel
-from pegasus.queue_file import QueueFile, WaitingJobs
+from pegasus.queue_file import QueueFile, WaitingJobs, fault_below
 from pegasus.queue_file.count_following import follow_count
 from pegasus.queue_file.job_source import JobSource, fill
 from pegasus.record.recording import Record, open_record
-from pegasus.report.summary import last_words, retry_words
+from pegasus.report.summary import last_words
 from pegasus.resuming import (
     broadcast_to_resume,
     notes_on_unfinished,
@@ -57,7 +59,7 @@ from pegasus.run_state import RunState
 from pegasus.screen import Screen
 from pegasus.shared_slots import BarrierWatch, SharedSlots
 from pegasus.stalls import watch_stalls
-from pegasus.standard_streams import write_error
+from pegasus.standard_streams import write_message
 from pegasus.transport import OpenSession, open_ssh, session_opener
 
 BY_CLIENTS = "PEGASUS_SSH_CLIENTS"
@@ -92,7 +94,7 @@ async def run(settings: RunSettings) -> ExitStatus:
             "--queue-file names another, --daemon waits for it."
         )
     if settings.resume:
-        settings = replace(settings, resumes=await broadcast_to_resume(queue, _say_early))
+        settings = replace(settings, resumes=await broadcast_to_resume(queue, write_message))
     return await in_frame(
         partial(_run_notified, settings, chosen, queue),
         color=settings.color,
@@ -108,14 +110,11 @@ async def _first_notes(opened: _OpenedRun) -> list[str]:
     about_files = notes_on(settings.hosts_file, opened.sub_nodes, queue.real)
     notes = [*settings.notes, *map(str, about_files)]
     notes += filter(None, [queue.blind_spot()])
+    if fault := await trio.to_thread.run_sync(fault_below, queue, abandon_on_cancel=True):
+        notes.append(f"{fault} The entries above it run first: correct it before they have ended.")
     if settings.broadcast and not settings.resume:
         notes += await notes_on_unfinished(queue, opened.record.name, _resume_command(settings))
     return notes
-
-
-def _say_early(words: str) -> None:
-    """Show a message before there is a screen."""
-    write_error(f"[Pegasus] {words}\n")
 
 
 async def _run_notified(
@@ -178,20 +177,29 @@ async def _run_recorded(
             await _dispatch(opened, stages)
         except PegasusError as caught:
             error = caught
-            screen.say(str(caught))
+            screen.say(str(caught), failed=True)
         status = _end(opened, live.state, stages, notifier, error)
+    await _say_end(opened, stages, error, trio.current_time() - began)
+    return status
+
+
+async def _say_end(
+    opened: _OpenedRun, stages: Stages, error: PegasusError | None, took: float
+) -> None:
+    """Print the summary, what is left, and the next step."""
+    settings, queue, record, screen = opened.settings, opened.queue, opened.record, opened.screen
+    state = opened.state
     rest = await _rest(settings, queue, record, opened.sub_nodes)
-    if live.state.counts():
+    waiting = [] if settings.broadcast else await words_on_waiting(queue)
+    if state.counts():
         logs = partial(log_of, record, settings.mode) if await _has_outputs(record) else None
-        words = last_words(live.state, logs, trio.current_time() - began)
-        if not rest and live.state.failure_count and record.kept:
-            rest = [retry_words(settings.queue_file)]
-        screen.say(*words, *rest)
-    elif rest:
-        screen.say(*rest)
+        if not rest and state.failure_count and record.kept:
+            rest = [await retry_hint(settings.queue_file, queue, record)]
+        say_summary(screen, [*last_words(state, logs, took), *rest, *waiting])
+    elif rest or waiting:
+        screen.say(*rest, *waiting)
     elif error is None and not stages.interrupted:
         screen.say(f"{settings.queue_file}: the queue is empty, nothing was run.")
-    return status
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +250,7 @@ def _end(
     notifier.end(ended, error)
     for run_before in opened.taken:
         run_before.end("left" if error else result_of_run(error, stages))
-        if lines := words_on_taken(run_before):
-            opened.screen.say(*lines)
+        say_summary(opened.screen, words_on_taken(run_before))
     return status
 
 

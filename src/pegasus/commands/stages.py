@@ -57,14 +57,14 @@ class Stages:
                     case _:
                         self._kill(name)
 
-    async def _drain(self, name: str) -> None:
+    async def _drain(self, name: str, to_end: str = "Once more to end it") -> None:
         """Take nothing more; the notice is shown once all that was taken has begun."""
         self.ending.drain()
         await self.ending.drained.wait()
         if self.ending.stage is Stage.DRAINING:
             self._screen.say(
                 f"{name}: nothing more is taken; what runs goes on to its end. "
-                "Once more to end it (SIGTERM, SIGKILL after 10 s)."
+                f"{to_end} (SIGTERM, SIGKILL after 10 s)."
             )
 
     def _leave(self, name: str) -> None:
@@ -73,9 +73,9 @@ class Stages:
             f"{name}: Pegasus ends, detached commands go on. `pegasus attach` follows."
         )
 
-    def _abort(self, name: str) -> None:
+    def _abort(self, name: str, next_step: str = "Once more to kill it at once.") -> None:
         self.ending.abort()
-        self._screen.say(f"{name}: ending what runs. Once more to kill it at once.")
+        self._screen.say(f"{name}: ending what runs. {next_step}")
 
     def _kill(self, name: str) -> None:
         self.ending.kill()
@@ -98,11 +98,11 @@ class Stages:
             match request.order:
                 case DrainOrder():
                     self.interrupted = True
-                    await self._drain("pegasus stop")
+                    await self._drain("pegasus stop", "`pegasus stop --now` ends it")
                     request.answer("Nothing more is taken; what runs goes on to its end.")
                 case AbortOrder():
                     self.interrupted = True
-                    self._abort("pegasus stop --now")
+                    self._abort("pegasus stop --now", "SIGKILL follows after 10 s.")
                     request.answer("What runs is being ended.")
                 case LeaveOrder() if self.may_leave:
                     self.interrupted = True

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pegasus.colour import wants_colour
 from pegasus.errors import ExitStatus
 from pegasus.queue_file import QueueFile
 from pegasus.report.overview import Overview, OverviewReader
@@ -79,8 +80,9 @@ def _text(settings: StatusSettings, overview: Overview) -> bytes:
     from pegasus.report.tables import about, written  # noqa: PLC0415 -- rich takes as long as all else
 
     terminal = os.isatty(STDOUT)
-    width = terminal_size()[0]
-    return written(about(overview, None, width), width, terminal=terminal)
+    width = terminal_size()[0] if terminal else None
+    colour = wants_colour("auto", os.environ, terminal=terminal)
+    return written(about(overview, None, width), width, colour=colour)
 
 
 def _watch(settings: StatusSettings, reader: OverviewReader) -> None:

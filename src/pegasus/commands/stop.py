@@ -19,6 +19,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.orders import AbortOrder, DrainOrder, LeaveOrder, Order, StopJobOrder
 from pegasus.queue_file import QueueFile
 from pegasus.record import RunRecord, choose_run, find_runs
+from pegasus.report.job_numbers import numbers_text
 from pegasus.report.left import (
     LeftFolder,
     follower_words,
@@ -26,7 +27,7 @@ from pegasus.report.left import (
     left_in,
     stored_words,
 )
-from pegasus.report.outputs import numbers_text
+from pegasus.report.run_meant import no_such_queue
 from pegasus.screen import Screen
 from pegasus.sub_node_names import number_meant
 from pegasus.terminal_text import on_one_line
@@ -121,7 +122,13 @@ def _on_sub_node(order: StopJobOrder, run: RunRecord, name: str | int) -> StopJo
         PegasusError: it means none, or several.
     """
     sub_nodes = [each.sub_node for each in run.state.sub_nodes.values()]
-    return replace(order, sub_node=number_meant(name, sub_nodes))
+    number = number_meant(name, sub_nodes)
+    if sub_nodes and number not in run.state.sub_nodes:
+        has = numbers_text(sorted(run.state.sub_nodes))
+        raise PegasusError(
+            f"--sub-node {name}: run {run.name} has no such sub-node. Give one of these: {has}."
+        )
+    return replace(order, sub_node=number)
 
 
 def _why_not(run: RunRecord, number: int) -> list[str]:
@@ -137,9 +144,16 @@ def _why_not(run: RunRecord, number: int) -> list[str]:
 
 
 async def find_shown(queue_file: Path, screen: Screen) -> list[RunRecord]:
-    """Find the runs of a queue, and show which cannot be read."""
+    """Find the runs of a queue, and show which cannot be read.
+
+    Raises:
+        PegasusError: there is neither such a file nor a run of it.
+    """
     warnings: list[str] = []
-    runs = await trio.to_thread.run_sync(find_runs, QueueFile(queue_file).real, warnings)
+    queue = QueueFile(queue_file)
+    runs = await trio.to_thread.run_sync(find_runs, queue.real, warnings)
+    if not runs and queue.state() is None:
+        raise no_such_queue(queue.path)
     for warning in warnings:
         screen.say(warning)
     return runs
@@ -262,7 +276,8 @@ async def _stop_one(run: RunRecord, order: Order, screen: Screen, obeyed: list[b
     done = reply.done
     if isinstance(order, StopJobOrder) and isinstance(reply, orders.OrderAnswer) and not done:
         await trio.to_thread.run_sync(run.refresh)
-        screen.say(*_why_not(run, order.number))
+        if words := _why_not(run, order.number):
+            screen.say(*words)
     if run.began.detached and isinstance(reply, orders.RunOver):
         await trio.to_thread.run_sync(run.refresh)
         if not isinstance(order, LeaveOrder) and any(each.may_run for each in left_in(run)):

@@ -25,7 +25,7 @@ from pegasus.panel import LivePanel, PanelStack
 from pegasus.record import OutputName, RunRecord
 from pegasus.record.recording import Record
 from pegasus.record.taking_over import ContinuedRun, LeftCommand, find_left, take_over
-from pegasus.report.summary import summary_of
+from pegasus.report.summary import names_failure, summary_of
 from pegasus.run_state import Result, RunState
 from pegasus.screen import Screen
 
@@ -214,6 +214,12 @@ def log_of(record: Record, mode: RunMode, result: Result) -> str | None:
     name = OutputName(job, sub_node, Stream.STDOUT).file_name(mode)
     path = Path(os.path.relpath(record.folder.output / name))
     return f"{path.with_suffix('')}.*"
+
+
+def say_summary(screen: Screen, lines: list[str]) -> None:
+    """Show the lines of a summary, if there are any; those about failures differ in colour."""
+    if lines:
+        screen.say_summary(lines, names_failure)
 
 
 def words_on_taken(taken: TakenRun) -> list[str]:

@@ -15,6 +15,7 @@ from pegasus.errors import ExitStatus, PegasusError
 from pegasus.queue_file import QueueFile
 from pegasus.record import RunRecord, find_runs
 from pegasus.report.ends import EndFound, end_of_job, end_of_run
+from pegasus.report.job_numbers import numbers_words
 from pegasus.report.left import follower_words
 from pegasus.report.outputs import message
 from pegasus.report.run_meant import run_meant
@@ -95,7 +96,7 @@ def _wait(settings: WaitSettings, runs: Sequence[RunRecord]) -> int:
         waited = time.monotonic() - began
         if settings.limit is not None and waited >= settings.limit:
             for run in waiting:
-                _say(f"{_what(settings, run)} has not ended within {duration.words(waited)}")
+                _say(_late(settings, run, duration.words(waited)))
             return ExitStatus.TIMED_OUT
         if waited >= notice_at:
             notice_at = float("inf")
@@ -108,6 +109,18 @@ def _wait(settings: WaitSettings, runs: Sequence[RunRecord]) -> int:
 
 def _end(settings: WaitSettings, run: RunRecord) -> EndFound | None:
     return end_of_run(run) if settings.job is None else end_of_job(run, settings.job)
+
+
+def _late(settings: WaitSettings, run: RunRecord, within: str) -> str:
+    """Say that the time has passed, and which jobs there are where the job is none of them."""
+    jobs = run.state.jobs
+    if settings.job is None or settings.job in jobs:
+        what = _what(settings, run)
+        return f"{what[:1].upper()}{what[1:]} has not ended within {within}."
+    return (
+        f"Run {run.name} has not taken a job {settings.job} within {within}; "
+        f"{numbers_words(jobs)} so far. `pegasus logs --run {run.name}` lists its jobs."
+    )
 
 
 def _what(settings: WaitSettings, run: RunRecord) -> str:

@@ -15,6 +15,7 @@ from pegasus.dispatch.ports import Batch, Queue, ResumedStep, ResumedSteps, Sess
 from pegasus.dispatch.queue_mode import QueueDispatcher
 from pegasus.dispatch.results import StoppedJob
 from pegasus.dispatch.run import Run
+from pegasus.dispatch.trying import TriedPool, try_pools
 from pegasus.dispatch.workers import use_of
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "Stage",
     "StoppedJob",
     "Stray",
+    "TriedPool",
     "open_asker",
+    "try_pools",
     "use_of",
 ]

@@ -256,7 +256,7 @@ class BroadcastDispatcher(Dispatcher):
             if self._allowed == self.run.max_unreachable:
                 needs = f"--max-unreachable allows {self._allowed}"
             raise PegasusError(
-                f"{names_of([worker.sub_node for worker in away])} can't be reached, "
+                f"{names_of([worker.sub_node for worker in away])} cannot be reached, "
                 f"{len(away)} of {len(self.workers)} sub-nodes, and {needs}: nothing was taken. "
                 "Repair them, take them out of the hosts file, or allow more."
             )
@@ -307,7 +307,7 @@ class BroadcastDispatcher(Dispatcher):
         if away:
             them = "it" if len(away) == 1 else "them"
             raise PegasusError(
-                f"{names_of([worker.sub_node for worker in away])} can't be reached, and a "
+                f"{names_of([worker.sub_node for worker in away])} cannot be reached, and a "
                 f"broadcast needs every sub-node: nothing was taken. Repair {them}, take {them} "
                 "out of the hosts file, or allow some to be missing (--max-unreachable)."
             )

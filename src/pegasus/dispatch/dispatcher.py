@@ -211,7 +211,7 @@ class Dispatcher(ABC):
             # Before that many were connected, only the failure of the others ends the run.
             connected = sum(worker.history.ever_connected for worker in self.workers)
             is_there = connected >= enough() or (self.run.requested() and not self.per_sub_node)
-            idle = is_there and not self.has_more_to_come()
+            idle = is_there and not self.is_under_way()  # what waits is in the file
             if idle and await self._queue_is_empty():
                 return False
         return True

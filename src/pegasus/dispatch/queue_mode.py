@@ -21,8 +21,8 @@ from pegasus.dispatch.worker_states import Away, Connecting
 from pegasus.dispatch.workers import are_alike
 from pegasus.errors import FileFault, PegasusError
 from pegasus.events import Noted, SubNodeAdded
-from pegasus.model import Demand, SubNode
-from pegasus.placement import Round
+from pegasus.model import Demand, Job, SubNode
+from pegasus.placement import Waits
 from pegasus.terminal_text import on_one_line
 
 _NAMED_COMMAND = 60
@@ -151,28 +151,26 @@ class QueueDispatcher(Dispatcher):
         for fault in batch.refused:  # its line changes when jobs before it are taken
             if fault.what not in self._refusals:
                 self._refusals.add(fault.what)
-                self.run.listener.tell(
-                    Noted(f"{fault} The jobs behind it go on. It stays in the file.")
-                )
+                words = "This entry stays in the file; those below it run, up to a barrier."
+                self.run.listener.tell(Noted(f"{fault} {words}"))
         current = picker.round
         # A take that has not read on, since no slot was free, leaves jobs that wait.
         is_cut_short = current is not None and not batch.is_complete and batch.fault is None
-        self.waits = is_cut_short or picker.has_unfilled
-        self.waits = self.waits or (current is not None and bool(current.waits))
+        waits = [*picker.waits, *(current.waits if current is not None else ())]
+        self.waits = is_cut_short or picker.has_unfilled or bool(waits)
         self.news = self.news or picker.has_unfilled
-        waits = current.waits if current is not None else ()
         is_partial = is_cut_short and not batch.jobs
         self.desk.reporter.see_jobs(waits, batch.refused, is_partial=is_partial)
+        self._note_waits(waits)
         if current is not None:
-            self._note_waits(current)
             self.desk.ask({*current.probes, *current.rechecks})
             self._open_lanes()
             if self.waits:
                 self.desk.look_around()
 
-    def _note_waits(self, current: Round) -> None:
+    def _note_waits(self, waits: Sequence[tuple[Job, Waits]]) -> None:
         """Tell the user, once, about jobs that may wait for long."""
-        for job, answer in current.waits:
+        for job, answer in waits:
             if answer.reason == "absent" and self._may_come(job.demand):
                 continue
             if answer.reason in {"absent", "unusable"}:
@@ -198,6 +196,8 @@ class QueueDispatcher(Dispatcher):
             await self.gate.pass_through(batch.barrier)
             return True
         if picker.round is None:
+            if picker.has_looked_far:
+                await self._wait_news()
             if picker.is_full:
                 return True
         elif not batch.is_complete:

@@ -70,7 +70,9 @@ class Worker:
         sub_node: where it runs commands.
         run: the run that it belongs to.
         reports: gets its reports.
-        remains: what earlier runs have left on the sub-node.
+        remains: what earlier runs have left on the sub-node. Where this run does not have the
+            sub-node, or it follows another command there, the worker takes no jobs, and ends when
+            nothing is left to follow or to remove.
         lane: its number among the workers of a sub-node with pools, from 0; the first one alone
             reports the state of the connection.
 
@@ -98,6 +100,7 @@ class Worker:
         remains = remains or Remains()
         self.held = HeldCommands(sub_node, run, reports, self._end_detached, remains)
         self._listener = remains.listener or run.listener
+        self._follows_only = remains.listener is not None
         self.state: WorkerState = Connecting()
         self.leaving = False
         self.history = ConnectionHistory()
@@ -147,7 +150,7 @@ class Worker:
             self._scope.cancel(reason="no more commands for this sub-node")
 
     def abandon(self) -> None:
-        """End at once; detached commands go on on the sub-node, which cannot be reached."""
+        """End at once; detached commands still run on the sub-node, which cannot be reached."""
         self.held.leave()
         self._scope.cancel(reason="the run goes on without this sub-node")
 
@@ -161,7 +164,8 @@ class Worker:
 
     @property
     def _is_over(self) -> bool:
-        may_end = self.leaving or self._reports.closed
+        is_done = self._follows_only and not self.held.to_do
+        may_end = self.leaving or self._reports.closed or is_done
         return may_end and not self.held.may_run and self.held.probed.is_set()
 
     async def _connect_and_work(self) -> None:

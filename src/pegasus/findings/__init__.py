@@ -7,8 +7,8 @@ Rule 3: jobs are counted by arithmetic. Rendering them takes time, so it has a l
 
 from __future__ import annotations
 
-from pegasus.findings.additions import find_misfits
-from pegasus.findings.finding import Findings, find, notes_on
+from pegasus.findings.additions import Misfit, find_misfits
+from pegasus.findings.finding import Findings, find
 from pegasus.findings.listing import (
     FIRST_SHOWN,
     ListingView,
@@ -17,11 +17,13 @@ from pegasus.findings.listing import (
     list_findings,
     many,
 )
+from pegasus.findings.notes import notes_on
 
 __all__ = [
     "FIRST_SHOWN",
     "Findings",
     "ListingView",
+    "Misfit",
     "described",
     "find",
     "find_misfits",

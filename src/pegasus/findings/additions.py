@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pegasus import grid
@@ -18,7 +19,29 @@ MOST_JOBS_TRIED = 100
 """Jobs of one entry: names are the same in all of them, and `pegasus check` tries more."""
 
 
-def find_misfits(hosts_file: Path, queue_file: Path, entries: Iterable[Entry]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Why an entry could run nowhere.
+
+    Attributes:
+        number: of the entry, counted from 0.
+        what: what is wrong, as a sentence without its full stop.
+        instead: the next step, likewise; may be empty.
+        unknown: the name that is unknown, if that is the fault; else empty.
+    """
+
+    number: int
+    what: str
+    instead: str
+    unknown: str = ""
+
+    @property
+    def words(self) -> str:
+        """The fault and the next step, to follow a place and a colon."""
+        return f"{self.what}. {self.instead}." if self.instead else f"{self.what}."
+
+
+def find_misfits(hosts_file: Path, queue_file: Path, entries: Iterable[Entry]) -> list[Misfit]:
     """Find jobs that no sub-node of a hosts file could run, or for which it has not all names.
 
     Args:
@@ -28,7 +51,7 @@ def find_misfits(hosts_file: Path, queue_file: Path, entries: Iterable[Entry]) -
         entries: what is to be added.
 
     Returns:
-        For each entry at most one message: the fault and the next step, as sentences.
+        For each entry at most one.
     """
     is_usual = str(hosts_file) == "hosts.yaml"
     if not hosts_file.is_file() or (is_usual and queue_file.parent != Path()):
@@ -37,18 +60,18 @@ def find_misfits(hosts_file: Path, queue_file: Path, entries: Iterable[Entry]) -
     if faults or not sub_nodes:
         return []
     places = Places(sub_nodes)
-    found = (_misfit(entry, places) for entry in entries)
-    return [words for words in found if words]
+    found = (_misfit(number, entry, places) for number, entry in enumerate(entries))
+    return [misfit for misfit in found if misfit]
 
 
-def _misfit(entry: Entry, places: Places) -> str:
+def _misfit(number: int, entry: Entry, places: Places) -> Misfit | None:
     sub_nodes = places.of(entry.demand)
     for job in itertools.islice(grid.jobs(entry), MOST_JOBS_TRIED):
         if reason := nowhere(job, places.sub_nodes):
-            return _sentences(reason.what, reason.instead)
+            return Misfit(number, reason.what, reason.instead)
         if fault := _unrendered(job, sub_nodes, places):
-            return _sentences(fault.what, fault.instead)
-    return ""
+            return Misfit(number, fault.what, fault.instead, fault.unknown)
+    return None
 
 
 def _unrendered(job: Job, sub_nodes: Sequence[SubNode], places: Places) -> TemplateFault | None:
@@ -62,8 +85,3 @@ def _unrendered(job: Job, sub_nodes: Sequence[SubNode], places: Places) -> Templ
         else:
             return None
     return first
-
-
-def _sentences(what: str, instead: str) -> str:
-    words = f"{what}. {instead}." if instead else f"{what}."
-    return words[:1].upper() + words[1:]

@@ -9,12 +9,13 @@ from pathlib import Path
 from pegasus import grid
 from pegasus.demand import nowhere
 from pegasus.errors import FileFault
+from pegasus.findings.notes import notes_on, notes_on_entries
 from pegasus.findings.places import Places
 from pegasus.findings.trial import Trial
-from pegasus.hosts_file import SubNodeLimit, find_hosts, find_notes, is_doubtful, mentions
+from pegasus.hosts_file import SubNodeLimit, find_hosts
 from pegasus.launch import NO_LAUNCH
 from pegasus.model import NO_DEMAND, Barrier, Job, SubNode
-from pegasus.queue_file import QueueFile, QueueReader, Written, WrittenBarrier, doubtful_params
+from pegasus.queue_file import QueueFile, QueueReader, Written, WrittenBarrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def find(hosts_file: Path, queue_file: Path, limit: Sequence[str] = ()) -> Findi
         queue.refuse_lockless()
     except FileFault as fault:
         trial.faults.append(fault)
-    notes = (*notes, *_notes_on_demands(reader, entries))
+    notes = (*notes, *notes_on_entries(reader, entries))
     faults = tuple(trial.faults)
     counts = trial.tried, trial.fillings
     return Findings(
@@ -124,38 +125,3 @@ def _nowhere(reader: QueueReader, written: Written, places: Places) -> FileFault
         return None
     position = reader.source.position(written.demand_start(reason.about))
     return FileFault(position, reason.what, reason.instead)
-
-
-def _notes_on_demands(
-    reader: QueueReader, entries: Sequence[Written | WrittenBarrier]
-) -> list[FileFault]:
-    """Give notes on parameters that were probably meant as demands, each name once."""
-    notes: dict[str, FileFault] = {}
-    for each in entries:
-        if isinstance(each, WrittenBarrier):
-            continue
-        for name, step in doubtful_params(each.item.node):
-            is_used = any(mentions(command.text, name.text) for command in each.commands)
-            if not is_used and name.text not in notes:
-                what = f'note: "{name.text}" is a parameter for templates here'
-                position = reader.source.position(name.start)
-                notes[name.text] = FileFault(position, what, step)
-    return list(notes.values())
-
-
-def notes_on(
-    hosts_file: Path, sub_nodes: Sequence[SubNode], queue_file: Path
-) -> tuple[FileFault, ...]:
-    """Give notes on parameters of sub-nodes that are probably a mistake, each name once.
-
-    A parameter that a command uses is meant as a parameter. The queue file is only read where
-    there is such a name.
-    """
-    names = {name for sub_node in sub_nodes for name, _ in sub_node.params}
-    if not any(map(is_doubtful, names)):
-        return ()
-    try:
-        queue = queue_file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        queue = ""
-    return find_notes(hosts_file, lambda name: mentions(queue, name))

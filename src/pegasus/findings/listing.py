@@ -139,8 +139,8 @@ def _jobs(view: ListingView, found: Findings) -> Iterator[str]:
         yield from laid_out(f"  {number:>{width},}{mark if usual else ' '} ", text)
         if launch := launch_words(job.demand.launch):
             yield from laid_out(f"  {'':>{width}}    ", launch)
-        if is_placed and found.sub_nodes:
-            place = _place(places, job, is_usual=usual is not None)
+        is_shown = is_placed and bool(found.sub_nodes)
+        if is_shown and (place := _place(places, job, is_usual=usual is not None)):
             yield from laid_out(f"  {'':>{width}}    ", place)
     pools = bool(places.pools)
     for mark in sorted(marks & _LEGEND.keys()):
@@ -161,13 +161,16 @@ def _filled(job: Job, sub_node: SubNode | None, places: Places) -> tuple[str, st
 
 
 def _place(places: Places, job: Job, *, is_usual: bool) -> str:
-    """Say where a job can run, and for which sub-node it is shown if not for the usual one."""
+    """Say where a job can run, and for which sub-node it is shown if not for the usual one.
+
+    It is empty where there is no choice.
+    """
     where = places.of(job.demand)
     count, total = len(where), len(places.sub_nodes)
     if not where:
         return "nowhere; the faults say why"
     if count == total:
-        return "on the sub-node" if total == 1 else f"on all {total:,} sub-nodes"
+        return "" if total == 1 else f"on all {total:,} sub-nodes"
     named = ", ".join(map(str, where[:MOST_IN_A_LIST]))
     more = f", and {count - MOST_IN_A_LIST:,} more" if count > MOST_IN_A_LIST else ""
     shown = "" if is_usual or count == 1 else f"; shown as on {where[0]}"

@@ -54,6 +54,7 @@ HOSTS_WORDS = Words(
     sections={SLOTS_KEY: 2, SLURM_KEY: 1, LAUNCH_KEY: 1},
     alone=SLURM_KEY,
     empty=frozenset({SLURM_KEY}),
+    synonyms=frozenset({"host", "hosts", "node", "address"}),
     moved=dict.fromkeys(
         ("needs", "where", "at_most"),
         "It belongs in the queue file; here write `slots: {gpu: 0-7}`",

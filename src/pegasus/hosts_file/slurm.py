@@ -8,6 +8,8 @@ Rule 3: an option of ``sbatch`` is passed on as it is written; Slurm alone knows
 
 from __future__ import annotations
 
+import difflib
+import functools
 import re
 from collections.abc import Mapping as Variables
 
@@ -43,6 +45,30 @@ _OWN_OPTIONS = frozenset(
     }
 )
 """Options of ``sbatch`` that Pegasus sets itself, or that would break what it relies on."""
+
+_KNOWN_OPTIONS = frozenset(
+    {
+        *("account", "acctg-freq", "bb", "bbf", "begin", "bell", "cluster-constraint"),
+        *("comment", "constraint", "container", "container-id", "contiguous", "core-spec"),
+        *("cores-per-socket", "cpu-freq", "cpus-per-gpu", "cpus-per-task", "deadline"),
+        *("delay-boot", "distribution", "exclude", "exclusive", "export", "extra"),
+        *("extra-node-info", "get-user-env", "gid", "gpu-bind", "gpu-freq", "gpus"),
+        *("gpus-per-node", "gpus-per-socket", "gpus-per-task", "gres", "gres-flags"),
+        *("hint", "ignore-pbs", "immediate", "licenses", "mail-type", "mail-user"),
+        *("mcs-label", "mem", "mem-bind", "mem-per-cpu", "mem-per-gpu", "mincpus"),
+        *("network", "nice", "no-bell", "nodefile", "nodelist", "nodes", "ntasks"),
+        *("ntasks-per-core", "ntasks-per-gpu", "ntasks-per-node", "ntasks-per-socket"),
+        *("oom-kill-step", "overcommit", "oversubscribe", "partition", "power", "prefer"),
+        *("priority", "profile", "propagate", "qos", "reboot", "reservation", "resv-ports"),
+        *("segment", "share", "sockets-per-node", "spread-job", "stepmgr", "switches"),
+        *("thread-spec", "threads-per-core", "time", "time-min", "tmp", "tres-bind"),
+        *("tres-per-task", "uid", "use-min-nodes", "wait-all-nodes", "wckey"),
+    }
+)
+"""Options of ``sbatch`` in its manual; a cluster may have others."""
+
+_NEAR_OPTION = 0.8
+"""How similar a name must be to the option that was probably meant, from 0 to 1."""
 
 _WITH_UNITS = re.compile("[0-9.]+[smhd][0-9.smhd]*")
 
@@ -152,6 +178,14 @@ def _time(text: str) -> str:
     except ValueError:
         return text
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+@functools.cache  # it is asked for each of thousands of sub-nodes
+def meant_option(name: str) -> str:
+    """Give the known option of ``sbatch`` of which a name is probably a misspelling, or nothing."""
+    if name in _KNOWN_OPTIONS:
+        return ""
+    return "".join(difflib.get_close_matches(name, sorted(_KNOWN_OPTIONS), 1, _NEAR_OPTION))
 
 
 def request_options(request: Params) -> list[str]:

@@ -192,4 +192,4 @@ def _default_words(order: Order, *, done: bool) -> str:
         case StopJobOrder(number):
             words = f"job {number} is being ended (SIGTERM, SIGKILL after 10 s)."
             return words if done else f"job {number} does not run."
-    return words if done else "it can't do that."
+    return words if done else "it cannot do that."

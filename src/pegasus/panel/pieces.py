@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from rich.cells import cell_len, set_cell_size
 
 from pegasus import terminal_text
-from pegasus.colour import RESET
+from pegasus.colour import FAILURE_COLOUR, RESET
 
 PieceStyle: TypeAlias = Literal["plain", "good", "bad", "attention", "bold", "dim"]
 """How a piece is shown where there are colours. No style carries a meaning of its own."""
@@ -22,7 +22,7 @@ PanelPiece: TypeAlias = tuple[str, PieceStyle]
 _CODES: dict[PieceStyle, str] = {
     "plain": "",
     "good": "\x1b[32m",
-    "bad": "\x1b[1;31m",
+    "bad": FAILURE_COLOUR,
     "attention": "\x1b[33m",
     "bold": "\x1b[1m",
     "dim": "\x1b[2m",

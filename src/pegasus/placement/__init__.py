@@ -9,10 +9,12 @@ itself while it waits, no job below it gets.
 from __future__ import annotations
 
 from pegasus.placement.answers import Hints, Placed, WaitReason, Waits
-from pegasus.placement.round import Round
+from pegasus.placement.round import WAITS_LISTED, Round
 from pegasus.placement.state import NodeState, PoolState
+from pegasus.placement.words import waits_for_others
 
 __all__ = [
+    "WAITS_LISTED",
     "Hints",
     "NodeState",
     "Placed",
@@ -20,4 +22,5 @@ __all__ = [
     "Round",
     "WaitReason",
     "Waits",
+    "waits_for_others",
 ]

@@ -196,7 +196,7 @@ class Round:
                     answer = answer or words.kept(option)
                     left -= self._keep(prospect, option, left)
         self._count(group, copies - left)
-        blocked = blocked or words.busy(found)
+        blocked = blocked or (words.busy(found) if found else words.unrendered())
         if left > 0 and options is None:
             prospect.verdict = blocked
         return answer or blocked

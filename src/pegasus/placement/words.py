@@ -31,6 +31,21 @@ def absent(demand: Demand) -> Waits:
     return Waits(f"no sub-node{named} is connected", reason="absent")
 
 
+def unrendered() -> Waits:
+    """Say that each sub-node is away for which the command can be rendered."""
+    words = "no sub-node for which its command can be rendered is connected"
+    return Waits(words, reason="absent")
+
+
+def waits_for_others(*, is_busy: bool) -> Waits:
+    """Say what a job waits for that can be rendered for none of the idle sub-nodes.
+
+    Args:
+        is_busy: whether a sub-node is connected for which it can be rendered.
+    """
+    return busy(()) if is_busy else unrendered()
+
+
 def kept(option: Option) -> Waits:
     """Say which sub-node is kept for a job, before it is kept."""
     name = option.site.state.sub_node
@@ -54,9 +69,14 @@ def opening(option: Option) -> Waits:
 
 
 def asked(option: Option, stocks: Sequence[Stock]) -> Waits:
-    """Say that a node is asked for slots."""
+    """Say that a node is asked for slots, and why it has given none so far."""
+    node = option.site.state.sub_node
+    failing = next((stock.state for stock in stocks if stock.state.why), None)
+    if failing:
+        words = f"{node} has no {failing.name} that counts as free: {failing.why}"
+        return Waits(words, reason="unusable")
     names = " and ".join(stock.state.name for stock in stocks)
-    words = f"{option.site.state.sub_node} is being asked for its {names} slots"
+    words = f"{node} is being asked for its {names} slots"
     return Waits(words, reason="asking")
 
 

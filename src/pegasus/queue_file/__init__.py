@@ -9,8 +9,8 @@ and are imported by their names: commands that only read must start fast.
 from __future__ import annotations
 
 from pegasus.queue_file.above import above_file, line_above
-from pegasus.queue_file.counting import WaitingJobs, count_queue
-from pegasus.queue_file.demands import doubtful_params
+from pegasus.queue_file.counting import WaitingJobs, count_queue, fault_below
+from pegasus.queue_file.demands import WRITE_A_BARRIER, doubtful_params
 from pegasus.queue_file.editing import Snapshot, TextCheck, check_text, restore, snapshot
 from pegasus.queue_file.entries import QueueReader, Written, WrittenBarrier
 from pegasus.queue_file.ledger import RetryLedger, jobs_back
@@ -36,6 +36,7 @@ from pegasus.rendered import LONGEST_COMMAND
 __all__ = [
     "LONGEST_COMMAND",
     "STANDARD_INPUT",
+    "WRITE_A_BARRIER",
     "LockedQueue",
     "ParamLists",
     "QueueFile",
@@ -53,6 +54,7 @@ __all__ = [
     "check_text",
     "count_queue",
     "doubtful_params",
+    "fault_below",
     "jobs_back",
     "line_above",
     "read_command",

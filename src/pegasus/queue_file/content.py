@@ -103,6 +103,11 @@ def state_of(found: os.stat_result) -> State:
     return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
 
 
+def is_regular(found: State) -> bool:
+    """Tell whether a state is that of a regular file: no folder, pipe or device."""
+    return stat.S_ISREG(found[3])
+
+
 def read_unchanged(fd: int) -> tuple[bytes, State]:
     """Read an open file, and its state at that time.
 

@@ -24,6 +24,10 @@ LEAST_COUNT_PERIOD = 1.0
 COUNT_PERIOD_FACTOR = 100.0
 """How many times as long as a count took Pegasus waits before the next one: that is one percent."""
 
+MOST_LOOKED_THROUGH = 1 << 18
+"""Bytes of a queue file that is looked through before a run. That takes 0.13 s of processor time
+for 4,000 mappings or 11,000 short commands, and 0.7 s for 65,000 commands of one letter."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueCount:
@@ -59,6 +63,21 @@ def count_queue(queue: QueueFile, check: Callable[[], None] = lambda: None) -> Q
         else:
             jobs = (jobs or 0) + grid.count(entry)
     return QueueCount(states, jobs, fault, time.thread_time() - began)
+
+
+def fault_below(queue: QueueFile) -> FileFault | None:
+    """Find the first fault that has entries above it: a run works on them before it fails.
+
+    A large file is not read: that would delay its first job.
+    """
+    state = queue.state()
+    _, size, *_ = state or (0, 0)
+    if size > MOST_LOOKED_THROUGH:
+        return None
+    for place, entry in enumerate(queue.entries()):
+        if isinstance(entry, FileFault):
+            return entry if place else None
+    return None
 
 
 class WaitingJobs:

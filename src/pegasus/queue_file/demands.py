@@ -157,4 +157,4 @@ def doubtful_params(node: Scalar | Mapping) -> Iterator[tuple[Scalar, str]]:
     """Give the parameters of an entry that were probably meant as demands, with the next step."""
     for name, value in node.pairs if isinstance(node, Mapping) else ():
         if name.text in _EXAMPLES and not isinstance(value, Mapping):
-            yield name, f"If it is none, {_EXAMPLES[name.text]}"
+            yield name, f"If it is not meant as one, {_EXAMPLES[name.text]}"

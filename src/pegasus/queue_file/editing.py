@@ -100,4 +100,6 @@ def restore(path: Path, real: Path, before: Snapshot) -> None:
             f"{disk_errors.next_step(error, 'Look after the disk')}."
         ) from error
     if not done:
-        raise PegasusError(f"{path} was not restored: another program is writing it.")
+        raise PegasusError(
+            f"{path} was not restored: another program is writing it. Look at what it wrote."
+        )

@@ -54,6 +54,7 @@ QUEUE_WORDS = Words(
     sections=dict.fromkeys(DEMAND_KEYS, 1),
     alone="barrier",
     moved={"slots": "Slots belong in the hosts file; here write `needs: {gpu: 2}`"},
+    synonyms=frozenset({"cmd", "cmds", "script"}),
 )
 
 

@@ -226,7 +226,7 @@ def _create(path: Path, queue: Path) -> None:
     owner is that of the queue file, also if root creates the lock file.
     """
     if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}")
     with contextlib.suppress(FileExistsError):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with contextlib.closing(os.fdopen(fd, "wb")), contextlib.suppress(OSError):

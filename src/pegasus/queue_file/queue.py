@@ -97,8 +97,8 @@ class QueueFile:
     def blind_spot(self) -> str:
         """Give a warning if the system does not show who writes the file; else an empty text."""
         state, written, _ = settled.sign_of(self.real)
-        if state is None or written is not None:
-            return ""
+        if state is None or written is not None or not content.is_regular(state):
+            return ""  # a read of what is no regular file says what is wrong
         return (
             f"{self.path}: the file system, or the owner of the file, does not let Pegasus see all "
             "programs that write to this file, and what they write while a job is taken may be "

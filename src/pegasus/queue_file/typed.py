@@ -118,17 +118,20 @@ def read_command(typed: str) -> str:
     return typed
 
 
-def read_commands(data: bytes) -> list[str]:
+def read_commands(data: bytes) -> dict[int, str]:
     """Read one command from each line of standard input; blank lines are skipped.
 
     A line may end as on Windows. Each line may begin with a byte-order mark, because the input may
     be several files in a row.
 
+    Returns:
+        The commands by the numbers of their lines, from 1.
+
     Raises:
         FileFault: a command is not UTF-8, or the queue would refuse it.
     """
     _refuse_wide_encodings(data)
-    commands = []
+    commands = {}
     for number, line in enumerate(data.split(b"\n"), start=1):
         position = Position("standard input", number, 1)
         line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")  # noqa: PLW2901
@@ -139,7 +142,7 @@ def read_commands(data: bytes) -> list[str]:
             raise FileFault(position, "this is not UTF-8", "Convert it with iconv") from error
         if command.strip():
             _check(command, position)
-            commands.append(command)
+            commands[number] = command
     return commands
 
 
@@ -167,7 +170,10 @@ def _refuse_other_bytes(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise PegasusError(f"{where}: this is not UTF-8: {text!r}.") from error
+        raise PegasusError(
+            f"{where}: this is not UTF-8: {text!r}. Write it in UTF-8, or put the bytes into a "
+            "file that the command reads."
+        ) from error
 
 
 def _check(command: str, position: Position) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pegasus.demand import POOL_NAME, shared_group
 from pegasus.errors import PegasusError
 from pegasus.launch import NO_LAUNCH, Launch
+from pegasus.launch_text import LAUNCH_KEY
 from pegasus.model import AtMost, Barrier, Demand, Entry, Needs
 from pegasus.queue_file.demands import BARRIER_KINDS, whole
 from pegasus.queue_file.typed import ParamLists, read_lists
@@ -60,7 +61,24 @@ def read_typed_barrier(typed: str) -> Barrier:
 
 
 def typed_entries(commands: Sequence[str], params: ParamLists, demand: Demand) -> list[Entry]:
-    """Give an entry for each command; the jobs of all of them count together for ``--at-most``."""
+    """Give an entry for each command; the jobs of all of them count together for ``--at-most``.
+
+    Raises:
+        PegasusError: a parameter has the key of an entry that an option needs.
+    """
+    keys = {
+        "needs": ("--needs", demand.needs is not None),
+        "where": ("--where", bool(demand.where)),
+        "at_most": ("--at-most", demand.at_most is not None),
+        LAUNCH_KEY: ("--shell or --chdir", demand.launch != NO_LAUNCH),
+    }
+    for name, _ in params:
+        option, is_given = keys.get(name, ("", False))
+        if is_given:
+            raise PegasusError(
+                f"--param {name}: beside {option} an entry has another meaning for this name. "
+                "Take another name."
+            )
     if demand.at_most is not None and len(commands) > 1:
         group = shared_group(commands, [name for name, _ in params], demand)
         demand = replace(demand, at_most=AtMost(demand.at_most.running, group))

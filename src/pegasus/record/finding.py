@@ -9,6 +9,7 @@ import os
 import pwd
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from pegasus.errors import PegasusError
@@ -164,6 +165,30 @@ def current_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
     return [run for run in runs if run.alive] or list(runs[-1:])
 
 
+def newest_with_jobs(runs: Sequence[RunRecord]) -> RunRecord:
+    """Read and return the newest run that has taken a job; the newest one where none has.
+
+    A run of an empty queue, and one that could not begin, would hide the run that a user means.
+
+    Args:
+        runs: at least one, the newest last.
+    """
+    for run in reversed(runs):
+        if refreshed(run, None) and run.state.jobs:
+            return run
+    return runs[-1]
+
+
+def is_hidden(queue: Path, name: str) -> bool:
+    """Report whether a command without the name of a run would take a newer run than this one."""
+    try:
+        runs = find_runs(queue)
+    except PegasusError:
+        return False
+    newer = takewhile(lambda run: run.name != name, reversed(runs))
+    return any(refreshed(run, None) and run.state.jobs for run in newer)
+
+
 _PART_OF_NAME = 1000
 """A number from here on may be a part of a name: a date, a time or a process. A smaller one is in
 the name of almost any run, and would mean another run than the user does."""
@@ -186,7 +211,7 @@ def choose_run(runs: Sequence[RunRecord], name: str) -> RunRecord:
         names = ", ".join(run.name for run in fitting[-_SHOWN_NAMES:])
         raise PegasusError(f"Several runs have {name!r} in their names: {names}. Write more of it.")
     if not runs:
-        raise PegasusError("No run of this queue is recorded.")
+        raise PegasusError("No run of this queue is recorded. `pegasus queue` starts one.")
     names = ", ".join(run.name for run in runs[-_SHOWN_NAMES:])
     raise PegasusError(
         f"There is no run {name!r}. The newest are {names}; `pegasus status --runs` lists all."

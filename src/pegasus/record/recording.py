@@ -21,6 +21,8 @@ import trio
 
 from pegasus import __version__, durable
 from pegasus.events import (
+    BarrierPassed,
+    Connected,
     Ended,
     Event,
     LinesMissing,
@@ -28,10 +30,15 @@ from pegasus.events import (
     Printed,
     Returned,
     RunBegan,
+    RunDraining,
     RunEnded,
     RunMode,
+    RunPaused,
+    RunResumed,
+    Stalled,
     Started,
     Taken,
+    Unreachable,
 )
 from pegasus.model import Assignment, SubNode
 from pegasus.record import folder as folders
@@ -69,6 +76,15 @@ _SLOW = (
     "{}: the disk takes long to store the record. Until it has, no detached command is started, "
     "and none that has ended is cleaned up."
 )
+
+_SETTLED = (
+    *(Started, Ended, Prepared, RunDraining, RunPaused, RunResumed),
+    *(Connected, Unreachable, Stalled, BarrierPassed),
+)
+"""What readers find in the journal as soon as the screen shows it, or a node was asked for it.
+
+Notes are not among them: a note about a disk that hangs must not wait for the disk.
+"""
 
 
 class Record:
@@ -119,9 +135,9 @@ class Record:
     def tell(self, event: Event) -> None:
         """Write an event to the journal.
 
-        Where the disk is not slow, a start, an end or the name of a folder is in the journal on
-        return. So a job that runs, an end that is on the screen, or a folder that a node was asked
-        for, is never missing in the journal.
+        Where the disk is not slow, what people are told of, or the name of a folder, is in the
+        journal on return. So a job that runs, an end or a drain that is on the screen, or a folder
+        that a node was asked for, is never missing in the journal.
         """
         if isinstance(event, RunEnded):
             self._end = event
@@ -140,7 +156,7 @@ class Record:
             opened.detached.write(event, line)
         else:
             writer.put_line(line)
-        if isinstance(event, Started | Ended | Prepared):
+        if isinstance(event, _SETTLED):
             writer.settle()
 
     async def persist(self, assignment: Assignment | None = None) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pegasus import duration, terminal_text
-from pegasus.report.cutting import CUT_SIGN, cut_middle, shared_start
+from pegasus.report.cutting import CUT_SIGN, cut_together
 from pegasus.run_state import Execution, JobState
 from pegasus.slot_words import slots_text
 
@@ -33,8 +33,14 @@ _USUAL_WIDTH = 72
 _GAP = 2
 """Columns between two columns of a table."""
 
-_LAID_OUT_COMMAND = 500
-"""Characters of a command that are laid out; more fit no terminal."""
+_LAID_OUT_COMMAND = 2000
+"""Characters of a command that are looked at for a terminal; what differs is usually among them."""
+
+UNLIMITED = 1_000_000_000
+"""The width of a pipe or a file: there nothing is cut or folded."""
+
+_ALIGNED_WIDTH = 60
+"""The greatest width of a column in a pipe or a file. A longer text moves only its own row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,10 @@ class CommandRow:
     execution: Execution | None
     outcome: str | None
 
-    def cells(self, *, with_slots: bool, with_outcome: bool) -> list[str]:
-        """Give what stands before the command."""
-        slots = [cut_cells(visible(self.slots), 2 * WORDS_WIDTH)] if with_slots else []
+    def cells(self, width: int, *, with_slots: bool, with_outcome: bool) -> list[str]:
+        """Give what stands before the command, for a table of so many columns."""
+        most = UNLIMITED if width == UNLIMITED else 2 * WORDS_WIDTH
+        slots = [cut_cells(visible(self.slots), most)] if with_slots else []
         outcome = [on_one_line(self.outcome or "")] if with_outcome else []
         return [str(self.job.number), self._where(), *slots, *outcome, self._time()]
 
@@ -94,11 +101,11 @@ class CommandRow:
         """The slots that it holds or held; empty where there are none."""
         return slots_text(self.execution.assignment.slots) if self.execution else ""
 
-    def command(self) -> str:
-        """Give the command; of a very long one the middle is left out."""
+    def command(self, width: int) -> str:
+        """Give the command; of a very long one the middle is left out on a terminal."""
         command = self.execution.command if self.execution else None
         text, half = self.job.job.command if command is None else command, _LAID_OUT_COMMAND // 2
-        is_long = len(text) > _LAID_OUT_COMMAND
+        is_long = width != UNLIMITED and len(text) > _LAID_OUT_COMMAND
         return visible(f"{text[:half]}{CUT_SIGN}{text[-half:]}" if is_long else text)
 
     def _where(self) -> str:
@@ -121,18 +128,22 @@ def table_of(title: str, took: str, rows: Sequence[CommandRow], width: int) -> I
         return
     words, slots = _WORDS_TITLES.get(title), any(row.slots for row in rows)
     titles = ["job", "on", *["slots"] * slots, *filter(None, [words]), took]
-    cells = [row.cells(with_slots=slots, with_outcome=words is not None) for row in rows]
+    cells = [row.cells(width, with_slots=slots, with_outcome=words is not None) for row in rows]
+    commands = [row.command(width) for row in rows]
     widths = _widths(titles, cells, width)
     rest = max(width - sum(widths) - _GAP * len(widths) - _GAP, 1)
-    yield Text(f"\n{title}")
-    header = _line_of([*titles, "command"], titles, [*widths, rest])
+    if width != UNLIMITED:
+        commands = cut_together(commands, rest, [row.job.job.params for row in rows])
+    yield Text(f"\n{title}", style="bold red" if title == "Failed" else "")
+    header = _line_of([*titles, "command"], titles, widths)
     yield Text(header, style="bold", no_wrap=True, overflow="crop")
     lines: list[str] = []
-    commands = [row.command() for row in rows]
-    shared = shared_start(commands)
     for command, texts in zip(commands, cells, strict=True):
-        command = cut_middle(command, rest, shared)  # noqa: PLW2901 -- the same, shorter
-        lines += _lines_of([*texts, command], titles, [*widths, rest])
+        lines += (
+            [_line_of([*texts, command], titles, widths)]
+            if width == UNLIMITED
+            else (_lines_of([*texts, command], titles, [*widths, rest]))
+        )
     yield Rows(lines)
 
 
@@ -141,6 +152,8 @@ def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]], width: int) -
     longest = [
         max(cell_len(title), *(cell_len(row[i]) for row in cells)) for i, title in enumerate(titles)
     ]
+    if width == UNLIMITED:
+        return [min(each, _ALIGNED_WIDTH) for each in longest]
     least = _LEAST_COMMAND if "slots" in titles and width >= _USUAL_WIDTH else 0
     for limit in range(WORDS_WIDTH, 0, -1):
         widths = [
@@ -172,15 +185,15 @@ def _lines_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]
     ]
     height = max(map(len, pieces))
     if height == 1:
-        return [_line_of(texts, titles, widths)]
+        return [_line_of(texts, titles, widths[:-1])]
     columns = [[*each, *[""] * (height - len(each))] for each in pieces]
-    return [_line_of(line, titles, widths) for line in zip(*columns, strict=True)]
+    return [_line_of(line, titles, widths[:-1]) for line in zip(*columns, strict=True)]
 
 
 def _line_of(texts: Sequence[str], titles: Sequence[str], widths: Sequence[int]) -> str:
+    """Lay out a line; the last text is of the command, which is not padded."""
     cells = []
-    for title, text, width in zip([*titles, "command"], texts, widths, strict=True):
+    for title, text, width in zip(titles, texts[:-1], widths, strict=True):
         padding = " " * (width - cell_len(text))
-        left = title in _TEXT_COLUMNS or title == "command"
-        cells.append(text + padding if left else padding + text)
-    return (" " * _GAP).join(cells).rstrip()
+        cells.append(text + padding if title in _TEXT_COLUMNS else padding + text)
+    return (" " * _GAP).join([*cells, texts[-1]]).rstrip()

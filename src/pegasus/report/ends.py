@@ -37,12 +37,12 @@ def end_of_run(run: RunRecord) -> EndFound | None:
         return None
     state, end = run.state, run.state.end
     counts = _counted(state.counts())
-    how = "was killed" if end is None else str(end.result)
+    how = "was killed, and last seen" if end is None else f"{end.result},"
     status = int(ExitStatus.JOB_FAILED)
     if end is not None and end.exit_status is not None:
-        how, status = f"{how}, exit status {end.exit_status}", end.exit_status
+        how, status = f"{how} exit status {end.exit_status},", end.exit_status
     took = duration.words(max(0.0, (state.last_at if end is None else end.at) - run.began_at))
-    return EndFound(status, visible(f"Run {run.name}: {how}, after {took}: {counts}."))
+    return EndFound(status, visible(f"Run {run.name}: {how} after {took}: {counts}."))
 
 
 def end_of_job(run: RunRecord, number: int) -> EndFound | None:

@@ -138,12 +138,12 @@ def going_on_words(count: int, stops: int = 0) -> str:
     """
     if count == 1:
         words = (
-            "1 command goes on on its node. `pegasus attach` follows it, `pegasus attach --list` "
-            "lists it."
+            "1 command still runs on its node. `pegasus attach` follows it, `pegasus attach "
+            "--list` lists it."
         )
     else:
         words = (
-            f"{count:,} commands go on on their nodes. `pegasus attach` follows them, `pegasus "
+            f"{count:,} commands still run on their nodes. `pegasus attach` follows them, `pegasus "
             "attach --list` lists them."
         )
     if stops:
@@ -186,7 +186,7 @@ def may_run_words(run: RunRecord) -> dict[int, str]:
                 f"--forget {job.number} --run {visible(run.name)}` forgets it"
             )
         elif execution.outcome is None and not run.alive:
-            words[job.number] = f"it goes on on {where}; `pegasus attach` follows it"
+            words[job.number] = f"it still runs on {where}; `pegasus attach` follows it"
     return words
 
 

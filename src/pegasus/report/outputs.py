@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from rich.cells import cell_len, set_cell_size
 from pegasus.errors import PegasusError
 from pegasus.model import Stream
 from pegasus.record import GrowingOutput, RunRecord
-from pegasus.report.cutting import cut_middle, shared_start
+from pegasus.report.cutting import cut_together
+from pegasus.report.job_numbers import numbers_text
 from pegasus.run_state import Execution, JobState, StatusWord
 from pegasus.slot_words import slots_text
 from pegasus.standard_streams import STDERR, STDOUT, write
@@ -30,17 +32,19 @@ LINE_END_WAIT = 1.0
 """Seconds that other outputs wait for the end of a line before they continue in the middle of it: a
 prompt or a progress bar may never end its line."""
 
-_JOBS_IN_MESSAGE = 10
-"""Numbers of jobs in a message."""
-
 _LEAST_LISTED = 8
 """Cells for a command in the list of jobs that are worth it."""
 
-_LISTED_COMMAND = 200
-"""Characters of a command in the list of jobs."""
+_LISTED_TITLES = ("job", "stdout", "stderr", "slots", "outcome")
+_SLOTS_INDEX = _LISTED_TITLES.index("slots")
+_LISTED_WIDTHS = (6, 10, 10, 0, 22)
+"""Columns of the list of jobs before the command, and their least widths in a file or a pipe."""
+
+_LEAST_CELL = 20
+"""Cells for slots and outcomes on a terminal, or a quarter of its width if that is more."""
 
 _NOT_FOLLOWED = (
-    "[Pegasus] No Pegasus follows this command now; it goes on on its node, as far as is known. "
+    "[Pegasus] No Pegasus follows this command now; it still runs on its node, as far as is known. "
     "Its output continues here once `pegasus q`, `b` or `attach` follows it. Ctrl-C ends this."
 )
 
@@ -50,15 +54,6 @@ _FDS = {Stream.STDOUT: STDOUT, Stream.STDERR: STDERR}
 def message(text: str) -> None:
     """Write a line to standard error."""
     write(STDERR, text.encode("utf-8", "backslashreplace") + b"\n")
-
-
-def numbers_text(numbers: Sequence[int]) -> str:
-    """Name numbers: all of them where they are few or without gaps."""
-    if len(numbers) > 1 and numbers[-1] - numbers[0] + 1 == len(numbers):
-        return f"{numbers[0]} to {numbers[-1]}"
-    shown = ", ".join(map(str, numbers[:_JOBS_IN_MESSAGE]))
-    more = len(numbers) - _JOBS_IN_MESSAGE
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,54 +217,87 @@ class _Followed:
 
 
 def list_jobs(run: RunRecord) -> None:
-    """List the jobs of a run: how much they printed and how they ended."""
-    write(STDOUT, f"run {visible(run.name)}\n".encode("utf-8", "backslashreplace"))
-    slots = {job.number: _slots(job) for job in run.state.jobs.values()}
-    is_cut = os.isatty(STDOUT) and os.get_terminal_size(STDOUT).columns > 0
-    commands = {job.number: _command_of(job, is_cut=is_cut) for job in run.state.jobs.values()}
-    shared = shared_start(list(commands.values()))
-    wide = max(map(cell_len, slots.values()), default=0)
-    column = f"  {'slots':<{max(wide, len('slots'))}}" if wide else ""
-    lines = [f"{'job':>6}  {'stdout':>10}  {'stderr':>10}{column}  {'outcome':<22}  command\n"]
-    for job in run.state.jobs.values():
-        sizes = [f"{run.printed(job, stream):>10}" for stream in Stream]
-        command = cut_middle(commands[job.number], _LISTED_COMMAND)
-        text = slots[job.number]
-        held = "  " + text + " " * (len(column) - 2 - cell_len(text)) if wide else ""
-        line = f"{job.number:>6}  {'  '.join(sizes)}{held}  {_outcomes(run, job):<22}  {command}"
-        lines.append(_one_row(line, len(line) - len(command), shared) + "\n")
+    """List the jobs of a run: how much they printed, how they ended, and what ran.
+
+    On a terminal the columns are no wider than they have to be, and commands are cut at its width.
+    """
+    columns = os.get_terminal_size(STDOUT).columns if os.isatty(STDOUT) else 0
+    jobs = list(run.state.jobs.values())
+    rows = [
+        [
+            str(job.number),
+            *(str(run.printed(job, stream)) for stream in Stream),
+            _cut_cell(_slots(job), columns),
+            _cut_cell(_outcomes(run, job), columns),
+        ]
+        for job in jobs
+    ]
+    least = [0] * len(_LISTED_TITLES) if columns else _LISTED_WIDTHS
+    widths = [
+        _width_of(title, [row[index] for row in rows], size, is_terminal=columns > 0)
+        for index, (title, size) in enumerate(zip(_LISTED_TITLES, least, strict=True))
+    ]
+    if not any(row[_SLOTS_INDEX] for row in rows):
+        widths[_SLOTS_INDEX] = 0
+    heads = [_head_of(row, widths) for row in (list(_LISTED_TITLES), *rows)]
+    commands = [visible(_command(job)) for job in jobs]
+    room = columns - 1 - cell_len(heads[0])
+    if columns and room >= _LEAST_LISTED:
+        commands = _cut_commands(jobs, commands, room)
+    lines = [f"run {visible(run.name)}\n"]
+    for head, command in zip(heads, ("command", *commands), strict=True):
+        line = head + command
+        too_wide = columns and cell_len(line) >= columns
+        lines.append((set_cell_size(line, columns - 2) + "…" if too_wide else line) + "\n")
     write(STDOUT, "".join(lines).encode("utf-8", "backslashreplace"))
+
+
+def _width_of(title: str, texts: Sequence[str], least: int, *, is_terminal: bool) -> int:
+    """Give the width of a column. In a file, a long outcome does not make all rows long."""
+    if title == "outcome" and not is_terminal:
+        return least
+    return max(least, cell_len(title), *map(cell_len, texts), 0)
+
+
+def _cut_cell(text: str, columns: int) -> str:
+    """Shorten a cell on a terminal: the command has to have room, too."""
+    limit = max(_LEAST_CELL, columns // 4)
+    return set_cell_size(text, limit - 1) + "…" if columns and cell_len(text) > limit else text
+
+
+def _head_of(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Lay out what stands before the command; numbers are aligned to the right."""
+    cells = []
+    for index, (text, width) in enumerate(zip(row, widths, strict=True)):
+        padding = " " * (width - cell_len(text))
+        if width:
+            cells.append(padding + text if index < _SLOTS_INDEX else text + padding)
+    return "  ".join([*cells, ""])
+
+
+def _command(job: JobState) -> str:
+    """Give a job's command as it ran last; its template where it has not run."""
+    return job.executions[-1].assignment.command if job.executions else job.job.command
+
+
+def _cut_commands(jobs: Sequence[JobState], commands: Sequence[str], room: int) -> list[str]:
+    """Shorten the commands; those of one template keep the parts in which they differ."""
+    entries: defaultdict[str, list[int]] = defaultdict(list)
+    for place, job in enumerate(jobs):
+        entries[job.job.command].append(place)
+    shown = list(commands)
+    for places in entries.values():
+        params = [jobs[place].job.params for place in places]
+        cut = cut_together([commands[place] for place in places], room, params)
+        for place, command in zip(places, cut, strict=True):
+            shown[place] = command
+    return shown
 
 
 def _slots(job: JobState) -> str:
     """Name the slots of a job's last try; in a broadcast there is no one last try."""
     tries = [] if job.everywhere else job.executions[-1:]
     return "".join(visible(slots_text(each.assignment.slots)) for each in tries)
-
-
-def _command_of(job: JobState, *, is_cut: bool) -> str:
-    """Give the command of a job; where lines are cut, as it ran: templates would be alike."""
-    is_rendered = is_cut and job.executions
-    return visible(job.executions[-1].assignment.command if is_rendered else job.job.command)
-
-
-def _one_row(line: str, start: int, shared: int) -> str:
-    """Cut the command of a line at the width of the terminal; without one, it stays whole.
-
-    Args:
-        line: the line.
-        start: the index at which its command begins.
-        shared: characters with which all commands begin.
-    """
-    if not os.isatty(STDOUT):
-        return line
-    columns = os.get_terminal_size(STDOUT).columns
-    if not columns or cell_len(line) < columns:
-        return line
-    room = columns - 1 - cell_len(line[:start])
-    if room > _LEAST_LISTED:
-        return line[:start] + cut_middle(line[start:], room, shared)
-    return set_cell_size(line, columns - 2) + "…"
 
 
 def _outcomes(run: RunRecord, job: JobState) -> str:

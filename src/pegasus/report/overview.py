@@ -13,7 +13,16 @@ from pathlib import Path
 from pegasus.errors import PegasusError
 from pegasus.estimate import Remaining
 from pegasus.queue_file import QueueFile, WaitingJobs
-from pegasus.record import RunRecord, UnreadableRecords, choose_run, current_runs, find_runs
+from pegasus.record import (
+    RunRecord,
+    UnreadableRecords,
+    choose_run,
+    current_runs,
+    find_runs,
+    newest_with_jobs,
+    refreshed,
+)
+from pegasus.report.run_meant import no_such_queue
 from pegasus.run_state import remaining_of
 
 
@@ -65,7 +74,7 @@ class OverviewReader:
     Args:
         queue_file: its path as the user gave it.
         run: a run's name or a part of it; None for those that go on, otherwise those that did at an
-            earlier look, otherwise the newest.
+            earlier look, otherwise the newest that took a job or has something to report.
         all_runs: whether all runs are meant.
     """
 
@@ -125,10 +134,7 @@ class OverviewReader:
             runs = []
             warnings[:] = [str(error)]
         if not runs and self._run is None and self._queue.state() is None:
-            raise PegasusError(
-                f"{self._queue.path}: there is no such file, and no run of it is recorded beside "
-                "it. Go to its folder, or name it with --queue-file."
-            )
+            raise no_such_queue(self._queue.path)
         if self._run is not None:
             return [choose_run(runs, self._run)]
         return runs if self._all_runs else self._current(runs)
@@ -137,9 +143,25 @@ class OverviewReader:
         current = current_runs(runs)
         going_on = {run.name for run in current if run.alive}
         if not going_on:
-            return [run for run in runs if run.name in self._went_on] or current
+            return [run for run in runs if run.name in self._went_on] or self._newest(current, runs)
         self._went_on |= going_on
         return current
+
+    def _newest(
+        self, current: Sequence[RunRecord], runs: Sequence[RunRecord]
+    ) -> Sequence[RunRecord]:
+        """Return the newest run; one of an empty queue does not hide the run that a user means."""
+        known = [self._known.get(run.name, run) for run in runs]
+        return [newest_with_jobs(known)] if current and _is_uneventful(known[-1]) else current
+
+
+def _is_uneventful(run: RunRecord) -> bool:
+    """Tell whether a run took nothing and ended well, so that there is nothing to report of it."""
+    if not refreshed(run, None):
+        return False
+    state, end = run.state, run.state.end
+    has_news = state.jobs or state.missing or run.warnings or run.began.resumes
+    return not has_news and end is not None and end.exit_status == 0 and not end.reason
 
 
 def _refreshed(run: RunRecord, warnings: list[str]) -> bool:

@@ -54,7 +54,7 @@ def _mode_of_report(path: Path, shown: str) -> int | None:
     if stat.S_ISREG(mode):
         with path.open("rb") as file:
             head = file.read(_HEAD)
-        if head and GENERATOR.encode() not in head:
+        if GENERATOR.encode() not in head:
             raise PegasusError(
                 f"{shown}: this file is not a report of Pegasus, so it is not replaced. Name "
                 "another file with -o, or remove this one."

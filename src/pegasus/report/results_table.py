@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -16,17 +16,65 @@ from rich.cells import cell_len, set_cell_size
 from pegasus import duration
 from pegasus.model import Stream
 from pegasus.record import RunRecord
+from pegasus.report.cutting import cut_together
 from pegasus.report.results import ResultRow, output_of, rows_of
 from pegasus.slot_words import slots_text
 from pegasus.terminal_text import on_one_line, visible
 
 CELL_LIMIT = 40
-"""Columns for a text; the last column, the path of the outputs, is never cut here."""
+"""Columns for a text on a terminal; the last column, the path of the outputs, is never cut."""
+
+_ALIGNED_CELLS = 60
+"""The greatest width of a column that is not cut. A longer text moves only its own row."""
 
 _CELL_GAP = "  "
 
+_LEAST_SHORTENED = 12
+"""Cells for a command: fewer do not tell anything."""
+
 _RIGHT = frozenset({"job", "took", "tries"})
-"""Titles of the columns that are aligned to the right."""
+"""The columns that are aligned to the right."""
+
+_LEAST_IMPORTANT = ("output", "started", "command", "on")
+"""What a narrow terminal does without, in this order; a command is shortened instead."""
+
+
+class _Column:
+    """A column of the table.
+
+    Args:
+        kind: what it contains; empty for a parameter.
+        texts: a text for each row.
+        title: None for the kind.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        texts: Iterable[str],
+        *,
+        title: str | None = None,
+    ) -> None:
+        self.kind = kind
+        self.title = kind if title is None else visible(title)
+        self._texts = [visible(text) for text in texts]
+        self.shorten(None)
+
+    def shorten(self, limit: int | None) -> None:
+        """Shorten the texts to so many cells, or to any; what distinguishes commands stays."""
+        if limit is None:
+            self.cells = self._texts
+        elif self.kind == "command":
+            self.cells = cut_together(self._texts, limit)
+        else:
+            self.cells = [_cut(text, limit) for text in self._texts]
+        longest = max(cell_len(self.title), *map(cell_len, self.cells))
+        self.width = min(longest, _ALIGNED_CELLS) if limit is None else longest
+
+    def laid_out(self, text: str) -> str:
+        """Give a cell with its padding."""
+        padding = " " * (self.width - cell_len(text))
+        return padding + text if self.kind in _RIGHT else text + padding
 
 
 def table_lines(run: RunRecord, width: int | None) -> Iterator[str]:
@@ -42,33 +90,56 @@ def table_lines(run: RunRecord, width: int | None) -> Iterator[str]:
     if not found:
         yield "Nothing was taken yet." if run.liveness == "running" else "Nothing was taken."
         return
+    columns = list(_columns(run, found))
+    for column in columns[:-1]:
+        column.shorten(None if width is None else CELL_LIMIT)
+    if width is not None:
+        columns = _narrowed(columns, width)
+    titles = [column.title for column in columns]
+    for row in (titles, *zip(*(column.cells for column in columns), strict=True)):
+        cells = [column.laid_out(text) for column, text in zip(columns, row, strict=True)]
+        line = _CELL_GAP.join(cells).rstrip()
+        yield line if width is None else _cut(line, width - 1)
+
+
+def _columns(run: RunRecord, found: Sequence[ResultRow]) -> Iterator[_Column]:
     jobs = run.state.jobs.values()
     names = list(dict.fromkeys(name for job in jobs for name, _ in job.job.params))
-    with_command = not names or len({job.job.command for job in jobs}) > 1
-    with_slots = any(row.execution and row.execution.assignment.slots for row in found)
-    with_tries = any(len(row.tries) > 1 for row in found)
-    titles = ["job", *map(visible, names), *["command"] * with_command]
-    titles += [
-        "on",
-        *["slots"] * with_slots,
-        "outcome",
-        "started",
-        "took",
-        *["tries"] * with_tries,
-        "output",
-    ]
+    yield _Column("job", (str(row.job.number) for row in found))
+    params = [dict(row.job.job.params) for row in found]
+    for name in names:
+        yield _Column("", (given.get(name, "") for given in params), title=name)
+    if not names or len({job.job.command for job in jobs}) > 1:
+        yield _Column("command", map(_command, found))
     now, here = time.time(), Path.cwd()
-    rows = []
-    for row in found:
-        params = dict(row.job.job.params)
-        cells = [str(row.job.number), *(params.get(name, "") for name in names)]
-        cells += [row.job.job.command] * with_command
-        where, *others = _about_try(run, row, now)
-        cells += [where, *[_slots(row)] * with_slots, *others, *[str(len(row.tries))] * with_tries]
-        rows.append(
-            [*(_cut(visible(cell), CELL_LIMIT) for cell in cells), _pattern(run, row, here)]
-        )
-    yield from _laid_out(titles, rows, width)
+    tries = [_about_try(run, row, now) for row in found]
+    yield _Column("on", (each[0] for each in tries))
+    if any(row.execution and row.execution.assignment.slots for row in found):
+        yield _Column("slots", map(_slots, found))
+    for place, kind in enumerate(("outcome", "started", "took"), 1):
+        yield _Column(kind, (each[place] for each in tries))
+    if any(len(row.tries) > 1 for row in found):
+        yield _Column("tries", (str(len(row.tries)) for row in found))
+    yield _Column("output", (_pattern(run, row, here) for row in found))
+
+
+def _narrowed(columns: list[_Column], width: int) -> list[_Column]:
+    """Leave out and shorten what matters least, until the rows fit.
+
+    A pipe, ``--csv`` and ``--json`` have all of it. Parameters always stay.
+    """
+    for kind in _LEAST_IMPORTANT:
+        gaps = len(_CELL_GAP) * (len(columns) - 1)
+        excess = sum(column.width for column in columns) + gaps - (width - 1)
+        if excess <= 0:
+            break
+        if kind == "command":
+            for column in columns:
+                if column.kind == kind:
+                    column.shorten(max(_LEAST_SHORTENED, column.width - excess))
+        else:
+            columns = [column for column in columns if column.kind != kind]
+    return columns
 
 
 def _about_try(run: RunRecord, row: ResultRow, now: float) -> list[str]:
@@ -86,6 +157,11 @@ def _about_try(run: RunRecord, row: ResultRow, now: float) -> list[str]:
     return [str(execution.sub_node), outcome, started, took]
 
 
+def _command(row: ResultRow) -> str:
+    """Give the command as it ran; its template where it has not run."""
+    return row.execution.assignment.command if row.execution else row.job.job.command
+
+
 def _slots(row: ResultRow) -> str:
     return slots_text(row.execution.assignment.slots) if row.execution else ""
 
@@ -97,19 +173,6 @@ def _pattern(run: RunRecord, row: ResultRow, here: Path) -> str:
         return ""
     shown = os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
     return f"{visible(shown).removesuffix(path.suffix)}.*"
-
-
-def _laid_out(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], width: int | None
-) -> Iterator[str]:
-    widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
-        cells = []
-        for title, text, size in zip(titles, row, widths, strict=True):
-            padding = " " * (size - cell_len(text))
-            cells.append(padding + text if title in _RIGHT else text + padding)
-        line = _CELL_GAP.join(cells).rstrip()
-        yield line if width is None else _cut(line, width - 1)
 
 
 def _cut(text: str, width: int) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pegasus.record import RunRecord
 from pegasus.report.command_table import (
+    UNLIMITED,
     WORDS_WIDTH,
     ReportPart,
     Rows,
@@ -55,7 +56,8 @@ def slots_table(run: RunRecord, most: int | None, width: int) -> Iterator[Report
         return
     yield Text("\nSlots")
     names, pools = (max(cell_len(row[place]) for row in rows) for place in (0, 1))
-    names, pools = min(names, WORDS_WIDTH), min(pools, WORDS_WIDTH)
+    if width != UNLIMITED:
+        names, pools = min(names, WORDS_WIDTH), min(pools, WORDS_WIDTH)
     room = width - names - pools - 2 * len(_BETWEEN_COLUMNS) - 1
     lines: list[str] = []
     for name, pool, words in rows:
@@ -108,9 +110,12 @@ def _users(used: Sequence[SlotUse]) -> str:
 
 
 def waiting_table(state: RunState, width: int) -> Iterator[ReportPart]:
-    """Lay out the jobs at the head of the queue that wait, and what for."""
+    """Lay out the jobs at the head of the queue that wait, and what for.
+
+    A run that is paused or drained takes none of them: its last reasons are old.
+    """
     waiting = state.waiting_for
-    if not waiting:
+    if not waiting or state.is_paused or state.is_draining:
         return
     yield Text("\nWaiting")
     lines: list[str] = []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pegasus import duration
+from pegasus.model import TimedOut
 from pegasus.node_sets import names_of
 from pegasus.report.left import folders_left_words, going_on_words
 from pegasus.run_state import OUTCOME_WORDS, Execution, Result, RunState, StatusWord
@@ -19,6 +20,8 @@ from pegasus.terminal_text import on_one_line, visible
 
 _COMMAND_LIMIT = 200
 """Characters of a command in the summary: enough to identify it. The log has all of it."""
+
+_FAILURE_INDENT = "  "
 
 _NAMED_SUB_NODES = 8
 """Sub-nodes that are listed by name; of more, only the least and the most busy are named."""
@@ -37,10 +40,16 @@ def last_words(
     return [*summary_of(state, log_of or (lambda _: None)), utilisation_of(state, wall)]
 
 
-def retry_words(queue_file: Path) -> str:
-    """Name the command that puts what did not succeed back into the queue."""
-    default = queue_file == Path("queue.yaml")
-    which = "" if default else f" --queue-file {shlex.quote(str(queue_file))}"
+def retry_words(queue_file: Path, run: int | None) -> str:
+    """Name the command that puts what did not succeed back into the queue.
+
+    Args:
+        queue_file: its path as the user gave it.
+        run: the number of the run; None where the command finds it without.
+    """
+    which = "" if run is None else f" --run {run}"
+    if queue_file != Path("queue.yaml"):
+        which += f" --queue-file {shlex.quote(str(queue_file))}"
     return f"To put what did not succeed back into the queue: pegasus retry{which}"
 
 
@@ -57,6 +66,16 @@ def summary_of(state: RunState, log_of: Callable[[Result], str | None]) -> list[
     lines += [_line(result) + _log(result, log_of) for result in state.failures()]
     lines += [missing_words(state)] if state.missing else []
     return lines + _about_left([each for _, each in state.left()])
+
+
+def waiting_words(waiting: int, path: object) -> str:
+    """Say how many jobs wait in a queue file, as a sentence."""
+    return f"{waiting:,} {'job waits' if waiting == 1 else 'jobs wait'} in {path}."
+
+
+def names_failure(line: str) -> bool:
+    """Return whether a line of a summary is one about a command that did not succeed."""
+    return line.startswith(_FAILURE_INDENT)
 
 
 def missing_words(state: RunState) -> str:
@@ -98,12 +117,19 @@ def utilisation_of(state: RunState, wall: float) -> str:
         state: of a run.
         wall: seconds that the run took.
     """
-    nodes = [each for each in state.sub_nodes.values() if each.was_connected or each.busy]
-    found = [(each.busy, 1, str(each.sub_node)) for each in nodes if not each.sub_node.pools]
+    busy = state.busy_seconds()
+    nodes = [each for number, each in state.sub_nodes.items() if each.was_connected or busy[number]]
+    found = [
+        (busy[each.sub_node.number], 1, str(each.sub_node))
+        for each in nodes
+        if not each.sub_node.pools
+    ]
     for use in state.pool_uses():
-        sharing = [state.sub_nodes[each.number] for each in use.sub_nodes]
-        if use.is_first and any(each.was_connected or each.busy for each in sharing):
-            seconds = sum(each.busy for each in sharing)
+        numbers = [each.number for each in use.sub_nodes]
+        seconds = sum(busy[each] for each in numbers)
+        if use.is_first and (
+            seconds or any(state.sub_nodes[each].was_connected for each in numbers)
+        ):
             found.append((seconds, max(1, len(use.slots)), f"{use.name} {use.pool.name}"))
     shares = [(_share(seconds, places, wall), name) for seconds, places, name in found]
     mean = _share(sum(each[0] for each in found), sum(each[1] for each in found), wall)
@@ -130,5 +156,6 @@ def _line(result: Result) -> str:
         slots = slots_text(execution.assignment.slots)
         where += f" on {execution.sub_node}" + (f" ({slots})" if slots else "")
     outcome = on_one_line(str(result.outcome))
-    after = f", after {duration.words(ran.seconds or 0.0)}" if (ran := result.started) else ""
-    return visible(f"  {where}: {outcome}{after}: {shown}")
+    ran = None if isinstance(result.outcome, TimedOut) else result.started  # which has the time
+    after = f", after {duration.words(ran.seconds or 0.0)}" if ran else ""
+    return visible(f"{_FAILURE_INDENT}{where}: {outcome}{after}: {shown}")

@@ -20,6 +20,7 @@ from pegasus.estimate import remaining_words
 from pegasus.record import RunRecord
 from pegasus.report import left
 from pegasus.report.command_table import (
+    UNLIMITED,
     CommandRow,
     ReportPart,
     Rows,
@@ -31,22 +32,29 @@ from pegasus.report.command_table import (
 )
 from pegasus.report.overview import Overview
 from pegasus.report.slot_tables import slots_table, waiting_table
-from pegasus.report.summary import missing_words
+from pegasus.report.summary import missing_words, waiting_words
 from pegasus.run_state import STATUS_WORDS, RunState, allocation_words
 
 LATEST_SUCCESSES = 5
 """How many of the commands that succeeded are listed: the last ones, which show the progress."""
 
-_LEAST_OUTCOMES = 16
+_LEAST_OUTCOMES = 12
 """Columns for the outcomes of a run for which folding is worth it; with fewer the row is cut."""
 
 # Parts -> the terminal.
 
 
-def written(parts: Iterable[ReportPart], width: int, *, terminal: bool) -> bytes:
+def written(parts: Iterable[ReportPart], width: int | None, *, colour: bool) -> bytes:
     """Write paragraphs, wrapped, and the lines of tables, as they are."""
     file = io.StringIO()
-    console = Console(file=file, width=width, force_terminal=terminal, legacy_windows=False)
+    console = Console(
+        file=file,
+        width=UNLIMITED if width is None else width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,  # not what rich takes from the environment
+        no_color=not colour,
+        legacy_windows=False,
+    )
     for part in parts:
         if isinstance(part, Rows):
             file.write("".join(f"{line}\n" for line in part.lines))
@@ -57,17 +65,18 @@ def written(parts: Iterable[ReportPart], width: int, *, terminal: bool) -> bytes
 
 def plain_lines(parts: Iterable[ReportPart], width: int) -> list[str]:
     """Give the lines of parts, without any control sequence."""
-    return written(parts, width, terminal=False).decode().splitlines()
+    return written(parts, width, colour=False).decode().splitlines()
 
 
-def about(overview: Overview, most: int | None, width: int) -> Iterator[ReportPart]:
+def about(overview: Overview, most: int | None, width: int | None) -> Iterator[ReportPart]:
     """Lay out an overview.
 
     Args:
         overview: what is shown.
         most: rows of a table; None for all.
-        width: columns.
+        width: columns; None for a pipe or a file, where nothing is cut or folded.
     """
+    width = UNLIMITED if width is None else width
     if overview.all_runs:
         yield from table_of_runs(overview.runs, width)
     else:
@@ -88,8 +97,7 @@ def about_queue(overview: Overview) -> str:
     path, waiting = visible(overview.queue_file), overview.waiting
     if waiting is None:
         return f"{path}: there is no such file."
-    noun = "job waits" if waiting == 1 else "jobs wait"
-    text = f"{waiting:,} {noun} in {path}."
+    text = waiting_words(waiting, path)
     return f"{text}\n{visible(overview.fault)}" if overview.fault else text
 
 

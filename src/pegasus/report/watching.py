@@ -2,9 +2,9 @@ r"""What ``pegasus status --watch`` shows on a terminal: the panel of each run, 
 
 Rule 1: a frame never has more rows than the terminal. Numbers, remaining time and failures always
 have room, then what runs, then what succeeded.
-Rule 2: a frame is drawn from the first cell over the one before, and sets no mode of the terminal:
-nothing is to be restored, whatever ends the program. Nothing on the screen is lost before the first
-frame: it is scrolled up.
+Rule 2: a frame is drawn from the first cell over the one before, and leaves no mode of the terminal
+switched on: nothing is to be restored, whatever ends the program. Nothing on the screen is lost
+before the first frame: it is scrolled up.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pegasus.report.tables import (
     table_of_successes,
 )
 from pegasus.standard_streams import STDOUT, terminal_size, write
+from pegasus.terminal_text import FRAME_BEGINS, FRAME_ENDS
 
 TAIL_SIZE = 4096
 """Bytes at the end of an output in which its last line is looked for."""
@@ -159,4 +160,4 @@ def drawn(lines: Iterable[str], *, scrolled: int = 0) -> bytes:
         scrolled: by how many rows what is on the screen is scrolled up before.
     """
     text = "\r\n".join(f"{line}\x1b[K" for line in lines).encode("utf-8", "backslashreplace")
-    return b"\n" * scrolled + b"\x1b[H" + text + b"\x1b[J"
+    return FRAME_BEGINS + b"\n" * scrolled + b"\x1b[H" + text + b"\x1b[J" + FRAME_ENDS

@@ -49,7 +49,7 @@ StatusWord: TypeAlias = Literal[
     "cancelled",
     "not started",
 ]
-"""How a command is counted: ``running``; ``detached`` where it goes on on its node, as far as is
+"""How a command is counted: ``running``; ``detached`` where it still runs on its node, as far as is
 known, and no Pegasus follows it; ``taken`` where its job waits for a sub-node, for the first time
 or for another try; otherwise by its outcome."""
 

@@ -29,7 +29,7 @@ from pegasus.run_state.jobs import (
     word_of,
 )
 from pegasus.run_state.pace import Pace
-from pegasus.run_state.slots import PoolUse, SlotCounts, pool_uses, slot_counts
+from pegasus.run_state.slots import PoolUse, SlotCounts, pool_uses, slot_counts, slots_counted
 
 
 class KnownRun:
@@ -207,6 +207,18 @@ class KnownRun:
         Among them are commands that run, that have ended, and that were given up.
         """
         return iter(self.folders)
+
+    def busy_seconds(self) -> dict[int, float]:
+        """Give the seconds in which commands ran on each sub-node, as ``SubNodeState.busy`` counts.
+
+        A detached command that still runs counts up to the last event.
+        """
+        busy = {number: each.busy for number, each in self.sub_nodes.items()}
+        for _, execution in self.left():
+            if execution.outcome is None and execution.started_at is not None:
+                ran = max(0.0, self.last_at - execution.started_at)
+                busy[execution.sub_node.number] += ran * slots_counted(execution.assignment)
+        return busy
 
     @property
     def failure_count(self) -> int:

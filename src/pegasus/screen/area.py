@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from pegasus.buffers import Buffer
 from pegasus.terminal_modes import in_background
+from pegasus.terminal_text import FRAME_BEGINS, FRAME_ENDS
 
 AreaLines: TypeAlias = Callable[[int, int, bool], Sequence[str]]
 """Gives the lines of the area for a width and a height in cells, with colours or without: no more
@@ -29,10 +30,6 @@ cell of the screen on, tmux would take it for a whole screen, and keep the area 
 _CUT_ROWS, _WRAP_ROWS = "\x1b[?7l", "\x1b[?7h"
 """Around the rows: a terminal that has become narrower while they were on their way to it cuts
 them, and does not wrap them. Otherwise there would be more rows than are counted here."""
-
-_AT_ONCE, _NOW = b"\x1b[?2026h", b"\x1b[?2026l"
-"""Around a write: the terminal shows nothing of it before it has all of it, and so does not
-flicker. Terminals that do not know these sequences ignore them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ class Area:
         after = frame.drawn() if frame is not None else b""
         if not before and not after:
             return list(log), None
-        return [_AT_ONCE + before, *log, after + _NOW], frame
+        return [FRAME_BEGINS + before, *log, after + FRAME_ENDS], frame
 
     def written(self, frame: AreaFrame | None) -> None:
         """Note what is drawn now."""

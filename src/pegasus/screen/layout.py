@@ -13,22 +13,13 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from pegasus.buffers import Buffer
-from pegasus.colour import in_bold, in_colour_of
+from pegasus.colour import in_bold, in_colour_of, in_failure_colour
 from pegasus.lines import Block, prefixed
 from pegasus.model import SubNode
-from pegasus.terminal_text import fit, visible
-
-NARROWEST_TEXT = 10
-"""Columns of text beside the prefix that are needed for wrapping. With fewer, the terminal's own
-wrapping is easier to read."""
+from pegasus.terminal_text import NARROWEST_TEXT, fit, own_rows, visible
 
 MOST_MARKED = 4096
 """Prefixes with a mark that are kept: a run of weeks has no end of them."""
-
-INDENT = 4
-"""Columns by which the further rows of a message of Pegasus are indented. So the text right after
-``[Pegasus]`` is always the beginning of a message, and never a part of a node's text that was
-wrapped there. The lines of a summary are indented by two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +29,11 @@ class _Prefix:
 
 
 def _fit_own(block: bytes, columns: int | None, *, colour: bool) -> bytes:
-    """Do the same as ``fit``, but indent the rows after the first of each line."""
+    """Do the same as ``fit``, but wrap each line as a message of Pegasus, which has no colours."""
     if columns is None:
         return fit(block, None, colour=colour)
-    rows: list[bytes] = []
-    for line in block.splitlines(keepends=True):
-        fitted = fit(line, columns, colour=colour)
-        if fitted.count(b"\n") > 1:
-            first, *others = fit(line, columns - INDENT, colour=colour).splitlines(keepends=True)
-            fitted = b"".join([first, *(b" " * INDENT + other for other in others)])
-        rows.append(fitted)
-    return b"".join(rows)
+    lines = fit(block, None, colour=False).decode().split("\n")[:-1]
+    return "".join(f"{row}\n" for line in lines for row in own_rows(line, columns)).encode()
 
 
 class Layout:
@@ -71,13 +56,16 @@ class Layout:
         self._prefixes: dict[SubNode | None, _Prefix] = {}
         self._marked: dict[tuple[SubNode | None, str], _Prefix] = {}
 
-    def lines_of(self, sub_node: SubNode | None, block: Block, mark: str = "") -> Sequence[Buffer]:
+    def lines_of(
+        self, sub_node: SubNode | None, block: Block, mark: str = "", *, failed: bool = False
+    ) -> Sequence[Buffer]:
         """Lay out a block of lines of a sub-node, or of Pegasus (None).
 
         Args:
             sub_node: where they come from.
             block: the lines.
             mark: tells the commands apart that run on it at once; empty where one does.
+            failed: whether they are about something that did not succeed.
         """
         if mark:
             prefix = self._marked.get((sub_node, mark)) or self._new_prefix(sub_node, mark)
@@ -87,6 +75,8 @@ class Layout:
             columns = self._columns_beside(prefix)
             rows = _fit_own if sub_node is None else fit
             block = Block.of(rows(bytes(block), columns, colour=self._colour))
+        if failed and self._colour:
+            block = Block.of(in_failure_colour(bytes(block)))
         return prefixed(prefix.data, block)
 
     def plain_lines(self, block: Block) -> Sequence[Buffer]:

@@ -7,10 +7,10 @@ keep their order, and a stalled reader of one file does not hold back the other.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import TypeAlias
 
 import trio
@@ -25,16 +25,16 @@ from pegasus.events import (
     Started,
     StopStored,
 )
-from pegasus.lines import Block, EveryNth, LineSplitter, block_of
+from pegasus.lines import EveryNth, LineSplitter, block_of
 from pegasus.model import Assignment, Stream, SubNode, succeeded
 from pegasus.screen import messages
 from pegasus.screen.area import Area, AreaLines
 from pegasus.screen.layout import Layout
 from pegasus.screen.live import LiveArea, can_be_live
 from pegasus.screen.output import ROOM_FOR_EVENTS, ROOM_FOR_NOTES, Output
+from pegasus.screen.screen_file import JobText, ScreenFile
 from pegasus.screen.tails import Tails
 from pegasus.slot_words import mark_of
-from pegasus.terminal_text import is_plain
 
 SCREEN_END_LIMIT = 5.0
 """Seconds that readers have for the rest of the text when a run fails. A slow reader needs less,
@@ -43,56 +43,6 @@ and a person should not wait longer for a traceback."""
 _TextKey: TypeAlias = tuple[int, int, str | None, Stream]
 """Identifies a stream: the job's number, the sub-node's number, the key of a detached command, as
 it may belong to another run, and the stream."""
-
-_TERMINAL_SLICE = 16 * 1024
-"""Bytes that are laid out for a terminal at a time where they are not plain ASCII. That takes up
-to 1 us a byte, and signals and keep-alives should not wait longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ScreenFile:
-    """A file that the screen writes to, and the layout of lines there."""
-
-    output: Output
-    layout: Layout
-    terminal: bool
-    live: LiveArea | None
-
-    def slices(self, data: bytes) -> Iterator[bytes]:
-        if not self.terminal or len(data) <= _TERMINAL_SLICE:
-            yield data
-            return
-        # The first line may have begun in earlier data, which need not have been plain.
-        plain = data.find(b"\n") + 1 if is_plain(data) else 0
-        slow = memoryview(data)[: plain or None]
-        yield from (
-            bytes(slow[start : start + _TERMINAL_SLICE])
-            for start in range(0, len(slow), _TERMINAL_SLICE)
-        )
-        if 0 < plain < len(data):
-            yield data[plain:]
-
-    def show(self, text: _TextStream, block: Block) -> None:
-        self.output.put(*self.layout.lines_of(text.sub_node, block, text.mark))
-
-    def say(self, sub_node: SubNode | None, text: str, room: int, mark: str = "") -> None:
-        self.output.offer(b"".join(self.layout.lines_of(sub_node, block_of(text), mark)), room)
-
-
-@dataclass(frozen=True, slots=True)
-class _TextStream:
-    """A stream of a job: where it comes from, its lines, and which of them are shown."""
-
-    sub_node: SubNode
-    mark: str
-    lines: LineSplitter
-    shown: EveryNth
-
-    def feed(self, data: bytes) -> Block:
-        return self.shown.take(self.lines.feed(data))
-
-    def finish(self) -> Block:
-        return self.shown.take(self.lines.finish())
 
 
 class Screen:
@@ -120,9 +70,9 @@ class Screen:
         self._on_reader_gone = on_reader_gone
         self._reader_gone = False
         self._messages = messages.OwnMessages()
-        self._texts: dict[_TextKey, _TextStream] = {}
-        self._by_stream: dict[Stream, _ScreenFile] = {}
-        files: dict[object, _ScreenFile] = {}
+        self._texts: dict[_TextKey, JobText] = {}
+        self._by_stream: dict[Stream, ScreenFile] = {}
+        files: dict[object, ScreenFile] = {}
         for stream, fd in fds.items():
             key = _file_of(fd)
             if key not in files:
@@ -143,9 +93,10 @@ class Screen:
                 for stream in Stream:
                     self._finish_text(_key(assignment, stream))
                 self._tails.forget(assignment)
-                self._say_of(assignment, messages.ended(outcome))
-                if self._quiet and not succeeded(outcome):
-                    self._say(None, messages.failed(event), ROOM_FOR_NOTES)
+                failed = not succeeded(outcome)
+                self._say_of(assignment, messages.ended(outcome), failed=failed)
+                if self._quiet and failed:
+                    self._say(None, messages.failed(event), ROOM_FOR_NOTES, failed=True)
             case Cut(assignment, words):
                 self._say_of(assignment, messages.cut(words))
             case Reconnected(assignment):
@@ -207,13 +158,28 @@ class Screen:
                     file.output.put(*file.layout.plain_lines(lines.feed(data)))
             file.output.put(*file.layout.plain_lines(lines.finish()))
 
-    def say(self, *lines: str) -> None:
+    def say(self, *lines: str, failed: bool = False) -> None:
         """Show messages of Pegasus.
 
         Args:
             lines: each is shown as one line, whatever it contains.
+            failed: whether they are about something that did not succeed.
         """
-        self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES)
+        self._say(None, messages.own_lines(*lines), ROOM_FOR_NOTES, failed=failed)
+
+    def say_summary(self, lines: Iterable[str], is_failure: Callable[[str], bool]) -> None:
+        """Show the lines of a summary: all of them, or none where the reader is too slow.
+
+        Args:
+            lines: see ``say``.
+            is_failure: whether a line is about something that did not succeed.
+        """
+        file = self._by_stream[Stream.STDERR]
+        parts = [
+            file.lines(None, messages.own_lines(*some), failed=failed)
+            for failed, some in groupby(lines, is_failure)
+        ]
+        file.output.offer(b"".join(parts), ROOM_FOR_NOTES)
 
     @property
     def is_live(self) -> bool:
@@ -265,7 +231,7 @@ class Screen:
         environ: Mapping[str, str],
         *,
         live: bool,
-    ) -> _ScreenFile:
+    ) -> ScreenFile:
         terminal = os.isatty(fd)
         area = Area(fd) if live else None
         colour = wants_colour(color, environ, terminal=terminal)
@@ -281,9 +247,9 @@ class Screen:
             area=area,
         )
         if area is None:
-            return _ScreenFile(output, layout, terminal, None)
+            return ScreenFile(output, layout, terminal, None)
         drawing = LiveArea(output, area, fd, colour=colour, on_fault=self._say_no_area)
-        return _ScreenFile(output, layout, terminal, drawing)
+        return ScreenFile(output, layout, terminal, drawing)
 
     def _lose_reader(self) -> None:
         if not self._reader_gone:
@@ -298,22 +264,22 @@ class Screen:
     def _say_no_area(self, error: Exception) -> None:
         self.say(messages.no_area(error))
 
-    def _say(self, sub_node: SubNode | None, text: str, room: int) -> None:
-        self._by_stream[Stream.STDERR].say(sub_node, text, room)
+    def _say(self, sub_node: SubNode | None, text: str, room: int, *, failed: bool = False) -> None:
+        self._by_stream[Stream.STDERR].say(sub_node, text, room, failed=failed)
 
-    def _say_of(self, assignment: Assignment, text: str) -> None:
+    def _say_of(self, assignment: Assignment, text: str, *, failed: bool = False) -> None:
         if self._quiet:
             return
         file, mark = self._by_stream[Stream.STDERR], mark_of(assignment)
-        file.say(assignment.sub_node, text, ROOM_FOR_EVENTS, mark)
+        file.say(assignment.sub_node, text, ROOM_FOR_EVENTS, mark, failed=failed)
 
-    def _text(self, printed: Printed) -> _TextStream:
+    def _text(self, printed: Printed) -> JobText:
         key = _key(printed.assignment, printed.stream)
         text = self._texts.get(key)
         if text is None:
             given, is_live = printed.assignment, self._by_stream[printed.stream].live is not None
             lines, shown = LineSplitter(last_state=is_live), EveryNth(self._period)
-            text = _TextStream(given.sub_node, mark_of(given), lines, shown)
+            text = JobText(given.sub_node, mark_of(given), lines, shown)
             self._texts[key] = text
         return text
 

@@ -11,10 +11,11 @@ import difflib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pegasus.template.examples import example_words
 from pegasus.template.helpers import HELPERS, call
 from pegasus.template.limits import Spending
 from pegasus.template.value import Refusal, TagValue
@@ -96,6 +97,9 @@ _ESCAPES = {
     "f": "\f",
 }
 _NUMBER_LITERAL = re.compile(r"[-+]?\.?[0-9][0-9._]*(?:[eE][-+]?[0-9]+)?")
+_PIPED = re.compile(r"\|\s*(\w+)")
+_PLAIN_WORD = re.compile(r"\w[\w.-]*")
+_HELPER_FIRST = "{{ to_upper_case model }}"
 _WORD_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
@@ -114,7 +118,7 @@ def read_tokens(
     while not (closed := closing.match(text, start)):
         match = _TOKEN.match(text, start)
         if match is None:
-            raise _unreadable(text, start)
+            raise _unreadable(text, start, closing)
         if match.lastgroup != "space":
             tokens.append(_token(match))
         start = match.end()
@@ -142,7 +146,7 @@ def _unescaped(match: re.Match[str]) -> str:
         ) from None
 
 
-def _unreadable(text: str, start: int) -> Refusal:
+def _unreadable(text: str, start: int, closing: re.Pattern[str]) -> Refusal:
     wrong = text[start : start + 1]
     match wrong:
         case "":
@@ -151,8 +155,15 @@ def _unreadable(text: str, start: int) -> Refusal:
             return Refusal(f"the quote {wrong} in this tag is never closed", LITERAL_HINT)
         case "=":
             return Refusal("named arguments (name=value) are not supported in a tag", LITERAL_HINT)
+        case "}":
+            step = f"Close it with {'}}' if closing.match('}}') else '}}}'}"
+        case "|":
+            named = _PIPED.match(text, start)
+            meant = _like(named[1], HELPERS) if named else ""
+            step = _hints(meant, f"A helper comes first: {_HELPER_FIRST}")
         case _:
-            return Refusal(f'this tag has a "{wrong}" where none can stand', LITERAL_HINT)
+            step = ""
+    return Refusal(f'this tag has a "{wrong}" where none can stand', _hints(step, LITERAL_HINT))
 
 
 def parse_value(tokens: list[Token]) -> Expression:
@@ -167,7 +178,7 @@ def parse_value(tokens: list[Token]) -> Expression:
         case [Word(text)]:  # alone, even "5" and "true" are names: a parameter may have that name
             return Name(text)
         case [Word(text), *_]:
-            return _call(text, _arguments(tokens[1:]))
+            return _call(text, _arguments(tokens[1:]), _as_name(tokens))
         case _:
             return parse_condition(tokens, "this tag")
 
@@ -252,14 +263,23 @@ def _number(text: str) -> float:
     )
 
 
-def _call(helper: str, arguments: tuple[Expression, ...]) -> Call:
+def _as_name(tokens: Sequence[Token]) -> str:
+    """Give the hint how a name with blanks is written; empty if the tokens cannot be one."""
+    words = [each.text for each in tokens if isinstance(each, Word) and not each.bracketed]
+    if len(words) < len(tokens) or not all(map(_PLAIN_WORD.fullmatch, words)):
+        return ""
+    name = " ".join(words)
+    return f"A name with a blank is written {{{{ [{name}] }}}}" if name == shown(name) else ""
+
+
+def _call(helper: str, arguments: tuple[Expression, ...], as_name: str = "") -> Call:
     if helper not in HELPERS:
-        raise Refusal(
-            f'there is no helper "{shown(helper)}"', _hints(close(helper, HELPERS), LITERAL_HINT)
-        )
+        hints = _hints(_like(helper, HELPERS), as_name, LITERAL_HINT)
+        raise Refusal(f'there is no helper "{shown(helper)}"', hints)
     wants = HELPERS[helper]
     if not wants.counts(len(arguments)):
-        raise Refusal(f'"{helper}" takes {wants.wants}, and got {len(arguments)}')
+        what = f'"{helper}" takes {wants.wants}, and got {len(arguments)}'
+        raise Refusal(what, example_words(helper))
     if helper in {"eq", "ne"}:
         _refuse_hopeless(helper, arguments)
     return Call(helper, arguments)
@@ -313,7 +333,8 @@ def evaluate(
 def _unknown(name: str, values: Mapping[str, str]) -> Refusal:
     if name in HELPERS:
         return Refusal(
-            f'"{name}" is a helper that takes {HELPERS[name].wants}, and got none', LITERAL_HINT
+            f'"{name}" is a helper that takes {HELPERS[name].wants}, and got none',
+            _hints(example_words(name), LITERAL_HINT),
         )
     known = _listed(values)
     names = f"The names known here are {known}" if known else "No name is known here"
@@ -326,6 +347,13 @@ def close(name: str, known: Iterable[str]) -> str:
     near = [each for each in itertools.islice(known, MAX_COMPARED) if len(each) <= 2 * MAX_SHOWN]
     likely = difflib.get_close_matches(name[:MAX_SHOWN], near, 1)
     return f'Did you mean "{likely[0]}"?' if likely else ""
+
+
+def _like(name: str, known: Iterable[str]) -> str:
+    """Suggest the most similar known name, or else one with this word in it."""
+    word = f"_{name.lower()}_"
+    part = next((each for each in known if word in f"_{each}_"), "")
+    return close(name, known) or (f'Did you mean "{part}"?' if part else "")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from pegasus.template.examples import example_words
 from pegasus.template.limits import refuse_growth, refuse_long
 from pegasus.template.value import Refusal, TagValue, as_text, named, sound, truthy
 
@@ -101,7 +102,7 @@ def _fits(value: TagValue, kind: Kind) -> bool:
 
 
 def _refuse_kind(name: str, place: int, value: TagValue, kind: Kind) -> NoReturn:
-    instead = ""
+    instead = example_words(name)
     if isinstance(value, bool | int | float):
         instead = "A number, true or false is a text only in quotes"
     raise Refusal(

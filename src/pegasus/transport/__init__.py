@@ -15,7 +15,7 @@ from pegasus.transport import local, slurm, ssh
 from pegasus.transport.detached import DetachedShell
 from pegasus.transport.sharing import SharedConnections, SharedSession
 from pegasus.transport.shell import NodeShell
-from pegasus.transport.ssh_context import SshContext, open_ssh
+from pegasus.transport.ssh_context import SshContext, open_ssh, refuse_missing_config
 
 __all__ = [
     "DetachedShell",
@@ -24,6 +24,7 @@ __all__ = [
     "OpenSession",
     "SshContext",
     "open_ssh",
+    "refuse_missing_config",
     "session_opener",
 ]
 

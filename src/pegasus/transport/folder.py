@@ -118,7 +118,7 @@ class SocketFolder:
                 self._write_config(path)
             except OSError as error:
                 raise PegasusError(
-                    f"{path} can't be written to: {error.strerror}. Make room in {parent}."
+                    f"{path} cannot be written to: {error.strerror}. Make room in {parent}."
                 ) from error
             task_status.started(path)
             # The caller may have been cancelled meanwhile; then the folder is not needed.

@@ -152,7 +152,7 @@ async def open_ssh(
     Raises:
         PegasusError: there is no such file, or the directory can't be made.
     """
-    _refuse_missing(user_config)
+    refuse_missing_config(user_config)
     with sole_error():
         async with trio.open_nursery() as nursery:
             folder = SocketFolder(user_config, nursery, on_note)
@@ -170,9 +170,13 @@ async def open_ssh(
             nursery.cancel_scope.cancel(reason="no more connections")
 
 
-def _refuse_missing(user_config: Path | None) -> None:
+def refuse_missing_config(user_config: Path | None) -> None:
+    """Raise PegasusError for a user's configuration of ssh that is not there."""
     if user_config and not user_config.is_file():
-        raise PegasusError(f"{user_config}: there is no such ssh configuration file.")
+        raise PegasusError(
+            f"{user_config}: there is no such ssh configuration file. Correct the path after "
+            "--ssh-config."
+        )
 
 
 async def _ssh_version() -> tuple[int, ...]:

@@ -8,6 +8,7 @@ Rule 2: a mapping stands inside a mapping only below the names that the kind of 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,12 @@ from pegasus.yaml_text.source import BREAKS, SourceText
 
 _NEAR = 0.75
 """How similar a name must be to one that was probably meant, from 0 to 1."""
+
+_PARAMS_TOGETHER = frozenset({"param", "params", "parameters", "vars", "variables", "matrix"})
+"""Names below which other programs have their parameters."""
+
+_FIRST_NAME = re.compile(r"[{\s]*([\w.-]+)[ \t]*:")
+_NEXT_ITEM = re.compile(r"^[ \t]*-(?=\s)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class Words:
         alone: a name that makes an item without the key; empty if there is none.
         moved: names of sections of another kind of file, each with the next step.
         empty: names of sections whose mapping may be empty.
+        synonyms: names that other programs have for the key.
     """
 
     key: str
@@ -50,6 +58,7 @@ class Words:
     alone: str = ""
     moved: dict[str, str] = field(default_factory=dict)
     empty: frozenset[str] = frozenset()
+    synonyms: frozenset[str] = frozenset()
 
 
 class Composer:
@@ -116,25 +125,49 @@ class Composer:
             levels = sections.get(name.text, 0) if not isinstance(sections, int) else sections
             value = next(inside)
             if is_item and not levels:
-                self._refuse_section(name, value)
+                self._refuse_section(name, value, is_first=not names)
             may_be_empty = is_item and name.text in self.words.empty
             pairs.append((name, self._value(value, inside, levels, may_be_empty=may_be_empty)))
             names.add(name.text)
         return Mapping(tuple(pairs), events.start(first), events.end(event), bool(first.flow_style))
 
-    def _refuse_section(self, name: Scalar, value: yaml.Event) -> None:
-        """Refuse a mapping below a name that is nearly, or elsewhere, that of a section."""
+    def _refuse_section(self, name: Scalar, value: yaml.Event, *, is_first: bool) -> None:
+        """Refuse a mapping below a name that is nearly, or elsewhere, that of a section.
+
+        The mapping may also belong one level higher: below ``params``, or below a text that is
+        the value of the key.
+        """
         if not isinstance(value, yaml.MappingStartEvent) or self._has_braces(value):
             return
         words = self.words
         position = self.source.position(name.start)
         if step := words.moved.get(name.text):
             raise FileFault(position, f'"{name.text}" does not stand in {words.file}', step)
+        inner = _FIRST_NAME.match(self.source.text, events.start(value))
+        if inner and name.text.lower() in _PARAMS_TOGETHER:
+            raise FileFault(
+                position,
+                f'parameters stand in the entry itself, and not below "{name.text}"',
+                f'Begin "{inner[1]}" in the column of "{name.text}", and remove "{name.text}"',
+            )
+        if inner and is_first and not words.spaces and not self._has_key_after(name):
+            raise FileFault(
+                position,
+                f'"{name.text}" is read as the name of a parameter',
+                f'Write `- {words.key}: {name.text}`, and begin "{inner[1]}" right below '
+                f'"{words.key}"',
+            )
         near = _near(name.text, words.sections)
         if near:
             what = f'the value of "{name.text}" cannot be a mapping'
             step = f'Did you mean "{near}"? Otherwise quote the value'
             raise FileFault(position, what, step)
+
+    def _has_key_after(self, name: Scalar) -> bool:
+        """Tell whether the key seems to stand in the item that begins with a name."""
+        following = _NEXT_ITEM.search(self.source.text, name.end)
+        rest = self.source.text[name.end : following.start() if following else None]
+        return re.search(rf"\b{re.escape(self.words.key)}[ \t]*:", rest) is not None
 
     def _name(self, event: yaml.Event, names: set[str], *, is_item: bool) -> Scalar:
         name = self._text(event, "a name must be one text")
@@ -225,18 +258,25 @@ class Composer:
         if words.key in names or (words.alone and words.alone in names):
             return
         what, instead = f'this entry has no "{words.key}"', words.plain
-        meant = next((name for name in names if _near(name, [words.key])), "")
+        meant = next((name for name in names if self._is_key(name)), "")
         if words.elsewhere[0] in names:
             instead = words.elsewhere[1]
         elif meant:
             what = f'this entry has no "{words.key}", and has "{meant}"'
             instead = f'Write "{words.key}: ..." instead'
         elif words.alone and names and _near(names[0], [words.alone]):
-            instead = f'Did you mean "{words.alone}"? {words.plain}'
+            what = f'this entry has no "{words.alone}", and has "{names[0]}"'
+            instead = f'Write "{words.alone}: ..." instead'
+        elif not words.spaces and mapping.pairs and _is_bare(mapping.pairs[0][1]):
+            instead = f"Write `- {words.key}: {names[0]}`"
         elif words.spaces and names and _was_a_text(mapping):
             what = f"YAML read this {words.key} as a mapping, because of the colon in it"
             instead = words.quote
         raise FileFault(self.source.position(mapping.start), what, instead)
+
+    def _is_key(self, name: str) -> bool:
+        """Tell whether a name is nearly the key, or another word for it."""
+        return name.lower() in self.words.synonyms or bool(_near(name, [self.words.key]))
 
     def _fault(self, event: yaml.Event, what: str, instead: str) -> FileFault:
         return FileFault(self.source.position(events.start(event)), what, instead)
@@ -261,6 +301,11 @@ def _was_a_text(mapping: Mapping) -> bool:
     """Guess whether a mapping was meant as a text with a colon."""
     name, value = mapping.pairs[0]
     return " " in name.text or (len(mapping.pairs) == 1 and isinstance(value, Scalar))
+
+
+def _is_bare(value: PairValue) -> bool:
+    """Tell whether nothing stands behind a name and its colon."""
+    return isinstance(value, Scalar) and not value.text and not value.style
 
 
 def _is_unicode(text: str) -> bool:

@@ -15,12 +15,24 @@ import yaml
 from pegasus.errors import FileFault
 from pegasus.yaml_text import events
 from pegasus.yaml_text.composing import Composer, Words, scalar_end
+from pegasus.yaml_text.mistakes import is_open_quote, mistake_at, place_of
 from pegasus.yaml_text.nodes import Item
 from pegasus.yaml_text.source import BREAKS, SourceText
 
 _BLANK_OR_COMMENT = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*)*")
 _NOTHING_BUT_DOTS = re.compile(f"(?:[ \t{BREAKS}]+|#[^{BREAKS}]*|^\\.\\.\\.$)*\\Z", re.MULTILINE)
 _BREAK_CHARACTER = re.compile(f"[{BREAKS}]")
+
+_PARAMETER = re.compile(r"[ ]*(?P<name>[\w.-]+)[ \t]*:(?=\s|$)")
+_TEXT_ENTRY = re.compile(
+    r"""(?P<indent>[ ]*)-[ ]+
+        (?P<text> '(?:[^']|'')*' | "(?:[^"\\]|\\.)*"
+            | (?:[^\s'"\[\]{}|>&*!%@`\#,?:-]|[?:-](?=\S))
+              (?: [^ \t:]++ | :(?!\s|$) | [ \t]++(?!\#|$) )*+ )
+        (?:[ \t]++(?:\#.*)?)?$""",
+    re.VERBOSE,
+)
+"""An entry on one line that is a text, plain or in quotes."""
 
 
 class ListReader:
@@ -222,7 +234,7 @@ class ListReader:
         return None
 
     def _syntax_fault(self, error: yaml.YAMLError) -> FileFault:
-        index = self._index_of(error)
+        index = place_of(self.source, error, self.next_content(self.last_end))
         if bad := self.source.bad_character(self._checked, index + 1):
             return bad
         if self.source.text[index : index + 1] == "\t":
@@ -231,28 +243,70 @@ class ListReader:
                 "YAML allows no tab here",
                 "Use spaces for indentation and after the dash",
             )
-        problem = getattr(error, "problem", None) or str(error)
-        if "quoted scalar" in (getattr(error, "context", None) or "") and "end of" in problem:
+        if forgotten := self._forgotten_key(index):
+            return forgotten
+        if is_open_quote(error):
             return FileFault(
                 self.source.position(index),
                 f"a quote is opened here and never closed: {self._snippet(index)}",
                 "Close it, or use `|` and write the text on the next line",
             )
+        dashes = 0 if self.start is None else self.start - self.source.line_start(self.start)
+        mistake = mistake_at(self.source, index, error, self.words, dashes)
         return FileFault(
             self.source.position(index),
-            f"YAML cannot read {self._snippet(index)}: {problem}",
-            self.words.quote,
+            f"YAML cannot read {self._snippet(index)}: {mistake.what}",
+            mistake.step,
         )
 
-    def _index_of(self, error: yaml.YAMLError) -> int:
-        """Find the character for a fault: for a bracket that is never closed, the opening one."""
-        marks = [getattr(error, name, None) for name in ("problem_mark", "context_mark")]
-        end = len(self.source.text.rstrip())
-        inside = [mark.index for mark in marks if mark and mark.index < end]
-        return inside[0] if inside else self.next_content(self.last_end)
+    def _forgotten_key(self, index: int) -> FileFault | None:
+        """Find a parameter below an entry that is a text: ``- echo one``, then ``  lr: 1``."""
+        line = self.source.line_start(index)
+        start = self._line_before(line)
+        if self.start is None or self.flow or start is None:
+            return None
+        named = _PARAMETER.match(self.source.text[line : self.source.line_end(line)])
+        entry = _TEXT_ENTRY.match(self._line_at(start))
+        if not named or not entry or named["name"].startswith("-"):
+            return None
+        if len(entry["indent"]) != self.start - self.source.line_start(self.start):
+            return None
+        name, key = named["name"], self.words.key
+        if entry["text"].startswith(f"{key}:"):
+            value = _shortened(entry["text"].removeprefix(f"{key}:"))
+            return FileFault(
+                self.source.position(start + entry.end("indent")),
+                f'a blank is missing after "{key}:"',
+                f"Write `- {key}: {value}`",
+            )
+        subject = f'"{name}"' if name in self.words.sections else f'a parameter such as "{name}"'
+        number = self.source.position(start).line
+        step = f"Write `- {key}: {_shortened(entry['text'])}` in line {number}"
+        if named.start("name") != entry.start("text"):
+            step += f', and begin "{name}" right below "{key}"'
+        return FileFault(
+            self.source.position(line + named.start("name")),
+            f"{subject} needs a mapping, and the entry above it is only a text",
+            step,
+        )
+
+    def _line_before(self, line: int) -> int | None:
+        """Find the start of the last line before a line that is neither blank nor a comment."""
+        while line > 0:
+            line = self.source.line_start(line - 1)
+            if self._line_at(line).strip()[:1] not in {"", "#"}:
+                return line
+        return None
+
+    def _line_at(self, start: int) -> str:
+        return self.source.text[start : self.source.line_end(start)].rstrip(BREAKS)
 
     def _snippet(self, index: int) -> str:
         """Quote the line of a fault, shortened for a sentence."""
         start, end = self.source.line_start(index), self.source.line_end(index)
-        line = self.source.text[start:end].strip()
-        return f"`{line[:57]}...`" if len(line) > 60 else f"`{line}`"
+        return f"`{_shortened(self.source.text[start:end].strip())}`"
+
+
+def _shortened(line: str) -> str:
+    """Shorten a line for a sentence."""
+    return f"{line[:57]}..." if len(line) > 60 else line
