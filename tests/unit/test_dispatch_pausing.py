@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from pegasus.dispatch.pausing import PauseSwitch
 from pegasus.events import RunPaused, RunResumed, Started
 from pegasus.model import Barrier, Cancelled
+from tests.fake_queue import Listening
 from tests.unit.dispatching import Bench, run_broadcast, run_queue
 
 LONG = 10_000.0
@@ -167,3 +170,97 @@ async def test_a_pause_of_a_paused_run(autojump_clock: MockClock) -> None:
         assert not await pausing.pause()
         assert pausing.resume()
         assert not pausing.resume()
+
+
+async def test_a_pause_while_the_taking_ends(autojump_clock: MockClock) -> None:
+    """Where the last take does not notice a pause, the run waits all the same, and takes again."""
+    listening, last_take, takes = Listening(), trio.Event(), 0
+
+    async def take() -> None:
+        nonlocal takes
+        takes += 1
+        with trio.CancelScope(shield=True):
+            await last_take.wait()
+
+    pausing = PauseSwitch(listening, trio.lowlevel.checkpoint)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pausing.repeat, take)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(pausing.pause)
+        await wait_all_tasks_blocked()
+        last_take.set()
+        await trio.sleep(LONG)
+        assert (takes, pausing.is_over, len(listening.told)) == (1, False, 1)
+        assert pausing.resume()
+    assert (takes, pausing.is_over) == (2, True)
+
+
+async def test_a_resume_before_the_taking_has_noticed_the_pause(autojump_clock: MockClock) -> None:
+    """A pause that is ended at once by somebody else does not end the run."""
+    unlocked, takes = trio.Event(), 0
+
+    async def take() -> None:
+        nonlocal takes
+        takes += 1
+        try:
+            await trio.sleep(LONG)
+        finally:
+            with trio.CancelScope(shield=True):
+                await unlocked.wait()
+
+    pausing = PauseSwitch(Listening(), trio.lowlevel.checkpoint)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pausing.repeat, take)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(pausing.pause)
+        await wait_all_tasks_blocked()
+        assert pausing.resume()
+        unlocked.set()
+    assert (takes, pausing.is_over) == (2, True)
+
+
+class Moment(trio.abc.Instrument):
+    """Sets an event after so many steps of tasks."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+        self.event = trio.Event()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.event.set()
+
+
+async def run_to_its_end(
+    bench: Bench, mode: Callable[[Bench], Awaitable[None]], ended: trio.Event
+) -> None:
+    """Run all jobs, and set an event."""
+    await mode(bench)
+    ended.set()
+
+
+@MODES
+async def test_a_pause_at_each_moment(
+    mode: Callable[[Bench], Awaitable[None]], autojump_clock: MockClock
+) -> None:
+    """A run either refuses a pause, since it takes nothing more, or waits for the resume."""
+    refusals = 0
+    for moment in count(1):
+        bench, steps = Bench("exit 0", nodes=1), Moment(moment)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_to_its_end, bench, mode, steps.event)
+            trio.lowlevel.add_instrument(steps)
+            await steps.event.wait()
+            trio.lowlevel.remove_instrument(steps)
+            if steps.left > 0:
+                break  # the run ended before
+            assert bench.dispatcher is not None
+            if not bench.dispatcher.continues:
+                refusals += 1
+            elif await bench.dispatcher.pausing.pause():
+                await trio.sleep(LONG)
+                assert nursery.child_tasks, "a paused run has ended"
+                resume(bench)
+        assert started(bench) == ["exit 0"]
+    assert moment > refusals > 0

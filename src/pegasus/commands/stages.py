@@ -124,9 +124,10 @@ class Stages:
 
 async def _answer_pause(request: Request, dispatcher: Dispatcher) -> None:
     """Pause the run, and answer once nothing more is taken."""
-    if not dispatcher.continues:
+    is_new = dispatcher.continues and await dispatcher.pausing.pause()
+    if not dispatcher.continues:  # it may have been drained meanwhile
         request.answer("It takes nothing more: there is nothing to pause.", done=False)
-    elif await dispatcher.pausing.pause():
+    elif is_new:
         request.answer(
             "Paused: nothing is taken or started until `pegasus resume`; what runs goes on."
         )

@@ -374,7 +374,8 @@ class Dispatcher(ABC):
     @property
     def continues(self) -> bool:
         """Whether jobs are still taken, now or after a pause."""
-        return not self.closed and self.run.ending.stage is Stage.TAKING
+        is_over = self.closed or self.pausing.is_over
+        return not is_over and self.run.ending.stage is Stage.TAKING
 
     def notify(self) -> None:
         """Wake the tasks that wait for a change; each change has a new event."""

@@ -3,6 +3,9 @@
 Rule 1: a pause cancels a scope around the taking, as a drain does, and a resume begins the taking
 again. So what takes is safe to cancel at each checkpoint, and to begin once more.
 Rule 2: the events are told while nothing is taken: no job is taken or started between them.
+Rule 3: a pause may come in the moment in which the taking ends by itself. Then either the pause is
+refused, since the taking is over, or the taking begins again after the resume: a paused run never
+ends by itself.
 """
 
 from __future__ import annotations
@@ -20,9 +23,13 @@ class PauseSwitch:
     Args:
         listener: is told of each change.
         wait_started: waits until each command that was assigned has begun.
+
+    Attributes:
+        is_over: whether the taking has ended, so that there is nothing to pause any more.
     """
 
     def __init__(self, listener: Listener, wait_started: Callable[[], Awaitable[None]]) -> None:
+        self.is_over = False
         self._listener = listener
         self._wait_started = wait_started
         self._resumed = trio.Event()
@@ -42,16 +49,23 @@ class PauseSwitch:
         Args:
             take: takes and assigns jobs; it ends when there are no more.
         """
-        while True:
-            while self.is_paused:
-                await self._resumed.wait()
-            self._stopped = trio.Event()
-            try:
-                with trio.CancelScope() as self._scope:
+        try:
+            while not await self._take_until_paused(take):
+                while self.is_paused:
+                    await self._resumed.wait()
+        finally:
+            self.is_over = True
+
+    async def _take_until_paused(self, take: Callable[[], Awaitable[None]]) -> bool:
+        """Take, unless paused; return whether the taking ended by itself, and without a pause."""
+        self._stopped = trio.Event()
+        try:
+            with trio.CancelScope() as self._scope:
+                if not self.is_paused:
                     await take()
-                    return
-            finally:
-                self._stopped.set()
+        finally:
+            self._stopped.set()
+        return not (self._scope.cancelled_caught or self.is_paused)
 
     async def pause(self) -> bool:
         """Take and start nothing; return once this is so, and all that was taken has begun.
