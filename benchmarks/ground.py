@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.running import cpu_of, wait_until
-from tests.nodes import Node, Nodes, start_nodes
+from tests.nodes import Node, Nodes, start_nodes, use_default_exchange
 
 SSHDS = 8
 ALIASES = 64
@@ -129,6 +129,7 @@ def open_ground() -> Iterator[Ground]:
     folder = Path(tempfile.mkdtemp(prefix="pgb-", dir=SHORT if os.access(SHORT, os.W_OK) else None))
     try:
         with start_nodes(SSHDS, way="local", options=OPTIONS, say=lambda _: None) as nodes:
+            use_default_exchange(nodes.ssh_config)
             yield Ground(nodes, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,7 +25,7 @@ from benchmarks.bench import say
 from benchmarks.rounds import Contestant, Values, play
 from benchmarks.running import Failed, wait_until
 from tests.cluster.daemons import Cluster, start_cluster
-from tests.nodes import Nodes, start_nodes
+from tests.nodes import Nodes, start_nodes, use_default_exchange
 
 WIDTH = 3
 SHELLS, SSH, SRUN, ARRAY = "shells on Slurm", "ssh", "`srun` per job", "job array"
@@ -124,6 +124,7 @@ def main() -> None:
         # Overlapping, so that the job array has its processors at the same time.
         cluster.allocation(f"--nodes={WIDTH}", "--ntasks-per-node=1") as inside,
     ):
+        use_default_exchange(nodes.ssh_config)
         work = Work(cluster, inside, nodes, given.jobs)
         contestants = [
             Contestant(SHELLS, work.shells),

@@ -14,7 +14,7 @@ from tests.test_house import SUB_INTERFACES
 
 SHARED = {
     *("tests.blocks", "tests.contract", "tests.examples", "tests.launch_contract"),
-    *("tests.forked", "tests.other_user", "tests.whole_frames"),
+    *("tests.forked", "tests.other_user", "tests.whole_frames", "tests.written"),
 }
 """Helpers for unit tests and for tests of the whole program."""
 
@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tests/completion/": {"tests.completion", "tests.nodes"},
     "tests/e2e/": {*SHARED, "tests.cluster", "tests.e2e", "tests.nodes"},
     "tests/faults/": {*SHARED, "tests.e2e", "tests.faults", "tests.nodes"},
-    "tests/keepers/": {*SHARED, "tests.keepers"},
+    "tests/keepers/": {*SHARED, "tests.keepers", "tests.nodes"},
     "tests/manual/": {"tests.manual"},
     "tests/mutation/": {"tests.mutation"},
     "tests/nodes/": {"tests.nodes"},

@@ -104,18 +104,19 @@ def fit(block: bytes, columns: int | None, *, colour: bool) -> bytes:
     return "\n".join([*rows, ""]).encode()
 
 
-def own_rows(line: str, columns: int) -> list[str]:
+def own_rows(line: str, columns: int, indent: int = INDENT) -> list[str]:
     """Wrap a message of Pegasus between its words, and indent the rows after the first.
 
     Only a word that is longer than a row is divided. Blanks at the end of a row are left out.
 
     Args:
         line: printable text.
-        columns: the width of the rows, more than INDENT.
+        columns: the width of the rows, more than ``indent``.
+        indent: the columns before each row after the first.
     """
     if cell_len(line) <= columns:
         return [line]
-    room = columns - INDENT
+    room = columns - indent
     rows, row = [], ""
     for word in _WORD_WITH_BLANKS.findall(line):
         text = row + word
@@ -128,7 +129,7 @@ def own_rows(line: str, columns: int) -> list[str]:
             *full, row = _chop(text, room, room)
             rows += full
     first, *others = (each.rstrip() for each in [*rows, row])
-    return [first, *(" " * INDENT + each for each in others)]
+    return [first, *(" " * indent + each for each in others)]
 
 
 def is_plain(text: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -41,9 +41,9 @@ class SlurmNode(Node):
         """Count the steps that were started on the node, which stand for connections."""
         return self.log().count("launch task StepId=")
 
-    def processes(self) -> list[Process]:
+    def processes(self, among: Sequence[Process] | None = None) -> list[Process]:
         """Return the processes of commands on the node, zombies included."""
-        return [process for process in self._everything() if process.name not in OF_SLURM]
+        return [process for process in self._everything(among) if process.name not in OF_SLURM]
 
     def sshds(self) -> list[Process]:
         """Return what stands for an sshd that serves a connection: the slurmstepds."""
@@ -88,8 +88,8 @@ class SlurmNode(Node):
         """Refuse, as `cut` does."""
         raise NotImplementedError
 
-    def _everything(self) -> list[Process]:
-        return processes_of(self._cluster.folder.parent, self.name)
+    def _everything(self, among: Sequence[Process] | None = None) -> list[Process]:
+        return processes_of(self._cluster.folder.parent, self.name, among)
 
     def _has_ended(self) -> bool:
         return self._cluster.daemons[self.name].poll() is not None

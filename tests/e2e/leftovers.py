@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,20 +47,26 @@ class Traces:
         places = {self.runtime, self.shared}
         return frozenset(path for place in places for path in place.glob(SOCKET_FOLDERS))
 
-    def processes(self) -> list[Process]:
-        """Return the living processes that the test has started on this machine."""
+    def processes(self, among: Sequence[Process] | None = None) -> list[Process]:
+        """Return the living processes that the test has started on this machine.
+
+        Args:
+            among: what `everything` has returned; None to ask it now.
+        """
         mark = f"{MARK}={self.mark}"
-        return [p for p in everything() if p.alive and has_in_environment(p.host_pid, mark)]
+        found = everything() if among is None else among
+        return [p for p in found if p.alive and has_in_environment(p.host_pid, mark)]
 
     def left(self) -> list[str]:
         """Return a line for each thing that is left."""
-        words = [f"process {p.pid}: {p.command}" for p in self.processes()]
+        found = everything()
+        words = [f"process {p.pid}: {p.command}" for p in self.processes(found)]
         words += [f"folder {path}" for path in self.abandoned_folders()]
         words += [f"file {path}" for path in temporary_files(self.folder)]
         words += [
             f"on {node.name}, process {p.pid}: {p.command}"
             for node in self.nodes
-            for p in node.living()
+            for p in node.living(found)
         ]
         return words
 

@@ -7,14 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
-import pegasus as package
 from tests.e2e.runner import Pegasus
-
-NOTIFY_SCHEMA = json.loads(
-    (Path(package.__file__).parent / "notifier/event.schema.json").read_text(encoding="utf-8")
-)
+from tests.written import check_written
 
 
 def saving(pegasus: Pegasus) -> str:
@@ -30,7 +24,7 @@ def given(pegasus: Pegasus) -> list[dict[str, Any]]:
         json.loads(line) for line in _file(pegasus).read_text(encoding="utf-8").splitlines()
     ]
     for event in events:
-        jsonschema.validate(event, NOTIFY_SCHEMA, cls=jsonschema.Draft202012Validator)
+        check_written(event, "notifier/event")
     return events
 
 

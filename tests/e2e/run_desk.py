@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
-import pegasus as package
 from tests.e2e.runner import Done, Pegasus, Running
-
-SCHEMA = json.loads((Path(package.__file__).parent / "record/status.schema.json").read_text())
+from tests.written import check_written
 
 GATED = "- echo {name} begins; until [ -e {name} ]; do sleep 0.05; done; echo {name} ends\n"
 """A job that runs as long as a file is missing."""
@@ -47,7 +44,7 @@ class RunDesk:
         done = self.tell("status", "--json", *arguments)
         assert done.status == 0, done.stderr
         data: dict[str, Any] = json.loads(done.out)
-        jsonschema.validate(data, SCHEMA, cls=jsonschema.Draft202012Validator)
+        check_written(data, "record/status")
         return data
 
     def run(self) -> dict[str, Any]:

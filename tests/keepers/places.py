@@ -21,6 +21,7 @@ from pegasus.transport.follower import FOLLOWER_SCRIPT
 from pegasus.transport.keeper import KEEPER_SCRIPT
 from pegasus.transport.opening import open_detached
 from tests.contract import LIMIT, Output, assignment
+from tests.nodes.processes import everything, has_in_environment
 
 SHELLS = (
     ["dash"],
@@ -128,19 +129,12 @@ async def find_out(
 
 def processes_of(place: Place) -> list[str]:
     """Return the command lines of processes that belong to this place."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and entry.name != str(os.getpid()):
-            try:
-                environ = (entry / "environ").read_bytes()
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if f"PATH={place.base}:".encode() in environ.split(b"\0")[0:] or any(
-                word.startswith(f"PATH={place.base}:".encode()) for word in environ.split(b"\0")
-            ):
-                found.append(f"{entry.name} {command[:60].decode(errors='replace')}")
-    return found
+    return [
+        f"{process.pid} {process.command[:60]}"
+        for process in everything()
+        if process.alive and process.pid != os.getpid()
+        if has_in_environment(process.pid, f"PATH={place.base}:")
+    ]
 
 
 async def wait_no_process(place: Place, limit: float = 5.0) -> None:
@@ -150,5 +144,5 @@ async def wait_no_process(place: Place, limit: float = 5.0) -> None:
         while left:
             left = processes_of(place)
             if left:
-                await trio.sleep(0.01)
+                await trio.sleep(0.05)
     assert not left, left

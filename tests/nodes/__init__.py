@@ -10,6 +10,7 @@ be cut off the network, and on loopback addresses, which need sshd only. Standar
 
 from __future__ import annotations
 
+from tests.nodes.access import use_default_exchange
 from tests.nodes.errors import NodesFault
 from tests.nodes.node import Node, Nodes, Way
 from tests.nodes.processes import Process
@@ -24,5 +25,6 @@ __all__ = [
     "Way",
     "WaysToAsk",
     "start_nodes",
+    "use_default_exchange",
     "wait_until",
 ]

@@ -10,6 +10,7 @@ import ipaddress
 import random
 import re
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -100,11 +101,12 @@ class DockerNode(Node):
         """Reconnect it, at the same address."""
         engine.docker("network", "connect", f"--ip={self.address}", self._network, self._container)
 
-    def _everything(self) -> list[Process]:
+    def _everything(self, among: Sequence[Process] | None = None) -> list[Process]:
         """Return the container's processes, found by their control group, numbered as inside."""
         if self._init is None:
             return []
-        found = [process for process in everything() if self._holds(process.host_pid)]
+        processes = everything() if among is None else among
+        found = [process for process in processes if self._holds(process.host_pid)]
         inner = {process.host_pid: inner_pid(process.host_pid) for process in found}
         return [
             replace(process, pid=inner[process.host_pid], ppid=inner.get(process.ppid, 0))

@@ -15,6 +15,7 @@ import pwd
 import shlex
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.nodes.access import furnish, login_shell
@@ -96,8 +97,8 @@ class LocalNode(Node):
     def _has_ended(self) -> bool:
         return self._sshd is None or self._sshd.poll() is not None
 
-    def _everything(self) -> list[Process]:
-        return processes_of(self._run.folder, self.name)
+    def _everything(self, among: Sequence[Process] | None = None) -> list[Process]:
+        return processes_of(self._run.folder, self.name, among)
 
     def _listener(self) -> int | None:
         return read_pid(self._plan.folder / "sshd.pid")

@@ -6,7 +6,7 @@ import abc
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -113,13 +113,17 @@ class Node(abc.ABC):
         """
         return len(LET_IN.findall(self.log()))
 
-    def processes(self) -> list[Process]:
-        """Return the processes that were started on the node, zombies included, without sshd."""
-        return [process for process in self._everything() if not process.is_sshd]
+    def processes(self, among: Sequence[Process] | None = None) -> list[Process]:
+        """Return the processes that were started on the node, zombies included, without sshd.
 
-    def living(self) -> list[Process]:
+        Args:
+            among: all processes of this machine, as they were a moment ago; None to look now.
+        """
+        return [process for process in self._everything(among) if not process.is_sshd]
+
+    def living(self, among: Sequence[Process] | None = None) -> list[Process]:
         """Return those of `processes` that still run: no zombies."""
-        return [process for process in self.processes() if process.alive]
+        return [process for process in self.processes(among) if process.alive]
 
     def sshds(self) -> list[Process]:
         """Return the living sshd processes that serve connections, without the one that listens."""
@@ -217,8 +221,8 @@ class Node(abc.ABC):
     # Differences between the two kinds.
 
     @abc.abstractmethod
-    def _everything(self) -> list[Process]:
-        """Return all processes of the node, with sshd and its helpers."""
+    def _everything(self, among: Sequence[Process] | None = None) -> list[Process]:
+        """Return all processes of the node, with sshd and its helpers; see `processes`."""
 
     def _kill(self, process: Process) -> None:
         """Kill one process of the node with SIGKILL."""

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,8 +113,16 @@ def marker(folder: Path, node: str = "*") -> str:
     return f"{MARKER}={id_of(folder)}/" + ("" if node == "*" else f"{node}/")
 
 
-def processes_of(folder: Path, node: str = "*") -> list[Process]:
-    """Return the processes of a run's local nodes, or of one, with sshds and descendants."""
+def processes_of(
+    folder: Path, node: str = "*", among: Sequence[Process] | None = None
+) -> list[Process]:
+    """Return the processes of a run's local nodes, or of one, with sshds and descendants.
+
+    Args:
+        folder: of the run.
+        node: its name; ``*`` for all.
+        among: what `everything` has returned; None to ask it now.
+    """
     mark = marker(folder, node)
     listeners = {pid for file in folder.glob(f"{node}/sshd.pid") if (pid := read_pid(file))}
 
@@ -122,7 +131,7 @@ def processes_of(folder: Path, node: str = "*") -> list[Process]:
             return True
         return has_in_environment(process.host_pid, mark)
 
-    return belonging(belongs)
+    return belonging(belongs, among)
 
 
 def steps_of(folder: Path) -> list[Process]:

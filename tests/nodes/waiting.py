@@ -27,14 +27,17 @@ def wait_until(
         condition: called repeatedly; a true value ends the wait.
         limit: seconds until the wait fails.
         what: the awaited condition, to follow "after 5 s still waiting for".
-        glance: seconds between two checks; less for a short-lived condition.
+        glance: seconds between two checks; less for a short-lived condition. A check that
+            computes for long is made less often: a wait takes a quarter of a processor at most.
 
     Raises:
         NodesFault: the limit passed.
     """
     deadline = time.monotonic() + limit
-    while not (value := condition()):
+    while True:
+        before = time.thread_time()
+        if value := condition():
+            return value
         if time.monotonic() > deadline:
             raise NodesFault(f"after {limit:g} s still waiting for {what}")
-        time.sleep(glance)
-    return value
+        time.sleep(max(glance, 3 * (time.thread_time() - before)))

@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from pegasus.dispatch import Answer, open_asker
-from pegasus.dispatch.asking import ANSWER_LIMIT
 from pegasus.model import Exited, Lost, NotStarted, Outcome, TimedOut
+from pegasus.probes import LONGEST_ANSWER
 from pegasus.transport.local import LocalSession
 from tests.contract import LIMIT
 from tests.fakes import FakeNode, FakeShell
@@ -122,7 +122,7 @@ async def test_a_real_shell() -> None:
             found = await asker.ask("echo $PEGASUS_RUN $PEGASUS_JOB; echo x >&2; exit 3", LIMIT)
             assert found == Answer(Exited(3), b"- 0\n", b"x\n")
             found = await asker.ask("head -c 1000000 /dev/zero", LIMIT)
-            assert found == Answer(Exited(0), b"\0" * ANSWER_LIMIT)
+            assert found == Answer(Exited(0), b"\0" * LONGEST_ANSWER)
             found = await asker.ask(HANGS, 0.5)
             while not found.stdout:
                 found = await asker.ask(HANGS, 0.5)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
-import jsonschema
 import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
@@ -45,9 +44,8 @@ from pegasus.queue_file.ledger import LEDGER
 from pegasus.record.encoding import line_of
 from tests.examples import examples
 from tests.unit.records import NODES, end, only_run, queue_in, recording, show, start
-from tests.unit.test_status import SCHEMA, json_of
-
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+from tests.unit.test_status import json_of
+from tests.written import check_written
 
 DEEP = "[" * 10_000 + "]" * 10_000
 NASTY: list[Any] = [
@@ -153,7 +151,7 @@ def ask_everything(queue: Path, capfd: pytest.CaptureFixture[str]) -> str:
     said.append(capfd.readouterr().err)
     for runs in (False, True):
         status(StatusSettings(queue_file=queue, json=True, runs=runs))
-        VALIDATOR.validate(json.loads(capfd.readouterr().out))
+        check_written(json.loads(capfd.readouterr().out), "record/status")
     return "\n".join(said)
 
 
@@ -201,7 +199,7 @@ def test_each_field_of_each_line(
             path.write_bytes(b"".join(changed))
             status(StatusSettings(queue_file=queue, json=True))
             report = json.loads(capfd.readouterr().out)
-            VALIDATOR.validate(report)
+            check_written(report, "record/status")
             if index:
                 assert len(report["runs"][0]["jobs"]) >= 9, (place, value)
 

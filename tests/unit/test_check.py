@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import termios
 import time
 from pathlib import Path
 
@@ -235,14 +236,14 @@ def test_commands_and_names_as_they_are(capfd: pytest.CaptureFixture[str]) -> No
     assert "  1  one \U0001f600\n\n     two\n  2  tab\there \x1b[2J\n" in out
 
 
-def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal lines are folded behind their numbers, and nothing plays tricks on it."""
-    monkeypatch.setenv("COLUMNS", "40")
+def shown(hosts: str, queue: str) -> str:
+    """Check two files at a terminal, and give what it shows."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 40))
     kept = os.dup(1)
     os.dup2(theirs, 1)
     try:
-        checked("- a\n", f'- "{"word " * 12}"\n- "clear \\e[2J\\a"\n')
+        checked(hosts, queue)
     finally:
         os.dup2(kept, 1)
         os.close(kept)
@@ -250,9 +251,28 @@ def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     out = os.read(ours, 1 << 16).decode().replace("\r\n", "\n")
     os.close(ours)
     assert max(map(len, out.splitlines())) <= 40
+    return out
+
+
+def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal lines are folded behind their numbers, and nothing plays tricks on it."""
+    monkeypatch.setenv("COLUMNS", "40")
+    out = shown("- a\n", f'- "{"word " * 12}"\n- "clear \\e[2J\\a"\n')
     assert "  1  word word" in out
     assert "\n     " in out
     assert "  2  clear ^G\n" in out
+
+
+def test_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes, faults and places are wrapped between their words, with all of them."""
+    monkeypatch.setenv("COLUMNS", "40")
+    hosts = "- {hostname: [first, second, third], gpus: 4, r: a}\n- fourth\n"
+    queue = '- command: "echo {{ y }}"\n  where: {r: a}\n'
+    out = shown(hosts, queue)
+    for words in ("on 3 of 4 sub-nodes: first", "For a job on each GPU", "there is no"):
+        assert words in " ".join(out.split()), out
+    vocabulary = {"parameter", "templates,", "sub-nodes:", "names", "Write", "slots."}
+    assert vocabulary <= {*out.split()}, out
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:

@@ -332,6 +332,10 @@ def test_an_own_probe(gpus: FakeGpus) -> None:
         ("\x1b[1m\n", "which is no name of a slot"),
         ("x" * 1000 + "!\n", "…', which is no name of a slot"),
         ("\n".join(map(str, range(10_001))), "the probe printed 10,001 slots"),
+        (
+            "some-long-name-of-a-slot\n" * 4_000,
+            "the probe printed 64 KiB or more: let it print less",
+        ),
     ],
 )
 def test_an_own_probe_that_is_wrong(text: str, words: str) -> None:

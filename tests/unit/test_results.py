@@ -9,11 +9,9 @@ import os
 import pty
 import termios
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from pegasus.commands.results import ResultsSettings, results
@@ -37,8 +35,7 @@ from tests.unit.records import (
     start_on,
     take,
 )
-
-SCHEMA = json.loads(resources.files("pegasus.report").joinpath("results.schema.json").read_text())
+from tests.written import check_written
 
 Captured = pytest.CaptureFixture[bytes]
 
@@ -52,8 +49,7 @@ def shown(captured: Captured, queue: Path, **asked: Any) -> str:
 def rows(captured: Captured, queue: Path) -> list[dict[str, Any]]:
     """Give the rows as JSON, checked against the schema."""
     found: list[dict[str, Any]] = json.loads(shown(captured, queue, json=True))
-    checker = jsonschema.FormatChecker()
-    jsonschema.validate(found, SCHEMA, jsonschema.Draft202012Validator, format_checker=checker)
+    check_written(found, "report/results")
     return found
 
 

@@ -168,7 +168,8 @@ def test_own_rows(line: str, columns: int) -> None:
     parts = deque(word for row in (first, *others) for word in row.split())
     for word in line.split():
         shown = parts.popleft()
-        while others and cell_len(word) > room and shown != word:
+        may_be_divided = bool(others) and cell_len(word) > room
+        while may_be_divided and shown != word:
             shown += parts.popleft()
         assert shown == word
     assert not parts

@@ -6,12 +6,9 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 
-import pegasus
 from pegasus.commands.logs import LogsSettings, logs
 from pegasus.events import Probed, RunDraining, RunEnded, RunPaused, RunResumed
 from pegasus.model import Exited
@@ -26,6 +23,7 @@ from tests.unit.records import only_run, queue_in, recording, settle
 from tests.unit.slots import ASKED, FIXED, OTHERS, begins, ends, held, holds, record_slots, run_with
 from tests.unit.states import began
 from tests.unit.test_status import json_of, text_of
+from tests.written import check_written
 
 NODES = (ASKED, FIXED)
 
@@ -162,7 +160,7 @@ async def test_results(tmp_path: Path) -> None:
     async with recording(queue, sub_nodes=NODES) as record:
         record_slots(record)
     found = json.loads("".join(json_lines(only_run(queue))))
-    validate(found, "report/results")
+    check_written(found, "report/results")
     first, second, _, _ = found
     assert [slot["id"] for slot in first["slots"][0]["slots"]] == ["2", "3"]
     assert [each["pool"] for each in second["slots"]] == ["gpu", "cpu"]
@@ -231,14 +229,6 @@ def whole(page: Page) -> str:
     return page.all("body")[0].text
 
 
-def validate(data: Any, name: str) -> None:
-    """Check data against the schema of a name, which has to be one."""
-    path = Path(pegasus.__file__).parent / f"{name}.schema.json"
-    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema).validate(data)
-
-
 def test_notifications() -> None:
     """A job that failed has its slots, in its sentence too, and so has the list at the end."""
     failed = holds(1, FIXED, held("gpu", 2, 3))
@@ -251,4 +241,4 @@ def test_notifications() -> None:
     last = of_end(run, RunEnded(1, "done"), state, "", 9.0)
     for data, notification in ((about.data, about), (last.data["failures"][0], last)):
         assert data["slots"] == slots
-        validate(json.loads(notification.json(0)), "notifier/event")
+        check_written(json.loads(notification.json(0)), "notifier/event")

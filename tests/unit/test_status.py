@@ -10,11 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from pegasus.commands.status import StatusSettings, status
@@ -48,8 +46,7 @@ from tests.unit.records import (
     start_on,
     take,
 )
-
-SCHEMA = json.loads((resources.files("pegasus.record") / "status.schema.json").read_text())
+from tests.written import check_written
 
 PROGRAM = """
 import sys
@@ -73,9 +70,7 @@ def json_of(capfd: pytest.CaptureFixture[str], queue: Path, **asked: Any) -> Any
     """Ask as a program does, and give what is said, which always fits the schema."""
     status(StatusSettings(queue_file=queue, json=True, **asked))
     report = json.loads(capfd.readouterr().out)
-    validator = jsonschema.Draft202012Validator
-    validator.check_schema(SCHEMA)
-    validator(SCHEMA).validate(report)
+    check_written(report, "record/status")
     return report
 
 

@@ -29,10 +29,8 @@ from pegasus.model import (
     SubNode,
     TimedOut,
 )
+from pegasus.probes import LONGEST_ANSWER
 from pegasus.rendered import as_written
-
-ANSWER_LIMIT = 64 * 1024
-"""Bytes of each stream of an answer that are kept: a line for each of some hundred slots."""
 
 NO_RUN = "-"
 """What a question has in PEGASUS_RUN; its PEGASUS_JOB is 0."""
@@ -45,7 +43,7 @@ class Answer:
     Attributes:
         outcome: of the question: ``TimedOut`` after its limit, ``NotStarted`` or ``Lost`` where the
             node could not be asked.
-        stdout: what it printed; where it timed out, until then. At most ``ANSWER_LIMIT`` bytes.
+        stdout: what it printed; where it timed out, until then. At most ``LONGEST_ANSWER`` bytes.
         stderr: likewise.
     """
 
@@ -68,7 +66,7 @@ class _Question:
         """Keep what is printed, up to the limit; the rest is dropped, lest the command wait."""
         await trio.lowlevel.checkpoint()
         kept = self.printed[printed.stream]
-        self.printed[printed.stream] = kept + printed.data[: ANSWER_LIMIT - len(kept)]
+        self.printed[printed.stream] = kept + printed.data[: LONGEST_ANSWER - len(kept)]
 
     def end(self, outcome: Outcome) -> None:
         """Give the outcome, unless there is one."""

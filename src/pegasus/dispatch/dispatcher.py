@@ -374,8 +374,7 @@ class Dispatcher(ABC):
     @property
     def continues(self) -> bool:
         """Whether jobs are still taken, now or after a pause."""
-        is_over = self.closed or self.pausing.is_over
-        return not is_over and self.run.ending.stage is Stage.TAKING
+        return self.run.ending.stage is Stage.TAKING and not (self.closed or self.pausing.is_over)
 
     def notify(self) -> None:
         """Wake the tasks that wait for a change; each change has a new event."""

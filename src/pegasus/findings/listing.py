@@ -11,6 +11,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pegasus.demand import fits_on
@@ -22,7 +23,7 @@ from pegasus.launch import launch_words
 from pegasus.model import Barrier, Job, Pool, SubNode
 from pegasus.rendered import render_with
 from pegasus.standard_streams import STDOUT
-from pegasus.terminal_text import fit, visible
+from pegasus.terminal_text import fit, own_rows, visible
 
 FIRST_SHOWN = 20
 """Jobs and sub-nodes that are listed without ``--all``: as many as a terminal shows at once."""
@@ -136,7 +137,7 @@ def _jobs(view: ListingView, found: Findings) -> Iterator[str]:
             usual = None
         text, mark = _filled(job, usual or next(iter(places.of(job.demand)), None), places)
         marks.add(mark if usual else " ")
-        yield from laid_out(f"  {number:>{width},}{mark if usual else ' '} ", text)
+        yield from laid_out(f"  {number:>{width},}{mark if usual else ' '} ", text, is_command=True)
         if launch := launch_words(job.demand.launch):
             yield from laid_out(f"  {'':>{width}}    ", launch)
         is_shown = is_placed and bool(found.sub_nodes)
@@ -179,15 +180,11 @@ def _place(places: Places, job: Job, *, is_usual: bool) -> str:
 
 def _faults(found: Findings) -> Iterator[str]:
     if found.tried < found.fillings:
-        yield from laid_out(
-            "",
+        yield (
             f"Tried {found.tried:,} of the {found.fillings:,} ways in which the commands can be "
-            "filled in: the rest would take too long.",
+            "filled in: the rest would take too long."
         )
-    for note in found.notes:
-        yield from laid_out("", str(note))
-    for fault in found.faults:
-        yield from laid_out("", visible(str(fault)))
+    yield from (visible(str(each)) for each in (*found.notes, *found.faults))
     yield f"{many(len(found.faults), 'fault')}." if found.faults else "No faults."
 
 
@@ -200,13 +197,23 @@ def many(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def laid_out(head: str, text: str) -> list[str]:
-    """Lay out a text after its head; for a terminal wrapped and without control characters."""
+def laid_out(head: str, text: str, *, is_command: bool = False) -> list[str]:
+    """Lay out a text after its head; for a terminal wrapped and without control characters.
+
+    Args:
+        head: what stands before the first row.
+        text: it may have several lines.
+        is_command: whether each blank counts, so that rows do not end between words.
+    """
     text = text.rstrip("\n")
     lines = text.split("\n")
     if os.isatty(STDOUT):
         columns = max(shutil.get_terminal_size().columns - len(head), LEAST_COLUMNS)
-        block = f"{text}\n".encode("utf-8", "surrogateescape")
-        lines = fit(block, columns, colour=False).decode().removesuffix("\n").split("\n")
+        if is_command:
+            block = f"{text}\n".encode("utf-8", "surrogateescape")
+            lines = fit(block, columns, colour=False).decode().removesuffix("\n").split("\n")
+        else:
+            rows = (own_rows(visible(line), columns, indent=0) for line in lines)
+            lines = list(chain.from_iterable(rows))
     first, *rest = lines
     return [head + first, *(" " * len(head) + line if line else "" for line in rest)]

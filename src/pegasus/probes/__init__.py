@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pegasus.model import Outcome, Pool
 from pegasus.probes.amd import AMD_QUESTION, read_amd
+from pegasus.probes.answer import LONGEST_ANSWER as LONGEST_ANSWER
 from pegasus.probes.answer import ProbeAnswer as ProbeAnswer
 from pegasus.probes.answer import RawAnswer
 from pegasus.probes.nvidia import QUESTION, read_nvidia
@@ -63,6 +64,9 @@ def read_answer(
         busy_limit: up to how many MiB of its memory in use a GPU counts as free.
     """
     raw = RawAnswer(outcome, stdout, stderr)
+    if raw.status == 0 and raw.is_cut:
+        size = f"{LONGEST_ANSWER // 1024} KiB"
+        return ProbeAnswer(words=f"the probe printed {size} or more: let it print less")
     match pool.kind:
         case "nvidia":
             return read_nvidia(pool, raw, busy_limit)

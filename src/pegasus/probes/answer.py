@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pegasus.events import SlotSeen
 from pegasus.model import Exited, Outcome, TimedOut
 
+LONGEST_ANSWER = 64 * 1024
+"""Bytes of each stream of an answer that are kept: some thousand slots. Of a longer answer the last
+line is not complete, and so none of it is used."""
+
 QUOTED = 120
 """Characters that a message quotes of what a node has printed: a line of most error messages."""
 
@@ -57,6 +61,11 @@ class RawAnswer:
     def status(self) -> int | None:
         """Its exit status; None where it has none."""
         return self.outcome.status if isinstance(self.outcome, Exited) else None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the end of its standard output may be missing."""
+        return len(self.stdout) >= LONGEST_ANSWER
 
     @property
     def text(self) -> str:
