@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 import trio
@@ -240,27 +239,33 @@ async def run_to_its_end(
     ended.set()
 
 
+async def paused_at(moment: int, mode: Callable[[Bench], Awaitable[None]]) -> str:
+    """Pause a run of one job after so many steps of its tasks; give what came of it."""
+    bench, steps, result = Bench("exit 0", nodes=1), Moment(moment), "paused"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_to_its_end, bench, mode, steps.event)
+        trio.lowlevel.add_instrument(steps)
+        await steps.event.wait()
+        trio.lowlevel.remove_instrument(steps)
+        assert bench.dispatcher is not None
+        if steps.left > 0:
+            result = "ended before"
+        elif not bench.dispatcher.continues:
+            result = "refused"
+        elif await bench.dispatcher.pausing.pause():
+            await trio.sleep(LONG)
+            assert nursery.child_tasks, "a paused run has ended"
+            resume(bench)
+    assert started(bench) == ["exit 0"]
+    return result
+
+
 @MODES
 async def test_a_pause_at_each_moment(
     mode: Callable[[Bench], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     """A run either refuses a pause, since it takes nothing more, or waits for the resume."""
-    refusals = 0
-    for moment in count(1):
-        bench, steps = Bench("exit 0", nodes=1), Moment(moment)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_to_its_end, bench, mode, steps.event)
-            trio.lowlevel.add_instrument(steps)
-            await steps.event.wait()
-            trio.lowlevel.remove_instrument(steps)
-            if steps.left > 0:
-                break  # the run ended before
-            assert bench.dispatcher is not None
-            if not bench.dispatcher.continues:
-                refusals += 1
-            elif await bench.dispatcher.pausing.pause():
-                await trio.sleep(LONG)
-                assert nursery.child_tasks, "a paused run has ended"
-                resume(bench)
-        assert started(bench) == ["exit 0"]
-    assert moment > refusals > 0
+    results = []
+    while "ended before" not in results:
+        results.append(await paused_at(len(results) + 1, mode))
+    assert {*results} == {"paused", "refused", "ended before"}

@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from pegasus.estimate import Remaining, Workload, about_words, estimate, remaining_words
 from pegasus.estimate.schedule import LONGEST_ESTIMATE
 from pegasus.estimate.words import short_remaining_words
-from pegasus.events import Connected, Ended, Event, RunEnded, RunMode, Started, Taken, Unreachable
+from pegasus.events import (
+    Awaited,
+    Connected,
+    Ended,
+    Event,
+    RunEnded,
+    RunMode,
+    Started,
+    Taken,
+    Unreachable,
+    WaitingFor,
+)
 from pegasus.model import Cancelled, Exited
 from pegasus.run_state import RunState, remaining_of
 from pegasus.run_state.pace import LATEST_DURATIONS
@@ -76,6 +87,7 @@ def test_no_figure_without_a_basis() -> None:
     """Where there is no estimate, the reason is given."""
     job = given_to(1)
     started: list[Timed] = [(1.0, Taken(1, job.job)), (1.0, Started(job))]
+    awaited = (9.0, Awaited((WaitingFor("queue.yaml:1:1", "train", "node-3 is away"),)))
     for state, waiting, why in (
         (state_of(*CONNECTED), 5, "no job has ended yet"),
         (state_of(*CONNECTED, *started), 5, "no job has ended yet"),
@@ -84,6 +96,7 @@ def test_no_figure_without_a_basis() -> None:
         (state_of(*one_job(1, 0, 0, 9)), 5, "no sub-node is connected"),
         (state_of(*CONNECTED, mode="broadcast"), 5, "no step has ended yet"),
         (state_of(*CONNECTED, (9.0, RunEnded(0, "done"))), 5, "the run is over"),
+        (state_of(*CONNECTED, *one_job(1, 0, 0, 9), awaited), 5, "nothing can start now"),
     ):
         assert remaining_of(state, 10.0, waiting) == Remaining(None, why)
     assert remaining_words(Remaining(None, "why")) == "remaining: not known yet (why)"

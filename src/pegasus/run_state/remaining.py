@@ -28,6 +28,8 @@ def remaining_of(
         waiting = 0
     elif state.is_paused:
         return Remaining(None, "the run is paused")
+    elif state.waiting_for and not any(state.running()):  # for a node that is away, for others
+        return Remaining(None, "nothing can start now")
     load = _steps_of(state, now, waiting) if state.pace.is_broadcast else _load(state, now, waiting)
     if isinstance(load, str):
         return Remaining(None, load)
