@@ -63,7 +63,7 @@ ON_DOCKER = (  # where containers differ from sshds on loopback addresses
     "tests/e2e/test_queue_mode.py",
     "tests/faults/test_reliability.py",
 )
-FORKED = ("--numprocesses=5", "--dist=worksteal")  # the processor has time for more
+WORKERS = {"docker": 5, "local": 6}  # as many as the processor has time for
 TRIALS = "200"  # of the Ctrl-C experiment in full; the default run makes a few
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")  # a classifier in pyproject.toml means: tested
 LINKS = ROOT / ".nox" / "interpreters"
@@ -128,9 +128,9 @@ def usable_versions() -> list[str]:
 USABLE = usable_versions()
 
 
-def install(session: nox.Session, *groups: str) -> None:
-    """Install the project with its dependency groups."""
-    session.install(".", *nox.project.dependency_groups(PYPROJECT, *groups))
+def install(session: nox.Session, *groups: str, others: Sequence[str] = ()) -> None:
+    """Install the project with its dependency groups, and other packages."""
+    session.install(".", *nox.project.dependency_groups(PYPROJECT, *groups), *others)
 
 
 @nox.session(python=USABLE or VERSIONS[:1])
@@ -163,7 +163,7 @@ def run_unit(session: nox.Session, **environment: str) -> None:
 def source(session: nox.Session) -> None:
     """Check the architecture, and the documents that the code determines."""
     install(session, "tests")
-    session.run("pytest", *OF_SOURCE, *session.posargs)
+    session.run("pytest", "--numprocesses=2", *OF_SOURCE, *session.posargs)
 
 
 @nox.session
@@ -192,8 +192,7 @@ def asynchronous() -> list[str]:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check the types with mypy in strict mode."""
-    install(session, "typing")
-    session.install("nox")  # for the types that this file uses
+    install(session, "typing", others=["nox"])  # for the types that this file uses
     session.run("mypy")
 
 
@@ -282,10 +281,11 @@ def e2e(session: nox.Session) -> None:
     prepare(session)
     why = str(session.run("python", "-m", "tests.nodes", silent=True)).strip()
     ways = ("docker", "local") if why.startswith("nodes: docker") else ("local",)
-    if "docker" in ways:
-        run_e2e(session, "docker", (*ON_DOCKER, *FORKED), PEGASUS_TEST_FORK="1")
     elsewhere = [f"--ignore={file}" for file in ON_DOCKER if "docker" in ways]
-    run_e2e(session, "local", (*ON_NODES, *elsewhere, *FORKED), PEGASUS_TEST_FORK="1")
+    tests = {"docker": ON_DOCKER, "local": (*ON_NODES, *elsewhere)}
+    for way in ways:
+        beside = (f"--numprocesses={WORKERS[way]}", "--dist=worksteal")
+        run_e2e(session, way, (*tests[way], *beside), PEGASUS_TEST_FORK="1")
     session.log(f"ran the end-to-end tests on {' and on '.join(ways)} nodes ({why})")
 
 

@@ -265,7 +265,7 @@ async def test_a_pause_at_each_moment(
     mode: Callable[[Bench], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     """A run either refuses a pause, since it takes nothing more, or waits for the resume."""
-    results = []
+    results: list[str] = []
     while "ended before" not in results:
         results.append(await paused_at(len(results) + 1, mode))
     assert {*results} == {"paused", "refused", "ended before"}
