@@ -6,9 +6,9 @@ import pytest
 
 from tests.e2e.detached import kill, tell
 from tests.e2e.detaching import not_detached
-from tests.e2e.journals import events, outcomes
+from tests.e2e.journals import outcomes
 from tests.e2e.on_slurm import DETACHED, not_on_slurm
-from tests.e2e.runner import Pegasus
+from tests.e2e.runner import Pegasus, Running
 from tests.e2e.slot_log import slot_log
 from tests.nodes import wait_until
 
@@ -20,6 +20,12 @@ OWN_RULES = "its commands go on when Pegasus is killed, see test_detached_comman
 def files_of_holds(pegasus: Pegasus) -> list[str]:
     """Give the names of the files in which runs say what they hold."""
     return sorted(path.name for path in pegasus.folder.glob(".pegasus/slots/*"))
+
+
+def is_waiting(pegasus: Pegasus, running: Running) -> bool:
+    """Report whether a run has said that a job waits: this run, and no other on its queue."""
+    journals = pegasus.folder.glob(f".pegasus/*-{running.pid}/journal.jsonl")
+    return any(b'"awaited"' in path.read_bytes() for path in journals)
 
 
 @BOTH
@@ -57,7 +63,7 @@ def test_a_killed_run_holds_its_slots_until_its_commands_are_gone(
         first = pegasus.start("q", hosts=HOSTS.format(host), queue=log.gated(4))
         log.wait_for("begin", 4)
         second = pegasus.start("q", queue=log.entry(count=4) + log.entry(needs="4"))
-        wait_until(lambda: events(pegasus, "awaited"), what="the second run")
+        wait_until(lambda: is_waiting(pegasus, second), what="the second run")
         kill(first)
         assert len(log.lines("begin")) == 4
         log.open(2)
@@ -83,7 +89,7 @@ def test_detached_commands_keep_their_slots(pegasus: Pegasus, host: str) -> None
         first = pegasus.start("q", "--detach", hosts=HOSTS.format(host), queue=log.gated(4))
         log.wait_for("begin", 4)
         second = pegasus.start("q", queue=log.entry(count=2))
-        wait_until(lambda: events(pegasus, "awaited"), what="the second run")
+        wait_until(lambda: is_waiting(pegasus, second), what="the second run")
         kill(first)
         log.open(2)
         (end, *_) = log.wait_for("end", 3)
@@ -94,7 +100,8 @@ def test_detached_commands_keep_their_slots(pegasus: Pegasus, host: str) -> None
         assert second.wait().status == 0
         assert log.wait_for("end", 6)
         assert log.held() == {}
-        assert tell(pegasus, "attach").status == 0
+        ssh_config = f"--ssh-config={pegasus.nodes.ssh_config}"
+        assert tell(pegasus, "attach", ssh_config).status == 0
     assert outcomes(pegasus) == {"exited": 6}
     assert files_of_holds(pegasus) == []
 
