@@ -144,5 +144,5 @@ async def wait_no_process(place: Place, limit: float = 5.0) -> None:
         while left:
             left = processes_of(place)
             if left:
-                await trio.sleep(0.05)
+                await trio.sleep(0.05)  # ten times what a look takes
     assert not left, left
