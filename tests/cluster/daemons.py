@@ -63,12 +63,13 @@ PartitionName=urgent Nodes={names} PriorityTier=10 PreemptMode=OFF State=UP
 
 PROLOG = """\
 #!/bin/sh
+# The guardian finds what is left by its mark.
+echo "export {marker}"
 # A node with a home has it as in a cluster without shared homes, and its programs come first.
 home={runs}/$SLURMD_NODENAME/home
 [ -d "$home" ] || exit 0
 echo "export HOME=$home"
 echo "export PATH=$home/bin:$PATH"
-echo "export {marker}"
 """
 
 

@@ -6,18 +6,14 @@ import json
 import secrets
 import signal
 
+from pegasus.transport.slurm import COMPLETING_LIMIT
 from tests.cluster.daemons import Cluster
-from tests.e2e.runner import Pegasus
+from tests.e2e.runner import LIMIT, Pegasus
 from tests.nodes import wait_until
-from tests.nodes.processes import everything
 from tests.slurm.conftest import Inside
+from tests.slurm.processes import sleeping
 
 ON_SLURM = "- slurm: {}\n"
-
-
-def sleeping(name: int) -> list[str]:
-    """Return the command lines of living processes of ``sleep NAME``."""
-    return [p.command for p in everything() if p.alive and p.command == f"sleep {name}"]
 
 
 def test_queue(inside: Inside) -> None:
@@ -99,16 +95,18 @@ def test_killed(inside: Inside) -> None:
 
 
 def test_cancelled_allocation(inside: Inside, cluster: Cluster) -> None:
-    """An scancel of the allocation loses what runs there; what waits stays in the queue."""
+    """An scancel of the allocation loses what runs there and ends the run; what waits stays."""
     name = 10_000 + secrets.randbelow(80_000)
     queue = f"- exec sleep {name}\n- exec sleep {name}\n- echo later\n"
     running = inside.start("q", hosts=ON_SLURM, queue=queue)
     wait_until(lambda: len(sleeping(name)) == 2, what="the commands")
     job = inside.variables["SLURM_JOB_ID"]
     cluster.run("scancel", job)
-    running.wait_for(f"lost: the Slurm allocation {job} has ended (CANCELLED)", times=2, limit=60)
-    running.signal(signal.SIGINT)
-    running.wait()
+    done = running.wait(LIMIT + COMPLETING_LIMIT)
+    assert done.status == 1
+    assert f"=== done (lost: the Slurm allocation {job} has ended (CANCELLED)) ===" in done.stderr
+    assert f"Slurm allocation {job} has ended" in done.stderr
+    assert "its nodes get no more jobs" in done.stderr
     assert inside.pegasus.queue_file.read_text() == "- echo later\n"
 
 

@@ -9,9 +9,9 @@ import trio
 
 from pegasus.allocations import AllocationLimits
 from pegasus.allocations.own import LONGEST_LOOK
-from pegasus.allocations.timing import LAST_LOOK
+from pegasus.allocations.timing import FIRST_LOOK, LAST_LOOK
 from pegasus.demand import accepts
-from pegasus.events import SubNodeAdded
+from pegasus.events import SubNodeAdded, Unreachable
 from pegasus.model import Pool, SlurmPlace, SubNode
 from tests.fake_queue import Listening
 from tests.unit.allocating import FakeRun, FakeSlurm, FakeWork, renumbered, requested, until
@@ -289,6 +289,23 @@ async def test_its_own_allocation_is_gone(tmp_path: Path, autojump_clock: object
         slurm.end("7", "CANCELLED")
         assert await until(lambda: run.hostnames == ("gateway",)) <= LONGEST_LOOK
     assert run.said("Slurm allocation 7 has ended (CANCELLED)") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("TIMEOUT", "has ended (TIMEOUT):"), ("COMPLETING", "has ended:")]
+)
+async def test_a_node_of_its_own_allocation_is_gone(
+    tmp_path: Path, state: str, words: str, autojump_clock: object
+) -> None:
+    """A node that cannot be reached is a reason to ask Slurm about the allocation."""
+    around(slurm := FakeSlurm())
+    run = FakeRun(tmp_path, slurm, OWN, SSH)
+    async with run.running():
+        await trio.sleep(100)
+        slurm.end("7", state)
+        run.allocations.tell(Unreachable(run.allocations.sub_nodes[0], "no answer", 1.0))
+        assert await until(lambda: run.hostnames == ("gateway",)) <= 2 * FIRST_LOOK
+    assert run.said(f"Slurm allocation 7 {words}") == 1
 
 
 async def test_its_own_allocation_is_not_known(tmp_path: Path, autojump_clock: object) -> None:

@@ -228,6 +228,45 @@ async def test_a_signal_to_the_group_costs_no_shell(session: Session) -> None:
     assert [outcome for outcome, _ in done] == [Killed(13), Exited(3), Killed(24), Exited(5)]
 
 
+HEEDING = [s for s in HERE if s[0] != "yash"]
+"""Kinds of sh that handle a signal while they read; yash does it afterwards."""
+
+GROUP_OF_SHELL = "cut -d' ' -f5 /proc/self/stat"
+
+
+@pytest.mark.parametrize("session", HEEDING, indirect=True)
+async def test_sigterm_ends_a_shell_without_a_command(session: Session) -> None:
+    """A shell ends where SIGTERM goes to all its processes while it waits for a command."""
+    with trio.fail_after(LIMIT):
+        async with leading(session) as shell:
+            _, output, again = await run_in(shell, GROUP_OF_SHELL)
+            if again:  # on a busy machine it has ended already
+                os.killpg(int(output.stdout), signal.SIGTERM)
+            await shell.wait_broken()
+
+
+JUST_AFTER = f"""\
+group=$({GROUP_OF_SHELL})
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do (:); done
+setsid sh -c "while kill -0 $$; do :; done; kill -s TERM -- -$group" >/dev/null 2>&1 &
+"""
+"""Sends SIGTERM to the shell's processes when it has seen the end of this command."""
+
+
+@pytest.mark.parametrize("session", HEEDING, indirect=True)
+async def test_sigterm_just_after_a_command(session: Session) -> None:
+    """A shell ends also where SIGTERM comes while it looks for what its command has left."""
+    with trio.fail_after(LIMIT):
+        async with leading(session) as shell:
+            assert (await run_in(shell, JUST_AFTER))[0] == Exited(0)
+            await shell.wait_broken()
+
+
+def leading(session: Session) -> AbstractAsyncContextManager[NodeShell]:
+    """Open a shell that leads a process group, as on a node."""
+    return open_shell(open_child(["setsid", "--wait", *session.argv], 2.0), lost)
+
+
 SHARING = """\
 export OUTER=$$
 "$BASH" -c "$1"

@@ -344,6 +344,8 @@ class Allocations:
     def tell(self, event: Event) -> None:
         """Ask Slurm soon where a node of an allocation cannot be reached."""
         if isinstance(event, Unreachable) and event.sub_node.slurm is not None:
+            if self._own is not None:
+                self._own.look_soon()
             for requester in self._requesters.values():
                 requester.look_soon()
 

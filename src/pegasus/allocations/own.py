@@ -9,8 +9,10 @@ from dataclasses import replace
 import trio
 
 from pegasus import duration
+from pegasus.allocation import COMPLETING
 from pegasus.allocations.client import AllocationStatus, AsksSlurm, SlurmMissing, SlurmSilent
 from pegasus.allocations.request import facts_of
+from pegasus.allocations.timing import FIRST_LOOK
 from pegasus.model import SubNode
 
 LONGEST_LOOK = 60.0
@@ -43,6 +45,7 @@ class OwnAllocation:
         self._status: AllocationStatus | None = None
         self._seen_at = 0.0
         self._features: dict[str, tuple[str, ...]] = {}
+        self._woken = trio.Event()
 
     async def describe(self) -> None:
         """Ask Slurm about the nodes."""
@@ -52,6 +55,10 @@ class OwnAllocation:
                 self._features = await self._slurm.features(self._nodes)
             except (SlurmMissing, SlurmSilent):
                 pass  # `where` accepts what is not known
+
+    def look_soon(self) -> None:
+        """Ask Slurm soon: something has changed."""
+        self._woken.set()
 
     async def _look(self) -> None:
         self._status = await self._slurm.look(self.job)
@@ -68,15 +75,16 @@ class OwnAllocation:
     async def wait_end(self) -> str:
         """Wait until its nodes get no more jobs; return the words for the user."""
         while True:
-            known = self._status
+            known, self._woken = self._status, trio.Event()
             with suppress(SlurmMissing, SlurmSilent):
                 await self._look()
             status, pause = self._status, LONGEST_LOOK
             # One that Slurm never knew may be of another cluster.
             if known is not None and (status is None or status.phase == "over"):
                 self.is_ending = True
-                state = f" ({status.state})" if status is not None else ""
-                return f"Slurm allocation {self.job} has ended{state}: its nodes get no more jobs."
+                state = COMPLETING if status is None else status.state
+                why = "" if state == COMPLETING else f" ({state})"
+                return f"Slurm allocation {self.job} has ended{why}: its nodes get no more jobs."
             if status is not None and status.phase == "running":
                 now = status.later(trio.current_time() - self._seen_at)
                 rest = now.left - now.margin(self._longest_job)
@@ -87,4 +95,6 @@ class OwnAllocation:
                         f"Slurm allocation {self.job} ends in {left}: its nodes get no more jobs."
                     )
                 pause = min(pause, max(1.0, rest))
-            await trio.sleep(pause)
+            with trio.move_on_after(pause):
+                await self._woken.wait()
+                await trio.sleep(FIRST_LOOK)

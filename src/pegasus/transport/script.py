@@ -38,7 +38,7 @@ NEW_PROCESSES_LIMIT = 256
 """Processes that began on the node during a command and are checked afterwards, one by one; for
 more of them a new shell is cheaper."""
 
-_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y _z
+_SCRIPT = r"""set +u; unset _m _v _g _l _p _t _q _o _n _f _w _c _s _u _i _k _x _e _y _z _d
 read -r _p _l </proc/self/stat && set -- "$1" ${_l##*")" } && _g=$4
 if [ "$_p" = $$ ]; then _e=$_g; elif [ "$1" ] && [ -z "$_p" ]; then _e=$(ps -o pgid= -p $$); fi
 if [ "$1" ] && [ "${_e:-$$}" -ne $$ ]; then
@@ -71,7 +71,7 @@ _a :
   done
   exec </dev/null >/dev/null
   finish TERM; sleep @ORPHAN_GRACE@; finish KILL
-) | ( _a :; trap _t=1 TERM; exec 2>&1
+) | ( _a :; trap '_t=1; [ ! "$_d" ] || over' TERM; exec 2>&1
   @DIALECT@
   clean() {
     [ "$_q" ] && [ -z "$_t" ] && read -r _o _l </proc/uptime &&
@@ -105,18 +105,30 @@ _a :
     done
     return 1
   }
+  over() {
+    _d=; exec 2>/dev/null
+    if [ "$_t" ]; then
+      if [ "$_g" ]; then while left; do sleep 0.1 || sleep 1; done
+      else while kill -s 0 "$_w"; do sleep 1; done
+      fi
+    fi
+    kill -s KILL "$_w"
+    printf '%sx\n' "$_m"
+    exit
+  }
   IFS= read -r _w
   [ "$_v" ] && read -r _l _l _l _l _o </proc/loadavg &&
     [ "$_w" -gt "$_n" ] && [ "$_w" -le "$_o" ] || _v=
   printf '%sr\n' "$_m"
-  while IFS= read -r _l; do
+  _d=1
+  [ "$_t" ] || while IFS= read -r _l; do
     case $_l in *"$_m"*) IFS= read -r _c || break;; *) continue;; esac
     set -f; set -- ${_l#*"$_m"}; set +f
     export PEGASUS_RUN="$1" PEGASUS_JOB="$2" PEGASUS_SUB_NODE="$3"
     [ "$4" = encoded ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
     _z='set -- sh -c --'; case $5 in ''|-) ;; *) _z=$(printf "$5");; esac
     if [ "$6" ]; then shift 5; else set --; fi
-    [ "$_t" ] && break
+    _d=; [ "$_t" ] && break
     _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
       ( exec </dev/null >&4 2>&5; eval "$_z" ) && printf '%sb@LINE_END@' "$_m" >&5 && { TMOUT=$_i
@@ -130,18 +142,11 @@ _a :
           printf '%sb@LINE_END@' "$_m" >&2 && exec "$@" "$_c" )
       _s=$?
     fi
-    clean 2>/dev/null && printf '%sn %s%s\n' "$_m" "$_x" $_s && continue
-    printf '%se %s%s\n' "$_m" "$_x" $_s
-    break
+    clean 2>/dev/null || { printf '%se %s%s\n' "$_m" "$_x" $_s; break; }
+    printf '%sn %s%s\n' "$_m" "$_x" $_s
+    _d=1; [ "$_t" ] && break
   done
-  exec 2>/dev/null
-  if [ "$_t" ]; then
-    if [ "$_g" ]; then while left; do sleep 0.1 || sleep 1; done
-    else while kill -s 0 "$_w"; do sleep 1; done
-    fi
-  fi
-  kill -s KILL "$_w"
-  printf '%sx\n' "$_m"
+  over
 ) | ( _a ''; k=
   while IFS= read -r l; do
     case $l in
@@ -236,6 +241,9 @@ LINES_SCRIPT = _assemble(r"\n")
 #   an `x` may be (Shift JIS, GBK), and SendEnv may have sent such a locale.
 # - The lines that the watcher passes to the runner contain the mark, and the runner ignores
 #   others: a command can write into that pipe.
+# - SIGTERM ends a shell that has no command, also while it reads: Slurm sends it to all processes
+#   of an allocation that ends. The handler does this itself, since bash and zsh begin to read again
+#   after it, and a signal just before the read would have no effect in any shell.
 # - A command that gets SIGTERM may leave processes of its group behind that need some time; the
 #   watcher stays for the SIGKILL until they have ended. Where there is no /proc, the wait is
 #   always as long as the grace.

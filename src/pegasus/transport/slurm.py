@@ -25,6 +25,7 @@ from pegasus.errors import CannotStart, NodeUnreachable
 from pegasus.model import Exited, Killed, Lost, Outcome, SubNode
 from pegasus.process import given_open_files, open_child
 from pegasus.transport.detached import DetachedShell
+from pegasus.transport.parts import assemble
 from pegasus.transport.script import LINES_SCRIPT, remote_command
 from pegasus.transport.shell import NodeShell, open_shell
 
@@ -62,11 +63,15 @@ _AT_HOME = "cd || exit"
 """Commands begin in the home directory, as over SSH; ``srun`` begins in its own directory."""
 
 
-_IN_A_SESSION = """command -v setsid >/dev/null && { (exec setsid sh -c "$1"); exit; }
-exec sh -c "$1"
-"""
+_IN_A_SESSION = assemble("""command -v setsid >/dev/null || exec sh -c "$1"
+@HANDLERS@
+_a :
+(exec setsid sh -c "$1")
+exit
+""")
 """Starts a shell as the leader of a session, as sshd does: only then it takes several commands. Its
-parent stays, since the step ends with its first process."""
+parent stays, since the step ends with its first process. Signals do not end it before the shell:
+what has lost its parent may escape Slurm's SIGKILL."""
 
 
 class SlurmSession:
