@@ -157,7 +157,7 @@ async def test_leftovers(session: Session) -> None:
 
 async def test_an_account_that_exports_everything(session: Session) -> None:
     """No variable of the account's carries the mark to a command, and none is changed."""
-    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "acefgiklmnopqstuvwx")}
+    names = {*"abcdefgklmnopqrstvw", *(f"_{letter}" for letter in "acdefgiklmnopqstuvwxyz")}
     busy = Session(session.sh, **dict.fromkeys(names, "account"))
     outcome, output = await run_command(busy, "env")
     assert outcome == Exited(0)
@@ -253,7 +253,11 @@ setsid sh -c "while kill -0 $$; do :; done; kill -s TERM -- -$group" >/dev/null 
 """Sends SIGTERM to the shell's processes when it has seen the end of this command."""
 
 
-@pytest.mark.parametrize("session", HEEDING, indirect=True)
+REPORTING = [s for s in HEEDING if "mksh" not in str(real(s))]
+"""Kinds of sh whose printf is no program, which the signal might end before it has reported."""
+
+
+@pytest.mark.parametrize("session", REPORTING, indirect=True)
 async def test_sigterm_just_after_a_command(session: Session) -> None:
     """A shell ends also where SIGTERM comes while it looks for what its command has left."""
     with trio.fail_after(LIMIT):

@@ -176,6 +176,21 @@ async def test_a_shell_that_ends_without_a_report(autojump_clock: MockClock) -> 
     assert outcome == Lost("ssh ended with 255")
 
 
+async def test_a_shell_that_exits_without_a_report(autojump_clock: MockClock) -> None:
+    """A command that has begun is lost, and never not started: it would run twice."""
+    child = FakeChild()
+
+    async def exit_during_command() -> None:
+        await child.ends[1].send_all(child.mark + b"b")
+        await child.say(b"x")
+        await child.end()
+
+    async with ready(child) as shell, trio.open_nursery() as nursery:
+        nursery.start_soon(exit_during_command)
+        outcome = await shell.run(assignment("true"), "run", Output().show, trio.Event())
+    assert outcome == Lost("its shell ended and did not report how the command ended")
+
+
 async def test_an_idle_shell_is_dismissed(autojump_clock: MockClock) -> None:
     """A shell without a command is ended, and one whose command has ended, too."""
     idle, used = FakeChild(), FakeChild()

@@ -106,6 +106,7 @@ _a :
     return 1
   }
   over() {
+    [ ! "$_d" ] || _t=
     _d=; exec 2>/dev/null
     if [ "$_t" ]; then
       if [ "$_g" ]; then while left; do sleep 0.1 || sleep 1; done
@@ -128,8 +129,8 @@ _a :
     [ "$4" = encoded ] && { _c=$(printf "$_c"; printf .); _c=${_c%.}; }
     _z='set -- sh -c --'; case $5 in ''|-) ;; *) _z=$(printf "$5");; esac
     if [ "$6" ]; then shift 5; else set --; fi
-    _d=; [ "$_t" ] && break
-    _q=; [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
+    _d= _q=
+    [ "$_v" ] && read -r _u _l </proc/uptime && read -r _l _l _l _l _q </proc/loadavg
     if [ "$_k" ]; then
       ( exec </dev/null >&4 2>&5; eval "$_z" ) && printf '%sb@LINE_END@' "$_m" >&5 && { TMOUT=$_i
         sh -c 'while [ $# -gt 2 ]; do export "$1"; shift; done
@@ -241,9 +242,12 @@ LINES_SCRIPT = _assemble(r"\n")
 #   an `x` may be (Shift JIS, GBK), and SendEnv may have sent such a locale.
 # - The lines that the watcher passes to the runner contain the mark, and the runner ignores
 #   others: a command can write into that pipe.
-# - SIGTERM ends a shell that has no command, also while it reads: Slurm sends it to all processes
-#   of an allocation that ends. The handler does this itself, since bash and zsh begin to read again
-#   after it, and a signal just before the read would have no effect in any shell.
+# - SIGTERM ends a shell that has no command (`_d` is set), also while it reads: Slurm sends it to
+#   all processes of an allocation that ends. The handler does this itself, since bash and zsh begin
+#   to read again after it, and a signal just before the read would have no effect in any shell.
+#   Such a shell has nothing to wait for.
+# - In mksh printf is a program: a signal to the whole group may end it before it has reported how a
+#   command ended, and the command is lost. The `echo` of AT&T's ksh exports a variable.
 # - A command that gets SIGTERM may leave processes of its group behind that need some time; the
 #   watcher stays for the SIGKILL until they have ended. Where there is no /proc, the wait is
 #   always as long as the grace.

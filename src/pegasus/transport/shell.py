@@ -23,7 +23,7 @@ import trio
 from pegasus.detachment import Detachment
 from pegasus.errors import NodeUnreachable
 from pegasus.events import Printed
-from pegasus.model import Assignment, NotStarted, Outcome, Stream
+from pegasus.model import Assignment, Lost, NotStarted, Outcome, Stream
 from pegasus.process import Pipes, read_all
 from pegasus.starting import launch_of
 from pegasus.transport.answers import send_answers
@@ -239,6 +239,8 @@ class NodeShell:
             unbegun = None if marks.begun else self._start_up.end
             outcome = read_end(marks.words.decode(errors="replace"), unbegun)
             return await self._review(outcome) if self._review else outcome
+        if marks.phase is Phase.GONE and marks.begun:
+            return Lost("its shell ended and did not report how the command ended")
         if marks.phase is Phase.GONE:
             return NotStarted(self._start_up.end or "the shell on the node went first")
         return await self._diagnose(await self._child.wait())
