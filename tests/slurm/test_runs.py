@@ -104,8 +104,9 @@ def test_cancelled_allocation(inside: Inside, cluster: Cluster) -> None:
     cluster.run("scancel", job)
     done = running.wait(LIMIT + COMPLETING_LIMIT)
     assert done.status == 1
-    assert f"=== done (lost: the Slurm allocation {job} has ended (CANCELLED)) ===" in done.stderr
-    assert f"Slurm allocation {job} has ended" in done.stderr
+    lost = f"=== done (lost: the Slurm allocation {job} has ended (CANCELLED)) ==="
+    assert done.stderr.count(lost) == 2
+    assert f"[Pegasus] Slurm allocation {job} has ended" in done.stderr
     assert "its nodes get no more jobs" in done.stderr
     assert inside.pegasus.queue_file.read_text() == "- echo later\n"
 

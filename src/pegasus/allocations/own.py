@@ -82,8 +82,8 @@ class OwnAllocation:
             # One that Slurm never knew may be of another cluster.
             if known is not None and (status is None or status.phase == "over"):
                 self.is_ending = True
-                state = COMPLETING if status is None else status.state
-                why = "" if state == COMPLETING else f" ({state})"
+                state = status.state if status is not None else ""
+                why = "" if state in {"", COMPLETING} else f" ({state})"
                 return f"Slurm allocation {self.job} has ended{why}: its nodes get no more jobs."
             if status is not None and status.phase == "running":
                 now = status.later(trio.current_time() - self._seen_at)

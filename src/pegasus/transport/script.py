@@ -247,7 +247,8 @@ LINES_SCRIPT = _assemble(r"\n")
 #   to read again after it, and a signal just before the read would have no effect in any shell.
 #   Such a shell has nothing to wait for.
 # - In mksh printf is a program: a signal to the whole group may end it before it has reported how a
-#   command ended, and the command is lost. The `echo` of AT&T's ksh exports a variable.
+#   command ended, and the command is lost. `echo` is no way out: in AT&T's ksh it exports a
+#   variable of its own, which the next command would see.
 # - A command that gets SIGTERM may leave processes of its group behind that need some time; the
 #   watcher stays for the SIGKILL until they have ended. Where there is no /proc, the wait is
 #   always as long as the grace.
